@@ -1,0 +1,39 @@
+//! Everything that must last, as one type. Its fields are a file format: see `FORMAT`.
+//!
+//! Knows: the kinds of entries. Must not know: what follows from them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::relay::message::Message;
+use crate::relay::standing::Command;
+use crate::session::event::Event;
+use crate::session::{Name, Timestamp};
+
+/// Version of the packed form. A change to any type within `Entry` raises it, and the older one stays readable.
+pub const FORMAT: u8 = 1;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Entry {
+    /// Something that may change who owns what.
+    Session(Event),
+    /// A message that was let go.
+    Message(Box<Message>),
+    /// What staff ordered.
+    Command(Command),
+    /// What staff asked about a person.
+    Question(Question),
+    /// We were listening: bounds a receiving gap when nothing else was written for a while.
+    Alive,
+}
+
+/// A question by staff about a person or an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// When.
+    pub at: Timestamp,
+    /// The Unix user who asked.
+    pub by: Name,
+    /// What, as path and query of the API.
+    pub what: Name,
+}

@@ -1,0 +1,13 @@
+//! Octets to accounting records and back (RFC 2865, 2866, 2869, 3162, 4818, 5997, 6911).
+//!
+//! Knows: packets, attributes and what they mean. Must not know: sockets, the live map, what time it is.
+
+pub mod accounting;
+pub mod authenticator;
+pub mod dictionary;
+pub mod duplicate;
+pub mod nas_clock;
+pub mod packet;
+pub mod text;
+pub mod value;
+pub mod vendor;

@@ -1,0 +1,367 @@
+//! What can happen to sessions, already resolved at the edge, and what follows from it.
+//!
+//! Knows: the shape of an event (it is part of a log entry, so its fields are a file format) and of an effect.
+//! Must not know: how an event was decoded, or who carries an effect out.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{Line, Name, Realm, SessionKey, Timestamp};
+
+/// Something that the machine folds. Everything in it was resolved by the rules in force when it arrived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// One accounting record that may change ownership.
+    Record(Box<Record>),
+    /// Interim updates that said no more than "still alive", gathered for a few seconds.
+    Refreshes(Vec<Refresh>),
+    /// The rules, static prefixes and pools that hold from here on.
+    Applied(Box<Applied>),
+    /// We receive again after a time in which nothing was heard by us; `since` is the last moment we surely listened.
+    /// `None`: there is no past at all, the log is new.
+    Resumed {
+        /// Last moment before the gap.
+        since: Option<Timestamp>,
+    },
+}
+
+/// What an accounting record reports (Acct-Status-Type, RFC 2866 section 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// 1.
+    Start,
+    /// 2; also 15 Failed, which ends a session that never came up.
+    Stop,
+    /// 3.
+    Interim,
+    /// 7 Accounting-On, 18 Subsystem-On: the NAS (or the part in scope) begins anew.
+    On,
+    /// 8 Accounting-Off, 19 Subsystem-Off.
+    Off,
+}
+
+/// An accounting record as the machine wants it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// When the datagram reached us.
+    pub arrival: Timestamp,
+    /// When it happened, on our clock: corrected Event-Timestamp, or arrival less Acct-Delay-Time.
+    pub event: Timestamp,
+    /// Whether `event` comes from the NAS's own dated statement rather than from when it reached us.
+    pub dated: bool,
+    /// The RADIUS client (by configuration) that sent it; pools and coverage belong to it.
+    pub client: Name,
+    /// The NAS it speaks for.
+    pub nas: Name,
+    /// What it reports.
+    pub kind: Kind,
+    /// Acct-Session-Id. Empty only for On and Off.
+    pub session_id: Name,
+    /// The subscriber by the identity rules; `None` when no rule found one.
+    pub subscriber: Option<Name>,
+    /// User-Name as it came, for people.
+    pub user_name: Option<Name>,
+    /// The address space of the claims.
+    pub realm: Realm,
+    /// What it asks for, already admitted.
+    pub claims: Vec<Claim>,
+    /// How many claims were dropped at the edge (pool, special address, prefix too wide, never-list).
+    pub claims_dropped: u16,
+    /// Acct-Session-Time in seconds.
+    pub session_time: Option<u32>,
+    /// Acct-Interim-Interval (85) in seconds, when the record announces it.
+    pub interval: Option<u32>,
+    /// Where the line ends.
+    pub line: Line,
+    /// Which part of the NAS it belongs to (a session) or speaks for (On and Off).
+    pub scope: Scope,
+    /// Acct-Terminate-Cause.
+    pub terminate_cause: Option<u32>,
+    /// The client is declared to send Stop and Start instead of interim updates.
+    pub stop_start: bool,
+}
+
+/// Attributes by which an Accounting-On or -Off can be limited to a part of its NAS.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Scope {
+    /// NAS-Identifier (32).
+    pub nas_identifier: Option<Name>,
+    /// Called-Station-Id (30): a BSSID, an APN.
+    pub called_station: Option<Name>,
+    /// NAS-Port (5).
+    pub nas_port: Option<u32>,
+}
+
+/// An address or prefix that a record asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Claim {
+    /// Host bits are zero.
+    pub prefix: IpNet,
+    /// Which attribute asked.
+    pub source: ClaimSource,
+}
+
+/// The attribute a claim came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ClaimSource {
+    /// Framed-IP-Address (8). A session has one: a newer one replaces it.
+    FramedAddress,
+    /// Framed-Route (22).
+    FramedRoute,
+    /// Framed-IPv6-Prefix (97).
+    FramedIpv6Prefix,
+    /// Framed-IPv6-Address (168).
+    FramedIpv6Address,
+    /// Delegated-IPv6-Prefix (123).
+    DelegatedIpv6Prefix,
+    /// Framed-IPv6-Route (99).
+    FramedIpv6Route,
+}
+
+/// "Still alive": an interim update that changes nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// The NAS.
+    pub nas: Name,
+    /// Acct-Session-Id.
+    pub session_id: Name,
+    /// Event time of the update.
+    pub event: Timestamp,
+    /// When the datagram reached us.
+    pub arrival: Timestamp,
+    /// Acct-Session-Time in seconds.
+    pub session_time: Option<u32>,
+}
+
+/// The part of the configuration that decides what an event means. Logged whenever it changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Applied {
+    /// Time limits.
+    pub rules: Rules,
+    /// Prefixes that always belong to the same subscriber.
+    pub statics: Vec<(IpNet, Name)>,
+    /// Addresses of our own that are never bound and never permitted.
+    pub never: Vec<IpNet>,
+    /// For each RADIUS client the prefixes it may assign; an empty list means everything.
+    pub pools: Vec<(Name, Vec<IpNet>)>,
+}
+
+/// How long things are believed. All durations are positive; zero switches the thing off where that makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// A just-freed address is deferred this long before it is refused.
+    pub defer_after_stop: Duration,
+    /// A session is suspect when nothing was heard for this long, in interim intervals or absolute.
+    pub interim_overdue: Span,
+    /// How long a session is believed whose NAS never sends interim updates.
+    pub lifetime_without_interim: Duration,
+    /// A silent NAS keeps its sessions this long.
+    pub nas_silence_grace: Duration,
+    /// A Start or interim whose event is older than this when it arrives is history, not ownership.
+    pub stale_limit: Duration,
+    /// How long the map counts as incomplete after a receiving gap.
+    pub warm_up: Span,
+}
+
+/// A span given either in interim intervals of the NAS concerned or as an absolute time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Span {
+    /// So many interim intervals, in tenths: `3x` is 30.
+    Intervals {
+        /// Tenths of an interval.
+        tenths: u32,
+    },
+    /// An absolute time.
+    Fixed(Duration),
+}
+
+impl Default for Rules {
+    /// The values of the sample configuration.
+    fn default() -> Self {
+        Rules {
+            defer_after_stop: Duration::from_secs(10 * 60),
+            interim_overdue: Span::Intervals { tenths: 30 },
+            lifetime_without_interim: Duration::from_secs(14 * 24 * 3600),
+            nas_silence_grace: Duration::from_secs(4 * 3600),
+            stale_limit: Duration::from_secs(3600),
+            warm_up: Span::Intervals { tenths: 30 },
+        }
+    }
+}
+
+/// What follows from an event, in order. The audit index stores it; alarms go to people.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// A session began to exist for us.
+    SessionOpened {
+        /// Which one.
+        session: SessionKey,
+        /// Its subscriber.
+        subscriber: Option<Name>,
+        /// User-Name as it came.
+        user_name: Option<Name>,
+        /// Where its line ends.
+        line: Line,
+    },
+    /// The subscriber of a living session has another name now.
+    SubscriberChanged {
+        /// Which session.
+        session: SessionKey,
+        /// The name from here on.
+        subscriber: Option<Name>,
+        /// Event time.
+        at: Timestamp,
+    },
+    /// A session ended.
+    SessionClosed {
+        /// Which one.
+        session: SessionKey,
+        /// When, by event time.
+        at: Timestamp,
+        /// When it was last heard of alive.
+        last_seen: Timestamp,
+        /// Why.
+        how: Ended,
+    },
+    /// A session owns a prefix from `from` on.
+    Bound {
+        /// Which session.
+        session: SessionKey,
+        /// Whose it is.
+        subscriber: Option<Name>,
+        /// Address space.
+        realm: Realm,
+        /// The prefix.
+        prefix: IpNet,
+        /// Event time.
+        from: Timestamp,
+    },
+    /// A session no longer owns a prefix.
+    Unbound {
+        /// Which session.
+        session: SessionKey,
+        /// Address space.
+        realm: Realm,
+        /// The prefix.
+        prefix: IpNet,
+        /// Event time.
+        until: Timestamp,
+        /// When the session was last heard of alive; between here and `until` ownership is an assumption.
+        last_seen: Timestamp,
+        /// Why.
+        how: Ended,
+    },
+    /// A record that came too late to change ownership tells of a past one.
+    PastHeld {
+        /// Which session.
+        session: SessionKey,
+        /// Whose it was.
+        subscriber: Option<Name>,
+        /// Address space.
+        realm: Realm,
+        /// The prefix.
+        prefix: IpNet,
+        /// From when.
+        from: Timestamp,
+        /// Until when it is known to have held.
+        until: Timestamp,
+        /// Whether the end is known (a Stop) or only a last sign of life.
+        ended: bool,
+    },
+    /// Two live sessions of different subscribers claim one prefix in turn, or no longer do.
+    Conflict {
+        /// Address space.
+        realm: Realm,
+        /// The prefix.
+        prefix: IpNet,
+        /// The claimants while it lasts; empty when it is over.
+        sessions: Vec<SessionKey>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A static prefix belongs to `subscriber` from here on; `None`: to nobody.
+    StaticApplied {
+        /// The prefix.
+        prefix: IpNet,
+        /// Whose it is.
+        subscriber: Option<Name>,
+        /// When it was applied.
+        at: Timestamp,
+    },
+    /// Nothing was received between these moments.
+    Gap {
+        /// Last moment we surely listened; `None`: never before.
+        since: Option<Timestamp>,
+        /// When we listened again.
+        until: Timestamp,
+    },
+    /// Something a human should look at.
+    Alarm(Alarm),
+}
+
+/// Why a session or a binding ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    /// Its Stop said so: exact.
+    Stopped,
+    /// The session moved to another address: exact.
+    Moved,
+    /// Another session took the address; when this one really ended is not known.
+    Superseded,
+    /// Its id was used again for another session.
+    Reused,
+    /// The NAS began anew.
+    NasRestarted,
+    /// It was not heard of any more.
+    Expired,
+}
+
+impl Ended {
+    /// Whether the moment of the end is known rather than inferred.
+    #[must_use]
+    pub fn is_exact(self) -> bool {
+        matches!(self, Ended::Stopped | Ended::Moved)
+    }
+
+    /// The word used in output and in the audit index.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Ended::Stopped => "stopped",
+            Ended::Moved => "moved",
+            Ended::Superseded => "superseded",
+            Ended::Reused => "reused",
+            Ended::NasRestarted => "nas-restarted",
+            Ended::Expired => "expired",
+        }
+    }
+}
+
+/// Something a human should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alarm {
+    /// Two subscribers' live sessions claim one prefix.
+    Conflict {
+        /// The prefix.
+        prefix: IpNet,
+    },
+    /// A NAS is silent beyond what its sessions lead to expect.
+    NasSilent {
+        /// Which.
+        nas: Name,
+    },
+    /// A silent NAS is heard again.
+    NasHeard {
+        /// Which.
+        nas: Name,
+    },
+    /// A record asked for prefixes it may not have.
+    ClaimsDropped {
+        /// From which NAS.
+        nas: Name,
+        /// How many.
+        count: u16,
+    },
+}
