@@ -1,1 +1,613 @@
-//! (to come)
+//! The session machine: folds events into who owns which address. Pure: an event and the state before it.
+//!
+//! Knows: the decision table (the row numbers in the comments are those of the table in `docs/sessions.md`).
+//! Must not know: clocks, sockets, configuration text, how a record was decoded.
+//!
+//! Deadlines take effect at their own time, whenever they are processed: `fold` first lets everything happen that was
+//! due before the event, so that replaying a log and living through it come to the same state.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use smallvec::SmallVec;
+
+use super::bindings::{LiveMap, Session};
+use super::deadlines::Due;
+use super::event::{Alarm, Applied, Effect, Ended, Event, Kind, Record, Refresh, Rules};
+use super::held::{
+    AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone,
+    UNDATED_START_DOUBT, began,
+};
+use super::nas::{LAG, LAG_LASTS, NasState};
+use super::{Name, SessionKey, Timestamp};
+
+/// Announced intervals outside of this are mistakes of a configuration, not intervals (RFC 2869, 5.16).
+const INTERVALS_BELIEVED: std::ops::RangeInclusive<u32> = 60..=86_400;
+/// A receiving gap up to this loses nothing: every NAS sends again for longer.
+const GAP_BRIDGED: Duration = Duration::from_secs(10);
+
+/// When a session's life began, and when the one before it under the same id had ended.
+#[derive(Clone, Copy)]
+struct Life {
+    opened: Timestamp,
+    after: Timestamp,
+}
+
+impl Life {
+    fn after(opened: Timestamp, after: Timestamp) -> Self {
+        Life { opened, after }
+    }
+}
+
+/// Sessions, tombstones, NASes and the live map that they write.
+pub struct Machine {
+    pub(super) map: Arc<LiveMap>,
+    pub(super) applied: Applied,
+    pub(super) statics: HashMap<IpNet, (Name, Timestamp)>,
+    pub(super) sessions: HashMap<Id, Held>,
+    pub(super) tombstones: HashMap<Id, Tombstone>,
+    pub(super) nases: Vec<NasState>,
+    pub(super) nas_numbers: HashMap<Name, u32>,
+    /// Since when each RADIUS client is listened to without a gap, where there was one.
+    pub(super) clients_resumed: HashMap<Name, Timestamp>,
+    pub(super) deadlines: BinaryHeap<Reverse<(Timestamp, Due)>>,
+    pub(super) now: Timestamp,
+}
+
+impl Machine {
+    /// An empty machine that writes this map.
+    #[must_use]
+    pub fn new(map: Arc<LiveMap>) -> Self {
+        Machine {
+            map,
+            applied: Applied::default(),
+            statics: HashMap::new(),
+            sessions: HashMap::new(),
+            tombstones: HashMap::new(),
+            nases: Vec::new(),
+            nas_numbers: HashMap::new(),
+            clients_resumed: HashMap::new(),
+            deadlines: BinaryHeap::new(),
+            now: Timestamp::EARLIEST,
+        }
+    }
+
+    /// The map it writes.
+    #[must_use]
+    pub fn map(&self) -> &Arc<LiveMap> {
+        &self.map
+    }
+
+    /// What was applied last.
+    #[must_use]
+    pub fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    /// How many sessions live, in whatever state.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Folds one event that takes effect at `at`. Total: it never fails.
+    pub fn fold(&mut self, at: Timestamp, event: &Event, effects: &mut Vec<Effect>) {
+        self.advance(at, effects);
+        match event {
+            Event::Record(record) => self.record(record, effects),
+            Event::Refreshes(refreshes) => {
+                refreshes.iter().for_each(|refresh| self.refresh(refresh, effects));
+            }
+            Event::Applied(applied) => self.apply(at, applied, effects),
+            Event::Resumed { since } => self.resume(at, *since, effects),
+        }
+    }
+
+    /// Whether a record says no more than "still alive", and as what it is then to be logged: a pure predicate on
+    /// folded state. The caller sees to it that nothing of the session is on its way.
+    #[must_use]
+    pub fn as_refresh(&self, record: &Record) -> Option<Refresh> {
+        let nas = *self.nas_numbers.get(&record.nas)?;
+        let held = self.sessions.get(&Id { nas, session: record.session_id.clone() })?;
+        let unchanged = matches!(record.kind, Kind::Interim)
+            && held.is_active()
+            && record.event >= held.last()
+            && record.arrival.since(record.event) <= LAG
+            && record.claims_dropped == 0
+            && held.continues(record.session_time)
+            && held.same_identity(record)
+            && record.interval.is_none_or(|seconds| held.interval.known() == Some(seconds))
+            && record
+                .claims
+                .iter()
+                .all(|claim| held.claim(claim.prefix).is_some_and(|held| !held.superseded));
+        unchanged.then(|| Refresh {
+            nas: record.nas.clone(),
+            session_id: record.session_id.clone(),
+            event: record.event,
+            arrival: record.arrival,
+            session_time: record.session_time,
+        })
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        self.applied.rules
+    }
+
+    fn record(&mut self, record: &Record, effects: &mut Vec<Effect>) {
+        let nas = self.hear(record, effects);
+        let id = Id { nas, session: record.session_id.clone() };
+        let stale = record.arrival.since(record.event) > self.rules().stale_limit;
+        match record.kind {
+            Kind::On | Kind::Off => self.restart(nas, record),
+            Kind::Stop => self.stop(&id, record, effects),
+            // Row 31.
+            Kind::Start | Kind::Interim if stale => self.note_past(&id, record, began(record), effects),
+            Kind::Start => self.start(&id, record, effects),
+            Kind::Interim => self.interim(&id, record, effects),
+        }
+        if self.sessions.contains_key(&id) {
+            self.schedule(&id);
+        }
+        self.expect_nas(nas);
+    }
+
+    /// Notes that the NAS speaks; the number it has from its first word on.
+    fn hear(&mut self, record: &Record, effects: &mut Vec<Effect>) -> u32 {
+        let number = match self.nas_numbers.get(&record.nas) {
+            Some(&number) => number,
+            None => self.meet(record),
+        };
+        let Some(nas) = self.nases.get_mut(number as usize) else { return number };
+        nas.shared.records.fetch_add(1, Ordering::Relaxed);
+        let mut news = nas.hear(record.arrival);
+        let heard_again = news;
+        if record.claims_dropped > 0 {
+            let dropped = u64::from(record.claims_dropped);
+            nas.shared.claims_dropped.fetch_add(dropped, Ordering::Relaxed);
+            let alarm = Alarm::ClaimsDropped { nas: record.nas.clone(), count: record.claims_dropped };
+            effects.push(Effect::Alarm(alarm));
+        }
+        // A NAS that brings old records now may not have told us of the present yet.
+        let lagging = record.arrival.since(record.event) > LAG;
+        if lagging && nas.lagging_until < record.arrival.plus(LAG_LASTS / 2) {
+            nas.lagging_until = record.arrival.plus(LAG_LASTS);
+            news = true;
+        }
+        if news {
+            self.publish_coverage();
+        }
+        if heard_again {
+            self.heard_again(number, effects);
+        }
+        number
+    }
+
+    fn meet(&mut self, record: &Record) -> u32 {
+        let number = u32::try_from(self.nases.len()).unwrap_or(u32::MAX);
+        let resumed = self.clients_resumed.get(&record.client).copied().unwrap_or(Timestamp::EARLIEST);
+        let (name, client) = (record.nas.clone(), record.client.clone());
+        self.nases.push(NasState::new(number, name.clone(), client, record.arrival, resumed));
+        self.nas_numbers.insert(name, number);
+        self.map.publish_nases(self.nases.iter().map(|nas| Arc::clone(&nas.shared)).collect());
+        self.publish_coverage();
+        number
+    }
+
+    fn start(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        if let Some(held) = self.sessions.get(id) {
+            let restarted = match held.state {
+                State::Suspect { why: Suspicion::Restarted { at }, .. } => record.event >= at,
+                _ => false,
+            };
+            if restarted {
+                // The NAS began anew and uses the id again, be it for the same subscriber.
+                self.close(id, record.event, Ended::NasRestarted, effects);
+                self.open(id, record, Life::after(record.event, record.event), State::Active, effects);
+            } else if record.event <= held.born_after {
+                self.note_past(id, record, record.event, effects);
+            } else if held.same_identity(record) {
+                // Row 14, row 19.
+                self.update(id, record, effects);
+            } else if record.event >= held.last() {
+                // Row 15.
+                let last = held.last();
+                self.close(id, record.event, Ended::Reused, effects);
+                self.open(id, record, Life::after(record.event, last), State::Active, effects);
+            } else {
+                self.note_past(id, record, record.event, effects);
+            }
+            return;
+        }
+        let tombstone = self.tombstones.get(id);
+        let before = tombstone.map_or(Timestamp::EARLIEST, |tomb| tomb.stopped);
+        let state = match tombstone {
+            None => State::Active,
+            // Row 17; at the very moment of the Stop the order of arrival counts only where Stop and Start come in
+            // pairs (row 16).
+            Some(tomb) if record.event < tomb.stopped => return,
+            Some(tomb) if record.event == tomb.stopped && !record.stop_start => return,
+            Some(tomb) => {
+                let soon = record.arrival.since(tomb.arrival) < UNDATED_START_DOUBT;
+                let doubtful = !record.dated && !record.stop_start && soon;
+                let why = Suspicion::DoubtfulStart { stopped: tomb.stopped };
+                if doubtful { self.suspect(id.nas, record, why) } else { State::Active }
+            }
+        };
+        // Rows 1, 2 and 16.
+        self.open(id, record, Life::after(record.event, before), state, effects);
+    }
+
+    fn interim(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else {
+            return self.interim_of_unknown(id, record, effects);
+        };
+        if record.event <= held.born_after {
+            return self.note_past(id, record, record.event, effects);
+        }
+        let newer = record.event >= held.last();
+        let another_life = newer && !held.continues(record.session_time);
+        if let State::Suspect { why: Suspicion::Restarted { at }, .. } = held.state {
+            if record.event <= at {
+                return;
+            }
+            if another_life {
+                self.close(id, at, Ended::NasRestarted, effects);
+                return self.open(id, record, Life::after(began(record).max(at), at), State::Active, effects);
+            }
+            return self.update(id, record, effects);
+        }
+        // The session time only grows within one life; another subscriber with a shorter one has the id now.
+        if another_life && !held.same_identity(record) {
+            let last = held.last();
+            let from = began(record).max(last);
+            self.close(id, from, Ended::Reused, effects);
+            return self.open(id, record, Life::after(from, last), State::Active, effects);
+        }
+        if !newer && !held.same_identity(record) {
+            // Sent by an earlier life under the same id, or before the name changed: it moves nothing.
+            return self.note_past(id, record, record.event, effects);
+        }
+        self.update(id, record, effects);
+    }
+
+    fn interim_of_unknown(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(tomb) = self.tombstones.get(id) else {
+            // Row 7. What it held before is told by its session time, but only as far as that.
+            let life = Life::after(began(record), Timestamp::EARLIEST);
+            return self.open(id, record, life, State::Active, effects);
+        };
+        let life = match tomb.judge(record) {
+            // Row 8.
+            AfterStop::Late => return,
+            // Row 9.
+            AfterStop::Revived => Life::after(tomb.incarnation, Timestamp::EARLIEST),
+            AfterStop::AnotherLife => Life::after(began(record).max(tomb.stopped), tomb.stopped),
+        };
+        let state = self.suspect(id.nas, record, Suspicion::Revived);
+        self.open(id, record, life, state, effects);
+    }
+
+    fn stop(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else {
+            return self.stop_of_unknown(id, record, effects);
+        };
+        if held.stopped_before_it_began(record) {
+            return;
+        }
+        let (stopped_at, heard_at) = (record.session_time, held.session_time);
+        let overtaken = match (stopped_at, heard_at) {
+            (Some(stopped), Some(heard)) => heard > stopped && record.event < held.last(),
+            _ => record.event.plus(SAME_MOMENT) < held.last(),
+        };
+        if overtaken {
+            // Row 9 the other way round: an interim update that is later than this Stop was heard before it.
+            let state = self.suspect(id.nas, record, Suspicion::Revived);
+            if let Some(held) = self.sessions.get_mut(id) {
+                held.enter(state);
+            }
+            return;
+        }
+        // What the Stop alone tells was held until now, too.
+        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix).is_none()) {
+            let at = record.event;
+            effects.push(Effect::PastHeld {
+                session: held.session.key.clone(),
+                subscriber: held.session.subscriber.clone(),
+                realm: record.realm,
+                prefix: claim.prefix,
+                from: at,
+                until: at,
+                ended: true,
+            });
+        }
+        // Rows 10, 11 and 44.
+        let life = self.nases.get(id.nas as usize).map_or(Tombstone::LIFE, |nas| held.tombstone_life(nas));
+        let incarnation = held.opened();
+        self.close(id, record.event, Ended::Stopped, effects);
+        self.bury(id, record, incarnation, life);
+    }
+
+    fn stop_of_unknown(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        // Row 12. A Stop sent again with another delay is the same Stop.
+        let known = self.tombstones.get(id).map(|tomb| (tomb.stopped, tomb.incarnation));
+        if known.is_some_and(|(stopped, _)| record.event <= stopped) {
+            return;
+        }
+        if known.is_none() {
+            self.note_past(id, record, began(record), effects);
+        }
+        let incarnation = known.map_or_else(|| began(record), |(_, incarnation)| incarnation);
+        self.bury(id, record, incarnation, Tombstone::LIFE);
+    }
+
+    fn bury(&mut self, id: &Id, record: &Record, incarnation: Timestamp, life: Duration) {
+        let until = record.arrival.plus(life);
+        let tombstone = Tombstone {
+            stopped: record.event,
+            arrival: record.arrival,
+            session_time: record.session_time,
+            incarnation,
+            until,
+        };
+        self.tombstones.insert(id.clone(), tombstone);
+        self.deadlines.push(Reverse((until, Due::Tombstone(id.clone()))));
+    }
+
+    /// Rows 25 and 26: everything in scope that was last heard before is in doubt until it reports again.
+    fn restart(&mut self, nas: u32, record: &Record) {
+        let close_at = record.arrival.plus(RESTART_GRACE);
+        let why = Suspicion::Restarted { at: record.event };
+        let mut touched = Vec::new();
+        for (id, held) in self.sessions.iter_mut().filter(|(id, _)| id.nas == nas) {
+            if held.last() < record.event && held.in_scope(&record.scope) {
+                held.enter(State::Suspect { why, close_at });
+                touched.push(id.clone());
+            }
+        }
+        touched.iter().for_each(|id| self.schedule(id));
+    }
+
+    /// The doubt that a record leaves, and when it is given up unless something confirms it.
+    fn suspect(&self, nas: u32, record: &Record, why: Suspicion) -> State {
+        let patience = self.nases.get(nas as usize).map_or(RESTART_GRACE, |nas| {
+            let interval = nas.shared.interval().unwrap_or(super::nas::INTERVAL_ASSUMED);
+            super::nas::span(self.rules().interim_overdue, interval).max(super::nas::OVERDUE_AT_LEAST)
+        });
+        State::Suspect { why, close_at: record.arrival.plus(patience) }
+    }
+
+    fn open(&mut self, id: &Id, record: &Record, life: Life, state: State, effects: &mut Vec<Effect>) {
+        let opened = life.opened;
+        let Some(nas) = self.nases.get(id.nas as usize) else { return };
+        let key = SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: opened };
+        let (subscriber, user_name) = (record.subscriber.clone(), record.user_name.clone());
+        let shared = Arc::clone(&nas.shared);
+        let session = Session::new(
+            key.clone(),
+            subscriber.clone(),
+            user_name.clone(),
+            record.line.clone(),
+            shared,
+            record.event,
+        );
+        let address_less = state == State::Active && record.claims.is_empty();
+        let held = Held {
+            session: Arc::new(session),
+            state: if address_less { State::Pending } else { state },
+            claims: SmallVec::new(),
+            address_at: Timestamp::EARLIEST,
+            started: (record.kind == Kind::Start || record.session_time.is_some()).then_some(opened),
+            born_after: life.after,
+            session_time: record.session_time,
+            interval: Interval::default(),
+            scope: record.scope.clone(),
+            realm: record.realm,
+            due: Timestamp::from_millis(i64::MAX),
+        };
+        held.begin();
+        self.tombstones.remove(id);
+        self.sessions.insert(id.clone(), held);
+        effects.push(Effect::SessionOpened {
+            session: key.clone(),
+            subscriber,
+            user_name,
+            line: record.line.clone(),
+        });
+        if opened < record.event {
+            self.note_past(id, record, opened, effects);
+        }
+        self.announced(id, record);
+        self.admit(id, record, effects);
+    }
+
+    /// A record of a session that goes on.
+    fn update(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else { return };
+        let last = held.last();
+        let newer = record.event >= last;
+        let renamed = newer && record.subscriber.is_some() && record.subscriber != held.session.subscriber;
+        if renamed {
+            self.rename(id, record, effects);
+        }
+        self.confirm(id, record);
+        self.announced(id, record);
+        if newer {
+            self.learned(id, record.event.since(last));
+            if let Some(held) = self.sessions.get_mut(id) {
+                held.session.see(record.event);
+                held.session_time = record.session_time.or(held.session_time);
+            }
+        }
+        self.admit(id, record, effects);
+        if let Some(held) = self.sessions.get_mut(id)
+            && held.state == State::Pending
+            && !held.claims.is_empty()
+        {
+            // Row 3.
+            held.enter(State::Active);
+        }
+    }
+
+    /// Ends a session's doubt where the record does.
+    fn confirm(&mut self, id: &Id, record: &Record) {
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let State::Suspect { why, .. } = held.state else { return };
+        let newer = record.event > held.last();
+        let confirmed = match why {
+            Suspicion::Overdue | Suspicion::Unheard => newer,
+            Suspicion::Restarted { at } => record.event > at && held.continues(record.session_time),
+            Suspicion::Revived => newer && record.kind == Kind::Interim,
+            Suspicion::DoubtfulStart { stopped } => {
+                let begun_later = record.session_time.is_none() || began(record).plus(SAME_MOMENT) >= stopped;
+                record.kind == Kind::Interim && record.event > stopped && begun_later
+            }
+        };
+        if confirmed {
+            held.enter(State::Active);
+        }
+    }
+
+    /// Row 42: the same session under another name. Slots are replaced in place.
+    fn rename(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let old = &held.session;
+        let session = Session::new(
+            old.key.clone(),
+            record.subscriber.clone(),
+            record.user_name.clone(),
+            record.line.clone(),
+            Arc::clone(&old.nas),
+            old.seen(),
+        );
+        session.set_active(held.is_active());
+        held.session = Arc::new(session);
+        effects.push(Effect::SubscriberChanged {
+            session: held.session.key.clone(),
+            subscriber: record.subscriber.clone(),
+            at: record.event,
+        });
+        self.repoint(id, record.event, effects);
+    }
+
+    fn announced(&mut self, id: &Id, record: &Record) {
+        let Some(seconds) = record.interval.filter(|seconds| INTERVALS_BELIEVED.contains(seconds)) else {
+            return;
+        };
+        if let Some(held) = self.sessions.get_mut(id) {
+            held.interval.announce(seconds);
+        }
+        self.nas_interval(id.nas, seconds);
+    }
+
+    fn learned(&mut self, id: &Id, gap: Duration) {
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let before = held.interval.known();
+        held.interval.learn(gap);
+        if let Some(seconds) = held.interval.known().filter(|_| held.interval.known() != before) {
+            self.nas_interval(id.nas, seconds);
+        }
+    }
+
+    fn refresh(&mut self, refresh: &Refresh, effects: &mut Vec<Effect>) {
+        let Some(&nas) = self.nas_numbers.get(&refresh.nas) else { return };
+        if let Some(state) = self.nases.get_mut(nas as usize) {
+            state.shared.refreshes.fetch_add(1, Ordering::Relaxed);
+            if state.hear(refresh.arrival) {
+                self.heard_again(nas, effects);
+            }
+        }
+        self.expect_nas(nas);
+        let id = Id { nas, session: refresh.session_id.clone() };
+        let Some(held) = self.sessions.get_mut(&id) else { return };
+        let last = held.last();
+        if refresh.event < last {
+            return;
+        }
+        held.session.see(refresh.event);
+        held.session_time = refresh.session_time.or(held.session_time);
+        // It may have come into doubt while the refresh was on its way to the log.
+        match held.state {
+            State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } => held.enter(State::Active),
+            State::Suspect { why: Suspicion::Restarted { at }, .. } if refresh.event > at => {
+                held.enter(State::Active);
+            }
+            _ => {}
+        }
+        self.learned(&id, refresh.event.since(last));
+        self.schedule(&id);
+    }
+
+    /// A past that a record tells of without changing who owns what.
+    fn note_past(&self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
+        let session = match self.sessions.get(id) {
+            Some(held) if held.same_identity(record) => held.session.key.clone(),
+            _ => SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: from },
+        };
+        for claim in &record.claims {
+            effects.push(Effect::PastHeld {
+                session: session.clone(),
+                subscriber: record.subscriber.clone(),
+                realm: record.realm,
+                prefix: claim.prefix,
+                from,
+                until: record.event,
+                ended: record.kind == Kind::Stop,
+            });
+        }
+    }
+
+    fn apply(&mut self, at: Timestamp, applied: &Applied, effects: &mut Vec<Effect>) {
+        let before = std::mem::take(&mut self.statics);
+        for (prefix, subscriber) in &applied.statics {
+            let since = match before.get(prefix) {
+                Some((owner, since)) if owner == subscriber => *since,
+                _ => {
+                    let subscriber = Some(subscriber.clone());
+                    effects.push(Effect::StaticApplied { prefix: *prefix, subscriber, at });
+                    at
+                }
+            };
+            self.statics.insert(*prefix, (subscriber.clone(), since));
+        }
+        let mut gone: Vec<_> = before.keys().filter(|prefix| !self.statics.contains_key(*prefix)).collect();
+        gone.sort();
+        for prefix in gone {
+            effects.push(Effect::StaticApplied { prefix: *prefix, subscriber: None, at });
+        }
+        // Nothing is known yet of a client that is listened to from now on.
+        for (client, _) in &applied.pools {
+            if !self.applied.pools.iter().any(|(known, _)| known == client) {
+                self.clients_resumed.insert(client.clone(), at);
+            }
+        }
+        self.applied = applied.clone();
+        self.map.publish_statics(self.statics.clone(), applied.never.clone());
+        self.publish_coverage();
+    }
+
+    /// Row 48: we listen again after a gap.
+    fn resume(&mut self, at: Timestamp, since: Option<Timestamp>, effects: &mut Vec<Effect>) {
+        if since.is_some_and(|since| at.since(since) <= GAP_BRIDGED) {
+            return;
+        }
+        effects.push(Effect::Gap { since, until: at });
+        self.clients_resumed = self.applied.pools.iter().map(|(client, _)| (client.clone(), at)).collect();
+        self.nases.iter_mut().for_each(|nas| nas.resume(at));
+        if since.is_some_and(|since| at.since(since) > self.rules().stale_limit) {
+            let nases = &self.nases;
+            for (id, held) in self.sessions.iter_mut().filter(|(_, held)| held.is_active()) {
+                let Some(nas) = nases.get(id.nas as usize) else { continue };
+                let close_at = at.plus(held.overdue_after(nas, &self.applied.rules));
+                held.enter(State::Suspect { why: Suspicion::Unheard, close_at });
+            }
+        }
+        let ids: Vec<_> = self.sessions.keys().cloned().collect();
+        ids.iter().for_each(|id| self.schedule(id));
+        self.publish_coverage();
+    }
+}

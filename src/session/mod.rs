@@ -4,9 +4,14 @@
 //! protocol, sockets, files, the configuration's text, or what time it is.
 
 pub mod bindings;
+mod deadlines;
 pub mod event;
+mod held;
 pub mod identity;
+pub mod image;
 pub mod machine;
+pub mod nas;
+mod ownership;
 
 use std::fmt;
 use std::sync::Arc;
@@ -112,7 +117,7 @@ fn is_bidirectional_control(c: char) -> bool {
 
 fn octets_of_hex(digits: &str) -> Option<Vec<u8>> {
     let digits = digits.as_bytes();
-    if digits.is_empty() || digits.len() % 2 != 0 {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return None;
     }
     digits

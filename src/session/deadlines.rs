@@ -1,0 +1,261 @@
+//! What happens because nothing happened: overdue sessions, silent NASes, forgotten slots and tombstones; and which
+//! pools are therefore not whole.
+//!
+//! Knows: deadlines and coverage. Must not know: records.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::bindings::{Doubt, OpenPool, Slot};
+use super::event::{Alarm, Effect, Ended};
+use super::held::{Held, Id, State, Suspicion, Tombstone};
+use super::machine::Machine;
+use super::nas::{INTERVAL_ASSUMED, NasState, span};
+use super::{Name, Realm, Timestamp};
+
+/// What is looked at when its time comes. The order settles which of two deadlines at one moment is first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    Nas(u32),
+    Session(Id),
+    Slot(Realm, IpNet),
+    Tombstone(Id),
+}
+
+impl Machine {
+    /// Lets everything happen that is due up to this moment, each thing at its own time.
+    pub fn advance(&mut self, at: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some(Reverse((time, due))) = self.deadlines.pop_if_due(at) {
+            self.now = self.now.max(time);
+            match due {
+                Due::Nas(nas) => self.listen_for(nas, time, effects),
+                Due::Session(id) => self.session_due(&id, time, effects),
+                Due::Slot(realm, prefix) => self.forget_slot(realm, prefix, time),
+                Due::Tombstone(id) => {
+                    if self.tombstones.get(&id).is_some_and(|tomb| tomb.until <= time) {
+                        self.tombstones.remove(&id);
+                    }
+                }
+            }
+        }
+        self.now = self.now.max(at);
+    }
+
+    /// When `advance` has something to do next, at the earliest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.peek().map(|Reverse((time, _))| *time)
+    }
+
+    pub(super) fn remind(&mut self, at: Timestamp, due: Due) {
+        self.deadlines.push(Reverse((at, due)));
+    }
+
+    /// Queues a session's deadline. A later one need not be queued: the one that stands finds it.
+    pub(super) fn schedule(&mut self, id: &Id) {
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let Some(nas) = self.nases.get(id.nas as usize) else { return };
+        let deadline = held.deadline(nas, &self.applied.rules);
+        if deadline < held.due {
+            held.due = deadline;
+            self.remind(deadline, Due::Session(id.clone()));
+        }
+    }
+
+    fn session_due(&mut self, id: &Id, time: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let Some(nas) = self.nases.get(id.nas as usize) else { return };
+        if held.due != time {
+            return;
+        }
+        held.due = Timestamp::from_millis(i64::MAX);
+        if held.deadline(nas, &self.applied.rules) > time {
+            return self.schedule(id);
+        }
+        match held.state {
+            State::Suspect { why, .. } => self.give_up(id, time, why, effects),
+            State::Active if held.reports_every(nas).is_some() => self.overdue(id, time),
+            // Row 29, and sessions that never got an address.
+            State::Active | State::Pending => self.close(id, time, Ended::Expired, effects),
+        }
+    }
+
+    /// Rows 28 and 30.
+    fn overdue(&mut self, id: &Id, time: Timestamp) {
+        let rules = self.rules();
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let Some(nas) = self.nases.get(id.nas as usize) else { return };
+        let believed_until = nas.shared.heard().plus(rules.nas_silence_grace);
+        if silent(nas, time) && time < believed_until {
+            held.due = believed_until;
+            self.remind(believed_until, Due::Session(id.clone()));
+            return;
+        }
+        let close_at = time.plus(held.overdue_after(nas, &rules));
+        held.enter(State::Suspect { why: Suspicion::Overdue, close_at });
+        self.schedule(id);
+    }
+
+    fn give_up(&mut self, id: &Id, time: Timestamp, why: Suspicion, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else { return };
+        // What was sent before a restart, or before an old Stop, must not open the session again. One that was only
+        // not heard of any more may come back by its next interim update.
+        let (how, at, stopped) = match why {
+            Suspicion::Restarted { at } => (Ended::NasRestarted, at, Some(at)),
+            Suspicion::Revived | Suspicion::DoubtfulStart { .. } => (Ended::Expired, time, Some(held.last())),
+            Suspicion::Overdue | Suspicion::Unheard => (Ended::Expired, time, None),
+        };
+        let tombstone = stopped.map(|stopped| Tombstone {
+            stopped,
+            arrival: time,
+            session_time: held.session_time,
+            incarnation: held.opened(),
+            until: time.plus(Tombstone::LIFE),
+        });
+        self.close(id, at, how, effects);
+        if let Some(tombstone) = tombstone {
+            self.remind(tombstone.until, Due::Tombstone(id.clone()));
+            self.tombstones.insert(id.clone(), tombstone);
+        }
+    }
+
+    fn forget_slot(&mut self, realm: Realm, prefix: IpNet, time: Timestamp) {
+        if let Some(Slot::Freed { forget, .. }) = self.map.slot(realm, prefix)
+            && forget <= time
+        {
+            self.map.clear(realm, prefix);
+        }
+    }
+
+    /// Expects a NAS to speak again, if there is reason to.
+    pub(super) fn expect_nas(&mut self, number: u32) {
+        let Some(nas) = self.nases.get_mut(number as usize) else { return };
+        if nas.shared.is_silent() {
+            return;
+        }
+        if let Some(patience) = nas.may_be_silent_for() {
+            let due = nas.shared.heard().plus(patience);
+            if nas.due.is_none_or(|queued| due < queued) {
+                nas.due = Some(due);
+                self.remind(due, Due::Nas(number));
+            }
+        }
+    }
+
+    fn listen_for(&mut self, number: u32, time: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(nas) = self.nases.get_mut(number as usize) else { return };
+        if nas.due != Some(time) {
+            return;
+        }
+        nas.due = None;
+        if !silent(nas, time) {
+            return self.expect_nas(number);
+        }
+        nas.fall_silent();
+        effects.push(Effect::Alarm(Alarm::NasSilent { nas: nas.shared.name.clone() }));
+        self.publish_coverage();
+    }
+
+    /// A silent NAS speaks again: its sessions, believed through the silence, have their time to report from here on.
+    pub(super) fn heard_again(&mut self, number: u32, effects: &mut Vec<Effect>) {
+        let Some(nas) = self.nases.get(number as usize) else { return };
+        effects.push(Effect::Alarm(Alarm::NasHeard { nas: nas.shared.name.clone() }));
+        self.schedule_all_of(number);
+        self.publish_coverage();
+    }
+
+    fn schedule_all_of(&mut self, number: u32) {
+        let ids: Vec<_> = self.sessions.keys().filter(|id| id.nas == number).cloned().collect();
+        ids.iter().for_each(|id| self.schedule(id));
+    }
+
+    /// A NAS's interval became known or another one.
+    pub(super) fn nas_interval(&mut self, number: u32, seconds: u32) {
+        let Some(nas) = self.nases.get_mut(number as usize) else { return };
+        let first = nas.shared.interval().is_none();
+        if !nas.set_interval(seconds) {
+            return;
+        }
+        if first {
+            // Its sessions were believed for a lifetime without interims until now.
+            self.schedule_all_of(number);
+        }
+        self.publish_coverage();
+    }
+
+    /// Tells readers which pools are not whole, and until when.
+    pub(super) fn publish_coverage(&self) {
+        let rules = self.rules();
+        let mut open = Vec::new();
+        for (client, prefixes) in &self.applied.pools {
+            let prefixes: Arc<[IpNet]> = prefixes.as_slice().into();
+            let mut add = |doubt, until: Timestamp| {
+                if until > self.now {
+                    open.push(OpenPool { prefixes: Arc::clone(&prefixes), doubt, until });
+                }
+            };
+            if let Some(resumed) = self.clients_resumed.get(client) {
+                add(Doubt::WarmUp, resumed.plus(span(rules.warm_up, self.slowest_interval(client))));
+            }
+            for nas in self.nases.iter().filter(|nas| nas.shared.client == *client) {
+                if nas.shared.is_silent() {
+                    add(Doubt::NasSilent, nas.shared.heard().plus(rules.nas_silence_grace));
+                }
+                add(Doubt::NasLagging, nas.lagging_until);
+                add(Doubt::WarmUp, nas.warm_until(&rules));
+            }
+        }
+        self.map.publish_open(open);
+    }
+
+    fn slowest_interval(&self, client: &Name) -> Duration {
+        let known = self
+            .nases
+            .iter()
+            .filter(|nas| nas.shared.client == *client)
+            .filter_map(|nas| nas.shared.interval());
+        known.max().unwrap_or(INTERVAL_ASSUMED)
+    }
+}
+
+/// Whether a NAS has said nothing for longer than its sessions lead to expect.
+fn silent(nas: &NasState, time: Timestamp) -> bool {
+    nas.shared.is_silent()
+        || nas.may_be_silent_for().is_some_and(|patience| nas.shared.heard().plus(patience) <= time)
+}
+
+/// The next deadline, when its time has come.
+trait PopIfDue {
+    fn pop_if_due(&mut self, at: Timestamp) -> Option<Reverse<(Timestamp, Due)>>;
+}
+
+impl PopIfDue for std::collections::BinaryHeap<Reverse<(Timestamp, Due)>> {
+    fn pop_if_due(&mut self, at: Timestamp) -> Option<Reverse<(Timestamp, Due)>> {
+        if self.peek().is_some_and(|Reverse((time, _))| *time <= at) { self.pop() } else { None }
+    }
+}
+
+/// A fresh machine has no deadlines; one restored from a snapshot queues those of its sessions, slots and tombstones.
+impl Machine {
+    pub(super) fn requeue(&mut self) {
+        let never = Timestamp::from_millis(i64::MAX);
+        self.sessions.values_mut().for_each(|held: &mut Held| held.due = never);
+        let ids: Vec<_> = self.sessions.keys().cloned().collect();
+        ids.iter().for_each(|id| self.schedule(id));
+        let tombstones: Vec<_> = self.tombstones.iter().map(|(id, tomb)| (tomb.until, id.clone())).collect();
+        tombstones.into_iter().for_each(|(until, id)| self.remind(until, Due::Tombstone(id)));
+        let mut freed = Vec::new();
+        self.map.each_slot(|realm, prefix, slot| {
+            if let Slot::Freed { forget, .. } = slot {
+                freed.push((*forget, Due::Slot(realm, prefix)));
+            }
+        });
+        freed.into_iter().for_each(|(forget, due)| self.remind(forget, due));
+        (0..self.nases.len())
+            .filter_map(|number| u32::try_from(number).ok())
+            .for_each(|number| self.expect_nas(number));
+    }
+}

@@ -1,0 +1,336 @@
+//! One session as the machine holds it: its claims, how sure we are of it, and when it must be looked at again.
+//!
+//! Knows: a session's own state and times. Must not know: other sessions, or what the map shows.
+//!
+//! ```text
+//!              first usable address             overdue, NAS restarted, gap,
+//!   Pending ───────────────────────► Active ◄──────── interim confirms ────────┐
+//!      │                               │ └───── undated Start after Stop ───► Suspect
+//!      └────────── Stop, expiry ───────┴──────────────────────────────────────┘
+//!                       ▼
+//!                   Tombstone
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::bindings::Session;
+use super::event::{ClaimSource, Record, Rules, Scope, Span};
+use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
+use super::{Name, Realm, Timestamp};
+
+/// A Start that is not dated and follows its own session's Stop within this may be the session's old Start, sent
+/// again by a NAS that does not count its delay: retransmissions are over by then.
+pub(super) const UNDATED_START_DOUBT: Duration = Duration::from_secs(120);
+/// Acct-Delay-Time and Acct-Session-Time count whole seconds: this much apart is still the same moment.
+pub(super) const SAME_MOMENT: Duration = Duration::from_secs(2);
+/// Sessions of a restarted NAS are given up after this.
+pub(super) const RESTART_GRACE: Duration = Duration::from_secs(5 * 60);
+/// Stopped sessions are remembered at least this long.
+const TOMBSTONE_AT_LEAST: Duration = Duration::from_secs(24 * 3600);
+/// Interim updates closer together than this were triggered by something and say nothing about the interval.
+const SHORTEST_INTERVAL: u32 = 60;
+
+/// A session of one NAS, whichever life it is in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct Id {
+    /// Number of the NAS, in the order in which they were first heard.
+    pub(super) nas: u32,
+    /// Acct-Session-Id.
+    pub(super) session: Name,
+}
+
+/// How sure we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum State {
+    /// No usable address yet.
+    Pending,
+    /// Owns what it claims.
+    Active,
+    /// In doubt, until confirmed or closed at this moment.
+    Suspect { why: Suspicion, close_at: Timestamp },
+}
+
+/// Why a session is in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Suspicion {
+    /// Its interim update is overdue.
+    Overdue,
+    /// Its NAS began anew at this event time.
+    Restarted { at: Timestamp },
+    /// An interim update came after its Stop; a second one confirms.
+    Revived,
+    /// An undated Start soon after the Stop at this event time; an interim update that began later confirms.
+    DoubtfulStart { stopped: Timestamp },
+    /// We did not listen for longer than the stale limit.
+    Unheard,
+}
+
+/// A prefix that a session asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HeldClaim {
+    pub(super) prefix: IpNet,
+    pub(super) source: ClaimSource,
+    /// Event time of the claim in force.
+    pub(super) since: Timestamp,
+    /// Another session took it, or it could not be had: claiming it again begins a conflict.
+    pub(super) superseded: bool,
+}
+
+/// A session and what only the machine needs of it.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) session: Arc<Session>,
+    pub(super) state: State,
+    pub(super) claims: SmallVec<[HeldClaim; 2]>,
+    /// Event time of the record that set the framed address: an older record does not move it back.
+    pub(super) address_at: Timestamp,
+    /// When it began, as far as a Start or a session time told.
+    pub(super) started: Option<Timestamp>,
+    /// When the life before it under the same id ended: nothing from up to then concerns it.
+    pub(super) born_after: Timestamp,
+    pub(super) session_time: Option<u32>,
+    pub(super) interval: Interval,
+    pub(super) scope: Scope,
+    pub(super) realm: Realm,
+    /// When it is looked at next. Deadlines queued for another moment are void.
+    pub(super) due: Timestamp,
+}
+
+/// A session's interim interval in seconds: announced by the NAS, or learned from two gaps that agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Interval {
+    seconds: u32,
+    announced: bool,
+    last_gap: u32,
+}
+
+impl Interval {
+    pub(super) fn known(self) -> Option<u32> {
+        (self.seconds > 0).then_some(self.seconds)
+    }
+
+    pub(super) fn announce(&mut self, seconds: u32) {
+        *self = Interval { seconds, announced: true, last_gap: self.last_gap };
+    }
+
+    /// Learns from the gap between two interim updates. Two in a row must agree within a fifth: an update that was
+    /// triggered by an address change is followed by a gap that does not.
+    pub(super) fn learn(&mut self, gap: Duration) {
+        let gap = u32::try_from(gap.as_secs()).unwrap_or(u32::MAX);
+        if self.announced || gap < SHORTEST_INTERVAL {
+            return;
+        }
+        if gap.abs_diff(self.last_gap) <= gap / 5 {
+            self.seconds = gap.max(self.last_gap);
+        }
+        self.last_gap = gap;
+    }
+}
+
+impl Held {
+    /// Changes state, and with it what readers of the map and of the NAS's counts see.
+    pub(super) fn enter(&mut self, state: State) {
+        self.count_of(self.state).fetch_sub(1, Ordering::Relaxed);
+        self.state = state;
+        self.count_of(self.state).fetch_add(1, Ordering::Relaxed);
+        self.session.set_active(self.is_active());
+    }
+
+    /// Begins to be counted in the state it has.
+    pub(super) fn begin(&self) {
+        self.count_of(self.state).fetch_add(1, Ordering::Relaxed);
+        self.session.set_active(self.is_active());
+    }
+
+    /// Row 13: whether a Stop belongs to an earlier life. Undated event times of a quick Start and Stop may be
+    /// rounded past each other; a Stop that is obeyed a second too early costs less than one that is not.
+    pub(super) fn stopped_before_it_began(&self, record: &Record) -> bool {
+        let slack = if record.dated { Duration::ZERO } else { SAME_MOMENT };
+        record.event <= self.born_after
+            || self.started.is_some_and(|started| record.event.plus(slack) < started)
+    }
+
+    /// The NAS's counter for sessions in this state.
+    pub(super) fn count_of(&self, state: State) -> &AtomicU64 {
+        match state {
+            State::Pending => &self.session.nas.pending,
+            State::Active => &self.session.nas.active,
+            State::Suspect { .. } => &self.session.nas.suspect,
+        }
+    }
+
+    /// Event time of the newest record.
+    pub(super) fn last(&self) -> Timestamp {
+        self.session.seen()
+    }
+
+    pub(super) fn opened(&self) -> Timestamp {
+        self.session.key.incarnation
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.state == State::Active
+    }
+
+    pub(super) fn claim(&self, prefix: IpNet) -> Option<&HeldClaim> {
+        self.claims.iter().find(|claim| claim.prefix == prefix)
+    }
+
+    pub(super) fn claim_mut(&mut self, prefix: IpNet) -> Option<&mut HeldClaim> {
+        self.claims.iter_mut().find(|claim| claim.prefix == prefix)
+    }
+
+    /// Whether a record speaks of the same line and subscriber; what either side does not say does not differ.
+    pub(super) fn same_identity(&self, record: &Record) -> bool {
+        fn differ<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
+            matches!((a, b), (Some(a), Some(b)) if a != b)
+        }
+        let (session, line) = (&self.session, &record.line);
+        !differ(session.subscriber.as_ref(), record.subscriber.as_ref())
+            && !differ(session.line.calling_station.as_ref(), line.calling_station.as_ref())
+            && !differ(session.line.port_id.as_ref(), line.port_id.as_ref())
+    }
+
+    /// Whether a record's Acct-Session-Time can belong to this life: it only grows.
+    pub(super) fn continues(&self, session_time: Option<u32>) -> bool {
+        !matches!((session_time, self.session_time), (Some(now), Some(before)) if now < before)
+    }
+
+    /// Whether an On or Off speaks for this session: whatever attribute limits the scope must be the session's own.
+    pub(super) fn in_scope(&self, scope: &Scope) -> bool {
+        // A session that does not carry the NAS's name at all is still the NAS's; a port or station that it does not
+        // carry is another part of the NAS.
+        let name = match (&scope.nas_identifier, &self.scope.nas_identifier) {
+            (Some(asked), Some(own)) => asked == own,
+            _ => true,
+        };
+        name && (scope.called_station.is_none() || scope.called_station == self.scope.called_station)
+            && (scope.nas_port.is_none() || scope.nas_port == self.scope.nas_port)
+    }
+
+    /// The interval it reports at, from its own records or those of its NAS.
+    pub(super) fn reports_every(&self, nas: &NasState) -> Option<Duration> {
+        let own = self.interval.known().map(|seconds| Duration::from_secs(u64::from(seconds)));
+        own.or_else(|| nas.shared.interval())
+    }
+
+    /// How long without a record makes it overdue.
+    pub(super) fn overdue_after(&self, nas: &NasState, rules: &Rules) -> Duration {
+        let limit = span(rules.interim_overdue, self.reports_every(nas).unwrap_or(INTERVAL_ASSUMED));
+        match rules.interim_overdue {
+            Span::Intervals { .. } => limit.max(OVERDUE_AT_LEAST),
+            Span::Fixed(_) => limit,
+        }
+    }
+
+    /// From when its silence counts: its last record, or the moment its NAS could be heard again.
+    pub(super) fn silent_from(&self, nas: &NasState) -> Timestamp {
+        self.last().max(nas.resumed)
+    }
+
+    /// When it must be looked at next.
+    pub(super) fn deadline(&self, nas: &NasState, rules: &Rules) -> Timestamp {
+        match self.state {
+            State::Suspect { close_at, .. } => close_at,
+            State::Pending | State::Active => match self.reports_every(nas) {
+                Some(_) => self.silent_from(nas).plus(self.overdue_after(nas, rules)),
+                None => self.last().plus(rules.lifetime_without_interim),
+            },
+        }
+    }
+
+    /// How long its tombstone stands.
+    pub(super) fn tombstone_life(&self, nas: &NasState) -> Duration {
+        let intervals = self.reports_every(nas).map_or(Duration::ZERO, |interval| interval.saturating_mul(3));
+        TOMBSTONE_AT_LEAST.max(intervals)
+    }
+}
+
+/// A session that stopped: it must not be woken by what was sent before its Stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tombstone {
+    /// Event time of the Stop, or of the NAS's restart.
+    pub(super) stopped: Timestamp,
+    /// When that reached us.
+    pub(super) arrival: Timestamp,
+    /// Acct-Session-Time of the Stop.
+    pub(super) session_time: Option<u32>,
+    /// The life that ended.
+    pub(super) incarnation: Timestamp,
+    /// When it is forgotten.
+    pub(super) until: Timestamp,
+}
+
+impl Tombstone {
+    pub(super) const LIFE: Duration = TOMBSTONE_AT_LEAST;
+
+    /// What an interim update for a stopped session can be.
+    pub(super) fn judge(&self, record: &Record) -> AfterStop {
+        if record.event <= self.stopped {
+            return AfterStop::Late;
+        }
+        // A session that began after the Stop is another one whose Start was lost. Only a dated record shows that
+        // within seconds; an undated one may itself have been delayed by as long as retransmissions last.
+        let needed = match record.dated {
+            true => self.stopped.minus(SAME_MOMENT),
+            false => self.stopped.plus(UNDATED_START_DOUBT),
+        };
+        if record.session_time.is_some() && began(record) >= needed {
+            return AfterStop::AnotherLife;
+        }
+        match (record.session_time, self.session_time) {
+            (Some(now), Some(stopped)) if now <= stopped => AfterStop::Late,
+            _ => AfterStop::Revived,
+        }
+    }
+}
+
+/// When the session of a record began, as far as the record tells.
+pub(super) fn began(record: &Record) -> Timestamp {
+    record.event.minus(Duration::from_secs(record.session_time.unwrap_or(0).into()))
+}
+
+/// What an interim update for a stopped session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterStop {
+    /// Sent before the Stop, or no younger than it: nothing.
+    Late,
+    /// The same session, alive after its Stop.
+    Revived,
+    /// A later session under the same id.
+    AnotherLife,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learned(gaps: &[u64]) -> Option<u32> {
+        let mut interval = Interval::default();
+        gaps.iter().for_each(|&gap| interval.learn(Duration::from_secs(gap)));
+        interval.known()
+    }
+
+    #[test]
+    fn an_interval_is_learned_when_two_gaps_agree() {
+        assert_eq!(learned(&[600]), None);
+        assert_eq!(learned(&[600, 601]), Some(601));
+        assert_eq!(learned(&[120, 3480, 3600]), Some(3600));
+        assert_eq!(learned(&[3, 600, 600]), Some(600));
+    }
+
+    #[test]
+    fn an_announced_interval_is_not_unlearned() {
+        let mut interval = Interval::default();
+        interval.announce(300);
+        interval.learn(Duration::from_secs(900));
+        interval.learn(Duration::from_secs(900));
+        assert_eq!(interval.known(), Some(300));
+    }
+}

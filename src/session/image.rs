@@ -1,0 +1,205 @@
+//! The machine as octets and back: what a snapshot holds of sessions.
+//!
+//! Knows: every field that a fold may read. Must not know: files, or when a snapshot is taken.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::bindings::{Binding, LiveMap, Session, Slot};
+use super::event::{Applied, Scope};
+use super::held::{Held, HeldClaim, Id, Interval, State, Tombstone};
+use super::machine::Machine;
+use super::nas::{NasImage, NasState};
+use super::{Line, Name, Realm, SessionKey, Timestamp};
+
+/// A machine at rest.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    now: Timestamp,
+    applied: Applied,
+    statics: Vec<(IpNet, Name, Timestamp)>,
+    nases: Vec<NasImage>,
+    clients_resumed: Vec<(Name, Timestamp)>,
+    sessions: Vec<SessionImage>,
+    tombstones: Vec<(Id, Tombstone)>,
+    slots: Vec<SlotImage>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct SessionImage {
+    id: Id,
+    incarnation: Timestamp,
+    subscriber: Option<Name>,
+    user_name: Option<Name>,
+    line: Line,
+    seen: Timestamp,
+    state: State,
+    claims: SmallVec<[HeldClaim; 2]>,
+    address_at: Timestamp,
+    started: Option<Timestamp>,
+    born_after: Timestamp,
+    session_time: Option<u32>,
+    interval: Interval,
+    scope: Scope,
+    realm: Realm,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum SlotImage {
+    Held { realm: Realm, prefix: IpNet, claimants: Vec<(Id, Timestamp)> },
+    Freed { realm: Realm, prefix: IpNet, claimed: Timestamp, until: Timestamp, forget: Timestamp },
+}
+
+impl Machine {
+    /// Everything a fold may read. Equal states give equal images.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        let mut image = Image {
+            now: self.now,
+            applied: self.applied.clone(),
+            statics: self.statics.iter().map(|(net, (name, since))| (*net, name.clone(), *since)).collect(),
+            nases: self.nases.iter().map(NasState::image).collect(),
+            clients_resumed: self.clients_resumed.iter().map(|(name, at)| (name.clone(), *at)).collect(),
+            sessions: self.sessions.iter().map(|(id, held)| SessionImage::of(id, held)).collect(),
+            tombstones: self.tombstones.iter().map(|(id, tomb)| (id.clone(), tomb.clone())).collect(),
+            slots: Vec::new(),
+        };
+        self.map.each_slot(|realm, prefix, slot| image.slots.push(self.slot_image(realm, prefix, slot)));
+        image.statics.sort_by_key(|(prefix, ..)| *prefix);
+        image.clients_resumed.sort();
+        image.sessions.sort_by(|a, b| a.id.cmp(&b.id));
+        image.tombstones.sort_by(|a, b| a.0.cmp(&b.0));
+        image.slots.sort_by_key(SlotImage::place);
+        image
+    }
+
+    fn slot_image(&self, realm: Realm, prefix: IpNet, slot: &Slot) -> SlotImage {
+        let claimants = match slot {
+            Slot::Owned(owner) => std::slice::from_ref(owner),
+            Slot::Contested(claimants) => claimants,
+            Slot::Freed { claimed, until, forget } => {
+                return SlotImage::Freed { realm, prefix, claimed: *claimed, until: *until, forget: *forget };
+            }
+        };
+        let id = |claimant: &Binding| Id {
+            nas: self.nas_numbers.get(&claimant.session.key.nas).copied().unwrap_or(u32::MAX),
+            session: claimant.session.key.id.clone(),
+        };
+        let claimants = claimants.iter().map(|claimant| (id(claimant), claimant.since)).collect();
+        SlotImage::Held { realm, prefix, claimants }
+    }
+
+    /// A machine that goes on where the image was taken.
+    #[must_use]
+    pub fn restore(map: Arc<LiveMap>, image: Image) -> Self {
+        let mut machine = Machine::new(map);
+        machine.now = image.now;
+        machine.statics = image.statics.into_iter().map(|(net, name, since)| (net, (name, since))).collect();
+        machine.map.publish_statics(machine.statics.clone(), image.applied.never.clone());
+        machine.applied = image.applied;
+        machine.clients_resumed = image.clients_resumed.into_iter().collect();
+        for (number, nas) in (0_u32..).zip(image.nases) {
+            let state = NasState::from_image(number, nas);
+            machine.nas_numbers.insert(state.shared.name.clone(), number);
+            machine.nases.push(state);
+        }
+        machine.map.publish_nases(machine.nases.iter().map(|nas| Arc::clone(&nas.shared)).collect());
+        for session in image.sessions {
+            if let Some(nas) = machine.nases.get(session.id.nas as usize) {
+                let (id, held) = session.revive(nas);
+                machine.sessions.insert(id, held);
+            }
+        }
+        machine.tombstones = image.tombstones.into_iter().collect();
+        for slot in image.slots {
+            let (realm, prefix) = slot.place();
+            if let Some(slot) = slot.revive(&machine.sessions) {
+                machine.map.put(realm, prefix, slot);
+            }
+        }
+        machine.requeue();
+        machine.publish_coverage();
+        machine
+    }
+}
+
+impl SessionImage {
+    fn of(id: &Id, held: &Held) -> Self {
+        let session = &held.session;
+        SessionImage {
+            id: id.clone(),
+            incarnation: session.key.incarnation,
+            subscriber: session.subscriber.clone(),
+            user_name: session.user_name.clone(),
+            line: session.line.clone(),
+            seen: session.seen(),
+            state: held.state,
+            claims: held.claims.clone(),
+            address_at: held.address_at,
+            started: held.started,
+            born_after: held.born_after,
+            session_time: held.session_time,
+            interval: held.interval,
+            scope: held.scope.clone(),
+            realm: held.realm,
+        }
+    }
+
+    fn revive(self, nas: &NasState) -> (Id, Held) {
+        let shared = Arc::clone(&nas.shared);
+        let key = SessionKey {
+            nas: shared.name.clone(),
+            id: self.id.session.clone(),
+            incarnation: self.incarnation,
+        };
+        let session = Session::new(key, self.subscriber, self.user_name, self.line, shared, self.seen);
+        let held = Held {
+            session: Arc::new(session),
+            state: self.state,
+            claims: self.claims,
+            address_at: self.address_at,
+            started: self.started,
+            born_after: self.born_after,
+            session_time: self.session_time,
+            interval: self.interval,
+            scope: self.scope,
+            realm: self.realm,
+            due: Timestamp::from_millis(i64::MAX),
+        };
+        held.begin();
+        (self.id, held)
+    }
+}
+
+impl SlotImage {
+    fn place(&self) -> (Realm, IpNet) {
+        match self {
+            SlotImage::Held { realm, prefix, .. } | SlotImage::Freed { realm, prefix, .. } => {
+                (*realm, *prefix)
+            }
+        }
+    }
+
+    fn revive(self, sessions: &HashMap<Id, Held>) -> Option<Slot> {
+        match self {
+            SlotImage::Freed { claimed, until, forget, .. } => Some(Slot::Freed { claimed, until, forget }),
+            SlotImage::Held { claimants, .. } => {
+                let mut claimants: Vec<_> = claimants
+                    .into_iter()
+                    .filter_map(|(id, since)| {
+                        let session = Arc::clone(&sessions.get(&id)?.session);
+                        Some(Binding { session, since })
+                    })
+                    .collect();
+                match claimants.len() {
+                    0 | 1 => claimants.pop().map(Slot::Owned),
+                    _ => Some(Slot::Contested(claimants)),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! One NAS: when it was heard, how often its sessions report, and whether its feed is whole.
+//!
+//! Knows: silence, lag, intervals, warm-up. Must not know: sessions' bindings or anybody's answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Rules, Span};
+use super::{Name, Timestamp};
+
+/// A NAS is not called silent before this, whatever its sessions lead to expect.
+pub(super) const SILENCE_AT_LEAST: Duration = Duration::from_secs(5 * 60);
+/// A session is not called overdue before this when its limit is given in intervals.
+pub(super) const OVERDUE_AT_LEAST: Duration = Duration::from_secs(15 * 60);
+/// A record that is later than this shows that its NAS is catching up.
+pub(super) const LAG: Duration = Duration::from_secs(2 * 60);
+/// How long after the last such record the NAS counts as catching up.
+pub(super) const LAG_LASTS: Duration = Duration::from_secs(5 * 60);
+/// The interval assumed of a NAS that has neither announced nor shown one: longer than what operators configure,
+/// because a warm-up that ends too early bounces mail.
+pub(super) const INTERVAL_ASSUMED: Duration = Duration::from_secs(3600);
+
+/// A NAS as everybody may see it.
+#[derive(Debug)]
+pub struct Nas {
+    /// Its name, as resolved at the edge.
+    pub name: Name,
+    /// The RADIUS client that speaks for it.
+    pub client: Name,
+    /// Its place in the order in which NASes were first heard.
+    pub(super) number: u32,
+    heard: AtomicI64,
+    whole_since: AtomicI64,
+    silent: AtomicBool,
+    interval: AtomicU32,
+    /// Sessions that own or may own something.
+    pub(super) active: AtomicU64,
+    /// Sessions in doubt.
+    pub(super) suspect: AtomicU64,
+    /// Sessions without an address.
+    pub(super) pending: AtomicU64,
+    /// Records folded, refreshes not counted.
+    pub(super) records: AtomicU64,
+    /// Refreshes folded.
+    pub(super) refreshes: AtomicU64,
+    /// Claims dropped at the edge.
+    pub(super) claims_dropped: AtomicU64,
+}
+
+/// How many sessions of a NAS are in which state, and what it sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NasCounts {
+    /// Sessions that own something.
+    pub active: u64,
+    /// Sessions in doubt.
+    pub suspect: u64,
+    /// Sessions without an address.
+    pub pending: u64,
+    /// Records folded, refreshes not counted.
+    pub records: u64,
+    /// Refreshes folded.
+    pub refreshes: u64,
+    /// Claims dropped at the edge.
+    pub claims_dropped: u64,
+}
+
+impl Nas {
+    /// When it was last heard, by arrival.
+    #[must_use]
+    pub fn heard(&self) -> Timestamp {
+        Timestamp::from_millis(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Sessions last seen before this moment are known from before a gap.
+    #[must_use]
+    pub fn whole_since(&self) -> Timestamp {
+        Timestamp::from_millis(self.whole_since.load(Ordering::Relaxed))
+    }
+
+    /// Whether it has said nothing for longer than its sessions lead to expect.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Its interim interval as announced or learned.
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        match self.interval.load(Ordering::Relaxed) {
+            0 => None,
+            seconds => Some(Duration::from_secs(u64::from(seconds))),
+        }
+    }
+
+    /// Its sessions and records in numbers.
+    #[must_use]
+    pub fn counts(&self) -> NasCounts {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        NasCounts {
+            active: read(&self.active),
+            suspect: read(&self.suspect),
+            pending: read(&self.pending),
+            records: read(&self.records),
+            refreshes: read(&self.refreshes),
+            claims_dropped: read(&self.claims_dropped),
+        }
+    }
+}
+
+/// The machine's side of a NAS.
+#[derive(Debug)]
+pub(super) struct NasState {
+    pub(super) shared: Arc<Nas>,
+    /// Since when the feed is whole again; `EARLIEST` if it never was interrupted.
+    pub(super) resumed: Timestamp,
+    pub(super) lagging_until: Timestamp,
+    /// When silence is looked for next; `None`: nothing is expected of it.
+    pub(super) due: Option<Timestamp>,
+}
+
+/// What a snapshot keeps of a NAS.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct NasImage {
+    name: Name,
+    client: Name,
+    heard: Timestamp,
+    resumed: Timestamp,
+    lagging_until: Timestamp,
+    silent: bool,
+    interval: u32,
+    records: u64,
+    refreshes: u64,
+    claims_dropped: u64,
+}
+
+impl NasState {
+    pub(super) fn new(number: u32, name: Name, client: Name, heard: Timestamp, resumed: Timestamp) -> Self {
+        let zero = || AtomicU64::new(0);
+        let shared = Nas {
+            name,
+            client,
+            number,
+            heard: AtomicI64::new(heard.millis()),
+            whole_since: AtomicI64::new(resumed.millis()),
+            silent: AtomicBool::new(false),
+            interval: AtomicU32::new(0),
+            active: zero(),
+            suspect: zero(),
+            pending: zero(),
+            records: zero(),
+            refreshes: zero(),
+            claims_dropped: zero(),
+        };
+        NasState { shared: Arc::new(shared), resumed, lagging_until: Timestamp::EARLIEST, due: None }
+    }
+
+    pub(super) fn image(&self) -> NasImage {
+        let counts = self.shared.counts();
+        NasImage {
+            name: self.shared.name.clone(),
+            client: self.shared.client.clone(),
+            heard: self.shared.heard(),
+            resumed: self.resumed,
+            lagging_until: self.lagging_until,
+            silent: self.shared.is_silent(),
+            interval: self.shared.interval.load(Ordering::Relaxed),
+            records: counts.records,
+            refreshes: counts.refreshes,
+            claims_dropped: counts.claims_dropped,
+        }
+    }
+
+    pub(super) fn from_image(number: u32, image: NasImage) -> Self {
+        let mut state = NasState::new(number, image.name, image.client, image.heard, image.resumed);
+        state.lagging_until = image.lagging_until;
+        let shared = &state.shared;
+        shared.silent.store(image.silent, Ordering::Relaxed);
+        shared.interval.store(image.interval, Ordering::Relaxed);
+        shared.records.store(image.records, Ordering::Relaxed);
+        shared.refreshes.store(image.refreshes, Ordering::Relaxed);
+        shared.claims_dropped.store(image.claims_dropped, Ordering::Relaxed);
+        state
+    }
+
+    /// A record or refresh arrived. Returns whether a silence ended with it.
+    pub(super) fn hear(&mut self, arrival: Timestamp) -> bool {
+        self.shared.heard.fetch_max(arrival.millis(), Ordering::Relaxed);
+        if !self.shared.silent.swap(false, Ordering::Relaxed) {
+            return false;
+        }
+        self.resume(arrival);
+        true
+    }
+
+    /// The feed begins anew here: what is known from before is old knowledge.
+    pub(super) fn resume(&mut self, at: Timestamp) {
+        self.resumed = at;
+        self.shared.whole_since.store(at.millis(), Ordering::Relaxed);
+    }
+
+    pub(super) fn fall_silent(&mut self) {
+        self.shared.silent.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes over an interval announced or learned. Returns whether it is news: sessions that report a few seconds
+    /// apart are not.
+    pub(super) fn set_interval(&mut self, seconds: u32) -> bool {
+        let before = self.shared.interval.load(Ordering::Relaxed);
+        let news = before.abs_diff(seconds) > before / 10;
+        if news {
+            self.shared.interval.store(seconds, Ordering::Relaxed);
+        }
+        news
+    }
+
+    /// How long it may say nothing: three times the spacing at which its sessions report. A NAS that was never seen
+    /// to send interim updates, or has no sessions, has nothing to say and is never called silent.
+    pub(super) fn may_be_silent_for(&self) -> Option<Duration> {
+        let counts = self.shared.counts();
+        let sessions = u32::try_from(counts.active.saturating_add(counts.suspect)).unwrap_or(u32::MAX);
+        let spacing = self.shared.interval()?.checked_div(sessions)?;
+        Some(SILENCE_AT_LEAST.max(spacing.saturating_mul(3)))
+    }
+
+    /// Until when its feed counts as incomplete after the last interruption.
+    pub(super) fn warm_until(&self, rules: &Rules) -> Timestamp {
+        if self.resumed == Timestamp::EARLIEST {
+            return Timestamp::EARLIEST;
+        }
+        self.resumed.plus(span(rules.warm_up, self.shared.interval().unwrap_or(INTERVAL_ASSUMED)))
+    }
+}
+
+/// A span in time, given the interval it may be counted in.
+pub(super) fn span(span: Span, interval: Duration) -> Duration {
+    match span {
+        Span::Fixed(duration) => duration,
+        Span::Intervals { tenths } => interval.saturating_mul(tenths) / 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nas(interval: u32, active: u64) -> NasState {
+        let mut state = NasState::new(
+            0,
+            Name::from("bras1"),
+            Name::from("bras1"),
+            Timestamp::from_millis(0),
+            Timestamp::EARLIEST,
+        );
+        state.set_interval(interval);
+        state.shared.active.store(active, Ordering::Relaxed);
+        state
+    }
+
+    #[test]
+    fn many_sessions_make_silence_audible_sooner_but_not_before_five_minutes() {
+        assert_eq!(nas(600, 1000).may_be_silent_for(), Some(Duration::from_secs(300)));
+        assert_eq!(nas(600, 6).may_be_silent_for(), Some(Duration::from_secs(300)));
+        assert_eq!(nas(600, 5).may_be_silent_for(), Some(Duration::from_secs(360)));
+    }
+
+    #[test]
+    fn a_nas_of_which_nothing_is_expected_is_never_silent() {
+        assert_eq!(nas(0, 1000).may_be_silent_for(), None);
+        assert_eq!(nas(600, 0).may_be_silent_for(), None);
+    }
+
+    #[test]
+    fn warm_up_counts_in_the_intervals_of_the_nas_and_assumes_an_hour_when_it_knows_none() {
+        let rules = Rules::default();
+        let mut known = nas(600, 1);
+        assert_eq!(known.warm_until(&rules), Timestamp::EARLIEST);
+        known.resume(Timestamp::from_seconds(1000));
+        assert_eq!(known.warm_until(&rules), Timestamp::from_seconds(1000 + 1800));
+        let mut unknown = nas(0, 0);
+        unknown.resume(Timestamp::from_seconds(1000));
+        assert_eq!(unknown.warm_until(&rules), Timestamp::from_seconds(1000 + 3 * 3600));
+    }
+
+    #[test]
+    fn hearing_a_silent_nas_begins_a_new_whole_time() {
+        let mut state = nas(600, 1);
+        state.fall_silent();
+        assert!(state.hear(Timestamp::from_seconds(9)));
+        assert_eq!(state.shared.whole_since(), Timestamp::from_seconds(9));
+        assert!(!state.hear(Timestamp::from_seconds(10)));
+    }
+}
