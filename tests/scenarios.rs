@@ -62,7 +62,9 @@ impl World {
             }
             ["client", name, pools @ ..] => {
                 let pools = pools.iter().map(|pool| pool.parse().unwrap()).collect();
-                self.applied.pools.retain(|(known, _)| *known != Name::from(*name) && *known != Name::from("bras1"));
+                self.applied
+                    .pools
+                    .retain(|(known, _)| *known != Name::from(*name) && *known != Name::from("bras1"));
                 self.applied.pools.push((Name::from(*name), pools));
             }
             ["static", prefix, subscriber] => {
@@ -108,7 +110,9 @@ impl World {
                     "on" | "off" => ("", rest),
                     _ => rest.split_first().map(|(session, rest)| (*session, rest)).unwrap(),
                 };
-                let options = rest.iter().position(|word| word.contains('=') || *word == "dated" || *word == "stop-start");
+                let options = rest
+                    .iter()
+                    .position(|word| word.contains('=') || *word == "dated" || *word == "stop-start");
                 let (said, options) = rest.split_at(options.unwrap_or(rest.len()));
                 let record = record(now, kind, session, said, options);
                 self.fold(now, &Event::Record(Box::new(record)));

@@ -77,7 +77,7 @@ impl Machine {
         }
         match held.state {
             State::Suspect { why, .. } => self.give_up(id, time, why, effects),
-            State::Active if held.reports_every(nas).is_some() => self.overdue(id, time),
+            State::Active if held.reports_every().is_some() => self.overdue(id, time),
             // Row 29, and sessions that never got an address.
             State::Active | State::Pending => self.close(id, time, Ended::Expired, effects),
         }
@@ -94,7 +94,7 @@ impl Machine {
             self.remind(believed_until, Due::Session(id.clone()));
             return;
         }
-        let close_at = time.plus(held.overdue_after(nas, &rules));
+        let close_at = time.plus(held.overdue_after(&rules));
         held.enter(State::Suspect { why: Suspicion::Overdue, close_at });
         self.schedule(id);
     }
@@ -167,6 +167,11 @@ impl Machine {
         self.publish_coverage();
     }
 
+    pub(super) fn schedule_all(&mut self) {
+        let ids: Vec<_> = self.sessions.keys().cloned().collect();
+        ids.iter().for_each(|id| self.schedule(id));
+    }
+
     fn schedule_all_of(&mut self, number: u32) {
         let ids: Vec<_> = self.sessions.keys().filter(|id| id.nas == number).cloned().collect();
         ids.iter().for_each(|id| self.schedule(id));
@@ -181,8 +186,12 @@ impl Machine {
         }
         if first {
             // Its sessions were believed for a lifetime without interims until now.
+            let interval = nas.shared.interval();
+            let sessions = self.sessions.iter_mut().filter(|(id, _)| id.nas == number);
+            sessions.for_each(|(_, held)| held.interval_of_nas = interval);
             self.schedule_all_of(number);
         }
+        self.expect_nas(number);
         self.publish_coverage();
     }
 
@@ -243,8 +252,7 @@ impl Machine {
     pub(super) fn requeue(&mut self) {
         let never = Timestamp::from_millis(i64::MAX);
         self.sessions.values_mut().for_each(|held: &mut Held| held.due = never);
-        let ids: Vec<_> = self.sessions.keys().cloned().collect();
-        ids.iter().for_each(|id| self.schedule(id));
+        self.schedule_all();
         let tombstones: Vec<_> = self.tombstones.iter().map(|(id, tomb)| (tomb.until, id.clone())).collect();
         tombstones.into_iter().for_each(|(until, id)| self.remind(until, Due::Tombstone(id)));
         let mut freed = Vec::new();

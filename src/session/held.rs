@@ -96,6 +96,8 @@ pub(super) struct Held {
     pub(super) born_after: Timestamp,
     pub(super) session_time: Option<u32>,
     pub(super) interval: Interval,
+    /// What the NAS's other sessions showed when this one was last heard: its deadline must not move by what others do.
+    pub(super) interval_of_nas: Option<Duration>,
     pub(super) scope: Scope,
     pub(super) realm: Realm,
     /// When it is looked at next. Deadlines queued for another moment are void.
@@ -215,14 +217,14 @@ impl Held {
     }
 
     /// The interval it reports at, from its own records or those of its NAS.
-    pub(super) fn reports_every(&self, nas: &NasState) -> Option<Duration> {
+    pub(super) fn reports_every(&self) -> Option<Duration> {
         let own = self.interval.known().map(|seconds| Duration::from_secs(u64::from(seconds)));
-        own.or_else(|| nas.shared.interval())
+        own.or(self.interval_of_nas)
     }
 
     /// How long without a record makes it overdue.
-    pub(super) fn overdue_after(&self, nas: &NasState, rules: &Rules) -> Duration {
-        let limit = span(rules.interim_overdue, self.reports_every(nas).unwrap_or(INTERVAL_ASSUMED));
+    pub(super) fn overdue_after(&self, rules: &Rules) -> Duration {
+        let limit = span(rules.interim_overdue, self.reports_every().unwrap_or(INTERVAL_ASSUMED));
         match rules.interim_overdue {
             Span::Intervals { .. } => limit.max(OVERDUE_AT_LEAST),
             Span::Fixed(_) => limit,
@@ -238,16 +240,16 @@ impl Held {
     pub(super) fn deadline(&self, nas: &NasState, rules: &Rules) -> Timestamp {
         match self.state {
             State::Suspect { close_at, .. } => close_at,
-            State::Pending | State::Active => match self.reports_every(nas) {
-                Some(_) => self.silent_from(nas).plus(self.overdue_after(nas, rules)),
+            State::Pending | State::Active => match self.reports_every() {
+                Some(_) => self.silent_from(nas).plus(self.overdue_after(rules)),
                 None => self.last().plus(rules.lifetime_without_interim),
             },
         }
     }
 
     /// How long its tombstone stands.
-    pub(super) fn tombstone_life(&self, nas: &NasState) -> Duration {
-        let intervals = self.reports_every(nas).map_or(Duration::ZERO, |interval| interval.saturating_mul(3));
+    pub(super) fn tombstone_life(&self) -> Duration {
+        let intervals = self.reports_every().map_or(Duration::ZERO, |interval| interval.saturating_mul(3));
         TOMBSTONE_AT_LEAST.max(intervals)
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ struct SessionImage {
     born_after: Timestamp,
     session_time: Option<u32>,
     interval: Interval,
+    interval_of_nas: Option<Duration>,
     scope: Scope,
     realm: Realm,
 }
@@ -144,6 +146,7 @@ impl SessionImage {
             born_after: held.born_after,
             session_time: held.session_time,
             interval: held.interval,
+            interval_of_nas: held.interval_of_nas,
             scope: held.scope.clone(),
             realm: held.realm,
         }
@@ -166,6 +169,7 @@ impl SessionImage {
             born_after: self.born_after,
             session_time: self.session_time,
             interval: self.interval,
+            interval_of_nas: self.interval_of_nas,
             scope: self.scope,
             realm: self.realm,
             due: Timestamp::from_millis(i64::MAX),

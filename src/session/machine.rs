@@ -326,8 +326,7 @@ impl Machine {
             });
         }
         // Rows 10, 11 and 44.
-        let life = self.nases.get(id.nas as usize).map_or(Tombstone::LIFE, |nas| held.tombstone_life(nas));
-        let incarnation = held.opened();
+        let (life, incarnation) = (held.tombstone_life(), held.opened());
         self.close(id, record.event, Ended::Stopped, effects);
         self.bury(id, record, incarnation, life);
     }
@@ -405,6 +404,7 @@ impl Machine {
             born_after: life.after,
             session_time: record.session_time,
             interval: Interval::default(),
+            interval_of_nas: nas.shared.interval(),
             scope: record.scope.clone(),
             realm: record.realm,
             due: Timestamp::from_millis(i64::MAX),
@@ -440,6 +440,7 @@ impl Machine {
             self.learned(id, record.event.since(last));
             if let Some(held) = self.sessions.get_mut(id) {
                 held.session.see(record.event);
+                held.interval_of_nas = held.session.nas.interval();
                 held.session_time = record.session_time.or(held.session_time);
             }
         }
@@ -521,7 +522,6 @@ impl Machine {
                 self.heard_again(nas, effects);
             }
         }
-        self.expect_nas(nas);
         let id = Id { nas, session: refresh.session_id.clone() };
         let Some(held) = self.sessions.get_mut(&id) else { return };
         let last = held.last();
@@ -529,6 +529,7 @@ impl Machine {
             return;
         }
         held.session.see(refresh.event);
+        held.interval_of_nas = held.session.nas.interval();
         held.session_time = refresh.session_time.or(held.session_time);
         // It may have come into doubt while the refresh was on its way to the log.
         match held.state {
@@ -540,6 +541,7 @@ impl Machine {
         }
         self.learned(&id, refresh.event.since(last));
         self.schedule(&id);
+        self.expect_nas(nas);
     }
 
     /// A past that a record tells of without changing who owns what.
@@ -587,6 +589,7 @@ impl Machine {
         }
         self.applied = applied.clone();
         self.map.publish_statics(self.statics.clone(), applied.never.clone());
+        self.schedule_all();
         self.publish_coverage();
     }
 
@@ -599,15 +602,12 @@ impl Machine {
         self.clients_resumed = self.applied.pools.iter().map(|(client, _)| (client.clone(), at)).collect();
         self.nases.iter_mut().for_each(|nas| nas.resume(at));
         if since.is_some_and(|since| at.since(since) > self.rules().stale_limit) {
-            let nases = &self.nases;
-            for (id, held) in self.sessions.iter_mut().filter(|(_, held)| held.is_active()) {
-                let Some(nas) = nases.get(id.nas as usize) else { continue };
-                let close_at = at.plus(held.overdue_after(nas, &self.applied.rules));
+            for held in self.sessions.values_mut().filter(|held| held.is_active()) {
+                let close_at = at.plus(held.overdue_after(&self.applied.rules));
                 held.enter(State::Suspect { why: Suspicion::Unheard, close_at });
             }
         }
-        let ids: Vec<_> = self.sessions.keys().cloned().collect();
-        ids.iter().for_each(|id| self.schedule(id));
+        self.schedule_all();
         self.publish_coverage();
     }
 }

@@ -100,15 +100,17 @@ impl Machine {
             return;
         }
         let judgements: Vec<_> = claimants.iter().map(|claimant| judge(claimant, &claim, again)).collect();
-        if judgements.contains(&Judgement::Conflict) {
-            self.contest(id, realm, prefix, claimants, claim, effects);
-        } else if judgements.contains(&Judgement::Older) {
+        let all = |judgement| judgements.iter().all(|each| *each == judgement);
+        if all(Judgement::Older) {
             self.lose(id, prefix);
-        } else {
+        } else if all(Judgement::Newer) {
             let at = claim.since;
             claimants.iter().for_each(|claimant| self.supersede(claimant, realm, prefix, at, effects));
             effects.push(Effect::Conflict { realm, prefix, sessions: Vec::new(), at });
             self.own(id, realm, prefix, claim, effects);
+        } else {
+            // Newer than some and older than others: one more who lives and claims it.
+            self.contest(id, realm, prefix, claimants, claim, effects);
         }
     }
 
@@ -204,16 +206,39 @@ impl Machine {
                 };
                 let gone = claimants.remove(gone);
                 effects.push(unbound(session, realm, prefix, at.max(gone.since), how));
-                let left = if claimants.len() > 1 { &claimants[..] } else { &[] };
-                let sessions = left.iter().map(|claimant| claimant.session.key.clone()).collect();
-                effects.push(Effect::Conflict { realm, prefix, sessions, at });
-                let slot = match claimants.pop() {
-                    Some(last) if claimants.is_empty() => Slot::Owned(last),
-                    last => Slot::Contested(claimants.into_iter().chain(last).collect()),
-                };
+                let slot = self.settle(claimants, realm, prefix, at, effects);
                 self.map.put(realm, prefix, slot);
             }
             _ => {}
+        }
+    }
+
+    /// What is left of a conflict when one claimant is gone: it is over when only one subscriber's sessions remain.
+    fn settle(
+        &mut self,
+        claimants: Vec<Binding>,
+        realm: Realm,
+        prefix: IpNet,
+        at: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Slot {
+        let subscriber = |claimant: &Binding| claimant.session.subscriber.clone();
+        let first = claimants.first().and_then(subscriber);
+        let agree =
+            claimants.iter().all(|claimant| same_subscriber(subscriber(claimant).as_ref(), first.as_ref()));
+        let newest = claimants.iter().max_by_key(|claimant| claimant.since).cloned();
+        match newest {
+            Some(newest) if agree || claimants.len() == 1 => {
+                let others = claimants.iter().filter(|claimant| claimant.session.key != newest.session.key);
+                others.for_each(|other| self.supersede(other, realm, prefix, at, effects));
+                effects.push(Effect::Conflict { realm, prefix, sessions: Vec::new(), at });
+                Slot::Owned(newest)
+            }
+            _ => {
+                let sessions = claimants.iter().map(|claimant| claimant.session.key.clone()).collect();
+                effects.push(Effect::Conflict { realm, prefix, sessions, at });
+                Slot::Contested(claimants)
+            }
         }
     }
 
@@ -271,6 +296,8 @@ fn judge(owner: &Binding, claim: &Binding, again: bool) -> Judgement {
     match claim.since.cmp(&owner.since) {
         std::cmp::Ordering::Less => Judgement::Older,
         std::cmp::Ordering::Equal if again => Judgement::Older,
+        // Either answer names the same subscriber; the session that was heard last is the one that lives.
+        _ if same && owner_heard_since => Judgement::Older,
         _ if same => Judgement::Newer,
         _ if again || owner_heard_since => Judgement::Conflict,
         _ => Judgement::Newer,
