@@ -2,10 +2,19 @@
 //!
 //! Knows: which view wants which entry. Must not know: clocks, configuration, sockets, files.
 
-use crate::log::entry::Question;
-use crate::relay::message::Message;
-use crate::relay::standing::Command;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
+use crate::log::entry::{Entry, FORMAT, Question};
+use crate::relay::message::{Message, RecentMessages};
+use crate::relay::standing::{Command, Standing};
+use crate::session::Timestamp;
+use crate::session::bindings::LiveMap;
 use crate::session::event::Effect;
+use crate::session::image::Image;
+use crate::session::machine::Machine;
 
 /// What the audit index stores of one folded entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,4 +36,142 @@ pub enum Outcome {
     Command(Command),
     /// Staff asked something.
     Question(Question),
+}
+
+/// What everybody may read of the views while one writer folds.
+#[derive(Default)]
+pub struct Shared {
+    /// Who owns which address.
+    pub map: Arc<LiveMap>,
+    /// Who may send at all.
+    pub standing: ArcSwap<Standing>,
+}
+
+/// All views in memory.
+pub struct Views {
+    shared: Arc<Shared>,
+    machine: Machine,
+    standing: Standing,
+    recent: RecentMessages,
+    sequence: u64,
+    effects: Vec<Effect>,
+}
+
+/// The views at rest. Its fields are a file format, kept under the version of the log's.
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    sequence: u64,
+    sessions: Image,
+    standing: Standing,
+    recent: RecentMessages,
+}
+
+/// A snapshot that does not hold what one of this version holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
+
+impl Views {
+    /// Views of an empty log, shown through `shared`.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Views {
+            machine: Machine::new(Arc::clone(&shared.map)),
+            standing: Standing::default(),
+            recent: RecentMessages::default(),
+            sequence: 0,
+            effects: Vec::new(),
+            shared,
+        }
+    }
+
+    /// Views as a snapshot's octets hold them.
+    ///
+    /// # Errors
+    /// The octets are not those of a snapshot of this version.
+    pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
+        let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
+        if format != FORMAT {
+            return Err(Unreadable);
+        }
+        let rest: Rest = postcard::from_bytes(octets).map_err(|_| Unreadable)?;
+        shared.standing.store(Arc::new(rest.standing.clone()));
+        Ok(Views {
+            machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
+            standing: rest.standing,
+            recent: rest.recent,
+            sequence: rest.sequence,
+            effects: Vec::new(),
+            shared,
+        })
+    }
+
+    /// The views as octets, for a snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        let rest = Rest {
+            sequence: self.sequence,
+            sessions: self.machine.image(),
+            standing: self.standing.clone(),
+            recent: self.recent.clone(),
+        };
+        let octets = vec![FORMAT];
+        postcard::to_extend(&rest, octets).expect("a vector takes every octet")
+    }
+
+    /// The sessions' part, for questions that only the writer may ask.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Sequence of the last entry folded.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Whether this message was written down already: the MTA asks again when our answer was lost.
+    #[must_use]
+    pub fn is_repeat(&self, message: &Message) -> bool {
+        self.recent.contains(message)
+    }
+
+    /// Folds one entry that takes effect at `at`. One that was folded before is skipped.
+    pub fn fold(&mut self, at: Timestamp, sequence: u64, entry: &Entry, folded: &mut Vec<Folded>) {
+        if sequence <= self.sequence {
+            return;
+        }
+        self.advance(at, folded);
+        self.sequence = sequence;
+        let outcome = match entry {
+            Entry::Session(event) => {
+                self.machine.fold(at, event, &mut self.effects);
+                return self.drain(folded);
+            }
+            Entry::Message(message) => {
+                self.recent.insert(message);
+                Outcome::Message(message.clone())
+            }
+            Entry::Command(command) => {
+                self.standing.fold(sequence, command);
+                self.shared.standing.store(Arc::new(self.standing.clone()));
+                Outcome::Command(command.clone())
+            }
+            Entry::Question(question) => Outcome::Question(question.clone()),
+            Entry::Alive => return,
+        };
+        folded.push(Folded { sequence, outcome });
+    }
+
+    /// Lets deadlines up to this moment take effect.
+    pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
+        self.machine.advance(at, &mut self.effects);
+        self.drain(folded);
+    }
+
+    fn drain(&mut self, folded: &mut Vec<Folded>) {
+        let sequence = self.sequence;
+        let effects = self.effects.drain(..);
+        folded.extend(effects.map(|effect| Folded { sequence, outcome: Outcome::Effect(effect) }));
+    }
 }

@@ -3,7 +3,9 @@
 //! Knows: the shape of a message (part of a log entry, so its fields are a file format). Must not know: how it
 //! was asked for, or where it is kept.
 
+use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -66,4 +68,105 @@ pub struct Owner {
     pub since: Timestamp,
     /// Where the line ends.
     pub line: Line,
+}
+
+/// How long a message may be repeated: an MTA asks again within minutes, or not at all.
+const REPEATED_WITHIN: Duration = Duration::from_secs(3600);
+/// How many are remembered at most; the oldest go first.
+const REMEMBERED: usize = 200_000;
+
+/// The messages written down lately, so that one that is asked about twice is counted once. A view.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RecentMessages {
+    known: HashSet<MessageKey>,
+    in_order: VecDeque<(Timestamp, MessageKey)>,
+}
+
+/// What makes two questions be about one message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct MessageKey {
+    mta: Name,
+    instance: Name,
+    queue_id: Name,
+}
+
+impl MessageKey {
+    /// Without an instance nothing tells two messages apart, so none is taken for a repetition.
+    fn of(message: &Message) -> Option<Self> {
+        (!message.instance.octets().is_empty()).then(|| MessageKey {
+            mta: message.mta.clone(),
+            instance: message.instance.clone(),
+            queue_id: message.queue_id.clone(),
+        })
+    }
+}
+
+impl RecentMessages {
+    /// Whether it was written down already.
+    #[must_use]
+    pub fn contains(&self, message: &Message) -> bool {
+        MessageKey::of(message).is_some_and(|key| self.known.contains(&key))
+    }
+
+    /// Remembers one that was just written down, and forgets what is too old to be repeated.
+    pub fn insert(&mut self, message: &Message) {
+        while let Some((at, _)) = self.in_order.front()
+            && (message.at.since(*at) > REPEATED_WITHIN || self.in_order.len() >= REMEMBERED)
+        {
+            if let Some((_, oldest)) = self.in_order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+        if let Some(key) = MessageKey::of(message)
+            && self.known.insert(key.clone())
+        {
+            self.in_order.push_back((message.at, key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(seconds: i64, instance: &str) -> Message {
+        Message {
+            at: Timestamp::from_seconds(seconds),
+            mta: Name::from("127.0.0.1"),
+            profile: Profile::Relay,
+            queue_id: Name::from("4bX"),
+            instance: Name::from(instance),
+            owners: Vec::new(),
+            address: None,
+            port: None,
+            login: None,
+            helo: Name::from("h"),
+            sender: Name::from("s"),
+            recipient_count: 1,
+            recipient_domains: Vec::new(),
+            recipient_hashes: Vec::new(),
+            size: 1,
+            token: None,
+            reason: Reason::Online,
+            observed: false,
+        }
+    }
+
+    #[test]
+    fn a_message_is_a_repetition_for_an_hour() {
+        let mut recent = RecentMessages::default();
+        recent.insert(&message(0, "a"));
+        recent.insert(&message(3600, "b"));
+        assert!(recent.contains(&message(0, "a")));
+        recent.insert(&message(3601, "c"));
+        assert!(!recent.contains(&message(0, "a")));
+        assert!(recent.contains(&message(0, "b")));
+    }
+
+    #[test]
+    fn messages_without_an_instance_are_never_taken_for_one() {
+        let mut recent = RecentMessages::default();
+        recent.insert(&message(0, ""));
+        assert!(!recent.contains(&message(0, "")));
+    }
 }

@@ -3,7 +3,9 @@
 //! Knows: what the map says and what the rules are. Must not know: how any MTA spells its questions, sockets,
 //! files, or what time it is.
 
+pub mod attribution;
 pub mod message;
+pub mod ruling;
 pub mod standing;
 pub mod verdict;
 

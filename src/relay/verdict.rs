@@ -70,6 +70,8 @@ reasons! {
     Static = "static" => Permit, "static address";
     /// An authenticated login, where logins may relay.
     Login = "login" => Permit, "authenticated";
+    /// The address changed hands between RCPT and the end of the message: let go, and nobody is accused.
+    ChangedHands = "changed-hands" => Permit, "address changed hands";
     /// Nobody owns the address, and the feed is whole.
     NotOnline = "not-online" => Refuse, "this address is not in use by a subscriber";
     /// Subscriber or login is suspended.
@@ -78,6 +80,8 @@ reasons! {
     Never = "never" => Refuse, "this address does not relay";
     /// A session owns the address but no rule names its subscriber.
     NoIdentity = "no-identity" => Refuse, "this connection has no known subscriber";
+    /// A submission listener was asked about a client that has not logged in.
+    NoLogin = "no-login" => Refuse, "authentication is required";
     /// The query named no address.
     NoAddress = "no-address" => Refuse, "no client address";
     /// The owner stopped moments ago; the next one's Start may be on its way.

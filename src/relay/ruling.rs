@@ -1,0 +1,239 @@
+//! Map, standing and the operator's rules to one ruling: the verdict, its reason, and whose message it would be.
+//!
+//! Knows: the order in which the rules hold. Must not know: any MTA's spelling, or what becomes of the ruling.
+
+use std::net::IpAddr;
+
+use super::Profile;
+use super::message::Owner;
+use super::standing::{Standing, Subject};
+use super::verdict::{Reason, Verdict};
+use crate::session::bindings::{Doubt, Found, LiveMap, Lookup};
+use crate::session::{Line, Name, Realm, Timestamp};
+
+/// Who asks to send.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// The address space its address is of.
+    pub realm: Realm,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// Its SASL login.
+    pub login: Option<&'a Name>,
+    /// What the listener it came to is for.
+    pub profile: Profile,
+    /// Whether a login may relay on any listener (`relay.authenticated`).
+    pub logins_relay: bool,
+}
+
+/// A verdict with everything that led to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruling {
+    /// Why; the verdict follows from it.
+    pub reason: Reason,
+    /// Whose the address is: one, several (nobody is accused), or none that we know.
+    pub owners: Vec<Owner>,
+    /// The suspension that holds, by its reference.
+    pub suspension: Option<u64>,
+}
+
+impl Ruling {
+    /// The verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.reason.verdict()
+    }
+
+    /// The only owner, if there is exactly one.
+    #[must_use]
+    pub fn owner(&self) -> Option<&Owner> {
+        match &self.owners[..] {
+            [owner] => Some(owner),
+            _ => None,
+        }
+    }
+
+    fn of(reason: Reason, owners: Vec<Owner>) -> Self {
+        Ruling { reason, owners, suspension: None }
+    }
+}
+
+/// May this client send now?
+#[must_use]
+pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timestamp) -> Ruling {
+    if client.address.is_some_and(|address| map.is_never(address)) {
+        return Ruling::of(Reason::Never, Vec::new());
+    }
+    let lookup = client.address.map(|address| map.lookup(client.realm, address, now));
+    let by_address = lookup.map_or(Ruling::of(Reason::NoAddress, Vec::new()), by_address);
+    // Standing comes before everything that permits, and holds for the login as for the address's owner.
+    if let Some(reference) = suspended(standing, client.login, &by_address, now) {
+        return Ruling { reason: Reason::Suspended, suspension: Some(reference), ..by_address };
+    }
+    let owners = by_address.owners.clone();
+    match (client.profile, client.login) {
+        (Profile::Submission, Some(_)) => Ruling::of(Reason::Login, owners),
+        (Profile::Submission, None) => Ruling::of(Reason::NoLogin, owners),
+        (Profile::Relay, Some(_)) if client.logins_relay => Ruling::of(Reason::Login, owners),
+        (Profile::Relay | Profile::Mx, _) => by_address,
+    }
+}
+
+fn by_address(lookup: Lookup) -> Ruling {
+    match lookup {
+        Lookup::Absent => Ruling::of(Reason::NotOnline, Vec::new()),
+        Lookup::Ambiguous(all) => Ruling::of(Reason::Conflict, all.iter().map(owner).collect()),
+        Lookup::Unready(doubt, _) => {
+            let reason = match doubt {
+                Doubt::JustFreed => Reason::JustFreed,
+                Doubt::Suspect => Reason::SessionSuspect,
+                Doubt::WarmUp => Reason::WarmUp,
+                Doubt::NasSilent => Reason::NasSilent,
+                Doubt::NasLagging => Reason::NasLagging,
+            };
+            Ruling::of(reason, Vec::new())
+        }
+        Lookup::Found(found) => {
+            let reason = match &found.session {
+                _ if found.subscriber.is_none() => Reason::NoIdentity,
+                None => Reason::Static,
+                Some(session) if session.is_stale() => Reason::FeedStale,
+                Some(_) => Reason::Online,
+            };
+            Ruling::of(reason, vec![owner(&found)])
+        }
+    }
+}
+
+fn suspended(standing: &Standing, login: Option<&Name>, by_address: &Ruling, now: Timestamp) -> Option<u64> {
+    let login = login.map(|login| Subject::Login(login.clone()));
+    // Of several claimants none is the known owner, so none's standing is held against whoever it is.
+    let owner = by_address.owner().and_then(|owner| owner.subscriber.clone()).map(Subject::Subscriber);
+    let mut subjects = login.into_iter().chain(owner);
+    subjects.find_map(|subject| standing.suspension(&subject, now).map(|suspension| suspension.reference))
+}
+
+fn owner(found: &Found) -> Owner {
+    Owner {
+        subscriber: found.subscriber.clone(),
+        session: found.session.as_ref().map(|session| session.key.clone()),
+        since: found.since,
+        line: found.session.as_ref().map_or_else(Line::default, |session| session.line.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standing::{Command, Order};
+    use super::*;
+    use crate::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Scope, Span};
+    use crate::session::machine::Machine;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn world() -> Machine {
+        let mut machine = Machine::new(Arc::new(LiveMap::default()));
+        let mut applied = Applied {
+            never: vec!["192.0.2.250/32".parse().unwrap()],
+            statics: vec![("192.0.2.240/29".parse().unwrap(), Name::from("office"))],
+            pools: vec![(Name::from("bras1"), Vec::new())],
+            ..Applied::default()
+        };
+        applied.rules.warm_up = Span::Fixed(Duration::ZERO);
+        machine.fold(NOW, &Event::Applied(Box::new(applied)), &mut Vec::new());
+        for (id, subscriber, address) in [("1", Some("alice"), "192.0.2.7"), ("2", None, "192.0.2.8")] {
+            let record = Record {
+                arrival: NOW,
+                event: NOW,
+                dated: true,
+                client: Name::from("bras1"),
+                nas: Name::from("bras1"),
+                kind: Kind::Start,
+                session_id: Name::from(id),
+                subscriber: subscriber.map(Name::from),
+                user_name: None,
+                realm: Realm::PUBLIC,
+                claims: vec![Claim {
+                    prefix: address.parse::<IpAddr>().unwrap().into(),
+                    source: ClaimSource::FramedAddress,
+                }],
+                claims_dropped: 0,
+                session_time: None,
+                interval: None,
+                line: Line::default(),
+                scope: Scope::default(),
+                terminate_cause: None,
+                stop_start: false,
+            };
+            machine.fold(NOW, &Event::Record(Box::new(record)), &mut Vec::new());
+        }
+        machine
+    }
+
+    fn suspend(subject: Subject) -> Standing {
+        let mut standing = Standing::default();
+        let command = Command {
+            at: NOW,
+            by: Name::from("root"),
+            subject,
+            order: Order::Suspend { until: None },
+            reason: Name::from("spam"),
+        };
+        standing.fold(42, &command);
+        standing
+    }
+
+    fn reason(
+        standing: &Standing,
+        address: &str,
+        login: Option<&str>,
+        profile: Profile,
+        logins_relay: bool,
+    ) -> Reason {
+        let login = login.map(Name::from);
+        let client = Client {
+            realm: Realm::PUBLIC,
+            address: address.parse().ok(),
+            login: login.as_ref(),
+            profile,
+            logins_relay,
+        };
+        rule(world().map(), standing, client, NOW).reason
+    }
+
+    #[test]
+    fn the_address_decides_on_a_relay() {
+        let none = Standing::default();
+        let by = |address| reason(&none, address, None, Profile::Relay, false);
+        assert_eq!(by("192.0.2.7"), Reason::Online);
+        assert_eq!(by("192.0.2.8"), Reason::NoIdentity);
+        assert_eq!(by("192.0.2.9"), Reason::NotOnline);
+        assert_eq!(by("192.0.2.241"), Reason::Static);
+        assert_eq!(by("192.0.2.250"), Reason::Never);
+        assert_eq!(by("unknown"), Reason::NoAddress);
+    }
+
+    #[test]
+    fn the_login_decides_on_submission_and_where_logins_may_relay() {
+        let none = Standing::default();
+        assert_eq!(reason(&none, "198.51.100.1", Some("bob"), Profile::Submission, false), Reason::Login);
+        assert_eq!(reason(&none, "192.0.2.7", None, Profile::Submission, false), Reason::NoLogin);
+        assert_eq!(reason(&none, "198.51.100.1", Some("bob"), Profile::Relay, true), Reason::Login);
+        assert_eq!(reason(&none, "198.51.100.1", Some("bob"), Profile::Relay, false), Reason::NotOnline);
+        assert_eq!(reason(&none, "192.0.2.250", Some("bob"), Profile::Relay, true), Reason::Never);
+    }
+
+    #[test]
+    fn a_suspension_of_login_or_owner_holds_on_every_profile() {
+        let alice = suspend(Subject::Subscriber(Name::from("alice")));
+        let bob = suspend(Subject::Login(Name::from("bob")));
+        for profile in [Profile::Relay, Profile::Submission, Profile::Mx] {
+            assert_eq!(reason(&alice, "192.0.2.7", Some("bob"), profile, true), Reason::Suspended);
+            assert_eq!(reason(&bob, "198.51.100.1", Some("bob"), profile, true), Reason::Suspended);
+        }
+        assert_eq!(reason(&bob, "192.0.2.7", None, Profile::Relay, false), Reason::Online);
+        assert_eq!(reason(&alice, "198.51.100.1", Some("alice"), Profile::Submission, false), Reason::Login);
+    }
+}
