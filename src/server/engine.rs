@@ -1,1 +1,327 @@
-//! (to come)
+//! The only writer: takes what has gathered, makes it durable, folds it, and only then lets it be acknowledged.
+//!
+//! Knows: the order of these four, batches of refreshes, snapshots, and what to do when storage fails. Must not know:
+//! datagrams, protocols, or anybody's words for an answer.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::health::Health;
+use super::inbox::{Inbox, Input};
+use super::keeper::{Keeper, Keep};
+use super::radius::Receipt;
+use crate::clock;
+use crate::log::entry::Entry;
+use crate::log::{Batch, Log, LogError};
+use crate::session::event::{Alarm, Effect, Event, Record, Refresh};
+use crate::session::{Name, Timestamp};
+use crate::views::{Folded, Outcome, Views};
+
+/// Refreshes are acknowledged at once and logged at the latest after this.
+const REFRESHES_WITHIN: Duration = Duration::from_secs(5);
+/// As many refreshes are logged without waiting.
+const REFRESHES_AT_ONCE: usize = 4096;
+/// The engine looks around at least this often: a deadline that appears meanwhile is no later than that.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+/// While nothing else is logged, this often an entry says that we listen. Less than a gap that counts.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+/// How long after a storage failure the batch is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+/// A log file of this size is sealed and a snapshot taken.
+const LOG_FILE_OCTETS: u64 = 256 * 1024 * 1024;
+
+/// What the engine counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Group commits.
+    pub batches: AtomicU64,
+    /// Entries made durable.
+    pub entries: AtomicU64,
+    /// Refreshes acknowledged.
+    pub refreshes: AtomicU64,
+    /// Commits that storage refused.
+    pub failures: AtomicU64,
+    /// Messages asked about again.
+    pub repeats: AtomicU64,
+    /// Alarms raised.
+    pub alarms: AtomicU64,
+}
+
+/// The writer and everything only it touches.
+pub struct Engine<L: Log> {
+    log: L,
+    views: Views,
+    inbox: Arc<Inbox>,
+    keeper: Keeper,
+    health: Arc<Health>,
+    counters: Arc<Counters>,
+    acknowledge: Box<dyn Fn(Vec<Receipt>) + Send>,
+    refreshes: HashMap<(Name, Name), Refresh>,
+    refreshes_since: Option<Timestamp>,
+    last: Timestamp,
+}
+
+/// What one round makes durable, and who waits for it.
+#[derive(Default)]
+struct Round {
+    entries: Vec<Entry>,
+    receipts: Vec<Receipt>,
+    /// Index into `entries` and the asker.
+    askers: Vec<(usize, oneshot::Sender<u64>)>,
+    /// Sessions with something on its way: what else comes of them is no refresh.
+    touched: HashSet<(Name, Name)>,
+}
+
+impl<L: Log> Engine<L> {
+    /// A writer over views that were rebuilt from `log` up to `last`.
+    #[expect(clippy::too_many_arguments, reason = "the one place where everything comes together")]
+    pub fn new(
+        log: L,
+        views: Views,
+        last: Timestamp,
+        inbox: Arc<Inbox>,
+        keeper: Keeper,
+        health: Arc<Health>,
+        counters: Arc<Counters>,
+        acknowledge: Box<dyn Fn(Vec<Receipt>) + Send>,
+    ) -> Self {
+        let (refreshes, refreshes_since) = (HashMap::new(), None);
+        Engine { log, views, inbox, keeper, health, counters, acknowledge, refreshes, refreshes_since, last }
+    }
+
+    /// Makes entries durable before anything is listened to: what was applied, and since when we were away.
+    ///
+    /// # Errors
+    /// Storage refused; nothing was folded.
+    pub fn begin(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
+        let batch = self.batch(entries);
+        self.log.append(&batch)?;
+        self.fold(&batch);
+        Ok(())
+    }
+
+    /// Works until the inbox is closed and empty; then writes down that we listened until now, and a snapshot.
+    pub fn run(mut self) {
+        loop {
+            let taken = self.inbox.take(self.patience());
+            let over = taken.closed && taken.inputs.is_empty();
+            self.advance();
+            let mut round = self.sort(taken.inputs);
+            if over || self.refreshes_are_due() {
+                self.flush_refreshes(&mut round);
+            }
+            if over || (round.entries.is_empty() && self.alive_is_due()) {
+                round.entries.push(Entry::Alive);
+            }
+            if !self.commit(round) {
+                return;
+            }
+            self.seal_when_full(over);
+            if over {
+                self.keeper.finish();
+                return;
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let due = self.views.machine().next_deadline().map_or(LOOK_AROUND, |due| due.since(clock::now()));
+        // A deadline that is due to the millisecond is not worth a busy turn of this loop.
+        due.clamp(Duration::from_millis(20), LOOK_AROUND)
+    }
+
+    fn advance(&mut self) {
+        let mut folded = Vec::new();
+        let now = clock::now().max(self.last);
+        self.last = now;
+        self.views.advance(now, &mut folded);
+        self.report(&folded);
+        if !folded.is_empty() {
+            self.keeper.keep(Keep { through: self.views.sequence(), folded });
+        }
+    }
+
+    /// Sorts what has gathered into refreshes, which are answered with this round, and entries, which wait for it.
+    fn sort(&mut self, inputs: Vec<Input>) -> Round {
+        let mut round = Round::default();
+        for input in inputs {
+            match input {
+                Input::Record(record, receipt) => {
+                    self.sort_record(*record, &mut round);
+                    round.receipts.push(receipt);
+                }
+                // Nobody waits any more: the MTA was told to try again, so it must not be written down.
+                Input::Entry(_, asker) if asker.is_closed() => {}
+                Input::Entry(entry, asker) => self.sort_entry(*entry, asker, &mut round),
+            }
+        }
+        round
+    }
+
+    fn sort_record(&mut self, record: Record, round: &mut Round) {
+        let key = (record.nas.clone(), record.session_id.clone());
+        if !round.touched.contains(&key)
+            && let Some(refresh) = self.views.machine().as_refresh(&record)
+        {
+            self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
+            self.refreshes_since.get_or_insert(record.arrival);
+            self.refreshes.insert(key, refresh);
+            return;
+        }
+        // What this session said before must be folded before what it says now.
+        if let Some(refresh) = self.refreshes.remove(&key) {
+            round.entries.push(Entry::Session(Event::Refreshes(vec![refresh])));
+        }
+        round.touched.insert(key);
+        round.entries.push(Entry::Session(Event::Record(Box::new(record))));
+    }
+
+    fn sort_entry(&self, entry: Entry, asker: oneshot::Sender<u64>, round: &mut Round) {
+        if let Entry::Message(message) = &entry {
+            let same = |entry: &Entry| match entry {
+                Entry::Message(other) => {
+                    (&other.mta, &other.instance, &other.queue_id)
+                        == (&message.mta, &message.instance, &message.queue_id)
+                        && !message.instance.octets().is_empty()
+                }
+                _ => false,
+            };
+            if self.views.is_repeat(message) {
+                self.counters.repeats.fetch_add(1, Ordering::Relaxed);
+                let _ = asker.send(self.views.sequence());
+                return;
+            }
+            if let Some(index) = round.entries.iter().position(same) {
+                self.counters.repeats.fetch_add(1, Ordering::Relaxed);
+                round.askers.push((index, asker));
+                return;
+            }
+        }
+        round.askers.push((round.entries.len(), asker));
+        round.entries.push(entry);
+    }
+
+    fn refreshes_are_due(&self) -> bool {
+        let old = self.refreshes_since.is_some_and(|since| self.last.since(since) >= REFRESHES_WITHIN / 2);
+        old || self.refreshes.len() >= REFRESHES_AT_ONCE
+    }
+
+    fn flush_refreshes(&mut self, round: &mut Round) {
+        self.refreshes_since = None;
+        if !self.refreshes.is_empty() {
+            let mut refreshes: Vec<_> = self.refreshes.drain().map(|(_, refresh)| refresh).collect();
+            refreshes.sort_by_key(|refresh| refresh.arrival);
+            round.entries.push(Entry::Session(Event::Refreshes(refreshes)));
+        }
+    }
+
+    fn alive_is_due(&self) -> bool {
+        self.last.since(self.health.last_commit()) >= ALIVE_EVERY
+    }
+
+    fn batch(&mut self, entries: Vec<Entry>) -> Batch {
+        let at = clock::now().max(self.last);
+        self.last = at;
+        Batch { sequence: self.log.next_sequence(), at, entries }
+    }
+
+    /// Append, commit, fold, then answer. False when we were told to stop while storage failed.
+    fn commit(&mut self, round: Round) -> bool {
+        let Round { entries, receipts, askers, .. } = round;
+        let first = self.log.next_sequence();
+        if !entries.is_empty() {
+            let batch = self.batch(entries);
+            if !self.append(&batch) {
+                return false;
+            }
+            self.counters.batches.fetch_add(1, Ordering::Relaxed);
+            self.counters.entries.fetch_add(batch.entries.len() as u64, Ordering::Relaxed);
+            self.fold(&batch);
+        }
+        if !receipts.is_empty() {
+            (self.acknowledge)(receipts);
+        }
+        for (index, asker) in askers {
+            // The asker may have run out of patience; what is written stays written.
+            let _ = asker.send(first + index as u64);
+        }
+        true
+    }
+
+    /// Tries the very same batch until it is durable. Meanwhile nothing is acknowledged, the inbox fills up and then
+    /// drops datagrams, and whoever asks is answered from memory.
+    fn append(&mut self, batch: &Batch) -> bool {
+        let mut failed = false;
+        loop {
+            match self.log.append(batch) {
+                Ok(()) => {
+                    if failed {
+                        tracing::info!("storage works again; what was held back is durable");
+                    }
+                    self.health.committed(batch.at);
+                    return true;
+                }
+                Err(error) => {
+                    self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                    if !failed {
+                        tracing::error!(%error, "the log cannot be written: nothing is acknowledged until it can");
+                    }
+                    failed = true;
+                    self.health.storage_failed(&error);
+                    if self.health.is_stopping() {
+                        tracing::error!(
+                            entries = batch.entries.len(),
+                            "stopping without having written the last batch; none of it was acknowledged"
+                        );
+                        return false;
+                    }
+                    std::thread::sleep(TRY_AGAIN);
+                }
+            }
+        }
+    }
+
+    fn fold(&mut self, batch: &Batch) {
+        let mut folded = Vec::new();
+        for (sequence, entry) in (batch.sequence..).zip(&batch.entries) {
+            self.views.fold(batch.at, sequence, entry, &mut folded);
+        }
+        self.report(&folded);
+        self.keeper.keep(Keep { through: self.views.sequence(), folded });
+    }
+
+    fn report(&self, folded: &[Folded]) {
+        for Folded { outcome, .. } in folded {
+            let Outcome::Effect(Effect::Alarm(alarm)) = outcome else { continue };
+            self.counters.alarms.fetch_add(1, Ordering::Relaxed);
+            match alarm {
+                Alarm::Conflict { prefix } => {
+                    tracing::warn!(%prefix, "two subscribers' live sessions claim one prefix: deferred until one ends");
+                }
+                Alarm::NasSilent { nas } => tracing::warn!(%nas, "NAS is silent: its sessions are old knowledge"),
+                Alarm::NasHeard { nas } => tracing::info!(%nas, "NAS is heard again"),
+                Alarm::ClaimsDropped { nas, count } => {
+                    tracing::warn!(%nas, count, "claims outside of what this client may assign were dropped");
+                }
+            }
+        }
+    }
+
+    fn seal_when_full(&mut self, over: bool) {
+        if over || self.log.size() >= LOG_FILE_OCTETS {
+            if let Err(error) = self.log.seal() {
+                tracing::warn!(%error, "the log file could not be sealed; the next one is opened all the same");
+            }
+            self.keeper.snapshot(self.views.sequence(), self.last, self.views.snapshot());
+        }
+        if let Some(sequence) = self.keeper.forgettable()
+            && let Err(error) = self.log.forget_below(sequence)
+        {
+            tracing::warn!(%error, "log files that are no longer needed could not be removed");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What is well with us and what is not, for whoever asks and for those who must act on it.
+//!
+//! Knows: flags and their words. Must not know: who sets them, or what is done about it.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::log::LogError;
+use crate::session::Timestamp;
+
+/// Shared by everybody.
+#[derive(Debug, Default)]
+pub struct Health {
+    ready: AtomicBool,
+    stopping: AtomicBool,
+    storage_failing: AtomicBool,
+    index_failing: AtomicBool,
+    last_commit: AtomicI64,
+    storage_said: Mutex<String>,
+}
+
+impl Health {
+    /// Whether lookups are true: the map is whole as far as the log goes.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Says that lookups are true from now on.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether we were told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Says that we were told to stop.
+    pub fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether the log can't be written, so that nothing can be acknowledged.
+    #[must_use]
+    pub fn is_storage_failing(&self) -> bool {
+        self.storage_failing.load(Ordering::Acquire)
+    }
+
+    /// Says that the log refused.
+    pub fn storage_failed(&self, error: &LogError) {
+        *self.storage_said.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+        self.storage_failing.store(true, Ordering::Release);
+    }
+
+    /// Says that a batch became durable.
+    pub fn committed(&self, at: Timestamp) {
+        self.last_commit.store(at.millis(), Ordering::Relaxed);
+        self.storage_failing.store(false, Ordering::Release);
+    }
+
+    /// When a batch became durable last.
+    #[must_use]
+    pub fn last_commit(&self) -> Timestamp {
+        Timestamp::from_millis(self.last_commit.load(Ordering::Relaxed))
+    }
+
+    /// Says whether the audit index can be written.
+    pub fn set_index_failing(&self, failing: bool) {
+        self.index_failing.store(failing, Ordering::Release);
+    }
+
+    /// Everything that is not well, in words for the person on call.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if !self.is_ready() {
+            complaints.push("starting: the log is being read".to_owned());
+        }
+        if self.is_storage_failing() {
+            let said = self.storage_said.lock().unwrap_or_else(PoisonError::into_inner);
+            complaints.push(format!("storage-failing: nothing is acknowledged: {said}"));
+        }
+        if self.index_failing.load(Ordering::Acquire) {
+            complaints.push("index-failing: the audit index cannot be written".to_owned());
+        }
+        if self.is_stopping() {
+            complaints.push("stopping".to_owned());
+        }
+        complaints
+    }
+}

@@ -1,0 +1,112 @@
+//! The bounded queue in front of the engine. Full, it drops datagrams: a NAS sends again.
+//!
+//! Knows: how much room there is, and for whom. Must not know: what becomes of an input.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::radius::{Offer, Receipt};
+use crate::log::entry::Entry;
+use crate::session::event::{Kind, Record};
+
+/// What the engine is given.
+pub enum Input {
+    /// An accounting record, and what its acknowledgement needs.
+    Record(Box<Record>, Receipt),
+    /// An entry from an MTA or from staff; the answer is its sequence once it is durable.
+    Entry(Box<Entry>, oneshot::Sender<u64>),
+}
+
+/// The queue.
+pub struct Inbox {
+    state: Mutex<State>,
+    arrived: Condvar,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct State {
+    inputs: VecDeque<Input>,
+    closed: bool,
+}
+
+/// What a wait for inputs ended with.
+pub struct Taken {
+    /// Everything that had gathered, in order of arrival.
+    pub inputs: Vec<Input>,
+    /// No more will come.
+    pub closed: bool,
+}
+
+impl Inbox {
+    /// A queue for so many inputs.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Inbox { state: Mutex::default(), arrived: Condvar::new(), capacity }
+    }
+
+    /// Hands over an entry. `None` when the queue is full: the asker answers for itself.
+    pub fn submit(&self, entry: Entry) -> Option<oneshot::Receiver<u64>> {
+        let (done, sequence) = oneshot::channel();
+        self.push(Input::Entry(Box::new(entry), done), self.capacity).then_some(sequence)
+    }
+
+    /// Waits until something arrives, the queue is closed, or the time is over.
+    pub fn take(&self, patience: Duration) -> Taken {
+        let waiting = |state: &mut State| state.inputs.is_empty() && !state.closed;
+        let (mut state, _) = self
+            .arrived
+            .wait_timeout_while(self.locked(), patience, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        Taken { inputs: state.inputs.drain(..).collect(), closed: state.closed }
+    }
+
+    /// Takes nothing more; what is in the queue is still handed out.
+    pub fn close(&self) {
+        self.locked().closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// How many inputs wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.locked().inputs.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn push(&self, input: Input, room: usize) -> bool {
+        let mut state = self.locked();
+        if state.closed || state.inputs.len() >= room {
+            return false;
+        }
+        state.inputs.push_back(input);
+        // One waiter, and it sleeps only on an empty queue.
+        if state.inputs.len() == 1 {
+            self.arrived.notify_one();
+        }
+        true
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Offer for Inbox {
+    /// Row 45: the last tenth of the room is for what frees addresses. Order stays that of arrival.
+    fn offer(&self, record: Box<Record>, receipt: Receipt) -> bool {
+        let room = match record.kind {
+            Kind::Stop | Kind::On | Kind::Off => self.capacity,
+            Kind::Start | Kind::Interim => self.capacity - self.capacity / 10,
+        };
+        self.push(Input::Record(record, receipt), room)
+    }
+}
