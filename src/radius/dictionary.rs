@@ -183,23 +183,21 @@ impl Dictionary {
         self.by_name.get(lower(name).as_ref())
     }
 
-    /// The attribute of a name or a number: `User-Name`, `1`, `26.3561.1`, `Attr-26.3561.1`.
+    /// The attribute of a name or a number: `User-Name`, `1`, `26.3561.1`. With `Attr-` before the number it is taken as
+    /// octets, whatever its type: the way to write a value that does not fit.
     #[must_use]
     pub fn find(&self, spelling: &str) -> Option<Definition> {
         if let Some(definition) = self.attribute(spelling) {
             return Some(definition.clone());
         }
-        let digits = match spelling.split_at_checked(5) {
-            Some((prefix, digits)) if prefix.eq_ignore_ascii_case("attr-") => digits,
-            _ => spelling,
-        };
-        let path = path_of(digits, 0).ok()?;
+        let octets = spelling.split_at_checked(5).filter(|(prefix, _)| prefix.eq_ignore_ascii_case("attr-"));
+        let path = path_of(octets.map_or(spelling, |(_, digits)| digits), 0).ok()?;
         let known = self.by_path.get(&path).and_then(|name| self.by_name.get(name));
-        Some(known.cloned().unwrap_or_else(|| Definition {
-            name: format!("Attr-{path}").into_boxed_str(),
-            path,
-            kind: Type::Octets,
-        }))
+        if let Some(known) = known.filter(|_| octets.is_none()) {
+            return Some(known.clone());
+        }
+        let name = format!("Attr-{path}").into_boxed_str();
+        Some(Definition { name, path, kind: Type::Octets })
     }
 
     /// The same for the configuration, whose identity rules know attributes of one number only.

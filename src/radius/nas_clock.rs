@@ -42,6 +42,7 @@ pub struct Moment {
 #[derive(Debug, Default)]
 pub struct NasClocks {
     clocks: HashMap<Name, NasClock>,
+    absurd: u64,
 }
 
 impl NasClocks {
@@ -53,15 +54,24 @@ impl NasClocks {
         delay: Option<u32>,
         stamp: Option<u32>,
     ) -> Moment {
-        if let Some(clock) = self.clocks.get_mut(nas) {
-            return clock.moment(arrival, delay, stamp);
-        }
-        let mut clock = NasClock::default();
-        let moment = clock.moment(arrival, delay, stamp);
-        if self.clocks.len() < CLOCKS_MAX {
-            self.clocks.insert(nas.clone(), clock);
-        }
+        let moment = if let Some(clock) = self.clocks.get_mut(nas) {
+            clock.moment(arrival, delay, stamp)
+        } else {
+            let mut clock = NasClock::default();
+            let moment = clock.moment(arrival, delay, stamp);
+            if self.clocks.len() < CLOCKS_MAX {
+                self.clocks.insert(nas.clone(), clock);
+            }
+            moment
+        };
+        self.absurd = self.absurd.saturating_add(u64::from(moment.absurd));
         moment
+    }
+
+    /// How many records said something about time that can't be true.
+    #[must_use]
+    pub fn absurd(&self) -> u64 {
+        self.absurd
     }
 
     /// What is to be added to a NAS's stamps, in milliseconds, once it is known.
