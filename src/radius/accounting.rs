@@ -75,6 +75,7 @@ pub fn read(
     let nas = match nas(&fields, rules) {
         Some(nas) => nas,
         None if whole_nas => return Err(Ignored::UnnamedNas),
+        // A session of a NAS that the proxy does not name is still somebody's; it counts as the proxy's own.
         None => rules.client.name.clone(),
     };
     let session_id = fields.session_id.unwrap_or_default();
@@ -457,8 +458,8 @@ mod tests {
             "2001:db8:1::/64",
             "2001:db8:2::/64",
             "2001:db8:3::1/128",
-            "2001:db8:f00::/56",
             "2001:db8:e00::/56",
+            "2001:db8:f00::/56",
         ]);
         assert_eq!(claims(lines), (expected, 0));
     }

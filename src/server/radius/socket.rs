@@ -195,7 +195,8 @@ impl Control {
         for message in messages {
             match message {
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
-                    control.local = Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into());
+                    // The address of ours that took it, also when it was sent to a broadcast address.
+                    control.local = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
                     control.interface = u32::try_from(info.ipi_ifindex).unwrap_or(0);
                 }
                 ControlMessageOwned::Ipv6PacketInfo(info) => {
