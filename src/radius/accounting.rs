@@ -1,1 +1,662 @@
-//! (to come)
+//! From an authentic packet to what the session machine wants, resolved by the rules in force.
+//!
+//! Knows: which attribute says what, which NAS speaks, and which addresses may be claimed at all. Must not know: the
+//! live map, secrets, sockets, what time it is. An attribute that does not fit its type is left out; the packet stays.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::nas_clock::NasClocks;
+use super::packet::{Attribute, Packet};
+use super::{value, vendor};
+use crate::config::{AttributeId, Client, Identity, NasIdentity};
+use crate::session::event::{Claim, ClaimSource, Kind, Record, Scope};
+use crate::session::{Line, Name, Realm, Timestamp};
+
+/// The shortest IPv4 prefix that a subscriber can own. A shorter one is a mistake that would open the relay to many.
+const IPV4_LENGTH_MIN: u8 = 24;
+/// The shortest IPv6 prefix that a subscriber can own.
+const IPV6_LENGTH_MIN: u8 = 44;
+
+/// What a packet is read by.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// The client whose secret the packet was made with.
+    pub client: &'a Client,
+    /// Where the packet came from.
+    pub source: IpAddr,
+    /// `[subscriber]`.
+    pub identity: &'a Identity,
+    /// `never` of `[relay]`.
+    pub never: &'a [IpNet],
+}
+
+/// Why an authentic packet changes nothing. It is answered all the same, or it would be sent again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ignored {
+    /// No Acct-Status-Type.
+    NoStatus,
+    /// One that says nothing about a session or a NAS: tunnels, modems, vendors' own.
+    OtherStatus(u32),
+    /// No Acct-Session-Id (RFC 2866 section 5.5), or an empty one.
+    NoSessionId,
+    /// Accounting-On or -Off from a proxy that does not say of which NAS: it would close the sessions of all.
+    UnnamedNas,
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ignored::NoStatus => f.write_str("no Acct-Status-Type"),
+            Ignored::OtherStatus(status) => write!(f, "Acct-Status-Type {status} concerns no session"),
+            Ignored::NoSessionId => f.write_str("no Acct-Session-Id"),
+            Ignored::UnnamedNas => {
+                f.write_str("Accounting-On or -Off from a proxy without the name of a NAS")
+            }
+        }
+    }
+}
+
+/// Reads an accounting record.
+///
+/// # Errors
+/// Why it changes nothing.
+pub fn read(
+    packet: &Packet<'_>,
+    rules: &Rules<'_>,
+    arrival: Timestamp,
+    clocks: &mut NasClocks,
+) -> Result<Box<Record>, Ignored> {
+    let fields = Fields::of(packet);
+    let kind = kind(fields.status)?;
+    let whole_nas = matches!(kind, Kind::On | Kind::Off);
+    let nas = match nas(&fields, rules) {
+        Some(nas) => nas,
+        None if whole_nas => return Err(Ignored::UnnamedNas),
+        // A session of a NAS that the proxy does not name is still somebody's; it counts as the proxy's own.
+        None => rules.client.name.clone(),
+    };
+    let session_id = fields.session_id.unwrap_or_default();
+    if session_id.is_empty() && !whole_nas {
+        return Err(Ignored::NoSessionId);
+    }
+    // A session's addresses in an Accounting-On would be nonsense; what does not exist can't be misread.
+    let (claims, claims_dropped) = if whole_nas { (Vec::new(), 0) } else { admitted(&fields.claims, rules) };
+    let moment = clocks.moment(&nas, arrival, fields.delay, fields.stamp);
+    Ok(Box::new(Record {
+        arrival,
+        event: moment.event,
+        dated: moment.dated,
+        client: rules.client.name.clone(),
+        nas,
+        kind,
+        session_id: Name::new(session_id),
+        subscriber: subscriber(packet, rules.identity),
+        user_name: name(fields.user_name),
+        realm: Realm::PUBLIC,
+        claims,
+        claims_dropped,
+        session_time: fields.session_time,
+        interval: fields.interval,
+        line: Line {
+            port_id: name(fields.port_id),
+            calling_station: name(fields.calling_station),
+            circuit_id: name(fields.circuit_id),
+            remote_id: name(fields.remote_id),
+        },
+        scope: Scope {
+            nas_identifier: name(fields.nas_identifier),
+            called_station: name(fields.called_station),
+            nas_port: fields.nas_port,
+        },
+        terminate_cause: fields.terminate_cause,
+        stop_start: rules.client.stop_start,
+    }))
+}
+
+/// RFC 2866 section 5.1, and 18 and 19 by which equipment reports a part of itself.
+fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
+    match status.ok_or(Ignored::NoStatus)? {
+        1 => Ok(Kind::Start),
+        // 15 Failed: a session that never came up has ended all the same.
+        2 | 15 => Ok(Kind::Stop),
+        3 => Ok(Kind::Interim),
+        7 | 18 => Ok(Kind::On),
+        8 | 19 => Ok(Kind::Off),
+        other => Err(Ignored::OtherStatus(other)),
+    }
+}
+
+/// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only from a proxy
+/// that is declared as such: home routers by the thousand call themselves 10.1.0.1.
+fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
+    let client = &rules.client.name;
+    let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
+    match rules.client.nas {
+        NasIdentity::Client => Some(client.clone()),
+        NasIdentity::Source if is_single_host(rules.client.address) => Some(client.clone()),
+        NasIdentity::Source => Some(named(rules.source.to_string().as_bytes())),
+        NasIdentity::Attributes => {
+            let identifier = fields.nas_identifier.filter(|identifier| !identifier.is_empty());
+            identifier
+                .map(named)
+                .or_else(|| fields.nas_address().map(|address| named(address.to_string().as_bytes())))
+        }
+    }
+}
+
+fn is_single_host(prefix: IpNet) -> bool {
+    prefix.prefix_len() == prefix.max_prefix_len()
+}
+
+fn name(octets: Option<&[u8]>) -> Option<Name> {
+    octets.filter(|octets| !octets.is_empty()).map(Name::new)
+}
+
+/// The first attribute of the identity chain that names somebody.
+fn subscriber(packet: &Packet<'_>, identity: &Identity) -> Option<Name> {
+    let candidates = identity.chain.iter().flat_map(|id| values(packet, *id));
+    identity.canonical.first(candidates)
+}
+
+/// All values of an attribute, in order, whichever space it is of.
+fn values<'a>(packet: &Packet<'a>, id: AttributeId) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let kind = u8::try_from(id.number).ok();
+    let (standard, vendors) = if id.vendor == 0 { (kind, None) } else { (None, kind) };
+    let own = packet.attributes().filter(move |a| Some(a.kind) == standard).map(|a| a.value);
+    let inner = packet
+        .values(vendor::VENDOR_SPECIFIC)
+        .take_while(move |_| vendors.is_some())
+        .flat_map(vendor::attributes)
+        .filter(move |a| a.vendor == id.vendor && Some(a.kind) == vendors)
+        .map(|a| a.value);
+    own.chain(inner)
+}
+
+/// What one walk over the packet finds. Of an attribute that may stand there only once, the first counts.
+#[derive(Default)]
+struct Fields<'a> {
+    status: Option<u32>,
+    session_id: Option<&'a [u8]>,
+    user_name: Option<&'a [u8]>,
+    nas_ipv4: Option<Ipv4Addr>,
+    nas_ipv6: Option<Ipv6Addr>,
+    nas_identifier: Option<&'a [u8]>,
+    nas_port: Option<u32>,
+    called_station: Option<&'a [u8]>,
+    calling_station: Option<&'a [u8]>,
+    port_id: Option<&'a [u8]>,
+    circuit_id: Option<&'a [u8]>,
+    remote_id: Option<&'a [u8]>,
+    delay: Option<u32>,
+    stamp: Option<u32>,
+    session_time: Option<u32>,
+    interval: Option<u32>,
+    terminate_cause: Option<u32>,
+    claims: Vec<Claim>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(packet: &Packet<'a>) -> Self {
+        let mut fields = Fields::default();
+        for attribute in packet.attributes() {
+            fields.take(attribute);
+        }
+        fields
+    }
+
+    fn take(&mut self, Attribute { kind, value }: Attribute<'a>) {
+        match kind {
+            1 => first(&mut self.user_name, Some(value)),
+            4 => first(&mut self.nas_ipv4, value::ipv4(value)),
+            5 => first(&mut self.nas_port, value::integer(value)),
+            vendor::VENDOR_SPECIFIC => {
+                for inner in vendor::attributes(value) {
+                    self.take_vendors((inner.vendor, inner.kind), inner.value);
+                }
+            }
+            30 => first(&mut self.called_station, Some(value)),
+            31 => first(&mut self.calling_station, Some(value)),
+            32 => first(&mut self.nas_identifier, Some(value)),
+            40 => first(&mut self.status, value::integer(value)),
+            41 => first(&mut self.delay, value::integer(value)),
+            44 => first(&mut self.session_id, Some(value)),
+            46 => first(&mut self.session_time, value::integer(value)),
+            49 => first(&mut self.terminate_cause, value::integer(value)),
+            55 => first(&mut self.stamp, value::integer(value)),
+            85 => first(&mut self.interval, value::integer(value)),
+            87 => first(&mut self.port_id, Some(value)),
+            95 => first(&mut self.nas_ipv6, value::ipv6(value)),
+            _ => self.claims.extend(claim(kind, value)),
+        }
+    }
+
+    /// The access line under the names its vendors give it. Addresses that are before a translation (Mikrotik-Host-IP)
+    /// or outside a tunnel (Calling-Station-Id) are nobody's here.
+    fn take_vendors(&mut self, id: (u32, u8), value: &'a [u8]) {
+        const CISCO_AVPAIR: (u32, u8) = (9, 1);
+        match id {
+            (3561, 1) | (2352, 97) | (4874, 110) => first(&mut self.circuit_id, Some(value)),
+            (3561, 2) | (2352, 96) | (4874, 182) => first(&mut self.remote_id, Some(value)),
+            CISCO_AVPAIR => {
+                first(&mut self.circuit_id, value.strip_prefix(b"circuit-id-tag="));
+                first(&mut self.remote_id, value.strip_prefix(b"remote-id-tag="));
+            }
+            _ => {}
+        }
+    }
+
+    /// IOS-XR sends `::` beside a valid IPv4 address, others 0.0.0.0: both name nobody.
+    fn nas_address(&self) -> Option<IpAddr> {
+        let ipv4 = self.nas_ipv4.filter(|address| !address.is_unspecified()).map(IpAddr::V4);
+        // RFC 5080 section 2.7.1: a link-local address does not identify a NAS.
+        let usable = |address: &Ipv6Addr| !address.is_unspecified() && !address.is_unicast_link_local();
+        ipv4.or_else(|| self.nas_ipv6.filter(usable).map(IpAddr::V6))
+    }
+}
+
+fn first<T>(field: &mut Option<T>, value: Option<T>) {
+    if field.is_none() {
+        *field = value;
+    }
+}
+
+/// What an attribute asks for. Framed-IP-Netmask is not among them: equipment that speaks DHCP sends the subnet's mask
+/// with a single lease, and the neighbours are not the subscriber's.
+fn claim(kind: u8, octets: &[u8]) -> Option<Claim> {
+    let (prefix, source) = match kind {
+        8 => (IpNet::from(IpAddr::V4(value::ipv4(octets)?)), ClaimSource::FramedAddress),
+        22 => (IpNet::V4(value::ipv4_route(octets)?), ClaimSource::FramedRoute),
+        97 => (IpNet::V6(value::ipv6_prefix(octets)?), ClaimSource::FramedIpv6Prefix),
+        99 => (IpNet::V6(value::ipv6_route(octets)?), ClaimSource::FramedIpv6Route),
+        123 => (IpNet::V6(value::ipv6_prefix(octets)?), ClaimSource::DelegatedIpv6Prefix),
+        168 => (IpNet::from(IpAddr::V6(value::ipv6(octets)?)), ClaimSource::FramedIpv6Address),
+        _ => return None,
+    };
+    Some(Claim { prefix, source })
+}
+
+/// The claims that may be bound, each once and in one order, and how many were refused. A special address is not
+/// refused: it says that there is no address yet.
+fn admitted(claims: &[Claim], rules: &Rules<'_>) -> (Vec<Claim>, u16) {
+    let mut admitted = Vec::with_capacity(claims.len());
+    let mut refused = Vec::new();
+    for claim in claims {
+        match judge(claim.prefix, rules) {
+            Judgement::Admitted => admitted.push(*claim),
+            Judgement::Special => {}
+            Judgement::Refused => refused.push(*claim),
+        }
+    }
+    for list in [&mut admitted, &mut refused] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    (admitted, u16::try_from(refused.len()).unwrap_or(u16::MAX))
+}
+
+enum Judgement {
+    Admitted,
+    Special,
+    Refused,
+}
+
+fn judge(prefix: IpNet, rules: &Rules<'_>) -> Judgement {
+    let length_min = match prefix {
+        IpNet::V4(_) => IPV4_LENGTH_MIN,
+        IpNet::V6(_) => IPV6_LENGTH_MIN,
+    };
+    if prefix.prefix_len() < length_min {
+        return Judgement::Refused;
+    }
+    if is_special(prefix) {
+        return Judgement::Special;
+    }
+    let may_assign = &rules.client.may_assign;
+    let outside = !may_assign.is_empty() && !may_assign.iter().any(|pool| pool.contains(&prefix));
+    if outside || rules.never.iter().any(|never| overlap(*never, prefix)) {
+        return Judgement::Refused;
+    }
+    Judgement::Admitted
+}
+
+/// Addresses that no subscriber can have on the Internet: equipment puts them where it has no address yet.
+fn is_special(prefix: IpNet) -> bool {
+    const IPV4: [Ipv4Net; 5] = [
+        Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8),
+        Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8),
+        Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16),
+        Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4),
+        // RFC 2865 section 5.8: ...255 lets the user choose, ...254 the NAS.
+        Ipv4Net::new_assert(Ipv4Addr::new(255, 255, 255, 254), 31),
+    ];
+    const IPV6: [Ipv6Net; 4] = [
+        // Unspecified, loopback, and the IPv4 addresses that an MTA would ask for as such.
+        Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 80),
+        Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+    ];
+    match prefix {
+        IpNet::V4(_) => IPV4.iter().any(|special| overlap(IpNet::V4(*special), prefix)),
+        IpNet::V6(_) => IPV6.iter().any(|special| overlap(IpNet::V6(*special), prefix)),
+    }
+}
+
+fn overlap(a: IpNet, b: IpNet) -> bool {
+    a.contains(&b) || b.contains(&a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use crate::radius::dictionary::Dictionary;
+    use crate::radius::text;
+    use crate::session::identity::Canonical;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+    const START: &str = "Acct-Status-Type = Start\nAcct-Session-Id = s1\nUser-Name = \"Alice\"\n";
+
+    fn client() -> Client {
+        Client {
+            name: Name::from("bras1"),
+            address: "192.0.2.1/32".parse().unwrap(),
+            secret: Secret::new(b"testing123"),
+            may_assign: Vec::new(),
+            nas: NasIdentity::Source,
+            stop_start: false,
+        }
+    }
+
+    fn chain(names: &[&str]) -> Identity {
+        Identity {
+            chain: names.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect(),
+            canonical: Canonical { lowercase: true, strip_realm: false },
+        }
+    }
+
+    fn read_with(
+        text: &str,
+        client: &Client,
+        identity: &Identity,
+        never: &[&str],
+    ) -> Result<Record, Ignored> {
+        let attributes = text::parse_attributes(text, Dictionary::builtin()).unwrap();
+        let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
+        let never: Vec<IpNet> = never.iter().map(|prefix| prefix.parse().unwrap()).collect();
+        let rules = Rules { client, source: "192.0.2.1".parse().unwrap(), identity, never: &never };
+        let packet = Packet::decode(&octets).unwrap();
+        read(&packet, &rules, NOW, &mut NasClocks::default()).map(|record| *record)
+    }
+
+    fn read_plain(text: &str) -> Result<Record, Ignored> {
+        read_with(text, &client(), &chain(&["User-Name"]), &[])
+    }
+
+    /// The claims of a Start with these lines, as text, and how many were refused.
+    fn claims_with(lines: &str, client: &Client, never: &[&str]) -> (Vec<String>, u16) {
+        let record = read_with(&format!("{START}{lines}"), client, &chain(&["User-Name"]), never).unwrap();
+        (record.claims.iter().map(|claim| claim.prefix.to_string()).collect(), record.claims_dropped)
+    }
+
+    fn claims(lines: &str) -> (Vec<String>, u16) {
+        claims_with(lines, &client(), &[])
+    }
+
+    fn some(prefixes: &[&str]) -> Vec<String> {
+        prefixes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_status_has_its_kind() {
+        let kinds = [
+            (1, Kind::Start),
+            (2, Kind::Stop),
+            (3, Kind::Interim),
+            (7, Kind::On),
+            (8, Kind::Off),
+            (15, Kind::Stop),
+            (18, Kind::On),
+            (19, Kind::Off),
+        ];
+        for (status, kind) in kinds {
+            let text = format!("Acct-Status-Type = {status}\nAcct-Session-Id = x");
+            assert_eq!(read_plain(&text).unwrap().kind, kind);
+        }
+    }
+
+    // Row 43.
+    #[test]
+    fn a_status_that_concerns_no_session_is_ignored() {
+        for status in [0, 4, 5, 6, 9, 10, 11, 12, 13, 14, 16, 17, 20, 217, 0x0630_0001] {
+            let text = format!("Acct-Status-Type = {status}\nAcct-Session-Id = x");
+            assert_eq!(read_plain(&text), Err(Ignored::OtherStatus(status)));
+        }
+        assert_eq!(read_plain("Acct-Session-Id = x"), Err(Ignored::NoStatus));
+        assert_eq!(read_plain("Attr-40 = 0x0001\nAcct-Session-Id = x"), Err(Ignored::NoStatus));
+    }
+
+    #[test]
+    fn a_session_needs_an_id_and_a_nas_does_not() {
+        assert_eq!(read_plain("Acct-Status-Type = Start"), Err(Ignored::NoSessionId));
+        assert_eq!(read_plain("Acct-Status-Type = Stop\nAcct-Session-Id = \"\""), Err(Ignored::NoSessionId));
+        assert_eq!(read_plain("Acct-Status-Type = Accounting-On").unwrap().session_id, Name::from(""));
+    }
+
+    #[test]
+    fn every_kind_of_address_is_a_claim() {
+        let lines = "Framed-IP-Address = 198.51.100.7\nFramed-Route = \"203.0.113.8/29 0.0.0.0 1\"\n\
+                     Framed-IPv6-Prefix = 2001:db8:1::/64\nFramed-IPv6-Prefix = 2001:db8:2::/64\n\
+                     Framed-IPv6-Address = 2001:db8:3::1\nDelegated-IPv6-Prefix = 2001:db8:f00::/56\n\
+                     Framed-IPv6-Route = \"2001:db8:e00::/56 :: 0 pref 0 type pd-host\"";
+        let expected = some(&[
+            "198.51.100.7/32",
+            "203.0.113.8/29",
+            "2001:db8:1::/64",
+            "2001:db8:2::/64",
+            "2001:db8:3::1/128",
+            "2001:db8:e00::/56",
+            "2001:db8:f00::/56",
+        ]);
+        assert_eq!(claims(lines), (expected, 0));
+    }
+
+    #[test]
+    fn the_same_claim_twice_is_one() {
+        let twice = "Framed-IPv6-Prefix = 2001:db8:1::/64\nFramed-IPv6-Prefix = 2001:db8:1::/64";
+        assert_eq!(claims(twice), (some(&["2001:db8:1::/64"]), 0));
+    }
+
+    // Row 2.
+    #[test]
+    fn a_special_address_is_no_claim_and_not_counted() {
+        for address in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "127.0.0.1",
+            "169.254.7.7",
+            "224.0.0.1",
+            "239.255.255.255",
+            "255.255.255.254",
+            "255.255.255.255",
+        ] {
+            assert_eq!(claims(&format!("Framed-IP-Address = {address}")), (vec![], 0), "{address}");
+        }
+        for address in ["::", "::1", "fe80::1", "ff02::1", "::ffff:198.51.100.7"] {
+            assert_eq!(claims(&format!("Framed-IPv6-Address = {address}")), (vec![], 0), "{address}");
+        }
+        assert_eq!(claims("Framed-IP-Address = 1.0.0.0"), (some(&["1.0.0.0/32"]), 0));
+        assert_eq!(claims("Framed-IP-Address = 223.255.255.255"), (some(&["223.255.255.255/32"]), 0));
+    }
+
+    // Row 46.
+    #[test]
+    fn a_prefix_of_24_or_44_bits_is_admitted_and_a_shorter_one_counted() {
+        assert_eq!(claims("Framed-Route = \"198.51.100.0/24\""), (some(&["198.51.100.0/24"]), 0));
+        assert_eq!(claims("Framed-Route = \"198.51.100.0/23\""), (vec![], 1));
+        assert_eq!(claims("Framed-Route = \"10.0.0.0 0.0.0.0 1\""), (vec![], 1));
+        assert_eq!(claims("Framed-Route = \"0.0.0.0/0\""), (vec![], 1));
+        assert_eq!(claims("Delegated-IPv6-Prefix = 2001:db8:10::/44"), (some(&["2001:db8:10::/44"]), 0));
+        assert_eq!(claims("Delegated-IPv6-Prefix = 2001:db8::/43"), (vec![], 1));
+    }
+
+    // Row 47.
+    #[test]
+    fn a_netmask_widens_nothing() {
+        let lines = "Framed-IP-Address = 203.0.113.5\nFramed-IP-Netmask = 255.255.255.0";
+        assert_eq!(claims(lines), (some(&["203.0.113.5/32"]), 0));
+    }
+
+    #[test]
+    fn a_claim_outside_the_clients_pools_is_dropped_and_counted() {
+        let client = Client {
+            may_assign: vec!["198.51.100.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+            ..client()
+        };
+        let inside = "Framed-IP-Address = 198.51.100.255\nDelegated-IPv6-Prefix = 2001:db8:1::/48";
+        assert_eq!(claims_with(inside, &client, &[]), (some(&["198.51.100.255/32", "2001:db8:1::/48"]), 0));
+        let outside = "Framed-IP-Address = 198.51.101.0\nDelegated-IPv6-Prefix = 2001:db9::/48";
+        assert_eq!(claims_with(outside, &client, &[]), (vec![], 2));
+    }
+
+    #[test]
+    fn a_claim_that_touches_our_own_addresses_is_dropped_and_counted() {
+        let never = ["203.0.113.9/32", "192.0.2.0/24"];
+        let within = "Framed-IP-Address = 192.0.2.77";
+        assert_eq!(claims_with(within, &client(), &never), (vec![], 1));
+        let around = "Framed-Route = \"203.0.113.8/29\"";
+        assert_eq!(claims_with(around, &client(), &never), (vec![], 1));
+        assert_eq!(claims_with("Framed-IP-Address = 203.0.113.8", &client(), &never).1, 0);
+    }
+
+    #[test]
+    fn addresses_that_are_not_the_subscribers_own_are_no_claims() {
+        let lines = "Mikrotik-Host-IP = 192.168.2.11\nCalling-Station-Id = \"198.51.100.7\"\n\
+                     Tunnel-Client-Endpoint = \"198.51.100.7\"\nNAS-IP-Address = 198.51.100.7";
+        assert_eq!(claims(lines), (vec![], 0));
+    }
+
+    // A Catalyst sends attribute 151 as text; others put text where an IPv6 prefix should be.
+    #[test]
+    fn an_attribute_that_does_not_fit_its_type_leaves_the_rest_alone() {
+        let lines = "Attr-151 = 0x3f30453831444546\nAttr-123 = 0x3f30453831444546\nAttr-97 = 0x00\nAttr-8 = 0x0102\n\
+                     Attr-46 = 0x01\nAttr-5 = \"\"\nAttr-26 = 0x0000\nAttr-26 = 0x000000090100";
+        let record = read_plain(&format!("{START}{lines}")).unwrap();
+        assert_eq!((record.claims.len(), record.session_time, record.scope.nas_port), (0, None, None));
+        assert_eq!(record.subscriber, Some(Name::from("alice")));
+    }
+
+    // CVE-2003-0967 and CVE-2004-0938: attributes with no or one octet, or without their companions.
+    #[test]
+    fn every_attribute_of_no_or_one_octet_is_survived() {
+        for kind in 1..=240 {
+            for value in ["\"\"", "0x01"] {
+                let line = format!("Attr-{kind} = {value}");
+                let line = if matches!(kind, 40 | 44) { String::new() } else { line };
+                assert!(read_plain(&format!("{START}{line}")).is_ok(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_attribute_of_the_chain_that_names_somebody_wins() {
+        let identity = chain(&["Class", "26.3561.1", "User-Name"]);
+        let subscriber = |lines: &str| {
+            read_with(&format!("{START}{lines}"), &client(), &identity, &[]).unwrap().subscriber.unwrap()
+        };
+        assert_eq!(subscriber(""), Name::from("alice"));
+        assert_eq!(subscriber("ADSL-Agent-Circuit-Id = \"Eth 1/1\""), Name::from("eth 1/1"));
+        let both = "Class = \"\"\nClass = \"C-7\"\nADSL-Agent-Circuit-Id = \"Eth 1/1\"";
+        assert_eq!(subscriber(both), Name::from("c-7"));
+    }
+
+    #[test]
+    fn a_record_that_names_nobody_is_still_a_record() {
+        let record = read_plain("Acct-Status-Type = Start\nAcct-Session-Id = s1\nUser-Name = \"\"").unwrap();
+        assert_eq!((record.subscriber, record.user_name), (None, None));
+    }
+
+    #[test]
+    fn the_line_is_found_under_each_vendors_name() {
+        for (circuit, remote) in [
+            ("ADSL-Agent-Circuit-Id = 0x63", "ADSL-Agent-Remote-Id = 0x72"),
+            ("Agent-Circuit-Id = 0x63", "Agent-Remote-Id = 0x72"),
+            ("ERX-Acc-Loop-Cir-Id = c", "ERX-Acc-Loop-Remote-Id = r"),
+            ("Cisco-AVPair = \"circuit-id-tag=c\"", "Cisco-AVPair = \"remote-id-tag=r\""),
+        ] {
+            let line = read_plain(&format!("{START}{circuit}\n{remote}\nNAS-Port-Id = p")).unwrap().line;
+            assert_eq!((line.circuit_id, line.remote_id), (Some(Name::from("c")), Some(Name::from("r"))));
+            assert_eq!(line.port_id, Some(Name::from("p")));
+        }
+    }
+
+    #[test]
+    fn a_nas_is_named_by_its_source_and_not_by_what_it_says() {
+        let lines = format!("{START}NAS-IP-Address = 203.0.113.1\nNAS-Identifier = evil");
+        let nas = |client: &Client| read_with(&lines, client, &chain(&["User-Name"]), &[]).unwrap().nas;
+        assert_eq!(nas(&client()), Name::from("bras1"));
+        let several = Client { address: "192.0.2.0/24".parse().unwrap(), ..client() };
+        assert_eq!(nas(&several), Name::from("bras1/192.0.2.1"));
+        assert_eq!(nas(&Client { nas: NasIdentity::Client, ..several }), Name::from("bras1"));
+    }
+
+    #[test]
+    fn a_nas_behind_a_proxy_is_named_by_its_attributes() {
+        let proxy = Client { nas: NasIdentity::Attributes, ..client() };
+        let nas = |lines: &str| {
+            read_with(&format!("{START}{lines}"), &proxy, &chain(&["User-Name"]), &[]).unwrap().nas
+        };
+        let both = "NAS-IP-Address = 203.0.113.1\nNAS-Identifier = bras7";
+        assert_eq!(nas(both), Name::from("bras1/bras7"));
+        assert_eq!(
+            nas("NAS-IP-Address = 203.0.113.1\nNAS-IPv6-Address = ::"),
+            Name::from("bras1/203.0.113.1")
+        );
+        assert_eq!(
+            nas("NAS-IP-Address = 0.0.0.0\nNAS-IPv6-Address = 2001:db8::1"),
+            Name::from("bras1/2001:db8::1")
+        );
+        assert_eq!(nas("NAS-IPv6-Address = fe80::1"), Name::from("bras1"));
+    }
+
+    // Rows 26 and 27.
+    #[test]
+    fn an_accounting_on_of_nobody_concerns_its_sender_or_from_a_proxy_nothing() {
+        let text = "Acct-Status-Type = Accounting-Off\nNAS-IP-Address = 0.0.0.0";
+        assert_eq!(read_plain(text).unwrap().nas, Name::from("bras1"));
+        let proxy = Client { nas: NasIdentity::Attributes, ..client() };
+        let identity = chain(&["User-Name"]);
+        assert_eq!(read_with(text, &proxy, &identity, &[]), Err(Ignored::UnnamedNas));
+        let named = format!("{text}\nNAS-Identifier = bras7");
+        assert_eq!(read_with(&named, &proxy, &identity, &[]).unwrap().nas, Name::from("bras1/bras7"));
+    }
+
+    #[test]
+    fn everything_else_the_machine_wants_is_carried_over() {
+        let lines = "Acct-Session-Time = 60\nAcct-Interim-Interval = 300\nAcct-Terminate-Cause = 6\nAcct-Delay-Time = 5\n\
+                     Called-Station-Id = \"aa:ssid\"\nNAS-Identifier = box\nNAS-Port = 7\nCalling-Station-Id = m";
+        let client = Client { stop_start: true, ..client() };
+        let record = read_with(&format!("{START}{lines}"), &client, &chain(&["User-Name"]), &[]).unwrap();
+        assert_eq!(
+            (record.session_time, record.interval, record.terminate_cause),
+            (Some(60), Some(300), Some(6))
+        );
+        assert_eq!(
+            (record.arrival, record.event, record.dated),
+            (NOW, Timestamp::from_seconds(1_799_999_995), false)
+        );
+        assert_eq!((record.session_id, record.client), (Name::from("s1"), Name::from("bras1")));
+        assert_eq!(record.user_name, Some(Name::from("Alice")));
+        let scope = Scope {
+            nas_identifier: Some(Name::from("box")),
+            called_station: Some(Name::from("aa:ssid")),
+            nas_port: Some(7),
+        };
+        assert_eq!(record.scope, scope);
+        assert_eq!(record.line.calling_station, Some(Name::from("m")));
+        assert!(record.stop_start);
+    }
+}

@@ -1,1 +1,294 @@
-//! (to come)
+//! When it happened, on our clock: what a NAS says about time, and how far that is believed.
+//!
+//! Knows: arrival, Acct-Delay-Time (RFC 2866 section 5.2) and Event-Timestamp (RFC 2869 section 5.3) as numbers. Must
+//! not know: what happened. Two facts are used, never both: a corrected Event-Timestamp, else arrival less delay.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::session::{Name, Timestamp};
+
+/// Before this no NAS that is in use was set: clocks without a battery begin in 1970 or at their firmware's date.
+const PLAUSIBLE_FROM: Timestamp = Timestamp::from_seconds(1_420_070_400);
+/// A corrected stamp further ahead than this is not a matter of a few packets' delay.
+const AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+/// Detail-file replay on a NAS with a clock of 2008 claims fourteen years.
+const DELAY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// A packet that was held back longer than this tells of the queue it was in, not of the NAS's clock.
+const LIVE_DELAY_MAX: Duration = Duration::from_secs(60);
+/// How far the packets of one offset may differ: stamps have whole seconds, and packets are sent again.
+const AGREEMENT: i64 = 5_000;
+/// So many packets in a row make an offset.
+const PACKETS: u32 = 5;
+/// They must arrive over at least this time. Records of a backlog that is sent in one burst were often written within
+/// one second too, agree with each other to the millisecond, and would pass for a clock that is hours slow. Spread
+/// over time, only records that are as live as their arrival keep agreeing.
+const SPREAD: Duration = Duration::from_secs(10);
+/// Limits what a proxy that invents NAS names can make us remember.
+const CLOCKS_MAX: usize = 65_536;
+
+/// When something happened, and on whose word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Never later than the arrival.
+    pub event: Timestamp,
+    /// Whether it is the NAS's own stamp, corrected by a learned offset.
+    pub dated: bool,
+    /// Whether the packet said something about time that can't be true.
+    pub absurd: bool,
+}
+
+/// What the NASes' clocks show when ours shows something else.
+#[derive(Debug, Default)]
+pub struct NasClocks {
+    clocks: HashMap<Name, NasClock>,
+    absurd: u64,
+}
+
+impl NasClocks {
+    /// When the record happened that this NAS sent; learns from it.
+    pub fn moment(
+        &mut self,
+        nas: &Name,
+        arrival: Timestamp,
+        delay: Option<u32>,
+        stamp: Option<u32>,
+    ) -> Moment {
+        let moment = if let Some(clock) = self.clocks.get_mut(nas) {
+            clock.moment(arrival, delay, stamp)
+        } else {
+            let mut clock = NasClock::default();
+            let moment = clock.moment(arrival, delay, stamp);
+            if self.clocks.len() < CLOCKS_MAX {
+                self.clocks.insert(nas.clone(), clock);
+            }
+            moment
+        };
+        self.absurd = self.absurd.saturating_add(u64::from(moment.absurd));
+        moment
+    }
+
+    /// How many records said something about time that can't be true.
+    #[must_use]
+    pub fn absurd(&self) -> u64 {
+        self.absurd
+    }
+
+    /// What is to be added to a NAS's stamps, in milliseconds, once it is known.
+    #[must_use]
+    pub fn offset_millis(&self, nas: &Name) -> Option<i64> {
+        self.clocks.get(nas)?.offset
+    }
+}
+
+/// One NAS's clock.
+#[derive(Debug, Default)]
+struct NasClock {
+    /// Milliseconds from its stamps to our time.
+    offset: Option<i64>,
+    candidate: Option<Candidate>,
+}
+
+/// Consecutive packets that agree about an offset.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    since: Timestamp,
+    packets: u32,
+    lowest: i64,
+    highest: i64,
+}
+
+impl NasClock {
+    fn moment(&mut self, arrival: Timestamp, delay: Option<u32>, stamp: Option<u32>) -> Moment {
+        let claimed = Duration::from_secs(delay.unwrap_or(0).into());
+        let too_long = claimed > DELAY_MAX;
+        let delay = if too_long { Duration::ZERO } else { claimed };
+        let sent = arrival.minus(delay);
+        let undated = |absurd| Moment { event: sent, dated: false, absurd };
+
+        let Some(stamp) = stamp else { return undated(too_long) };
+        let stamp = Timestamp::from_seconds(stamp.into());
+        if stamp < PLAUSIBLE_FROM {
+            return undated(true);
+        }
+        if !too_long && delay <= LIVE_DELAY_MAX {
+            self.learn(arrival, sent.millis().saturating_sub(stamp.millis()));
+        }
+        let Some(offset) = self.offset else { return undated(too_long) };
+        let event = Timestamp::from_millis(stamp.millis().saturating_add(offset));
+        if event > arrival.plus(AHEAD_MAX) {
+            return undated(true);
+        }
+        Moment { event: event.min(arrival), dated: true, absurd: too_long }
+    }
+
+    /// Every packet counts for the next offset, also while one holds: so drift is followed, and a clock that was set
+    /// anew is noticed, by the same rule as the first.
+    fn learn(&mut self, arrival: Timestamp, offset: i64) {
+        let fresh = Candidate { since: arrival, packets: 1, lowest: offset, highest: offset };
+        let candidate = self.candidate.and_then(|candidate| candidate.with(offset)).unwrap_or(fresh);
+        if candidate.packets >= PACKETS && arrival.since(candidate.since) >= SPREAD {
+            // The packet that was on its way for the shortest time tells most about the clock.
+            self.offset = Some(candidate.lowest);
+            self.candidate = None;
+        } else {
+            self.candidate = Some(candidate);
+        }
+    }
+}
+
+impl Candidate {
+    /// One packet more, if it agrees with those before.
+    fn with(self, offset: i64) -> Option<Self> {
+        let lowest = self.lowest.min(offset);
+        let highest = self.highest.max(offset);
+        let agrees = highest.saturating_sub(lowest) <= AGREEMENT;
+        agrees.then_some(Candidate { packets: self.packets.saturating_add(1), lowest, highest, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u32 = 1_800_000_000;
+
+    fn at(second: u32) -> Timestamp {
+        Timestamp::from_seconds(i64::from(NOW + second))
+    }
+
+    /// Five packets, three seconds apart, by a clock that is `slow` seconds behind.
+    fn taught(slow: u32) -> NasClock {
+        let mut clock = NasClock::default();
+        for second in [0, 3, 6, 9, 12] {
+            let _ = clock.moment(at(second), None, Some(NOW + second - slow));
+        }
+        clock
+    }
+
+    #[test]
+    fn without_an_offset_arrival_less_delay_counts() {
+        let mut clock = NasClock::default();
+        let moment = clock.moment(at(100), Some(7), Some(NOW));
+        assert_eq!(moment, Moment { event: at(93), dated: false, absurd: false });
+        assert_eq!(clock.moment(at(100), None, None).event, at(100));
+    }
+
+    #[test]
+    fn the_fifth_agreeing_packet_makes_the_offset_and_the_fourth_does_not() {
+        let mut clock = NasClock::default();
+        for second in [0, 5, 10, 15] {
+            assert!(!clock.moment(at(second), None, Some(NOW + second - 66)).dated);
+        }
+        let fifth = clock.moment(at(20), None, Some(NOW + 20 - 66));
+        assert_eq!(fifth, Moment { event: at(20), dated: true, absurd: false });
+    }
+
+    #[test]
+    fn a_corrected_stamp_counts_alone_and_the_delay_is_not_taken_off_too() {
+        let mut clock = taught(66);
+        let moment = clock.moment(at(100), Some(30), Some(NOW + 70 - 66));
+        assert_eq!(moment, Moment { event: at(70), dated: true, absurd: false });
+    }
+
+    #[test]
+    fn a_delay_that_is_not_incremented_does_no_harm_once_the_clock_is_known() {
+        let mut clock = taught(0);
+        assert_eq!(clock.moment(at(500), Some(0), Some(NOW + 20)).event, at(20));
+    }
+
+    #[test]
+    fn a_burst_of_old_records_is_not_taken_for_a_slow_clock() {
+        let mut clock = NasClock::default();
+        for _ in 0..1000 {
+            assert!(!clock.moment(at(9), None, Some(NOW - 86_400)).dated);
+        }
+    }
+
+    #[test]
+    fn ten_seconds_of_arrival_are_enough_and_a_millisecond_less_is_not() {
+        for (last, dated) in [(9_999, false), (10_000, true)] {
+            let mut clock = NasClock::default();
+            for _ in 0..4 {
+                let _ = clock.moment(at(0), None, Some(NOW));
+            }
+            let arrival = Timestamp::from_millis(at(0).millis() + last);
+            assert_eq!(clock.moment(arrival, None, Some(NOW + 10)).dated, dated);
+        }
+    }
+
+    #[test]
+    fn packets_that_differ_by_five_seconds_agree_and_by_six_do_not() {
+        for (jitter, dated) in [(5, true), (6, false)] {
+            let mut clock = NasClock::default();
+            for second in [0, 5, 10, 15] {
+                let _ = clock.moment(at(second), None, Some(NOW + second - 10));
+            }
+            assert_eq!(clock.moment(at(20), None, Some(NOW + 20 - 10 - jitter)).dated, dated);
+        }
+    }
+
+    #[test]
+    fn a_single_late_packet_does_not_unlearn_the_clock() {
+        let mut clock = taught(0);
+        assert_eq!(clock.moment(at(300), None, Some(NOW + 100)).event, at(100));
+        assert!(clock.moment(at(301), None, Some(NOW + 301)).dated);
+        assert_eq!(clock.offset, Some(0));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_anew_is_learned_again() {
+        let mut clock = taught(0);
+        for second in [20, 25, 30, 35, 40] {
+            let _ = clock.moment(at(second), None, Some(NOW + second - 3600));
+        }
+        assert_eq!(clock.offset, Some(3_600_000));
+        assert_eq!(clock.moment(at(50), None, Some(NOW + 50 - 3600)).event, at(50));
+    }
+
+    #[test]
+    fn nothing_happens_after_its_arrival() {
+        let mut clock = taught(0);
+        let moment = clock.moment(at(100), None, Some(NOW + 400));
+        assert_eq!(moment, Moment { event: at(100), dated: true, absurd: false });
+        let ahead = clock.moment(at(100), None, Some(NOW + 401));
+        assert_eq!(ahead, Moment { event: at(100), dated: false, absurd: true });
+    }
+
+    #[test]
+    fn a_stamp_before_2015_is_absurd_and_one_of_2015_is_not() {
+        let mut clock = NasClock::default();
+        assert!(clock.moment(at(0), None, Some(1_420_070_399)).absurd);
+        assert!(!clock.moment(at(0), None, Some(1_420_070_400)).absurd);
+    }
+
+    #[test]
+    fn a_delay_of_seven_days_is_taken_and_a_second_more_ignored() {
+        let mut clock = NasClock::default();
+        let week = 7 * 24 * 3600;
+        assert_eq!(clock.moment(at(0), Some(week), None).event, at(0).minus(DELAY_MAX));
+        let absurd = clock.moment(at(0), Some(week + 1), None);
+        assert_eq!(absurd, Moment { event: at(0), dated: false, absurd: true });
+    }
+
+    #[test]
+    fn packets_that_were_held_back_do_not_teach() {
+        let mut clock = NasClock::default();
+        for second in [0, 5, 10, 15, 20, 25] {
+            let _ = clock.moment(at(second), Some(61), Some(NOW + second - 61));
+        }
+        assert_eq!(clock.offset, None);
+    }
+
+    #[test]
+    fn each_nas_has_its_own_clock() {
+        let mut clocks = NasClocks::default();
+        for second in [0, 3, 6, 9, 12] {
+            let _ = clocks.moment(&Name::from("slow"), at(second), None, Some(NOW + second - 66));
+            let _ = clocks.moment(&Name::from("right"), at(second), None, Some(NOW + second));
+        }
+        assert_eq!(clocks.offset_millis(&Name::from("slow")), Some(66_000));
+        assert_eq!(clocks.offset_millis(&Name::from("right")), Some(0));
+        assert_eq!(clocks.offset_millis(&Name::from("unheard")), None);
+    }
+}

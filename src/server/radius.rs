@@ -1,1 +1,293 @@
-//! (to come)
+//! The UDP side of accounting: listeners, their threads, and the contract with the engine.
+//!
+//! Knows: when a datagram is received and an answer sent. Must not know: what a record does to a session, or when it
+//! is durable; the engine hands the receipts back when they may be answered.
+
+mod counters;
+mod gate;
+mod socket;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tracing::{error, info};
+
+pub use self::counters::Counters;
+use self::counters::{add, count};
+use self::gate::{Complaints, Gate, Shared, Topic, lock};
+use self::socket::{Buffers, Socket};
+use crate::clock;
+use crate::config::Config;
+use crate::radius::authenticator::Response;
+use crate::radius::duplicate::{Key, Memory};
+use crate::radius::nas_clock::NasClocks;
+use crate::session::event::Record;
+
+/// Requests remembered per listener, about 12 MiB. At more than two thousand a second the oldest answers make room
+/// before their thirty seconds are over.
+const REMEMBERED: usize = 65_536;
+/// After an error of receiving, so that one that lasts does not keep a processor busy.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is needed to answer a request, once its record is durable. The engine keeps it and hands it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which listener the request came to.
+    pub listener: u16,
+    /// Where the answer goes.
+    pub peer: SocketAddr,
+    /// The address that was asked; `None` when the listener is bound to one.
+    pub local: Option<IpAddr>,
+    /// The interface it came in by; needed for link-local addresses.
+    pub interface: u32,
+    /// Names the request among those remembered.
+    pub key: Key,
+    /// The answer, ready to be sent.
+    pub response: Response,
+}
+
+/// The engine's door.
+pub trait Offer: Send + Sync {
+    /// Takes a record for commit; never waits. `false`: there is no room, and the NAS will send it again.
+    fn offer(&self, record: Box<Record>, receipt: Receipt) -> bool;
+}
+
+/// A socket that could not be had.
+#[derive(Debug)]
+pub struct BindError {
+    /// Which address.
+    pub address: SocketAddr,
+    /// What the kernel said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot listen for RADIUS on udp {}: {}", self.address, self.error)
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Sockets that are bound, and whose datagrams wait in the kernel until [`Listeners::start`].
+#[derive(Debug)]
+pub struct Listeners {
+    sockets: Vec<Arc<Socket>>,
+}
+
+/// What [`Listeners::bind`] returns.
+pub type Bound = Listeners;
+
+impl Listeners {
+    /// Binds every address, or none.
+    ///
+    /// # Errors
+    /// The first address that can't be had.
+    pub fn bind(addresses: &[SocketAddr]) -> Result<Bound, BindError> {
+        let open =
+            |&address| Socket::open(address).map(Arc::new).map_err(|error| BindError { address, error });
+        Ok(Listeners { sockets: addresses.iter().map(open).collect::<Result<_, _>>()? })
+    }
+
+    /// Where the sockets listen, with the real port where 0 was asked for.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|socket| socket.local_addr()).collect()
+    }
+
+    /// Starts a receiving and an answering thread for each socket.
+    ///
+    /// # Errors
+    /// When the system gives no more threads; those already started end.
+    pub fn start(
+        self,
+        config: Arc<ArcSwap<Config>>,
+        offer: Arc<dyn Offer>,
+        ready: Arc<AtomicBool>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Running> {
+        let mut running = Running {
+            addresses: self.local_addrs(),
+            stop: Arc::new(AtomicBool::new(false)),
+            receiving: Mutex::default(),
+            answering: Mutex::default(),
+            answers: Vec::new(),
+        };
+        let clocks = Arc::new(Mutex::new(NasClocks::default()));
+        let shared = Shared { config, offer, ready, counters, clocks };
+        for (socket, listener) in self.sockets.into_iter().zip(0_u16..) {
+            let address = socket.local_addr();
+            info!(%address, receive_buffer = socket.receive_buffer, "listening for RADIUS accounting");
+            let memory = Arc::new(Mutex::new(Memory::new(REMEMBERED)));
+            let gate = Gate {
+                listener,
+                shared: shared.clone(),
+                memory: Arc::clone(&memory),
+                complaints: Complaints::default(),
+            };
+            let (sender, receiver) = mpsc::channel();
+            let counters = Arc::clone(&shared.counters);
+            let answerer = Answerer { socket: Arc::clone(&socket), memory, counters };
+            let answering = thread::Builder::new()
+                .name(format!("radius-out-{listener}"))
+                .spawn(move || answerer.run(&receiver))?;
+            running.answers.push(sender);
+            lock(&running.answering).push(answering);
+            let stop = Arc::clone(&running.stop);
+            let receiving = thread::Builder::new()
+                .name(format!("radius-in-{listener}"))
+                .spawn(move || receive(&socket, gate, &stop))?;
+            lock(&running.receiving).push(receiving);
+        }
+        Ok(running)
+    }
+}
+
+enum Work {
+    Answer(Vec<Receipt>),
+    /// Everything before it has been sent.
+    End,
+}
+
+/// The threads of all listeners.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<SocketAddr>,
+    stop: Arc<AtomicBool>,
+    receiving: Mutex<Vec<JoinHandle<()>>>,
+    answering: Mutex<Vec<JoinHandle<()>>>,
+    answers: Vec<Sender<Work>>,
+}
+
+impl Running {
+    /// Answers requests whose records are durable. Never waits. Not more can queue up than requests are remembered.
+    pub fn answer(&self, receipts: Vec<Receipt>) {
+        let mut rest = receipts;
+        while let Some(listener) = rest.first().map(|receipt| receipt.listener) {
+            let (same, others) = rest.into_iter().partition(|receipt| receipt.listener == listener);
+            if let Some(sender) = self.answers.get(usize::from(listener)) {
+                // It only fails after the threads have ended; then the NAS asks the next process again.
+                let _ = sender.send(Work::Answer(same));
+            }
+            rest = others;
+        }
+    }
+
+    /// Where the sockets listen.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// First phase of stopping: nothing more is received when this returns. Answers are still sent.
+    pub fn stop_receiving(&self) {
+        self.stop.store(true, Ordering::Release);
+        join(&self.receiving);
+    }
+
+    /// Second phase: every answer handed over so far has been sent when this returns.
+    pub fn stop(&self) {
+        self.stop_receiving();
+        for sender in &self.answers {
+            let _ = sender.send(Work::End);
+        }
+        join(&self.answering);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn join(threads: &Mutex<Vec<JoinHandle<()>>>) {
+    let threads = std::mem::take(&mut *lock(threads));
+    for thread in threads {
+        if thread.join().is_err() {
+            error!("a RADIUS thread ended by a panic");
+        }
+    }
+}
+
+fn receive(socket: &Socket, mut gate: Gate, stop: &AtomicBool) {
+    let Shared { config, counters, .. } = gate.shared.clone();
+    let mut buffers = Buffers::new();
+    let mut at_once = Vec::new();
+    let mut dropped_before = 0;
+    while !stop.load(Ordering::Acquire) {
+        // Loaded for each batch: a reload takes effect between two of them and loses nothing.
+        let config = config.load();
+        let received = socket.receive(&mut buffers, |datagram| {
+            at_once.extend(gate.pass(&datagram, &config, clock::now()));
+        });
+        match received {
+            Ok(dropped) => {
+                // The kernel counts from the socket's beginning, and wraps.
+                let dropped = dropped.unwrap_or(dropped_before);
+                let more: u32 = dropped.wrapping_sub(dropped_before);
+                add(&counters.kernel_dropped, more.into());
+                dropped_before = dropped;
+            }
+            Err(error) if is_nothing(&error) => {}
+            Err(error) => {
+                count(&counters.receive_failed);
+                if let Some(left_out) = gate.complaints.due(Topic::Receiving, clock::now()) {
+                    error!(address = %socket.local_addr(), left_out, "cannot receive RADIUS: {error}");
+                }
+                thread::sleep(PAUSE);
+            }
+        }
+        if !at_once.is_empty() {
+            send(socket, &at_once, &counters);
+            at_once.clear();
+        }
+    }
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+fn send(socket: &Socket, answers: &[Receipt], counters: &Counters) {
+    let sent = socket.send(answers);
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    add(&counters.answered, count(sent));
+    add(&counters.send_failed, count(answers.len().saturating_sub(sent)));
+}
+
+struct Answerer {
+    socket: Arc<Socket>,
+    memory: Arc<Mutex<Memory>>,
+    counters: Arc<Counters>,
+}
+
+impl Answerer {
+    fn run(&self, work: &Receiver<Work>) {
+        while let Ok(Work::Answer(receipts)) = work.recv() {
+            // Remembered before it is sent: a repetition that crosses the answer finds it.
+            for batch in receipts.chunks(socket::BATCH) {
+                let now = clock::now();
+                let mut memory = lock(&self.memory);
+                for receipt in batch {
+                    memory.answer(&receipt.key, receipt.response.clone(), now);
+                }
+            }
+            send(&self.socket, &receipts, &self.counters);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

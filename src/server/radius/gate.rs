@@ -1,0 +1,311 @@
+//! One datagram to what is done about it: the order of the checks is the defence.
+//!
+//! Knows: configuration, secrets, duplicates, the engine's door. Must not know: sockets, threads, time's source.
+//! Until the authenticator is proven nothing is remembered; whatever is wrong gets silence and a counter.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tracing::warn;
+
+use super::counters::{Counters, count};
+use super::socket::Datagram;
+use super::{Offer, Receipt};
+use crate::config::{Client, Config};
+use crate::radius::accounting::{self, Ignored, Rules};
+use crate::radius::authenticator::{self, Integrity, Response};
+use crate::radius::duplicate::{Admission, Key, Memory};
+use crate::radius::nas_clock::NasClocks;
+use crate::radius::packet::{Malformed, Packet, code};
+use crate::session::Timestamp;
+
+/// At most one line per reason in this time: an attacker must not be able to fill the disk.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why a datagram gets no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silence {
+    Malformed(Malformed),
+    UnknownClient,
+    BadCode(u8),
+    BadAuthenticator,
+    BadMessageAuthenticator,
+    DuplicateInFlight,
+    MemoryFull,
+    QueueFull,
+    NotReady,
+    /// The engine has it and will have it answered.
+    Accepted,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Silence::Malformed(malformed) => malformed.fmt(f),
+            Silence::UnknownClient => f.write_str("no RADIUS client is configured for this address"),
+            Silence::BadCode(code) => write!(f, "code {code} is not for an accounting server"),
+            Silence::BadAuthenticator => {
+                f.write_str("bad authenticator; is the secret the same on both sides?")
+            }
+            Silence::BadMessageAuthenticator => f.write_str("bad or missing Message-Authenticator"),
+            Silence::DuplicateInFlight => f.write_str("a repetition of what is being handled"),
+            Silence::MemoryFull => f.write_str("too many requests in flight"),
+            Silence::QueueFull => f.write_str("the engine's queue is full"),
+            Silence::NotReady => f.write_str("not ready"),
+            Silence::Accepted => f.write_str("accepted"),
+        }
+    }
+}
+
+/// What all listeners share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) offer: Arc<dyn Offer>,
+    pub(super) ready: Arc<AtomicBool>,
+    pub(super) counters: Arc<Counters>,
+    /// A NAS has one clock, whichever listener it speaks to.
+    pub(super) clocks: Arc<Mutex<NasClocks>>,
+}
+
+/// One listener's.
+pub(super) struct Gate {
+    pub(super) listener: u16,
+    pub(super) shared: Shared,
+    /// The answering thread has it too.
+    pub(super) memory: Arc<Mutex<Memory>>,
+    pub(super) complaints: Complaints,
+}
+
+impl Gate {
+    /// The answer that is due at once, if there is one.
+    pub(super) fn pass(
+        &mut self,
+        datagram: &Datagram<'_>,
+        config: &Config,
+        now: Timestamp,
+    ) -> Option<Receipt> {
+        count(&self.shared.counters.received);
+        match self.judge(datagram, config, now) {
+            Ok(receipt) => Some(receipt),
+            Err(silence) => {
+                self.note(silence, datagram.peer, now);
+                None
+            }
+        }
+    }
+
+    fn judge(
+        &mut self,
+        datagram: &Datagram<'_>,
+        config: &Config,
+        now: Timestamp,
+    ) -> Result<Receipt, Silence> {
+        let packet = Packet::decode(datagram.octets).map_err(Silence::Malformed)?;
+        let client = config.radius.client(datagram.peer.ip()).ok_or(Silence::UnknownClient)?;
+        let secret = client.secret.octets();
+        match packet.code() {
+            code::STATUS_SERVER => self.status(&packet, secret, datagram),
+            code::ACCOUNTING_REQUEST => {
+                if !authenticator::is_authentic(&packet, secret) {
+                    return Err(Silence::BadAuthenticator);
+                }
+                // RFC 3579 section 3.3 forbids it here, so it is never required; but whoever sends one means it.
+                if authenticator::integrity(&packet, secret) == Integrity::Invalid {
+                    return Err(Silence::BadMessageAuthenticator);
+                }
+                self.account(&packet, client, config, datagram, now)
+            }
+            other => Err(Silence::BadCode(other)),
+        }
+    }
+
+    /// RFC 5997 section 4.2: without a valid Message-Authenticator silence; also while we can't do our work, so that a
+    /// NAS with several servers turns to another one.
+    fn status(
+        &self,
+        packet: &Packet<'_>,
+        secret: &[u8],
+        datagram: &Datagram<'_>,
+    ) -> Result<Receipt, Silence> {
+        if authenticator::integrity(packet, secret) != Integrity::Valid {
+            return Err(Silence::BadMessageAuthenticator);
+        }
+        if !self.shared.ready.load(Ordering::Acquire) {
+            return Err(Silence::NotReady);
+        }
+        count(&self.shared.counters.status_server);
+        let key = Key::new(datagram.peer, packet);
+        Ok(self.receipt(datagram, key, authenticator::status_response(packet, secret)))
+    }
+
+    fn account(
+        &mut self,
+        packet: &Packet<'_>,
+        client: &Client,
+        config: &Config,
+        datagram: &Datagram<'_>,
+        now: Timestamp,
+    ) -> Result<Receipt, Silence> {
+        let key = Key::new(datagram.peer, packet);
+        match lock(&self.memory).admit(key, now) {
+            Admission::New => {}
+            Admission::InFlight => return Err(Silence::DuplicateInFlight),
+            Admission::Full => return Err(Silence::MemoryFull),
+            Admission::Answered(response) => {
+                count(&self.shared.counters.duplicate_answered);
+                return Ok(self.receipt(datagram, key, response.clone()));
+            }
+        }
+        let response = authenticator::accounting_response(packet, client.secret.octets());
+        let rules = Rules {
+            client,
+            source: datagram.peer.ip(),
+            identity: &config.identity,
+            never: &config.relay.never,
+        };
+        let record = {
+            let mut clocks = lock(&self.shared.clocks);
+            let record = accounting::read(packet, &rules, now, &mut clocks);
+            self.shared.counters.absurd_time.store(clocks.absurd(), Ordering::Relaxed);
+            record
+        };
+        let receipt = self.receipt(datagram, key, response);
+        let record = match record {
+            Ok(record) => record,
+            Err(ignored) => {
+                self.note_ignored(ignored, datagram.peer, now);
+                lock(&self.memory).answer(&key, receipt.response.clone(), now);
+                return Ok(receipt);
+            }
+        };
+        if self.shared.offer.offer(record, receipt) {
+            return Err(Silence::Accepted);
+        }
+        // Its repetition must find the door open again.
+        lock(&self.memory).forget(&key);
+        Err(Silence::QueueFull)
+    }
+
+    fn receipt(&self, datagram: &Datagram<'_>, key: Key, response: Response) -> Receipt {
+        Receipt {
+            listener: self.listener,
+            peer: datagram.peer,
+            local: datagram.local,
+            interface: datagram.interface,
+            key,
+            response,
+        }
+    }
+
+    fn note(&mut self, silence: Silence, peer: SocketAddr, now: Timestamp) {
+        let counters = &self.shared.counters;
+        let (counter, topic) = match silence {
+            Silence::Malformed(_) => (&counters.malformed, Some(Topic::Malformed)),
+            Silence::UnknownClient => (&counters.unknown_client, Some(Topic::UnknownClient)),
+            Silence::BadCode(_) => (&counters.bad_code, Some(Topic::BadCode)),
+            Silence::BadAuthenticator => (&counters.bad_authenticator, Some(Topic::BadAuthenticator)),
+            Silence::BadMessageAuthenticator => {
+                (&counters.bad_message_authenticator, Some(Topic::BadMessageAuthenticator))
+            }
+            Silence::MemoryFull => (&counters.memory_full, Some(Topic::MemoryFull)),
+            Silence::QueueFull => (&counters.queue_full, Some(Topic::QueueFull)),
+            // These are part of a good day.
+            Silence::DuplicateInFlight => (&counters.duplicate_in_flight, None),
+            Silence::NotReady => (&counters.status_server_not_ready, None),
+            Silence::Accepted => (&counters.accepted, None),
+        };
+        count(counter);
+        if let Some(topic) = topic {
+            self.complaints.warn(topic, now, "RADIUS packet dropped", peer, &silence);
+        }
+    }
+
+    fn note_ignored(&mut self, ignored: Ignored, peer: SocketAddr, now: Timestamp) {
+        count(self.ignored_counter(ignored));
+        let topic = match ignored {
+            Ignored::NoStatus | Ignored::OtherStatus(_) => Topic::IgnoredStatus,
+            Ignored::NoSessionId => Topic::IgnoredSessionId,
+            Ignored::UnnamedNas => Topic::UnnamedNas,
+        };
+        self.complaints.warn(topic, now, "accounting record ignored", peer, &ignored);
+    }
+
+    fn ignored_counter(&self, ignored: Ignored) -> &AtomicU64 {
+        match ignored {
+            Ignored::NoStatus | Ignored::OtherStatus(_) => &self.shared.counters.ignored_status,
+            Ignored::NoSessionId => &self.shared.counters.ignored_session_id,
+            Ignored::UnnamedNas => &self.shared.counters.ignored_unnamed_nas,
+        }
+    }
+}
+
+/// A panic elsewhere ends the process, so a poisoned lock only exists in tests.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is complained about separately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    Malformed,
+    UnknownClient,
+    BadCode,
+    BadAuthenticator,
+    BadMessageAuthenticator,
+    MemoryFull,
+    QueueFull,
+    IgnoredStatus,
+    IgnoredSessionId,
+    UnnamedNas,
+    Receiving,
+}
+
+/// Writes the first complaint of each kind, then at most one in ten seconds, with the number left out.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    /// A handful of topics: a list is enough.
+    written: Vec<(Topic, Timestamp, u64)>,
+}
+
+impl Complaints {
+    fn warn(&mut self, topic: Topic, now: Timestamp, what: &str, peer: SocketAddr, why: &dyn fmt::Display) {
+        if let Some(left_out) = self.due(topic, now) {
+            warn!(%peer, left_out, "{what}: {why}");
+        }
+    }
+
+    /// How many were left out since the last one, when this one is to be written.
+    pub(super) fn due(&mut self, topic: Topic, now: Timestamp) -> Option<u64> {
+        let Some((_, last, left_out)) = self.written.iter_mut().find(|(known, ..)| *known == topic) else {
+            self.written.push((topic, now, 0));
+            return Some(0);
+        };
+        if now.since(*last) < LOG_INTERVAL {
+            *left_out = left_out.saturating_add(1);
+            return None;
+        }
+        *last = now;
+        Some(std::mem::take(left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_is_written_once_in_ten_seconds_and_counts_what_was_left_out() {
+        let at = |millis: i64| Timestamp::from_millis(1_000_000 + millis);
+        let mut complaints = Complaints::default();
+        assert_eq!(complaints.due(Topic::BadCode, at(0)), Some(0));
+        assert_eq!(complaints.due(Topic::BadCode, at(1)), None);
+        assert_eq!(complaints.due(Topic::QueueFull, at(1)), Some(0));
+        assert_eq!(complaints.due(Topic::BadCode, at(9_999)), None);
+        assert_eq!(complaints.due(Topic::BadCode, at(10_000)), Some(2));
+    }
+}
