@@ -127,6 +127,15 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp(address) => address.fmt(f),
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// `[socketmap]`, and the sockets of `[policy]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listeners {
