@@ -1,1 +1,149 @@
-//! (to come)
+//! `check-config`: what the daemon would make of its configuration.
+//!
+//! Knows: the file system, and how a configuration is shown to people. Must not know: how it is parsed.
+
+use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::fault::ConfigError;
+use crate::config::file::{self, Contents, Files, Loaded};
+use crate::config::{AttributeId, Client, Config, Listeners, NasIdentity};
+
+/// EX_CONFIG of sysexits.h.
+const BAD_CONFIGURATION: u8 = 78;
+
+/// No configuration and no secret is larger. A path that names a device must not fill the memory.
+const FILE_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// The files of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemFiles;
+
+impl Files for SystemFiles {
+    fn read(&self, path: &Path) -> io::Result<Contents> {
+        let file = File::open(path)?;
+        // The mode of what was opened, not of what the path names by now.
+        let mode = file.metadata()?.permissions().mode();
+        let mut octets = Vec::new();
+        file.take(FILE_LIMIT.saturating_add(1)).read_to_end(&mut octets)?;
+        if u64::try_from(octets.len()).is_ok_and(|octets| octets > FILE_LIMIT) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(Contents { octets, mode })
+    }
+}
+
+/// Reads the configuration at `path` and the secrets it names. `resolve` knows the names of RADIUS attributes.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn load(path: &Path, resolve: &dyn Fn(&str) -> Option<AttributeId>) -> Result<Loaded, ConfigError> {
+    file::read(path, &SystemFiles, resolve)
+}
+
+/// `relaywarden check-config`: shows what was understood, or says what is wrong.
+#[must_use]
+pub fn run(path: &Path, resolve: &dyn Fn(&str) -> Option<AttributeId>) -> ExitCode {
+    // Nobody is left to tell when these streams are closed.
+    match load(path, resolve) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                let _ = writeln!(io::stderr(), "warning: {warning}");
+            }
+            let _ = write!(io::stdout(), "{} is good\n\n{}", path.display(), Summary(&loaded.config));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+/// A configuration in a few lines. Secrets are not in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Summary<'a>(pub &'a Config);
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary(config) = self;
+        let relay = &config.relay;
+        row(f, "mode", if relay.observe { "observe: nothing is permitted nor refused" } else { "enforce" })?;
+        row(f, "data", config.data_dir.display())?;
+        row(f, "radius", list(&config.radius.listen))?;
+        for client in &config.radius.clients {
+            row(f, "  client", ClientLine(client))?;
+        }
+        row(f, "identity", list(&config.identity.chain))?;
+        for (prefix, subscriber) in &relay.statics {
+            row(f, "static", format_args!("{prefix} belongs to {subscriber}"))?;
+        }
+        for prefix in &relay.never {
+            row(f, "never", prefix)?;
+        }
+        row(
+            f,
+            "logins",
+            if relay.permit_authenticated { "may relay from anywhere" } else { "permit nothing" },
+        )?;
+        row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
+        row(f, "socketmap", list(&config.socketmap.listen))?;
+        sockets(f, &config.socketmap)?;
+        row(f, "policy", list(&config.policy.listeners.listen))?;
+        sockets(f, &config.policy.listeners)?;
+        if let Some(header) = &config.policy.header {
+            row(f, "  header", header)?;
+        }
+        if let Some(contact) = &config.policy.contact {
+            row(f, "  contact", contact)?;
+        }
+        for mta in &config.mtas {
+            row(f, "mta", format_args!("{} from {}", mta.name, mta.address))?;
+        }
+        row(f, "api", format_args!("{} mode {:04o}", config.http.socket.display(), config.http.mode))?;
+        row(f, "http", list(&config.http.listen))
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, what: &str, value: impl Display) -> fmt::Result {
+    writeln!(f, "{what:<12}{value}")
+}
+
+fn sockets(f: &mut fmt::Formatter<'_>, listeners: &Listeners) -> fmt::Result {
+    if let Some(mode) = listeners.mode {
+        row(f, "  mode", format_args!("{mode:04o}"))?;
+    }
+    listeners.group.iter().try_for_each(|group| row(f, "  group", group))
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "none".to_owned();
+    }
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+struct ClientLine<'a>(&'a Client);
+
+impl Display for ClientLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ClientLine(client) = self;
+        let nas = match client.nas {
+            NasIdentity::Source => "each source is a NAS",
+            NasIdentity::Client => "all sources are one NAS",
+            NasIdentity::Attributes => "a proxy: attributes name the NAS",
+        };
+        write!(f, "{} at {} ({nas}", client.name, client.address)?;
+        if client.stop_start {
+            f.write_str(", Stop and Start instead of interims")?;
+        }
+        match client.may_assign.as_slice() {
+            [] => f.write_str(") may assign any prefix"),
+            prefixes => write!(f, ") may assign {}", list(prefixes)),
+        }
+    }
+}

@@ -1,1 +1,564 @@
-//! TOML text to a `Config`.
+//! TOML text to a `Config`: read once, checked once, with the place of everything that is wrong.
+//!
+//! Knows: how keys depend on each other, and every default. Must not know: the file system; what a path holds is
+//! asked of `Files`.
+
+use std::cmp::Reverse;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
+use super::table::{self, Text, Texts};
+use super::{
+    AttributeId, Client, Config, Endpoint, Http, Identity, Listeners, Mta, NasIdentity, Policy, Radius,
+    Relay, Secret, value,
+};
+use crate::mta::policy::is_field_name;
+use crate::session::Name;
+use crate::session::event::{Rules, Span};
+use crate::session::identity::Canonical;
+
+/// Fewer octets than this are refused: one captured packet is enough to try them all.
+const SECRET_LEAST: usize = 8;
+
+/// From here on a secret is not warned about.
+const SECRET_GOOD: usize = 16;
+
+/// The most a contact may add to an SMTP reply.
+const CONTACT_LIMIT: usize = 120;
+
+/// A closed session is remembered for at least a day. A record older than that could not be told from a new one.
+const STALE_LIMIT_BELOW: Duration = Duration::from_secs(24 * 3600);
+
+/// Mode of `http.socket`, which knows its callers by their user.
+const HTTP_MODE: u32 = 0o660;
+
+/// What a file holds, and who may read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// Its octets.
+    pub octets: Vec<u8>,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// Where the configuration and the secrets it names are read from.
+pub trait Files {
+    /// What `path` holds.
+    ///
+    /// # Errors
+    /// What the file system said.
+    fn read(&self, path: &Path) -> io::Result<Contents>;
+}
+
+/// A configuration that can be used, and what is worth a look in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// In the order in which they were found.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the configuration at `path`. `resolve` knows the names of standard RADIUS attributes.
+///
+/// Relative paths in it begin at its own directory, so that a configuration can be moved as a whole and means the same
+/// to the daemon and to `check-config`, wherever they are started.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn read(
+    path: &Path,
+    files: &dyn Files,
+    resolve: &dyn Fn(&str) -> Option<AttributeId>,
+) -> Result<Loaded, ConfigError> {
+    let whole = |fault| ConfigError { file: path.to_owned(), place: None, fault: Box::new(fault) };
+    let contents = files.read(path).map_err(|error| whole(Fault::Unreadable(error)))?;
+    let text = std::str::from_utf8(&contents.octets).map_err(|_| whole(Fault::NotUtf8))?;
+
+    let tree = DeTable::parse(text);
+    let tree = tree.as_ref().ok().map(Spanned::get_ref);
+    let file: table::File = toml::from_str(text).map_err(|error| ConfigError {
+        file: path.to_owned(),
+        place: error.span().map(|span| place(text, tree, &span)),
+        fault: Box::new(Fault::Toml(error)),
+    })?;
+
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut reader =
+        Reader { path, base, text, tree, mode: contents.mode, files, resolve, warnings: Vec::new() };
+    let config = reader.config(&file)?;
+    Ok(Loaded { config, warnings: reader.warnings })
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    base: &'a Path,
+    text: &'a str,
+    tree: Option<&'a DeTable<'a>>,
+    mode: u32,
+    files: &'a dyn Files,
+    resolve: &'a dyn Fn(&str) -> Option<AttributeId>,
+    warnings: Vec<Warning>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, file: &table::File) -> Result<Config, ConfigError> {
+        let identity = self.identity(&file.subscriber)?;
+        let mtas = self.mtas(&file.mta)?;
+        let config = Config {
+            data_dir: match &file.data_dir {
+                Some(text) => self.base.join(self.filled(text)?),
+                None => PathBuf::from("/var/lib/relaywarden"),
+            },
+            radius: self.radius(&file.radius)?,
+            rules: self.rules(&file.session)?,
+            relay: self.relay(&file.relay, identity.canonical)?,
+            identity,
+            socketmap: self.socketmap(&file.socketmap)?,
+            policy: self.policy(&file.policy)?,
+            http: self.http(&file.http)?,
+            mtas,
+        };
+        self.no_place_twice(file, &config)?;
+        self.reachable(file, &config);
+        Ok(config)
+    }
+
+    // What each table becomes.
+
+    fn radius(&mut self, table: &table::Radius) -> Result<Radius, ConfigError> {
+        let mut clients: Vec<Client> = Vec::new();
+        for (position, client) in table.client.iter().enumerate() {
+            let parsed = self.client(client)?;
+            for (other, earlier) in table.client.iter().zip(&clients).take(position) {
+                let (ours, theirs) = (client.get_ref(), other.get_ref());
+                if earlier.name == parsed.name {
+                    return Err(self.duplicate(ours.name.as_ref(), theirs.name.as_ref()));
+                }
+                if earlier.address == parsed.address {
+                    return Err(self.duplicate(ours.address.as_ref(), theirs.address.as_ref()));
+                }
+            }
+            clients.push(parsed);
+        }
+        let listen = match &table.listen {
+            Some(texts) if texts.get_ref().is_empty() && !clients.is_empty() => {
+                return Err(self.error(&texts.span(), Fault::ClientsUnheard));
+            }
+            Some(texts) => self.socket_addresses(texts)?,
+            None if clients.is_empty() => Vec::new(),
+            None => vec![SocketAddr::from(([127, 0, 0, 1], 1813))],
+        };
+        if clients.is_empty() {
+            self.warn(None, Caution::NoClients);
+        }
+        clients.sort_by_key(|client| Reverse(client.address.prefix_len()));
+        Ok(Radius { listen, clients })
+    }
+
+    fn client(&mut self, table: &Spanned<table::Client>) -> Result<Client, ConfigError> {
+        let (span, table) = (table.span(), table.get_ref());
+        let name = self.name(&span, table.name.as_ref())?;
+        let address = self.required(&span, "address", table.address.as_ref())?;
+        let address = self.parse(address, value::prefix)?;
+        let may_assign = match &table.may_assign {
+            Some(texts) => self.prefixes(texts.get_ref())?,
+            None => Vec::new(),
+        };
+        let nas = match (&table.role, &table.nas) {
+            (Some(_), Some(nas)) => return Err(self.error(&nas.span(), Fault::RoleAndNas)),
+            (Some(role), None) => {
+                self.choice(Some(role), &["proxy"])?;
+                if may_assign.is_empty() {
+                    return Err(self.error(&role.span(), Fault::ProxyWithoutPools));
+                }
+                NasIdentity::Attributes
+            }
+            (None, nas) => match self.choice(nas.as_ref(), &["source", "client"])? {
+                0 => NasIdentity::Source,
+                _ => NasIdentity::Client,
+            },
+        };
+        let secret = self.secret(&span, table)?;
+        Ok(Client { name, address, secret, may_assign, nas, stop_start: table.stop_start })
+    }
+
+    fn secret(&mut self, span: &Range<usize>, table: &table::Client) -> Result<Secret, ConfigError> {
+        let (octets, at) = match (&table.secret, &table.secret_file) {
+            (Some(inline), None) => {
+                self.private(&inline.span(), self.path, self.mode)?;
+                (inline.get_ref().clone().into_bytes(), inline.span())
+            }
+            (None, Some(file)) => {
+                let path = self.base.join(self.filled(file)?);
+                let contents = self.files.read(&path).map_err(|error| {
+                    let path = path.clone();
+                    self.error(&file.span(), Fault::SecretUnreadable { path, error })
+                })?;
+                self.private(&file.span(), &path, contents.mode)?;
+                (without_newline(contents.octets), file.span())
+            }
+            (Some(_), Some(file)) => return Err(self.error(&file.span(), Fault::SecretOnce)),
+            (None, None) => return Err(self.error(span, Fault::SecretOnce)),
+        };
+        if octets.len() < SECRET_LEAST {
+            return Err(self.error(&at, Fault::SecretTooShort { octets: octets.len() }));
+        }
+        if octets.len() < SECRET_GOOD {
+            self.warn(Some(&at), Caution::SecretWeak { octets: octets.len() });
+        }
+        Ok(Secret::new(&octets))
+    }
+
+    /// A file that holds a secret can't be read nor replaced by everybody.
+    fn private(&self, span: &Range<usize>, path: &Path, mode: u32) -> Result<(), ConfigError> {
+        if mode & 0o006 != 0 {
+            return Err(self.error(span, Fault::SecretExposed { path: path.to_owned(), mode: mode & 0o7777 }));
+        }
+        Ok(())
+    }
+
+    fn identity(&self, table: &table::Subscriber) -> Result<Identity, ConfigError> {
+        let canonical = Canonical { lowercase: table.lowercase, strip_realm: table.strip_realm };
+        let Some(texts) = &table.identity else {
+            // User-Name (RFC 2865, 5.1).
+            return Ok(Identity { chain: vec![AttributeId { vendor: 0, number: 1 }], canonical });
+        };
+        if texts.get_ref().is_empty() {
+            return Err(self.error(&texts.span(), Fault::Empty));
+        }
+        let attribute = |written: &str| {
+            let id = value::attribute(written).or_else(|| (self.resolve)(written));
+            id.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
+        };
+        let chain =
+            texts.get_ref().iter().map(|text| self.parse(text, attribute)).collect::<Result<_, _>>()?;
+        Ok(Identity { chain, canonical })
+    }
+
+    fn rules(&self, table: &table::Session) -> Result<Rules, ConfigError> {
+        let default = Rules::default();
+        Ok(Rules {
+            defer_after_stop: self.parse_or(
+                table.defer_after_stop.as_ref(),
+                default.defer_after_stop,
+                value::duration,
+            )?,
+            interim_overdue: self.parse_or(
+                table.interim_overdue.as_ref(),
+                default.interim_overdue,
+                |written| match value::span(written)? {
+                    Span::Fixed(Duration::ZERO) => {
+                        Err(Fault::DurationOutOfRange { least: "1s", most: "3650d" })
+                    }
+                    span => Ok(span),
+                },
+            )?,
+            lifetime_without_interim: self.parse_or(
+                table.lifetime_without_interim.as_ref(),
+                default.lifetime_without_interim,
+                positive,
+            )?,
+            nas_silence_grace: self.parse_or(
+                table.nas_silence_grace.as_ref(),
+                default.nas_silence_grace,
+                positive,
+            )?,
+            stale_limit: self.parse_or(table.stale_limit.as_ref(), default.stale_limit, |written| {
+                let limit = positive(written)?;
+                if limit >= STALE_LIMIT_BELOW {
+                    return Err(Fault::DurationOutOfRange { least: "1s", most: "23h" });
+                }
+                Ok(limit)
+            })?,
+            warm_up: self.parse_or(table.warm_up.as_ref(), default.warm_up, value::span)?,
+        })
+    }
+
+    fn relay(&self, table: &table::Relay, canonical: Canonical) -> Result<Relay, ConfigError> {
+        let never = self.prefixes(&table.never)?;
+        Ok(Relay {
+            observe: self.choice(table.mode.as_ref(), &["enforce", "observe"])? == 1,
+            permit_unrecorded: self.choice(table.unrecorded.as_ref(), &["defer", "permit"])? == 1,
+            statics: self.statics(&table.statics, &never, canonical)?,
+            never,
+            permit_authenticated: match &table.authenticated {
+                Some(text) => self.choice(Some(text), &["permit"])? == 0,
+                None => false,
+            },
+        })
+    }
+
+    fn statics(
+        &self,
+        tables: &[Spanned<table::Static>],
+        never: &[IpNet],
+        canonical: Canonical,
+    ) -> Result<Vec<(IpNet, Name)>, ConfigError> {
+        let mut statics: Vec<(IpNet, Name)> = Vec::new();
+        for table in tables {
+            let (span, table) = (table.span(), table.get_ref());
+            let text = self.required(&span, "prefix", table.prefix.as_ref())?;
+            let prefix = self.parse(text, value::prefix)?;
+            let subscriber = self.required(&span, "subscriber", table.subscriber.as_ref())?;
+            // The same form as the names in accounting records, or the same customer would have two of them.
+            let subscriber = self.parse(subscriber, |written| {
+                canonical.name(Name::from_text(written).octets()).ok_or(Fault::NoName)
+            })?;
+            let fault = |fault| Err(self.error(&text.span(), fault));
+            if prefix.prefix_len() == 0 {
+                return fault(Fault::StaticEverybody);
+            }
+            if let Some(&never) = never.iter().find(|never| never.contains(&prefix)) {
+                return fault(Fault::StaticNever { never });
+            }
+            match statics.iter().find(|(earlier, _)| *earlier == prefix) {
+                Some((_, holder)) if *holder != subscriber => {
+                    return fault(Fault::StaticTwice { subscriber: holder.clone() });
+                }
+                Some(_) => {}
+                None => statics.push((prefix, subscriber)),
+            }
+        }
+        Ok(statics)
+    }
+
+    fn mtas(&self, tables: &[Spanned<table::Mta>]) -> Result<Vec<Mta>, ConfigError> {
+        let mut mtas: Vec<Mta> = Vec::new();
+        for table in tables {
+            let (span, table) = (table.span(), table.get_ref());
+            let name = self.name(&span, table.name.as_ref())?;
+            let text = self.required(&span, "address", table.address.as_ref())?;
+            let address = self.parse(text, value::prefix)?;
+            if let Some((other, _)) = tables.iter().zip(&mtas).find(|(_, earlier)| earlier.address == address)
+            {
+                return Err(self.duplicate(Some(text), other.get_ref().address.as_ref()));
+            }
+            mtas.push(Mta { name, address });
+        }
+        mtas.sort_by_key(|mta| Reverse(mta.address.prefix_len()));
+        Ok(mtas)
+    }
+
+    fn socketmap(&self, table: &table::Sockets) -> Result<Listeners, ConfigError> {
+        let sockets = (table.socket_mode.as_ref(), table.socket_group.as_ref());
+        self.listeners(table.listen.as_ref(), sockets, 10023)
+    }
+
+    fn policy(&self, table: &table::Policy) -> Result<Policy, ConfigError> {
+        let sockets = (table.socket_mode.as_ref(), table.socket_group.as_ref());
+        let header = |written: &str| match is_field_name(written) {
+            true => Ok(written.to_owned()),
+            false => Err(Fault::NotAHeader { written: written.to_owned() }),
+        };
+        // RFC 5321, 4.2: a reply's text is printable ASCII.
+        let contact = |written: &str| match written {
+            "" => Err(Fault::Empty),
+            text if text.len() <= CONTACT_LIMIT && text.bytes().all(|octet| matches!(octet, b' '..=b'~')) => {
+                Ok(text.to_owned())
+            }
+            _ => Err(Fault::NotAReplyText { limit: CONTACT_LIMIT }),
+        };
+        Ok(Policy {
+            listeners: self.listeners(table.listen.as_ref(), sockets, 10024)?,
+            header: table.header.as_ref().map(|text| self.parse(text, header)).transpose()?,
+            contact: table.contact.as_ref().map(|text| self.parse(text, contact)).transpose()?,
+        })
+    }
+
+    fn listeners(
+        &self,
+        listen: Option<&Texts>,
+        (mode, group): (Option<&Text>, Option<&Text>),
+        port: u16,
+    ) -> Result<Listeners, ConfigError> {
+        let listen = match listen {
+            Some(texts) => {
+                let texts = texts.get_ref().iter();
+                texts
+                    .map(|text| self.parse(text, |written| value::endpoint(written, self.base)))
+                    .collect::<Result<_, _>>()?
+            }
+            None => vec![Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], port)))],
+        };
+        Ok(Listeners {
+            listen,
+            mode: mode.map(|text| self.parse(text, value::mode)).transpose()?,
+            group: group.map(|text| self.filled(text).map(str::to_owned)).transpose()?,
+        })
+    }
+
+    fn http(&self, table: &table::Http) -> Result<Http, ConfigError> {
+        Ok(Http {
+            socket: self.parse_or(
+                table.socket.as_ref(),
+                PathBuf::from("/run/relaywarden/api.sock"),
+                |written| value::socket_path(written, self.base),
+            )?,
+            mode: self.parse_or(table.socket_mode.as_ref(), HTTP_MODE, value::mode)?,
+            group: table
+                .socket_group
+                .as_ref()
+                .map(|text| self.filled(text).map(str::to_owned))
+                .transpose()?,
+            listen: match &table.listen {
+                Some(texts) => self.socket_addresses(texts)?,
+                None => vec![SocketAddr::from(([127, 0, 0, 1], 8025))],
+            },
+        })
+    }
+
+    // What concerns several tables.
+
+    /// Two listeners in one place would fail when they are bound, and not say which two.
+    fn no_place_twice(&self, file: &table::File, config: &Config) -> Result<(), ConfigError> {
+        let tcp = |listen: &[SocketAddr]| listen.iter().copied().map(Endpoint::Tcp).collect();
+        let socket = vec![Endpoint::Unix(config.http.socket.clone())];
+        let streams: [(_, Option<&Texts>, Vec<Endpoint>); 4] = [
+            ("http.socket", None, socket),
+            ("socketmap.listen", file.socketmap.listen.as_ref(), config.socketmap.listen.clone()),
+            ("policy.listen", file.policy.listen.as_ref(), config.policy.listeners.listen.clone()),
+            ("http.listen", file.http.listen.as_ref(), tcp(&config.http.listen)),
+        ];
+        self.distinct(&streams)?;
+        // UDP ports are another space.
+        self.distinct(&[("radius.listen", file.radius.listen.as_ref(), tcp(&config.radius.listen))])
+    }
+
+    fn distinct(&self, places: &[(&'static str, Option<&Texts>, Vec<Endpoint>)]) -> Result<(), ConfigError> {
+        let mut taken: Vec<(&'static str, &Endpoint)> = Vec::new();
+        for (key, texts, endpoints) in places {
+            for (position, endpoint) in endpoints.iter().enumerate() {
+                let holder = taken.iter().find(|(_, taken)| *taken == endpoint);
+                if let Some((first, _)) = holder {
+                    let text = texts.and_then(|texts| texts.get_ref().get(position));
+                    return Err(ConfigError {
+                        file: self.path.to_owned(),
+                        place: text.map(|text| self.place(&text.span())),
+                        fault: Box::new(Fault::ListenTwice { first }),
+                    });
+                }
+                // Port 0 is another one each time.
+                if !matches!(endpoint, Endpoint::Tcp(address) if address.port() == 0) {
+                    taken.push((key, endpoint));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Warns of listeners that can't be of use.
+    fn reachable(&mut self, file: &table::File, config: &Config) {
+        let sockets = [
+            (file.socketmap.listen.as_ref(), &config.socketmap.listen),
+            (file.policy.listen.as_ref(), &config.policy.listeners.listen),
+        ];
+        if sockets.iter().all(|(_, endpoints)| endpoints.is_empty()) {
+            self.warn(None, Caution::NoMtaListener);
+        }
+        for (texts, endpoints) in sockets {
+            let Some(texts) = texts.filter(|_| config.mtas.is_empty()) else { continue };
+            for (text, endpoint) in texts.get_ref().iter().zip(endpoints) {
+                if matches!(endpoint, Endpoint::Tcp(address) if !address.ip().is_loopback()) {
+                    self.warn(Some(&text.span()), Caution::NoMta);
+                }
+            }
+        }
+    }
+
+    // What is used again and again.
+
+    fn parse<T>(&self, text: &Text, parse: impl FnOnce(&str) -> Result<T, Fault>) -> Result<T, ConfigError> {
+        parse(text.get_ref()).map_err(|fault| self.error(&text.span(), fault))
+    }
+
+    fn parse_or<T>(
+        &self,
+        text: Option<&Text>,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Result<T, ConfigError> {
+        text.map_or(Ok(default), |text| self.parse(text, parse))
+    }
+
+    /// The position of the word among `choices`; the first where none is written.
+    fn choice(&self, text: Option<&Text>, choices: &'static [&'static str]) -> Result<usize, ConfigError> {
+        self.parse_or(text, 0, |written| {
+            let found = choices.iter().position(|choice| *choice == written);
+            found.ok_or_else(|| Fault::NotAChoice { written: written.to_owned(), choices })
+        })
+    }
+
+    fn prefixes(&self, texts: &[Text]) -> Result<Vec<IpNet>, ConfigError> {
+        texts.iter().map(|text| self.parse(text, value::prefix)).collect()
+    }
+
+    fn socket_addresses(&self, texts: &Texts) -> Result<Vec<SocketAddr>, ConfigError> {
+        texts.get_ref().iter().map(|text| self.parse(text, value::socket_address)).collect()
+    }
+
+    fn required<'t>(
+        &self,
+        table: &Range<usize>,
+        key: &'static str,
+        text: Option<&'t Text>,
+    ) -> Result<&'t Text, ConfigError> {
+        text.ok_or_else(|| self.error(table, Fault::Missing { key }))
+    }
+
+    fn name(&self, table: &Range<usize>, text: Option<&Text>) -> Result<Name, ConfigError> {
+        self.filled(self.required(table, "name", text)?).map(Name::from_text)
+    }
+
+    fn filled<'t>(&self, text: &'t Text) -> Result<&'t str, ConfigError> {
+        if text.get_ref().trim().is_empty() {
+            return Err(self.error(&text.span(), Fault::Empty));
+        }
+        Ok(text.get_ref())
+    }
+
+    fn duplicate(&self, text: Option<&Text>, other: Option<&Text>) -> ConfigError {
+        let span = |text: Option<&Text>| text.map_or(0..0, Spanned::span);
+        let line = self.place(&span(other)).line;
+        self.error(&span(text), Fault::Duplicate { line })
+    }
+
+    fn place(&self, span: &Range<usize>) -> Place {
+        place(self.text, self.tree, span)
+    }
+
+    fn error(&self, span: &Range<usize>, fault: Fault) -> ConfigError {
+        ConfigError { file: self.path.to_owned(), place: Some(self.place(span)), fault: Box::new(fault) }
+    }
+
+    fn warn(&mut self, span: Option<&Range<usize>>, caution: Caution) {
+        let place = span.map(|span| self.place(span));
+        self.warnings.push(Warning { file: self.path.to_owned(), place, caution });
+    }
+}
+
+fn positive(written: &str) -> Result<Duration, Fault> {
+    match value::duration(written)? {
+        Duration::ZERO => Err(Fault::DurationOutOfRange { least: "1s", most: "3650d" }),
+        duration => Ok(duration),
+    }
+}
+
+/// Editors end a file with a newline that is no part of the secret.
+fn without_newline(mut octets: Vec<u8>) -> Vec<u8> {
+    if octets.last() == Some(&b'\n') {
+        octets.pop();
+        if octets.last() == Some(&b'\r') {
+            octets.pop();
+        }
+    }
+    octets
+}

@@ -3,7 +3,10 @@
 //! Knows: every key, its unit, default and effect. Must not know: sockets, or anything a daemon does with it. It
 //! reads the files that the configuration names (secrets) only through a function it is handed.
 
+pub mod fault;
 pub mod file;
+mod table;
+mod value;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -94,6 +97,16 @@ pub struct AttributeId {
     pub number: u32,
 }
 
+impl fmt::Display for AttributeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.vendor {
+            0 => self.number.fmt(f),
+            // RFC 2865, 5.26: vendors' attributes are within attribute 26.
+            vendor => write!(f, "26.{vendor}.{}", self.number),
+        }
+    }
+}
+
 /// `[relay]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relay {
@@ -125,6 +138,15 @@ pub enum Endpoint {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp(address) => address.fmt(f),
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// `[socketmap]`, and the sockets of `[policy]`.

@@ -1,0 +1,407 @@
+//! What can be wrong with a configuration, where, and what to do about it.
+//!
+//! Knows: facts about values, lines and columns. Must not know: how values are read.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::session::Name;
+
+/// A configuration that can't be used.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// Where in it; `None` when it could not be read at all.
+    pub place: Option<Place>,
+    /// What is wrong.
+    pub fault: Box<Fault>,
+}
+
+/// Something that works and is still worth a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// Where in it; `None` when it is about something that isn't there.
+    pub place: Option<Place>,
+    /// What it is.
+    pub caution: Caution,
+}
+
+/// A place in the configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: usize,
+    /// In characters, counted from 1.
+    pub column: usize,
+    /// The key with its tables, as `radius.client.address`; `None` where the text isn't TOML.
+    pub key: Option<String>,
+}
+
+/// What can be wrong.
+#[derive(Debug)]
+pub enum Fault {
+    /// The configuration file can't be read.
+    Unreadable(io::Error),
+    /// The configuration file isn't text.
+    NotUtf8,
+    /// It isn't TOML, or holds a key or a type that doesn't belong there.
+    Toml(toml::de::Error),
+    /// A table lacks a key.
+    Missing {
+        /// Which.
+        key: &'static str,
+    },
+    /// A text is empty.
+    Empty,
+    /// Not a time.
+    NotADuration {
+        /// As written.
+        written: String,
+    },
+    /// Neither a time nor a number of interim intervals.
+    NotASpan {
+        /// As written.
+        written: String,
+    },
+    /// A time outside of what makes sense here.
+    DurationOutOfRange {
+        /// The least.
+        least: &'static str,
+        /// The most.
+        most: &'static str,
+    },
+    /// Not an address or prefix.
+    NotAPrefix {
+        /// As written.
+        written: String,
+    },
+    /// A prefix that isn't spelled as what it is: host bits are set, or it is IPv4 dressed as IPv6.
+    PrefixMeans {
+        /// As written.
+        written: String,
+        /// What it says.
+        meant: IpNet,
+    },
+    /// Not an address with a port.
+    NotASocketAddress {
+        /// As written.
+        written: String,
+    },
+    /// A path that no Unix socket can have.
+    PathTooLong {
+        /// The most octets it may have.
+        limit: usize,
+    },
+    /// Two listeners in one place.
+    ListenTwice {
+        /// The key that has it already.
+        first: &'static str,
+    },
+    /// Clients are configured, and nothing that they could speak to.
+    ClientsUnheard,
+    /// Not one of the words that are known here.
+    NotAChoice {
+        /// As written.
+        written: String,
+        /// The words.
+        choices: &'static [&'static str],
+    },
+    /// A name or an address that another table of the same kind has.
+    Duplicate {
+        /// The line of the other one.
+        line: usize,
+    },
+    /// Both ways to give a secret are used, or none.
+    SecretOnce,
+    /// A secret that can be guessed from one captured packet.
+    SecretTooShort {
+        /// Its octets.
+        octets: usize,
+    },
+    /// The secret's file can't be read.
+    SecretUnreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file that holds a secret is open to everybody.
+    SecretExposed {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A proxy speaks for anybody, so it must be said what for.
+    ProxyWithoutPools,
+    /// `role` and `nas` both say how NASes are named.
+    RoleAndNas,
+    /// Not an attribute we know.
+    UnknownAttribute {
+        /// As written.
+        written: String,
+    },
+    /// One static prefix has two subscribers.
+    StaticTwice {
+        /// Who has it already.
+        subscriber: Name,
+    },
+    /// A static prefix that is never permitted.
+    StaticNever {
+        /// The entry of `relay.never` that holds it.
+        never: IpNet,
+    },
+    /// A static prefix that permits the whole Internet.
+    StaticEverybody,
+    /// A subscriber's name of which nothing is left in its canonical form.
+    NoName,
+    /// Not a file mode.
+    NotAMode {
+        /// As written.
+        written: String,
+    },
+    /// Not a header's name.
+    NotAHeader {
+        /// As written.
+        written: String,
+    },
+    /// Text that can't stand in an SMTP reply.
+    NotAReplyText {
+        /// The most octets it may have.
+        limit: usize,
+    },
+}
+
+/// What is worth a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caution {
+    /// A secret that a determined eavesdropper finds.
+    SecretWeak {
+        /// Its octets.
+        octets: usize,
+    },
+    /// Nobody may send accounting.
+    NoClients,
+    /// A listener that other hosts reach, and none of them may ask.
+    NoMta,
+    /// No MTA can ask.
+    NoMtaListener,
+}
+
+impl fmt::Display for Fault {
+    #[expect(clippy::too_many_lines, reason = "a list of sentences, one for each fact")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Unreadable(error) => write!(f, "cannot be read: {error}"),
+            Fault::NotUtf8 => f.write_str("is not UTF-8 text; save it as such"),
+            Fault::Toml(error) => f.write_str(error.message().trim_end()),
+            Fault::Missing { key } => write!(f, "'{key}' is missing; add it"),
+            Fault::Empty => f.write_str("is empty; write a value or remove the key"),
+            Fault::NotADuration { written } => {
+                write!(f, "'{written}' is no time; write a number and s, m, h or d, such as \"10m\"")
+            }
+            Fault::NotASpan { written } => write!(
+                f,
+                "'{written}' is neither a time nor a number of interim intervals; write \"24h\" or \"3x\""
+            ),
+            Fault::DurationOutOfRange { least, most } => {
+                write!(f, "is out of range; write something from \"{least}\" to \"{most}\"")
+            }
+            Fault::NotAPrefix { written } => write!(
+                f,
+                "'{written}' is no address and no prefix; write \"192.0.2.7\", \"192.0.2.0/24\" or \"2001:db8::/32\""
+            ),
+            Fault::PrefixMeans { written, meant } => {
+                write!(
+                    f,
+                    "'{written}' is not the prefix it names; write \"{meant}\", or the address you mean"
+                )
+            }
+            Fault::NotASocketAddress { written } => write!(
+                f,
+                "'{written}' is no address with a port; write \"127.0.0.1:10023\" or \"[::1]:10023\" (no host names)"
+            ),
+            Fault::PathTooLong { limit } => {
+                write!(f, "a Unix socket's path has {limit} octets at most; choose a shorter one")
+            }
+            Fault::ListenTwice { first } => {
+                write!(f, "{first} has this place already; choose another address, port or path")
+            }
+            Fault::ClientsUnheard => f.write_str(
+                "is empty, so that no [[radius.client]] can be heard; add an address or remove the key",
+            ),
+            Fault::NotAChoice { written, choices } => {
+                write!(f, "'{written}' is unknown; write one of: \"{}\"", choices.join("\", \""))
+            }
+            Fault::Duplicate { line } => write!(f, "line {line} has the same; change one of them"),
+            Fault::SecretOnce => f.write_str("a client needs one of 'secret' and 'secret-file', not both"),
+            Fault::SecretTooShort { octets } => {
+                write!(f, "the secret has {octets} octets and can be guessed; use 16 or more, at least 8")
+            }
+            Fault::SecretUnreadable { path, error } => {
+                write!(f, "{} cannot be read: {error}; the daemon's user must be able to", path.display())
+            }
+            Fault::SecretExposed { path, mode } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} holds a secret and is open to everybody (mode {mode:04o}); run: chmod o= {path}"
+                )
+            }
+            Fault::ProxyWithoutPools => f.write_str(
+                "a proxy speaks for other NASes; add 'may-assign' to say which prefixes are theirs",
+            ),
+            Fault::RoleAndNas => f.write_str("'role' says already how NASes are named; remove 'nas'"),
+            Fault::UnknownAttribute { written } => write!(
+                f,
+                "'{written}' is no attribute known here; write its number, such as \"1\" or \"26.3561.1\" (vendor, type)"
+            ),
+            Fault::StaticTwice { subscriber } => {
+                write!(f, "this prefix belongs to '{subscriber}' already; remove one of them")
+            }
+            Fault::StaticNever { never } => {
+                write!(f, "relay.never has {never}, which never relays; remove one of them")
+            }
+            Fault::StaticEverybody => {
+                f.write_str("would make an open relay; write the subscriber's own prefix")
+            }
+            Fault::NoName => {
+                f.write_str("nothing is left of this name by the rules in [subscriber]; write another")
+            }
+            Fault::NotAMode { written } => {
+                write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")
+            }
+            Fault::NotAHeader { written } => write!(
+                f,
+                "'{written}' is no header's name; write letters, digits and hyphens, such as \"X-Subscriber-Token\""
+            ),
+            Fault::NotAReplyText { limit } => {
+                write!(f, "cannot stand in an SMTP reply; write at most {limit} printable ASCII characters")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Caution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Caution::SecretWeak { octets } => {
+                write!(f, "the secret has only {octets} octets; 16 random ones withstand guessing")
+            }
+            Caution::NoClients => f.write_str(
+                "no [[radius.client]]: nobody can send accounting, only static prefixes and logins can be permitted",
+            ),
+            Caution::NoMta => {
+                f.write_str("other hosts reach this listener, but no [[mta]] says which may ask; only this one can")
+            }
+            Caution::NoMtaListener => {
+                f.write_str("neither socketmap.listen nor policy.listen has an entry: no MTA can ask")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)?;
+        self.key.iter().try_for_each(|key| write!(f, ": {key}"))
+    }
+}
+
+fn located(
+    f: &mut fmt::Formatter<'_>,
+    file: &std::path::Path,
+    place: Option<&Place>,
+    what: &dyn fmt::Display,
+) -> fmt::Result {
+    match place {
+        Some(place) => write!(f, "{}:{place}: {what}", file.display()),
+        None => write!(f, "{}: {what}", file.display()),
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        located(f, &self.file, self.place.as_ref(), &self.fault)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        located(f, &self.file, self.place.as_ref(), &self.caution)
+    }
+}
+
+/// The place of the octets `span` of `text`, whose tables are `tree`.
+pub(super) fn place(text: &str, tree: Option<&DeTable<'_>>, span: &Range<usize>) -> Place {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count().saturating_add(1);
+    let begun = before.rsplit('\n').next().unwrap_or_default();
+    let key = tree.and_then(|tree| key_of_table(tree, span)).map(|keys| keys.join("."));
+    Place { line, column: begun.chars().count().saturating_add(1), key }
+}
+
+fn covers(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
+
+/// The names that lead to what stands at `span`: the key itself, or its value.
+///
+/// A table's own span is its header line, which does not cover what is in it; so tables are always looked into.
+fn key_of_table(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<String>> {
+    table.iter().find_map(|(key, value)| {
+        let here = || covers(&key.span(), span).then(Vec::new);
+        let mut keys = key_of_value(value, span).or_else(here)?;
+        keys.insert(0, key.get_ref().to_string());
+        Some(keys)
+    })
+}
+
+fn key_of_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Vec<String>> {
+    let within = match value.get_ref() {
+        DeValue::Table(table) => key_of_table(table, span),
+        DeValue::Array(values) => values.iter().find_map(|value| key_of_value(value, span)),
+        _ => None,
+    };
+    within.or_else(|| covers(&value.span(), span).then(Vec::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str, at: &str) -> Place {
+        let start = text.find(at).unwrap();
+        let tree = DeTable::parse(text).unwrap();
+        place(text, Some(tree.get_ref()), &(start..start + at.len()))
+    }
+
+    #[test]
+    fn a_place_has_its_line_its_column_and_its_key_with_all_tables() {
+        let text = "# ü\n[radius]\n[[radius.client]]\nname = \"a\"\n[[radius.client]]\n  name = \"b\"\n";
+        let place = key(text, "\"b\"");
+        assert_eq!((place.line, place.column, place.key.as_deref()), (6, 10, Some("radius.client.name")));
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        assert_eq!(key("a = 1 # é\n\"ö\" = 22\n", "22").column, 7);
+    }
+
+    #[test]
+    fn a_place_within_an_inline_table_is_named() {
+        let text = "[relay]\nstatic = [{ prefix = \"x\" }, { prefix = \"yy\" }]\n";
+        assert_eq!(key(text, "\"yy\"").key.as_deref(), Some("relay.static.prefix"));
+    }
+}

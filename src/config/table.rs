@@ -1,0 +1,134 @@
+//! The tables of the configuration file as they are written, each text with its place.
+//!
+//! Knows: which keys there are, and that there are no others. Must not know: what a value means.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A text and where it stands.
+pub(super) type Text = Spanned<String>;
+
+/// A list of texts and where it stands.
+pub(super) type Texts = Spanned<Vec<Text>>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct File {
+    pub data_dir: Option<Text>,
+    pub radius: Radius,
+    pub subscriber: Subscriber,
+    pub session: Session,
+    pub relay: Relay,
+    pub mta: Vec<Spanned<Mta>>,
+    pub socketmap: Sockets,
+    pub policy: Policy,
+    pub http: Http,
+}
+
+/// `[radius]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Radius {
+    pub listen: Option<Texts>,
+    pub client: Vec<Spanned<Client>>,
+}
+
+/// `[[radius.client]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Client {
+    pub name: Option<Text>,
+    pub address: Option<Text>,
+    pub secret: Option<Text>,
+    pub secret_file: Option<Text>,
+    pub may_assign: Option<Texts>,
+    pub nas: Option<Text>,
+    pub role: Option<Text>,
+    pub stop_start: bool,
+}
+
+/// `[subscriber]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Subscriber {
+    pub identity: Option<Texts>,
+    pub lowercase: bool,
+    pub strip_realm: bool,
+}
+
+impl Default for Subscriber {
+    fn default() -> Self {
+        Subscriber { identity: None, lowercase: true, strip_realm: false }
+    }
+}
+
+/// `[session]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Session {
+    pub defer_after_stop: Option<Text>,
+    pub interim_overdue: Option<Text>,
+    pub lifetime_without_interim: Option<Text>,
+    pub nas_silence_grace: Option<Text>,
+    pub stale_limit: Option<Text>,
+    pub warm_up: Option<Text>,
+}
+
+/// `[relay]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Relay {
+    pub mode: Option<Text>,
+    pub unrecorded: Option<Text>,
+    pub never: Vec<Text>,
+    #[serde(rename = "static")]
+    pub statics: Vec<Spanned<Static>>,
+    pub authenticated: Option<Text>,
+}
+
+/// An entry of `relay.static`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Static {
+    pub prefix: Option<Text>,
+    pub subscriber: Option<Text>,
+}
+
+/// `[[mta]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Mta {
+    pub name: Option<Text>,
+    pub address: Option<Text>,
+}
+
+/// `[socketmap]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Sockets {
+    pub listen: Option<Texts>,
+    pub socket_mode: Option<Text>,
+    pub socket_group: Option<Text>,
+}
+
+/// `[policy]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Policy {
+    pub listen: Option<Texts>,
+    pub socket_mode: Option<Text>,
+    pub socket_group: Option<Text>,
+    pub header: Option<Text>,
+    pub contact: Option<Text>,
+}
+
+/// `[http]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Http {
+    pub socket: Option<Text>,
+    pub socket_mode: Option<Text>,
+    pub socket_group: Option<Text>,
+    pub listen: Option<Texts>,
+}

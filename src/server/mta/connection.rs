@@ -1,0 +1,325 @@
+//! The life of one MTA's connection: read, answer in order, and how it ends.
+//!
+//! Knows: buffers and deadlines. Must not know: who was let in, or what the answers are.
+//!
+//! ```text
+//!             ┌── a request is whole ──► answer ──┐
+//!   (idle) ── octets ──► (a part is there) ◄──────┘ nothing left ──► (idle)
+//!     │ limits.idle, or stop     │ limits.request
+//!     ▼                          ▼
+//!   closed at a frame's border   dropped
+//! ```
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::AtomicU64;
+use std::task::ready;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::codec::Decoder;
+
+use super::{Counters, Desk, Limits, Peer, count, stopped};
+use crate::mta::{ReadError, policy, socketmap};
+
+/// Octets taken from the kernel at a time, on the stack: an idle connection needs no buffer to wait for them.
+const CHUNK: usize = 4 * 1024;
+
+/// A buffer that has not grown beyond this is kept between requests: most never do, and need no new one each time.
+const KEPT: usize = 1024;
+
+/// Answers are written when they come to this, even if more requests wait: a peer that asks without reading makes
+/// itself wait, not us remember.
+const ANSWERS: usize = 8 * 1024;
+
+/// One protocol: how its requests are read, and what answers them.
+pub(super) trait Speech {
+    /// What is asked.
+    type Request: Send;
+    /// What is wrong with octets that ask nothing.
+    type Broken: fmt::Display + Send;
+    /// Reads it.
+    type Codec: Decoder<Item = Self::Request, Error = ReadError<Self::Broken>> + Default + Send;
+
+    /// The counter of its requests.
+    fn counter(counters: &Counters) -> &AtomicU64;
+
+    /// Writes the answer to one request.
+    fn answer<D: Desk>(
+        desk: &D,
+        peer: &Peer,
+        request: Self::Request,
+        answers: &mut BytesMut,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Writes the last answer, to something that was no request.
+    fn refuse(answers: &mut BytesMut);
+}
+
+/// Socketmap.
+pub(super) struct Socketmap;
+
+impl Speech for Socketmap {
+    type Request = socketmap::Request;
+    type Broken = crate::mta::netstring::Broken;
+    type Codec = socketmap::Socketmap;
+
+    fn counter(counters: &Counters) -> &AtomicU64 {
+        &counters.socketmap
+    }
+
+    async fn answer<D: Desk>(desk: &D, peer: &Peer, request: socketmap::Request, answers: &mut BytesMut) {
+        desk.socketmap(peer, &request).write(answers);
+    }
+
+    fn refuse(answers: &mut BytesMut) {
+        socketmap::Reply::BROKEN.write(answers);
+    }
+}
+
+/// Policy delegation.
+pub(super) struct Policy;
+
+impl Speech for Policy {
+    type Request = policy::Request;
+    type Broken = policy::Broken;
+    type Codec = policy::Policy;
+
+    fn counter(counters: &Counters) -> &AtomicU64 {
+        &counters.policy
+    }
+
+    async fn answer<D: Desk>(desk: &D, peer: &Peer, request: policy::Request, answers: &mut BytesMut) {
+        desk.policy(peer, request).await.write(answers);
+    }
+
+    /// Without an answer Postfix takes its `default_action`, which is the postmaster's to choose.
+    fn refuse(_: &mut BytesMut) {}
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Closed {
+    /// The peer was done.
+    Ended,
+    /// We stop, and nothing it asked is left unanswered.
+    Stopped,
+    /// Nothing was asked for long.
+    Idle,
+    /// A request did not become whole in time.
+    Dribbled,
+    /// The peer did not read its answers.
+    Unread,
+    /// What came is no request.
+    Broken(String),
+    /// The connection is gone.
+    Lost(io::ErrorKind),
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Closed::Ended => f.write_str("the peer is done"),
+            Closed::Stopped => f.write_str("stopping"),
+            Closed::Idle => f.write_str("nothing was asked for long"),
+            Closed::Dribbled => f.write_str("a request did not become whole in time"),
+            Closed::Unread => f.write_str("the peer does not read its answers"),
+            Closed::Broken(what) => f.write_str(what),
+            Closed::Lost(kind) => write!(f, "lost: {kind}"),
+        }
+    }
+}
+
+/// Answers one connection's requests, in order, until it ends. Whatever was asked before the peer's end of stream is
+/// answered first: Exim closes its half when it has asked.
+pub(super) async fn converse<P: Speech, D: Desk, S>(
+    stream: S,
+    desk: &D,
+    peer: &Peer,
+    limits: &Limits,
+    counters: &Counters,
+    mut shutdown: watch::Receiver<bool>,
+) -> Closed
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut line = Line::new(stream, limits);
+    let mut codec = P::Codec::default();
+    let mut stop = pin!(stopped(&mut shutdown));
+    let mut stopping = false;
+    // Set again only when it rings too early: moving it at each request would cost more than the request.
+    let mut alarm = pin!(sleep_until(Instant::now() + limits.idle));
+
+    loop {
+        let answered = match answer_all::<P, D, S>(&mut line, &mut codec, desk, peer, counters).await {
+            Ok(answered) => answered,
+            Err(closed) => return closed,
+        };
+        if line.ended {
+            return Closed::Ended;
+        }
+        let due = line.due(answered, stopping);
+        if due < alarm.deadline() {
+            alarm.as_mut().reset(due);
+        }
+        tokio::select! {
+            biased;
+            () = &mut stop, if !stopping => stopping = true,
+            received = line.receive() => {
+                if let Err(error) = received {
+                    return Closed::Lost(error.kind());
+                }
+            }
+            () = &mut alarm => {
+                if Instant::now() >= due {
+                    return line.overdue(stopping);
+                }
+                alarm.as_mut().reset(due);
+            }
+        }
+    }
+}
+
+/// Answers every whole request that is there. Whether there was one; or how the connection ended meanwhile.
+async fn answer_all<P: Speech, D: Desk, S>(
+    line: &mut Line<'_, S>,
+    codec: &mut P::Codec,
+    desk: &D,
+    peer: &Peer,
+    counters: &Counters,
+) -> Result<bool, Closed>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut answered = false;
+    loop {
+        let next = if line.ended { codec.decode_eof(&mut line.input) } else { codec.decode(&mut line.input) };
+        match next {
+            Ok(Some(request)) => {
+                count(P::counter(counters));
+                P::answer(desk, peer, request, &mut line.answers).await;
+                answered = true;
+                if line.answers.len() >= ANSWERS {
+                    line.flush().await?;
+                }
+            }
+            Ok(None) => {
+                line.flush().await?;
+                return Ok(answered);
+            }
+            Err(ReadError::Broken(broken)) => {
+                P::refuse(&mut line.answers);
+                line.flush().await?;
+                line.linger().await;
+                return Err(Closed::Broken(broken.to_string()));
+            }
+            Err(ReadError::Io(error)) => return Err(Closed::Lost(error.kind())),
+        }
+    }
+}
+
+/// A stream with what was read from it and what is to be written to it.
+struct Line<'a, S> {
+    stream: S,
+    limits: &'a Limits,
+    input: BytesMut,
+    /// Whether `input` has grown beyond what is kept.
+    grown: bool,
+    answers: BytesMut,
+    /// Nothing more will be read.
+    ended: bool,
+    /// The input held a part of a request when it was last looked at.
+    partial: bool,
+    /// When what has begun must have come to its end.
+    due: Instant,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Line<'a, S> {
+    fn new(stream: S, limits: &'a Limits) -> Self {
+        Line {
+            stream,
+            limits,
+            input: BytesMut::new(),
+            grown: false,
+            answers: BytesMut::new(),
+            ended: false,
+            partial: false,
+            due: Instant::now() + limits.idle,
+        }
+    }
+
+    /// Until when the next request must have begun, or the one that has begun be whole. Octets that change neither
+    /// buy no time.
+    fn due(&mut self, answered: bool, stopping: bool) -> Instant {
+        let partial = !self.input.is_empty();
+        if !partial && stopping {
+            // Whoever stops still takes what has already arrived, but waits for nothing more.
+            self.due = Instant::now();
+        } else if answered || partial != self.partial {
+            self.due = Instant::now() + if partial { self.limits.request } else { self.limits.idle };
+        }
+        self.partial = partial;
+        if !partial && self.grown {
+            self.input = BytesMut::new();
+            self.grown = false;
+        }
+        self.due
+    }
+
+    /// What a deadline that has passed means.
+    fn overdue(&self, stopping: bool) -> Closed {
+        match (self.input.is_empty(), stopping) {
+            (true, true) => Closed::Stopped,
+            (true, false) => Closed::Idle,
+            (false, _) => Closed::Dribbled,
+        }
+    }
+
+    /// Waits for octets and appends them to the input, or notes that there will be none.
+    async fn receive(&mut self) -> io::Result<()> {
+        let Line { stream, input, .. } = self;
+        let received = poll_fn(|context| {
+            let mut chunk = [0; CHUNK];
+            let mut chunk = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut chunk))?;
+            input.extend_from_slice(chunk.filled());
+            std::task::Poll::Ready(Ok::<_, io::Error>(chunk.filled().len()))
+        })
+        .await?;
+        self.ended = received == 0;
+        self.grown |= self.input.len() > KEPT;
+        Ok(())
+    }
+
+    /// Writes the answers that have gathered.
+    async fn flush(&mut self) -> Result<(), Closed> {
+        if self.answers.is_empty() {
+            return Ok(());
+        }
+        match timeout(self.limits.write, self.stream.write_all(&self.answers)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Closed::Lost(error.kind())),
+            Err(_) => return Err(Closed::Unread),
+        }
+        if self.answers.capacity() > KEPT {
+            self.answers = BytesMut::new();
+        }
+        self.answers.clear();
+        Ok(())
+    }
+
+    /// Lets the peer read our last answer. A socket closed over unread octets is reset, and a reset overtakes what we
+    /// wrote; so what it still sends is taken for a moment and thrown away.
+    async fn linger(&mut self) {
+        let gone = async {
+            let _ = self.stream.shutdown().await;
+            let mut chunk = [0; 64];
+            while matches!(self.stream.read(&mut chunk).await, Ok(1..)) {}
+        };
+        let _ = timeout(self.limits.linger, gone).await;
+    }
+}

@@ -1,0 +1,527 @@
+//! The configuration file: the sample means what it says, and every mistake is named with its place and its remedy.
+#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use relaywarden::config::file::{Contents, Files, Loaded, read};
+use relaywarden::config::{AttributeId, Config, Endpoint, NasIdentity};
+use relaywarden::session::Name;
+use relaywarden::session::event::{Rules, Span};
+
+const FILE: &str = "/etc/relaywarden/relaywarden.toml";
+
+/// Files that exist only here, with their modes.
+struct Disk(HashMap<PathBuf, Contents>);
+
+impl Disk {
+    fn with(text: &str, mode: u32) -> Self {
+        Disk(HashMap::new()).and(FILE, text.as_bytes(), mode)
+    }
+
+    fn and(mut self, path: &str, octets: &[u8], mode: u32) -> Self {
+        self.0.insert(path.into(), Contents { octets: octets.to_vec(), mode });
+        self
+    }
+}
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> io::Result<Contents> {
+        self.0.get(path).cloned().ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+fn resolve(name: &str) -> Option<AttributeId> {
+    match name {
+        "User-Name" => Some(AttributeId { vendor: 0, number: 1 }),
+        "Class" => Some(AttributeId { vendor: 0, number: 25 }),
+        _ => None,
+    }
+}
+
+fn loaded(disk: &Disk) -> Result<Loaded, String> {
+    read(Path::new(FILE), disk, &resolve).map_err(|error| error.to_string())
+}
+
+fn config(text: &str) -> Config {
+    loaded(&Disk::with(text, 0o100_640)).unwrap().config
+}
+
+/// The error without the file's name.
+fn mistake(text: &str) -> String {
+    let error = loaded(&Disk::with(text, 0o640)).unwrap_err();
+    error.strip_prefix(&format!("{FILE}:")).unwrap_or(&error).to_owned()
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let loaded = loaded(&Disk::with(text, 0o640)).unwrap();
+    loaded.warnings.iter().map(|warning| warning.to_string().replace(FILE, "file")).collect()
+}
+
+fn client(more: &str) -> String {
+    format!("[[radius.client]]\nname = 'a'\naddress = '192.0.2.1'\nsecret = 'sixteen octets!!'\n{more}\n")
+}
+
+// The sample.
+
+const SAMPLE: &str = include_str!("../examples/relaywarden.toml");
+
+#[test]
+fn the_sample_means_what_an_empty_file_and_one_client_mean() {
+    let disk = Disk::with(SAMPLE, 0o644).and("/etc/relaywarden/secrets/bras1", b"sixteen octets!!\n", 0o640);
+    let sample = loaded(&disk).unwrap();
+    assert_eq!(sample.warnings, []);
+    let plain =
+        config("[[radius.client]]\nname = 'bras1'\naddress = '127.0.0.0/8'\nsecret = 'sixteen octets!!'\n");
+    assert_eq!(sample.config, plain);
+}
+
+#[test]
+fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
+    let default = config(&SAMPLE.replace("secret-file = \"secrets/bras1\"", "secret = \"sixteen octets!!\""));
+    // What has no default, or shows an example instead of one.
+    let not_defaults = [
+        "secret",
+        "may-assign",
+        "role",
+        "authenticated",
+        "name",
+        "address",
+        "header",
+        "contact",
+        "socket-group",
+    ];
+    let mut seen = 0;
+    for (line, key) in SAMPLE.lines().filter_map(|line| {
+        let setting = line.strip_prefix("# ")?;
+        let (key, _) = setting.split_once(" = ")?;
+        key.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-').then_some((line, key))
+    }) {
+        if not_defaults.contains(&key) {
+            continue;
+        }
+        seen += 1;
+        let with = SAMPLE
+            .replace("secret-file = \"secrets/bras1\"", "secret = \"sixteen octets!!\"")
+            .replacen(line, &line[2..], 1);
+        let mut explicit = config(&with);
+        // The default mode of these sockets is written as no mode.
+        for mode in [&mut explicit.socketmap.mode, &mut explicit.policy.listeners.mode] {
+            if *mode == Some(0o660) {
+                *mode = None;
+            }
+        }
+        assert_eq!(explicit, default, "{line}");
+    }
+    assert!(seen >= 20, "only {seen} keys were found in the sample");
+}
+
+#[test]
+fn the_examples_that_are_no_defaults_are_understood() {
+    let mut text = SAMPLE.replace("secret-file = \"secrets/bras1\"", "secret = \"sixteen octets!!\"");
+    for (from, to) in [
+        ("# may-assign", "may-assign"),
+        ("# role", "role"),
+        ("# authenticated", "authenticated"),
+        ("# [[mta]]", "[[mta]]"),
+        ("# name = \"mx1\"", "name = \"mx1\""),
+        ("# address = \"192.0.2.25\"", "address = \"192.0.2.25\""),
+        ("# header", "header"),
+        ("# contact", "contact"),
+        ("# socket-group", "socket-group"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let config = config(&text);
+    assert_eq!(config.mtas.len(), 1);
+    assert_eq!(config.radius.clients[0].nas, NasIdentity::Attributes);
+    assert_eq!(config.http.group.as_deref(), Some("abuse"));
+    assert_eq!(config.policy.header.as_deref(), Some("X-Subscriber-Token"));
+    assert!(config.relay.permit_authenticated);
+}
+
+// What is understood.
+
+#[test]
+fn an_empty_file_is_every_default_without_a_listener_for_nobody() {
+    let config = config("");
+    assert_eq!(config.rules, Rules::default());
+    assert_eq!(config.radius.listen, []);
+    assert_eq!(config.data_dir, Path::new("/var/lib/relaywarden"));
+    assert_eq!(config.socketmap.listen, [Endpoint::Tcp("127.0.0.1:10023".parse().unwrap())]);
+    assert_eq!(config.policy.listeners.listen, [Endpoint::Tcp("127.0.0.1:10024".parse().unwrap())]);
+    assert_eq!(config.http.listen, ["127.0.0.1:8025".parse().unwrap()]);
+    assert_eq!((config.http.socket.to_str(), config.http.mode), (Some("/run/relaywarden/api.sock"), 0o660));
+    assert!(!config.relay.observe && !config.relay.permit_unrecorded && !config.relay.permit_authenticated);
+}
+
+#[test]
+fn relative_paths_begin_at_the_files_directory() {
+    let config = config("data-dir = 'data'\n[socketmap]\nlisten = ['unix:s']\n[http]\nsocket = 'api'\n");
+    assert_eq!(config.data_dir, Path::new("/etc/relaywarden/data"));
+    assert_eq!(config.socketmap.listen, [Endpoint::Unix("/etc/relaywarden/s".into())]);
+    assert_eq!(config.http.socket, Path::new("/etc/relaywarden/api"));
+}
+
+#[test]
+fn the_longest_client_prefix_is_found_first() {
+    let text = "[[radius.client]]\nname='wide'\naddress='192.0.2.0/24'\nsecret='sixteen octets!!'\n\
+                [[radius.client]]\nname='one'\naddress='192.0.2.1'\nsecret='sixteen octets!!'\n";
+    let config = config(text);
+    let found =
+        |address: &str| config.radius.client(address.parse().unwrap()).map(|client| client.name.clone());
+    assert_eq!(found("192.0.2.1"), Some(Name::from("one")));
+    assert_eq!(found("192.0.2.2"), Some(Name::from("wide")));
+    assert_eq!(found("192.0.3.1"), None);
+}
+
+#[test]
+fn a_client_says_how_its_nases_are_named() {
+    let nas = |more: &str| config(&client(more)).radius.clients[0].nas;
+    assert_eq!(nas(""), NasIdentity::Source);
+    assert_eq!(nas("nas = 'source'"), NasIdentity::Source);
+    assert_eq!(nas("nas = 'client'"), NasIdentity::Client);
+    assert_eq!(nas("role = 'proxy'\nmay-assign = ['100.64.0.0/10']"), NasIdentity::Attributes);
+}
+
+#[test]
+fn a_secret_file_loses_one_newline_and_nothing_else() {
+    for (octets, secret) in [
+        (b"\xff secret 16 o.\n".as_slice(), b"\xff secret 16 o.".as_slice()),
+        (b"crlf is a newline\r\n", b"crlf is a newline"),
+        (b"two newlines of it\n\n", b"two newlines of it\n"),
+        (b"no newline at all ", b"no newline at all "),
+    ] {
+        let text = "[[radius.client]]\nname='a'\naddress='::1'\nsecret-file='s'\n";
+        let disk = Disk::with(text, 0o644).and("/etc/relaywarden/s", octets, 0o600);
+        assert_eq!(loaded(&disk).unwrap().config.radius.clients[0].secret.octets(), secret);
+    }
+}
+
+#[test]
+fn durations_and_spans_become_rules() {
+    let config = config(
+        "[session]\ndefer-after-stop='0s'\ninterim-overdue='1.5x'\nlifetime-without-interim='1d'\n\
+         nas-silence-grace='2h'\nstale-limit='30m'\nwarm-up='0s'\n",
+    );
+    let rules = Rules {
+        defer_after_stop: Duration::ZERO,
+        interim_overdue: Span::Intervals { tenths: 15 },
+        lifetime_without_interim: Duration::from_secs(86_400),
+        nas_silence_grace: Duration::from_secs(7_200),
+        stale_limit: Duration::from_secs(1_800),
+        warm_up: Span::Fixed(Duration::ZERO),
+    };
+    assert_eq!(config.rules, rules);
+}
+
+#[test]
+fn the_identity_chain_takes_names_and_numbers() {
+    let config = config("[subscriber]\nidentity = ['26.3561.1', 'Class', '89']\nstrip-realm = true\n");
+    let chain: Vec<_> = config.identity.chain.iter().map(ToString::to_string).collect();
+    assert_eq!(chain, ["26.3561.1", "25", "89"]);
+    assert!(config.identity.canonical.strip_realm && config.identity.canonical.lowercase);
+}
+
+#[test]
+fn a_static_subscriber_has_the_same_form_as_one_from_accounting() {
+    let statics = |rules: &str, name: &str| {
+        let text =
+            format!("[relay]\nstatic = [{{ prefix = '192.0.2.0/28', subscriber = '{name}' }}]\n{rules}");
+        config(&text).relay.statics[0].1.to_string()
+    };
+    assert_eq!(statics("", "Office"), "office");
+    assert_eq!(statics("[subscriber]\nlowercase = false\n", "Office"), "Office");
+    assert_eq!(statics("", "0xff41"), "0xff61");
+}
+
+#[test]
+fn a_part_of_a_static_prefix_may_be_never_or_anothers() {
+    let config = config(
+        "[relay]\nnever = ['192.0.2.1']\nstatic = [{ prefix = '192.0.2.0/28', subscriber = 'a' }, \
+         { prefix = '192.0.2.8/29', subscriber = 'b' }, { prefix = '192.0.2.0/28', subscriber = 'A' }]\n",
+    );
+    assert_eq!(config.relay.statics.len(), 2);
+}
+
+// What is refused.
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = loaded(&Disk(HashMap::new())).unwrap_err();
+    assert_eq!(error, format!("{FILE}: cannot be read: entity not found"));
+}
+
+#[test]
+fn text_that_is_no_toml_has_its_place() {
+    assert_eq!(mistake("[relay]\nmode = enforce\n").split(": ").next(), Some("2:8"));
+    let error = loaded(&Disk(HashMap::new()).and(FILE, b"\xff", 0o600)).unwrap_err();
+    assert_eq!(error, format!("{FILE}: is not UTF-8 text; save it as such"));
+}
+
+#[test]
+fn keys_that_are_not_built_yet_are_unknown() {
+    for (text, begins) in [
+        ("[[limit]]\nname = 'x'\n", "1:3: limit: unknown field `limit`"),
+        ("[radius]\ndictionaries = []\n", "2:1: radius.dictionaries: unknown field `dictionaries`"),
+        ("[[nas]]\nidentifier = 'x'\n", "1:3: nas: unknown field `nas`"),
+        ("[[mta]]\nname = 'x'\nrealm = 'public'\n", "3:1: mta.realm: unknown field `realm`"),
+        ("[relay]\nMode = 'observe'\n", "2:1: relay.Mode: unknown field `Mode`"),
+    ] {
+        let mistake = mistake(text);
+        assert!(mistake.starts_with(begins), "{mistake}");
+    }
+    assert!(mistake(&client("realm = 'public'")).starts_with("5:1: radius.client.realm: unknown field"));
+}
+
+#[test]
+fn a_value_of_another_type_has_its_place_and_key() {
+    let mistake = mistake("[http]\nsocket-mode = 660\n");
+    assert!(mistake.starts_with("2:15: http.socket-mode: invalid type"), "{mistake}");
+}
+
+#[test]
+fn each_mistake_is_named_with_place_key_and_remedy() {
+    for (text, expected) in [
+        ("data-dir = ''\n", "1:12: data-dir: is empty; write a value or remove the key"),
+        (
+            "[relay]\nmode = 'watch'\n",
+            "2:8: relay.mode: 'watch' is unknown; write one of: \"enforce\", \"observe\"",
+        ),
+        (
+            "[relay]\nauthenticated = 'yes'\n",
+            "2:17: relay.authenticated: 'yes' is unknown; write one of: \"permit\"",
+        ),
+        (
+            "[relay]\nnever = ['192.0.2.1/24']\n",
+            "2:10: relay.never: '192.0.2.1/24' is not the prefix it names; write \"192.0.2.0/24\", or the address you mean",
+        ),
+        (
+            "[session]\nstale-limit = '10'\n",
+            "2:15: session.stale-limit: '10' is no time; write a number and s, m, h or d, such as \"10m\"",
+        ),
+        (
+            "[session]\nwarm-up = '3'\n",
+            "2:11: session.warm-up: '3' is neither a time nor a number of interim intervals; write \"24h\" or \"3x\"",
+        ),
+        (
+            "[subscriber]\nidentity = ['Usr-Name']\n",
+            "2:13: subscriber.identity: 'Usr-Name' is no attribute known here; write its number, such as \"1\" or \
+             \"26.3561.1\" (vendor, type)",
+        ),
+        (
+            "[subscriber]\nidentity = []\n",
+            "2:12: subscriber.identity: is empty; write a value or remove the key",
+        ),
+        (
+            "[socketmap]\nlisten = ['localhost:10023']\n",
+            "2:11: socketmap.listen: 'localhost:10023' is no address with a port; write \"127.0.0.1:10023\" or \
+             \"[::1]:10023\" (no host names)",
+        ),
+        (
+            "[policy]\nlisten = ['127.0.0.1:10023']\n[http]\nlisten = ['127.0.0.1:10023']\n[socketmap]\nlisten = []\n",
+            "4:11: http.listen: policy.listen has this place already; choose another address, port or path",
+        ),
+        (
+            "[policy]\nheader = 'X Token'\n",
+            "2:10: policy.header: 'X Token' is no header's name; write letters, digits and hyphens, such as \
+             \"X-Subscriber-Token\"",
+        ),
+        (
+            "[policy]\ncontact = \"a\\nb\"\n",
+            "2:11: policy.contact: cannot stand in an SMTP reply; write at most 120 printable ASCII characters",
+        ),
+        (
+            "[http]\nsocket-mode = '0999'\n",
+            "2:15: http.socket-mode: '0999' is no mode; write three or four octal digits, such as \"0660\"",
+        ),
+        ("[[mta]]\nname = 'mx1'\n", "1:1: mta: 'address' is missing; add it"),
+        (
+            "[relay]\nstatic = [{ prefix = '0.0.0.0/0', subscriber = 'a' }]\n",
+            "2:22: relay.static.prefix: would make an open relay; write the subscriber's own prefix",
+        ),
+        (
+            "[relay]\nstatic = [{ prefix = '192.0.2.0/28', subscriber = ' ' }]\n",
+            "2:51: relay.static.subscriber: nothing is left of this name by the rules in [subscriber]; write another",
+        ),
+        (
+            "[relay]\nnever = ['192.0.2.0/24']\nstatic = [{ prefix = '192.0.2.0/28', subscriber = 'a' }]\n",
+            "3:22: relay.static.prefix: relay.never has 192.0.2.0/24, which never relays; remove one of them",
+        ),
+        (
+            "[relay]\nstatic = [{ prefix = '192.0.2.7', subscriber = 'a' },\n{ prefix = '192.0.2.7/32', subscriber = 'b' }]\n",
+            "3:12: relay.static.prefix: this prefix belongs to 'a' already; remove one of them",
+        ),
+    ] {
+        assert_eq!(mistake(text), expected);
+    }
+}
+
+#[test]
+fn each_mistake_in_a_client_is_named() {
+    for (more, expected) in [
+        (
+            "role = 'proxy'",
+            "5:8: radius.client.role: a proxy speaks for other NASes; add 'may-assign' to say which prefixes are theirs",
+        ),
+        (
+            "role = 'proxy'\nnas = 'source'\nmay-assign = ['::/0']",
+            "6:7: radius.client.nas: 'role' says already how NASes are named; remove 'nas'",
+        ),
+        (
+            "secret-file = 's'",
+            "5:15: radius.client.secret-file: a client needs one of 'secret' and 'secret-file', not both",
+        ),
+        (
+            "[[radius.client]]\nname = 'a'\naddress = '192.0.2.2'\nsecret = 'sixteen octets!!'",
+            "6:8: radius.client.name: line 2 has the same; change one of them",
+        ),
+        (
+            "[[radius.client]]\nname = 'b'\naddress = '192.0.2.1/32'\nsecret = 'sixteen octets!!'",
+            "7:11: radius.client.address: line 3 has the same; change one of them",
+        ),
+        (
+            "[[radius.client]]\nname = 'b'\nsecret = 'sixteen octets!!'",
+            "5:1: radius.client: 'address' is missing; add it",
+        ),
+        (
+            "[[radius.client]]\nname = 'b'\naddress = '192.0.2.2'",
+            "5:1: radius.client: a client needs one of 'secret' and 'secret-file', not both",
+        ),
+        (
+            "[radius]\nlisten = []",
+            "6:10: radius.listen: is empty, so that no [[radius.client]] can be heard; add an address or remove the key",
+        ),
+    ] {
+        assert_eq!(mistake(&client(more)), expected);
+    }
+}
+
+#[test]
+fn a_secret_of_eight_octets_is_taken_with_a_warning_and_one_of_seven_refused() {
+    let secret = |text: &str| client("").replace("sixteen octets!!", text);
+    assert_eq!(
+        mistake(&secret("1234567")),
+        "4:10: radius.client.secret: the secret has 7 octets and can be guessed; use 16 or more, at least 8"
+    );
+    assert_eq!(
+        warnings(&secret("12345678")),
+        ["file:4:10: radius.client.secret: the secret has only 8 octets; 16 random ones withstand guessing"]
+    );
+    assert_eq!(warnings(&secret("123456789012345")).len(), 1);
+    assert_eq!(warnings(&secret("1234567890123456")), Vec::<String>::new());
+}
+
+#[test]
+fn what_holds_a_secret_is_not_open_to_everybody() {
+    for (mode, open) in [(0o640, false), (0o660, false), (0o644, true), (0o642, true)] {
+        assert_eq!(loaded(&Disk::with(&client(""), mode)).is_err(), open, "{mode:o}");
+        let text = "[[radius.client]]\nname='a'\naddress='::1'\nsecret-file='s'\n";
+        let disk = Disk::with(text, 0o644).and("/etc/relaywarden/s", b"sixteen octets!!", mode);
+        assert_eq!(loaded(&disk).is_err(), open, "{mode:o}");
+    }
+    assert_eq!(
+        loaded(&Disk::with(&client(""), 0o100_644)).unwrap_err(),
+        format!(
+            "{FILE}:4:10: radius.client.secret: {FILE} holds a secret and is open to everybody (mode 0644); run: chmod o= {FILE}"
+        )
+    );
+}
+
+#[test]
+fn a_secret_file_that_is_not_there_is_named() {
+    let mistake = mistake("[[radius.client]]\nname='a'\naddress='::1'\nsecret-file='s'\n");
+    assert_eq!(
+        mistake,
+        "4:13: radius.client.secret-file: /etc/relaywarden/s cannot be read: entity not found; the daemon's user must \
+         be able to"
+    );
+}
+
+#[test]
+fn a_record_may_be_stale_below_a_day() {
+    assert_eq!(config("[session]\nstale-limit = '23h'\n").rules.stale_limit, Duration::from_secs(23 * 3600));
+    assert!(
+        mistake("[session]\nstale-limit = '24h'\n").starts_with("2:15: session.stale-limit: is out of range")
+    );
+    for key in ["stale-limit", "interim-overdue", "lifetime-without-interim", "nas-silence-grace"] {
+        let mistake = mistake(&format!("[session]\n{key} = '0s'\n"));
+        assert!(mistake.contains("is out of range; write something from \"1s\""), "{mistake}");
+    }
+}
+
+#[test]
+fn port_zero_may_be_asked_for_twice() {
+    let text = "[policy]\nlisten = ['127.0.0.1:0', '127.0.0.1:0']\n[socketmap]\nlisten = ['127.0.0.1:0']\n";
+    assert_eq!(config(text).policy.listeners.listen.len(), 2);
+}
+
+// What is worth a look.
+
+#[test]
+fn a_daemon_that_nobody_feeds_or_asks_is_warned_about() {
+    assert_eq!(
+        warnings("[socketmap]\nlisten = []\n[policy]\nlisten = []\n"),
+        [
+            "file: no [[radius.client]]: nobody can send accounting, only static prefixes and logins can be permitted",
+            "file: neither socketmap.listen nor policy.listen has an entry: no MTA can ask",
+        ]
+    );
+}
+
+#[test]
+fn a_listener_for_other_hosts_without_an_mta_is_warned_about() {
+    let text = client("[policy]\nlisten = ['0.0.0.0:10024']");
+    assert_eq!(
+        warnings(&text),
+        [
+            "file:6:11: policy.listen: other hosts reach this listener, but no [[mta]] says which may ask; only this one can"
+        ]
+    );
+    assert_eq!(
+        warnings(&format!("{text}[[mta]]\nname = 'mx1'\naddress = '192.0.2.25'\n")),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let loaded = loaded(&Disk::with(&client(""), 0o640)).unwrap();
+    assert!(!format!("{loaded:?}").contains("sixteen"));
+    assert!(!relaywarden::cli::check::Summary(&loaded.config).to_string().contains("sixteen"));
+}
+
+#[test]
+fn the_summary_says_who_may_feed_and_who_may_ask() {
+    let text = client(
+        "may-assign = ['100.64.0.0/10']\n[relay]\nmode = 'observe'\n[[mta]]\nname = 'mx1'\naddress = '192.0.2.25'",
+    );
+    let summary = relaywarden::cli::check::Summary(&config(&text)).to_string();
+    for line in [
+        "mode        observe: nothing is permitted nor refused",
+        "radius      127.0.0.1:1813",
+        "  client    a at 192.0.2.1/32 (each source is a NAS) may assign 100.64.0.0/10",
+        "mta         mx1 from 192.0.2.25/32",
+    ] {
+        assert!(summary.lines().any(|found| found == line), "{line:?} is missing in\n{summary}");
+    }
+}
+
+#[test]
+fn check_config_reads_real_files_and_ends_with_78_when_they_are_bad() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("relaywarden.toml");
+    let secret = dir.path().join("secrets/bras1");
+    std::fs::create_dir(dir.path().join("secrets")).unwrap();
+    std::fs::write(&path, SAMPLE).unwrap();
+    std::fs::write(&secret, "sixteen octets!!\n").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let run = || format!("{:?}", relaywarden::cli::check::run(&path, &resolve));
+    assert_eq!(run(), format!("{:?}", std::process::ExitCode::SUCCESS));
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(run(), format!("{:?}", std::process::ExitCode::from(78)));
+}
