@@ -374,14 +374,20 @@ mod tests {
 
     #[test]
     fn a_moment_without_an_offset_is_refused() {
-        for text in ["2026-11-23T14:00:05", "2026-11-23", "14:00", "", "2026-11-23T14:00:05+01:00[Europe/Berlin]"] {
+        for text in
+            ["2026-11-23T14:00:05", "2026-11-23", "14:00", "", "2026-11-23T14:00:05+01:00[Europe/Berlin]"]
+        {
             assert_eq!(parse_rfc3339(text), None, "{text}");
         }
     }
 
     fn message(subscriber: &str) -> MessageRow {
         let owner = Candidate { subscriber: Some(subscriber.to_owned()), ..Candidate::default() };
-        MessageRow { at: "2026-11-23T14:00:05.007Z".to_owned(), candidates: vec![owner], ..MessageRow::default() }
+        MessageRow {
+            at: "2026-11-23T14:00:05.007Z".to_owned(),
+            candidates: vec![owner],
+            ..MessageRow::default()
+        }
     }
 
     #[test]

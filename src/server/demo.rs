@@ -109,7 +109,10 @@ pub fn banner(executable: &Path, dir: &Path, secret: &str) -> String {
         ("What a mail server asks:", format!("postmap -q 198.51.100.7 socketmap:inet:{SOCKETMAP}:relay")),
         ("A subscriber's sessions, the feeds:", ask("sessions --subscriber alice@isp.example")),
         ("", ask("nas")),
-        ("Suspend somebody, and look at the reason:", ask("suspend bob@isp.example --reason 'trying it out'")),
+        (
+            "Suspend somebody, and look at the reason:",
+            ask("suspend bob@isp.example --reason 'trying it out'"),
+        ),
         ("", ask("who 198.51.100.8")),
         (
             "Bring a subscriber of your own online:",
@@ -121,7 +124,8 @@ pub fn banner(executable: &Path, dir: &Path, secret: &str) -> String {
     ];
     for (title, line) in lines {
         // Writing to a String can't fail.
-        let _ = if title.is_empty() { writeln!(text, "  {line}") } else { writeln!(text, "\n{title}\n  {line}") };
+        let _ =
+            if title.is_empty() { writeln!(text, "  {line}") } else { writeln!(text, "\n{title}\n  {line}") };
     }
     text.push_str("\nCtrl-C ends it; everything is kept in a temporary directory that goes with it.\n");
     text
@@ -180,7 +184,9 @@ async fn deliver(nas: &mut Nas, mut report: Report) {
         match nas.report(&report).await {
             Ok(Outcome::Answered { .. }) => return,
             Ok(Outcome::Silence { .. }) => warn!("demo: the accounting server does not answer"),
-            Ok(Outcome::WrongAuthenticator) => warn!("demo: the accounting server answers with another secret"),
+            Ok(Outcome::WrongAuthenticator) => {
+                warn!("demo: the accounting server answers with another secret");
+            }
             Err(SendError::Socket(error)) => {
                 warn!(%error, "demo: the feed can't send");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -248,7 +254,7 @@ impl Bras {
             .filter(|(home, _)| (home.wrapping_add(self.seconds)) % INTERIM_SECONDS == 0)
             .filter_map(|(_, home)| self.about(home, Status::Interim, now));
         let mut reports: Vec<Report> = due.collect();
-        if self.seconds % CHANGE_SECONDS == 0 {
+        if self.seconds.is_multiple_of(CHANGE_SECONDS) {
             let home = self.pick();
             reports.extend(self.come(home, now).or_else(|| self.go(home, now)));
         }
@@ -325,7 +331,7 @@ impl Home {
         };
         let port_id = format!("eth 0/{}:{}", number / 24, number % 24);
         let index = u16::try_from(number).unwrap_or_default();
-        let dual_stack = number % 2 == 0;
+        let dual_stack = number.is_multiple_of(2);
         Home { user, port_id, ipv6: dual_stack.then(|| ipv6_of(bras, index)).flatten(), online: None }
     }
 }
@@ -392,9 +398,13 @@ mod tests {
         bras.opening(NOON);
         let mut heard = HashSet::new();
         for second in 1..=INTERIM_SECONDS {
-            heard.extend(bras.second(NOON.plus(Duration::from_secs(second))).iter().map(|r| user(r).to_owned()));
+            heard.extend(
+                bras.second(NOON.plus(Duration::from_secs(second))).iter().map(|r| user(r).to_owned()),
+            );
         }
-        assert!(bras.homes.iter().filter(|home| home.online.is_some()).all(|home| heard.contains(&home.user)));
+        assert!(
+            bras.homes.iter().filter(|home| home.online.is_some()).all(|home| heard.contains(&home.user))
+        );
     }
 
     #[test]
@@ -404,7 +414,10 @@ mod tests {
         for home in [0, 1].iter().flat_map(|bras| Bras::new(*bras).homes) {
             for prefix in home.ipv6.map(|(link, house)| [link, house]).into_iter().flatten() {
                 assert!(pool.contains(&prefix));
-                assert!(!seen.iter().any(|other| other.contains(&prefix) || prefix.contains(other)), "{prefix}");
+                assert!(
+                    !seen.iter().any(|other| other.contains(&prefix) || prefix.contains(other)),
+                    "{prefix}"
+                );
                 seen.push(prefix);
             }
         }

@@ -21,8 +21,8 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use super::api::{
-    Instruction, MessageFilter, MessageRow, NasRow, OrderBody, OrderRow, SessionFilter, SessionRow, SuspensionRow,
-    Who, rfc3339,
+    Instruction, MessageFilter, MessageRow, NasRow, OrderBody, OrderRow, SessionFilter, SessionRow,
+    SuspensionRow, Who, rfc3339,
 };
 use super::parameters::{self, Parameters};
 use super::problem::{Kind, Problem};
@@ -56,10 +56,16 @@ pub trait Staff: Send + Sync + 'static {
     fn by_token(&self, token: &Name) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
 
     /// Sessions, newest first.
-    fn sessions(&self, filter: &SessionFilter) -> impl Future<Output = Result<Vec<SessionRow>, Trouble>> + Send;
+    fn sessions(
+        &self,
+        filter: &SessionFilter,
+    ) -> impl Future<Output = Result<Vec<SessionRow>, Trouble>> + Send;
 
     /// Messages, newest first.
-    fn messages(&self, filter: &MessageFilter) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
+    fn messages(
+        &self,
+        filter: &MessageFilter,
+    ) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
@@ -133,8 +139,12 @@ impl From<Trouble> for Problem {
                 Kind::Unrecorded,
                 "questions about people are answered only once they are written down; see /readyz",
             ),
-            Trouble::Storage => Problem::new(Kind::Storage, "the past can't be read now; see /readyz and the log"),
-            Trouble::Damaged => Problem::new(Kind::Damaged, "a stored row fails its check; the log names the file"),
+            Trouble::Storage => {
+                Problem::new(Kind::Storage, "the past can't be read now; see /readyz and the log")
+            }
+            Trouble::Damaged => {
+                Problem::new(Kind::Damaged, "a stored row fails its check; the log names the file")
+            }
         }
     }
 }
@@ -142,16 +152,19 @@ impl From<Trouble> for Problem {
 impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         match error {
-            OrderError::UnknownSubject => {
-                Problem::new(Kind::UnknownSubject, "check the spelling, or say force to order it all the same")
-            }
-            OrderError::StaticRange => {
-                Problem::new(Kind::StaticRange, "everybody in that range is concerned; say force if that is meant")
-            }
+            OrderError::UnknownSubject => Problem::new(
+                Kind::UnknownSubject,
+                "check the spelling, or say force to order it all the same",
+            ),
+            OrderError::StaticRange => Problem::new(
+                Kind::StaticRange,
+                "everybody in that range is concerned; say force if that is meant",
+            ),
             OrderError::NotSuspended => Problem::new(Kind::NotSuspended, "there is nothing to release"),
-            OrderError::Storage => {
-                Problem::new(Kind::Unrecorded, "the order does not hold: it could not be made durable; see /readyz")
-            }
+            OrderError::Storage => Problem::new(
+                Kind::Unrecorded,
+                "the order does not hold: it could not be made durable; see /readyz",
+            ),
         }
     }
 }
@@ -196,7 +209,8 @@ fn health_routes<S: Staff>() -> Router<Arc<S>> {
 async fn within_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(Kind::TooSlow, "narrow the question, for example with since and until").into_response(),
+        Err(_) => Problem::new(Kind::TooSlow, "narrow the question, for example with since and until")
+            .into_response(),
     }
 }
 
@@ -237,7 +251,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
         let what = spelled(&parts.uri);
         let pairs: Result<Query<Vec<(String, String)>>, QueryRejection> =
             Query::from_request_parts(parts, state).await;
-        let Query(pairs) = pairs.map_err(|_| Problem::parameter("query", "not a query of the form name=value&..."))?;
+        let Query(pairs) =
+            pairs.map_err(|_| Problem::parameter("query", "not a query of the form name=value&..."))?;
         let mut parameters = Parameters::new(pairs);
         // The purpose of a question is kept with it: the record holds the whole query.
         parameters.text("why")?;
@@ -380,7 +395,10 @@ async fn carry_out<S: Staff>(
     }
     // An order without a reason can't be judged by whoever finds it a year later.
     if body.reason.trim().is_empty() || body.reason.len() > REASON_OCTETS_MAX {
-        return Err(Problem::parameter("reason", format!("empty, or longer than {REASON_OCTETS_MAX} octets")));
+        return Err(Problem::parameter(
+            "reason",
+            format!("empty, or longer than {REASON_OCTETS_MAX} octets"),
+        ));
     }
     let name = Name::from_text(&body.subject);
     let kind = body.kind.as_deref().unwrap_or("subscriber");

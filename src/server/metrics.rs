@@ -42,16 +42,34 @@ impl Exposition {
     }
 
     /// A number that only grows. The name is without prefix and without `_total`; the format adds both.
-    pub fn counter(&mut self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], value: u64) {
+    pub fn counter(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+        value: u64,
+    ) {
         self.add(name, help, labels, Sample::Counter(value));
     }
 
     /// A number that goes up and down. The name is without prefix.
-    pub fn gauge(&mut self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], value: i64) {
+    pub fn gauge(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+        value: i64,
+    ) {
         self.add(name, help, labels, Sample::Gauge(value));
     }
 
-    fn add(&mut self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], sample: Sample) {
+    fn add(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+        sample: Sample,
+    ) {
         let labels = labels.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         let family = self.families.entry(name).or_insert_with(|| Family { help, samples: Vec::new() });
         family.samples.push((labels, sample));

@@ -316,7 +316,9 @@ enum Received {
 
 /// Is this datagram the answer to `request`?
 fn judge(datagram: &[u8], request: &[u8], secret: &[u8]) -> Received {
-    let Some(([code, identifier, high, low], _)) = datagram.split_first_chunk() else { return Received::Other };
+    let Some(([code, identifier, high, low], _)) = datagram.split_first_chunk() else {
+        return Received::Other;
+    };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
     // RFC 2865, 3: what follows Length is padding, and a datagram shorter than Length is discarded.
     let Some(response) = datagram.get(..length).filter(|_| length >= HEADER_OCTETS) else {
@@ -325,7 +327,11 @@ fn judge(datagram: &[u8], request: &[u8], secret: &[u8]) -> Received {
     if *code != Code::AccountingResponse as u8 || Some(identifier) != request.get(1) {
         return Received::Other;
     }
-    if Packet::is_authentic_response(response, request, secret) { Received::Genuine } else { Received::Forged }
+    if Packet::is_authentic_response(response, request, secret) {
+        Received::Genuine
+    } else {
+        Received::Forged
+    }
 }
 
 /// The octets of an Accounting-Request.
@@ -467,7 +473,8 @@ mod tests {
             .chain_update(SECRET)
             .finalize();
         assert_eq!(request[4..20], digest[..]);
-        let list = [[40, 6, 0, 0, 0, 1].as_slice(), b"\x01\x07alice", b"\x2c\x04s1", &[8, 6, 198, 51, 100, 7]];
+        let list =
+            [[40, 6, 0, 0, 0, 1].as_slice(), b"\x01\x07alice", b"\x2c\x04s1", &[8, 6, 198, 51, 100, 7]];
         assert_eq!(request[20..], list.concat());
     }
 

@@ -80,9 +80,9 @@ impl Parameters {
     pub fn prefix(&mut self, name: &str) -> Result<Option<IpNet>, Problem> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let host = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-        let prefix = host
-            .or_else(|_| text.parse::<IpNet>())
-            .map_err(|_| Problem::parameter(name, "neither an IP address nor a prefix such as 198.51.100.0/24"))?;
+        let prefix = host.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+            Problem::parameter(name, "neither an IP address nor a prefix such as 198.51.100.0/24")
+        })?;
         Ok(Some(prefix.trunc()))
     }
 
@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_prefix_loses_its_host_bits_and_an_address_is_one_of_full_length() {
-        let parsed = |text| given(&[("address", text)]).prefix("address").expect("it is one").map(|p| p.to_string());
+        let parsed =
+            |text| given(&[("address", text)]).prefix("address").expect("it is one").map(|p| p.to_string());
         assert_eq!(parsed("198.51.100.7").as_deref(), Some("198.51.100.7/32"));
         assert_eq!(parsed("198.51.100.7/24").as_deref(), Some("198.51.100.0/24"));
         assert!(given(&[("address", "198.51.100.0/33")]).prefix("address").is_err());
