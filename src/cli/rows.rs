@@ -246,7 +246,7 @@ impl Row for SuspensionRow {
             self.subject.clone(),
             self.kind.clone(),
             local(self.since.as_deref(), zone),
-            self.until.as_deref().map_or_else(|| "released".to_owned(), |until| shown(until, zone)),
+            self.until.as_deref().map_or_else(|| "open-ended".to_owned(), |until| shown(until, zone)),
             self.by.clone(),
             self.reference.to_string(),
             self.reason.clone(),
@@ -348,6 +348,7 @@ fn verdict(who: &Who) -> Option<String> {
     let verdict = who.verdict.as_ref()?;
     let Some(word) = &who.reason else { return Some(verdict.clone()) };
     match Reason::ALL.iter().find(|reason| reason.word() == word) {
+        Some(reason) if reason.text() == word => Some(format!("{verdict}: {word}")),
         Some(reason) => Some(format!("{verdict}: {} ({word})", reason.text())),
         None => Some(format!("{verdict} ({word})")),
     }

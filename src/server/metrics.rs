@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -97,10 +97,18 @@ impl Collector for Exposition {
             };
             let mut metric = encoder.encode_descriptor(name, family.help, None, kind)?;
             for (labels, sample) in &family.samples {
-                let encoder = metric.encode_family(labels)?;
-                match sample {
-                    Sample::Counter(value) => ConstCounter::new(*value).encode(encoder)?,
-                    Sample::Gauge(value) => ConstGauge::new(*value).encode(encoder)?,
+                match (labels.is_empty(), sample) {
+                    // Without labels the encoder would write a pair of empty braces.
+                    (true, Sample::Counter(value)) => {
+                        metric.encode_counter::<NoLabelSet, u64, u64>(value, None)?;
+                    }
+                    (true, Sample::Gauge(value)) => metric.encode_gauge(value)?,
+                    (false, Sample::Counter(value)) => {
+                        ConstCounter::new(*value).encode(metric.encode_family(labels)?)?;
+                    }
+                    (false, Sample::Gauge(value)) => {
+                        ConstGauge::new(*value).encode(metric.encode_family(labels)?)?;
+                    }
                 }
             }
         }
