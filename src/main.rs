@@ -1,3 +1,11 @@
 //! argv to exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use relaywarden::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    // clap exits with 2 on a wrong command line, which is our code for it.
+    cli::run(&Cli::parse())
+}

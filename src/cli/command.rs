@@ -1,1 +1,101 @@
-//! (to come)
+//! Commands that order: `suspend` and `release`.
+//!
+//! Knows: the body of an order and what to say once it holds. Must not know: who may give it; the socket's mode and the
+//! daemon decide that.
+
+use clap::Args;
+
+use super::output::safe;
+use super::{Answer, Daemon, Exit, Failure, time};
+use crate::clock;
+use crate::server::api::{OrderBody, OrderRow, rfc3339};
+use crate::session::Name;
+
+/// What both orders need.
+#[derive(Debug, Clone, Args)]
+pub struct OrderArgs {
+    /// Whom: a subscriber, or a SASL login with --login
+    pub subject: String,
+    /// Why; kept with the order
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The name is a SASL login
+    #[arg(long)]
+    pub login: bool,
+    /// Also for a name that was never seen, or that of a static range
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+/// `suspend`
+#[derive(Debug, Clone, Args)]
+pub struct SuspendArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    /// Until then [default: until released]
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Zone of local times, such as Europe/Berlin [default: the system's]
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+}
+
+/// `release`
+#[derive(Debug, Clone, Args)]
+pub struct ReleaseArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+}
+
+/// No mail from here on.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn suspend(args: &SuspendArgs) -> Result<Answer, Failure> {
+    let zone = time::zone(args.tz.as_deref()).map_err(|error| Failure::Time("--tz", error))?;
+    let until = match &args.until {
+        None => None,
+        Some(text) => {
+            let at =
+                time::parse(text, clock::now(), &zone).map_err(|error| Failure::Time("--until", error))?;
+            rfc3339(at)
+        }
+    };
+    let row = give("/v1/suspensions", &args.order, until)?;
+    let until = match &row.until {
+        Some(until) => format!("until {} ({})", time::shown(until, &zone), safe(until)),
+        None => "until released".to_owned(),
+    };
+    let text = format!(
+        "{} {} is suspended {until}; reference {}\n",
+        safe(&row.kind),
+        safe(&row.subject),
+        row.reference
+    );
+    Ok(Answer { text, remark: None, exit: Exit::Found })
+}
+
+/// As before again.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn release(args: &ReleaseArgs) -> Result<Answer, Failure> {
+    let row = give("/v1/suspensions/release", &args.order, None)?;
+    let text =
+        format!("{} {} is released; reference {}\n", safe(&row.kind), safe(&row.subject), row.reference);
+    Ok(Answer { text, remark: None, exit: Exit::Found })
+}
+
+fn give(path: &str, order: &OrderArgs, until: Option<String>) -> Result<OrderRow, Failure> {
+    let body = OrderBody {
+        subject: Name::from_text(&order.subject).to_string(),
+        kind: order.login.then(|| "login".to_owned()),
+        reason: order.reason.clone(),
+        until,
+        force: order.force,
+    };
+    let body = serde_json::to_vec(&body).map_err(|_| Failure::Unspellable)?;
+    Ok(order.daemon.client()?.order(path, body)?)
+}

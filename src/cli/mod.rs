@@ -1,10 +1,353 @@
-//! One file per family of commands.
+//! The command line: what can be said, and the exit code that follows. One file per family of commands.
+//!
+//! Knows: commands, options and their help. Must not know: how the daemon works; reading and ordering go through its
+//! API like everybody else's.
 
 pub mod check;
 pub mod client;
 pub mod command;
 pub mod output;
 pub mod read;
+pub mod rows;
 pub mod send;
 pub mod serve;
 pub mod time;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use client::{Client, ClientError, DEFAULT_CONFIG};
+use output::{Format, Style, Unspellable};
+use time::TimeError;
+
+/// Exit codes: the first three are ours, the others come from sysexits(3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0.
+    Found,
+    /// 1.
+    NothingFound,
+    /// 2.
+    Usage,
+    /// 65.
+    Damaged,
+    /// 69.
+    Unavailable,
+    /// 70.
+    Software,
+    /// 74.
+    InputOutput,
+    /// 75.
+    TryAgain,
+    /// 76.
+    Protocol,
+    /// 77.
+    NotPermitted,
+    /// 78.
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Found => 0,
+            Exit::NothingFound => 1,
+            Exit::Usage => 2,
+            Exit::Damaged => 65,
+            Exit::Unavailable => 69,
+            Exit::Software => 70,
+            Exit::InputOutput => 74,
+            Exit::TryAgain => 75,
+            Exit::Protocol => 76,
+            Exit::NotPermitted => 77,
+            Exit::Config => 78,
+        })
+    }
+}
+
+/// Lets mail servers relay for exactly those addresses whose subscriber is online, and says afterwards whose message it
+/// was.
+#[derive(Debug, Parser)]
+#[command(name = "relaywarden", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit status: 0 found, 1 nothing found, 2 usage, 69 daemon not there, 75 try again; others as in \
+                        sysexits(3)."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    #[command(after_help = "Example:\n  relaywarden serve --demo")]
+    Serve(ServeArgs),
+    /// Check a configuration without touching anything
+    #[command(after_help = "Example:\n  relaywarden check-config --config ./relaywarden.toml && echo good")]
+    CheckConfig(CheckArgs),
+    /// Who owns an address, or owned it then; why it may relay or not
+    #[command(
+        after_help = "Examples:\n  relaywarden who 198.51.100.7\n  relaywarden who 198.51.100.7 --port 40112 --at \
+                            '2026-11-23 14:00' --tz Europe/Berlin\n  relaywarden who --token Zk3vQ"
+    )]
+    Who(read::WhoArgs),
+    /// Sessions, living and past
+    #[command(
+        after_help = "Example:\n  relaywarden sessions --subscriber alice@isp.example --since '2d ago'"
+    )]
+    Sessions(read::SessionsArgs),
+    /// Messages that were let go
+    #[command(after_help = "Example:\n  relaywarden messages --queue-id 4XyZ1b2c3d -o json")]
+    Messages(read::MessagesArgs),
+    /// Feed health, a line per NAS
+    #[command(after_help = "Example:\n  relaywarden nas -o csv > feeds.csv")]
+    Nas(read::PlainArgs),
+    /// Suspensions in force
+    #[command(after_help = "Example:\n  relaywarden suspensions")]
+    Suspensions(read::PlainArgs),
+    /// Let a subscriber or a login send no mail
+    #[command(
+        after_help = "Example:\n  relaywarden suspend bob@isp.example --reason 'case 4711: open proxy' --until \
+                            2026-12-01T08:00:00Z"
+    )]
+    Suspend(command::SuspendArgs),
+    /// Let a suspended subscriber or login send again
+    #[command(after_help = "Example:\n  relaywarden release bob@isp.example --reason 'case 4711: cleaned'")]
+    Release(command::ReleaseArgs),
+    /// Speak RADIUS to an accounting server, to try things
+    #[command(
+        after_help = "Example:\n  relaywarden send start --server 127.0.0.1:1813 --secret-file secrets/bras1 --user \
+                            alice --session-id s1 --address 198.51.100.7"
+    )]
+    Send(send::SendArgs),
+}
+
+/// `serve`
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Feed it made-up subscribers on loopback; needs no configuration and keeps nothing
+    #[arg(long, conflicts_with = "config")]
+    pub demo: bool,
+}
+
+/// `check-config`
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+}
+
+/// Where the daemon is.
+#[derive(Debug, Clone, Args)]
+pub struct Daemon {
+    /// The daemon's socket; RELAYWARDEN_SOCKET says the same
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Take the socket from this configuration [default: /etc/relaywarden/relaywarden.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Daemon {
+    fn client(&self) -> Result<Client, ClientError> {
+        let environment = std::env::var_os("RELAYWARDEN_SOCKET").filter(|value| !value.is_empty());
+        let socket = client::find_socket(
+            self.socket.as_deref(),
+            environment.as_deref().map(Path::new),
+            self.config.as_deref(),
+        )?;
+        Ok(Client::new(socket))
+    }
+}
+
+/// How an answer is shown.
+#[derive(Debug, Clone, Args)]
+pub struct Shown {
+    /// How to print the answer
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub output: Format,
+    /// Zone of local times, such as Europe/Berlin [default: the system's]
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+    /// The purpose of the question; kept in the record of who asked what
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
+}
+
+impl Shown {
+    fn style(&self) -> Result<Style, Failure> {
+        let zone = time::zone(self.tz.as_deref()).map_err(|error| Failure::Time("--tz", error))?;
+        Ok(Style::new(self.output, zone))
+    }
+}
+
+/// Why a command came to nothing.
+#[derive(Debug)]
+pub enum Failure {
+    /// The daemon is not there, or refused.
+    Client(ClientError),
+    /// An option holds no moment or no zone.
+    Time(&'static str, TimeError),
+    /// The answer has no spelling in this format.
+    Unspellable,
+    /// Standard output can't be written.
+    Output(io::Error),
+    /// A packet can't be made or sent.
+    Send(crate::server::nas::SendError),
+    /// A file that was named can't be read.
+    File(PathBuf, io::Error),
+    /// The server's name means nothing.
+    NoServer(String, io::Error),
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Failure::Client(error) => error.exit(),
+            Failure::Time(..) => Exit::Usage,
+            Failure::Unspellable => Exit::Software,
+            Failure::Output(_) => Exit::InputOutput,
+            Failure::Send(crate::server::nas::SendError::Socket(_)) => Exit::InputOutput,
+            Failure::Send(_) => Exit::Usage,
+            Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+            Failure::File(..) => Exit::InputOutput,
+            Failure::NoServer(..) => Exit::Usage,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Client(error) => write!(f, "{error}"),
+            Failure::Time(option, error) => write!(f, "{option}: {error}"),
+            Failure::Unspellable => write!(f, "the answer can't be spelled so; try -o json"),
+            Failure::Output(error) => write!(f, "standard output: {error}"),
+            Failure::Send(error) => write!(f, "{error}"),
+            Failure::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::NoServer(server, error) => {
+                write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Failure::Client(error)
+    }
+}
+
+impl From<Unspellable> for Failure {
+    fn from(_: Unspellable) -> Self {
+        Failure::Unspellable
+    }
+}
+
+/// What a command has to say, and the exit code that goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// For standard output.
+    pub text: String,
+    /// A remark for standard error.
+    pub remark: Option<String>,
+    /// The exit code.
+    pub exit: Exit,
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn run(cli: &Cli) -> ExitCode {
+    let answer = match &cli.command {
+        Command::Serve(args) => return serve::run(args),
+        Command::CheckConfig(args) => return check::run(&args.config),
+        Command::Who(args) => read::who(args),
+        Command::Sessions(args) => read::sessions(args),
+        Command::Messages(args) => read::messages(args),
+        Command::Nas(args) => read::nas(args),
+        Command::Suspensions(args) => read::suspensions(args),
+        Command::Suspend(args) => command::suspend(args),
+        Command::Release(args) => command::release(args),
+        Command::Send(args) => send::run(args),
+    };
+    match answer.and_then(|answer| print(&answer)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            complain(&failure.to_string());
+            failure.exit().into()
+        }
+    }
+}
+
+fn print(answer: &Answer) -> Result<Exit, Failure> {
+    if let Some(remark) = &answer.remark {
+        complain(remark);
+    }
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(answer.text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(answer.exit),
+        // `| head` has seen enough; that is no failure of the question.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(answer.exit),
+        Err(error) => Err(Failure::Output(error)),
+    }
+}
+
+fn complain(text: &str) {
+    // When standard error is gone too, the exit code is all that is left to say.
+    let _ = writeln!(io::stderr(), "relaywarden: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("\n  relaywarden "), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_example_is_understood() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
+                let words = words(line);
+                assert!(Cli::try_parse_from(&words).is_ok(), "{words:?}");
+            }
+        }
+    }
+
+    /// The words of an example, as a shell would cut it.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (index, part) in line.split('\'').enumerate() {
+            match index % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        words.into_iter().take_while(|word| word != ">" && word != "&&").collect()
+    }
+}

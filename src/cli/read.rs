@@ -1,1 +1,268 @@
-//! (to come)
+//! Commands that ask: `who`, `sessions`, `messages`, `nas`, `suspensions`.
+//!
+//! Knows: which options become which parameters, and when "nothing found" is the answer. Must not know: how an answer is
+//! found or spelled.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use serde::de::DeserializeOwned;
+
+use super::output::{self, Format, Row, Style};
+use super::rows;
+use super::{Answer, Daemon, Exit, Failure, Shown, time};
+use crate::clock;
+use crate::server::api::{MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339};
+use crate::session::Name;
+
+/// `who`
+#[derive(Debug, Clone, Args)]
+pub struct WhoArgs {
+    /// The address
+    #[arg(required_unless_present = "token")]
+    pub address: Option<IpAddr>,
+    /// The source port; needed where an address is shared
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Then instead of now
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Whose message carries this token in its header
+    #[arg(long, conflicts_with_all = ["address", "port", "at"])]
+    pub token: Option<String>,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+/// A span of time, and how many rows of it.
+#[derive(Debug, Clone, Args)]
+pub struct Within {
+    /// From then on
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Before then
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// At most so many rows, the newest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: Option<u32>,
+}
+
+/// `sessions`
+#[derive(Debug, Clone, Args)]
+pub struct SessionsArgs {
+    /// Whose
+    #[arg(long, value_name = "NAME")]
+    pub subscriber: Option<String>,
+    /// That held this address, or one in this prefix
+    #[arg(long, value_name = "ADDRESS", value_parser = address_or_prefix)]
+    pub address: Option<IpNet>,
+    #[command(flatten)]
+    within: Within,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+/// `messages`
+#[derive(Debug, Clone, Args)]
+pub struct MessagesArgs {
+    /// Whose
+    #[arg(long, value_name = "NAME")]
+    pub subscriber: Option<String>,
+    /// From this client address
+    #[arg(long)]
+    pub address: Option<IpAddr>,
+    /// With this queue id
+    #[arg(long, value_name = "ID")]
+    pub queue_id: Option<String>,
+    /// With this token in the header
+    #[arg(long)]
+    pub token: Option<String>,
+    #[command(flatten)]
+    within: Within,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+/// Commands without a filter.
+#[derive(Debug, Clone, Args)]
+pub struct PlainArgs {
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+fn address_or_prefix(text: &str) -> Result<IpNet, &'static str> {
+    let host = text.parse::<IpAddr>().map(IpNet::from);
+    host.or_else(|_| text.parse()).map_err(|_| "neither an IP address nor a prefix such as 198.51.100.0/24")
+}
+
+/// Parameters of one question.
+struct Question {
+    path: &'static str,
+    query: Vec<(&'static str, String)>,
+}
+
+impl Question {
+    fn new(path: &'static str, shown: &Shown) -> Self {
+        let mut question = Question { path, query: Vec::new() };
+        question.with("why", shown.why.as_ref());
+        question
+    }
+
+    fn with<T: ToString>(&mut self, name: &'static str, value: Option<T>) {
+        self.query.extend(value.map(|value| (name, value.to_string())));
+    }
+
+    fn with_time(
+        &mut self,
+        name: &'static str,
+        option: &'static str,
+        text: Option<&str>,
+        zone: &TimeZone,
+    ) -> Result<(), Failure> {
+        let Some(text) = text else { return Ok(()) };
+        let at = time::parse(text, clock::now(), zone).map_err(|error| Failure::Time(option, error))?;
+        self.with(name, rfc3339(at));
+        Ok(())
+    }
+
+    fn within(&mut self, within: &Within, zone: &TimeZone) -> Result<(), Failure> {
+        self.with_time("since", "--since", within.since.as_deref(), zone)?;
+        self.with_time("until", "--until", within.until.as_deref(), zone)?;
+        self.with("limit", within.limit);
+        Ok(())
+    }
+
+    fn ask<T: DeserializeOwned>(&self, daemon: &Daemon) -> Result<T, Failure> {
+        Ok(daemon.client()?.ask(self.path, &self.query)?)
+    }
+}
+
+/// A name as typed, in the spelling of the API: what is not text as we print it goes as hex.
+fn name(text: Option<&String>) -> Option<Name> {
+    text.map(|text| Name::from_text(text))
+}
+
+/// Who owns an address, or owned it then.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn who(args: &WhoArgs) -> Result<Answer, Failure> {
+    let style = args.shown.style()?;
+    let past = args.at.is_some() || args.token.is_some();
+    let mut question = Question::new(if past { "/v1/owner" } else { "/v1/lookup" }, &args.shown);
+    question.with("address", args.address);
+    question.with("port", args.port);
+    question.with("token", name(args.token.as_ref()));
+    question.with_time("at", "--at", args.at.as_deref(), &style.zone)?;
+    let who: Who = question.ask(&args.daemon)?;
+    let text = match style.format {
+        Format::Table => rows::card(&who, &style.zone),
+        Format::Json => output::json(&who)?,
+        Format::Ndjson => output::ndjson(&who)?,
+        Format::Csv => output::csv(std::slice::from_ref(&who))?,
+    };
+    Ok(Answer { text, remark: None, exit: exit_of(&who) })
+}
+
+/// "Nobody" and "not known yet" are different answers, to scripts too: the second is worth another try.
+fn exit_of(who: &Who) -> Exit {
+    if who.names_somebody() {
+        Exit::Found
+    } else if who.verdict.as_deref() == Some("defer") {
+        Exit::TryAgain
+    } else {
+        Exit::NothingFound
+    }
+}
+
+/// Sessions, living and past.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn sessions(args: &SessionsArgs) -> Result<Answer, Failure> {
+    let style = args.shown.style()?;
+    let mut question = Question::new("/v1/sessions", &args.shown);
+    question.with("subscriber", name(args.subscriber.as_ref()));
+    question.with("address", args.address);
+    question.within(&args.within, &style.zone)?;
+    listed::<SessionRow>(&question, &args.daemon, &style, "no session matches")
+}
+
+/// Messages that were let go.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
+    let style = args.shown.style()?;
+    let mut question = Question::new("/v1/messages", &args.shown);
+    question.with("subscriber", name(args.subscriber.as_ref()));
+    question.with("address", args.address);
+    question.with("queue_id", name(args.queue_id.as_ref()));
+    question.with("token", name(args.token.as_ref()));
+    question.within(&args.within, &style.zone)?;
+    listed::<MessageRow>(&question, &args.daemon, &style, "no message matches")
+}
+
+/// Feed health.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn nas(args: &PlainArgs) -> Result<Answer, Failure> {
+    let question = Question::new("/v1/nas", &args.shown);
+    listed::<NasRow>(&question, &args.daemon, &args.shown.style()?, "no NAS was heard of yet")
+}
+
+/// Suspensions in force.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn suspensions(args: &PlainArgs) -> Result<Answer, Failure> {
+    let question = Question::new("/v1/suspensions", &args.shown);
+    listed::<SuspensionRow>(&question, &args.daemon, &args.shown.style()?, "nobody is suspended")
+}
+
+fn listed<R: Row + DeserializeOwned>(
+    question: &Question,
+    daemon: &Daemon,
+    style: &Style,
+    nothing: &str,
+) -> Result<Answer, Failure> {
+    let rows: Vec<R> = question.ask(daemon)?;
+    let text = output::rows(&rows, style)?;
+    if rows.is_empty() {
+        // Programs read it from the empty list and the exit code.
+        let remark = (style.format == Format::Table).then(|| nothing.to_owned());
+        return Ok(Answer { text, remark, exit: Exit::NothingFound });
+    }
+    Ok(Answer { text, remark: None, exit: Exit::Found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_and_not_known_yet_are_different_exits() {
+        let with = |verdict: &str, subscriber: Option<&str>| Who {
+            verdict: Some(verdict.to_owned()),
+            subscriber: subscriber.map(str::to_owned),
+            ..Who::default()
+        };
+        assert_eq!(exit_of(&with("permit", Some("alice"))), Exit::Found);
+        assert_eq!(exit_of(&with("defer", Some("alice"))), Exit::Found);
+        assert_eq!(exit_of(&with("refuse", None)), Exit::NothingFound);
+        assert_eq!(exit_of(&with("defer", None)), Exit::TryAgain);
+        assert_eq!(exit_of(&Who::default()), Exit::NothingFound);
+    }
+}

@@ -1,1 +1,227 @@
-//! (to come)
+//! TIME on the command line, as text to a moment and back: RFC 3339, `2h ago`, or a local time in a zone.
+//!
+//! Knows: spellings of time. Must not know: what time it is, or which zone the user lives in; both are handed in.
+
+use std::fmt;
+
+use jiff::civil::DateTime;
+use jiff::fmt::friendly::SpanParser;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use jiff::{SpanRelativeTo, Timestamp as Moment};
+
+use crate::server::api::parse_rfc3339;
+use crate::session::Timestamp;
+
+/// Why a text is no moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimeError {
+    /// It follows none of the spellings.
+    NotATime,
+    /// It is one, beyond any calendar.
+    OutOfRange,
+    /// The clocks were set back: this local time was there twice.
+    Twice {
+        /// The first one.
+        earlier: String,
+        /// The second one.
+        later: String,
+    },
+    /// The clocks were set forward: this local time never was.
+    Never {
+        /// What it would be, had the clocks not been set.
+        before: String,
+        /// What it would be, had they been set already.
+        after: String,
+    },
+    /// No such zone.
+    NoSuchZone,
+}
+
+impl fmt::Display for TimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TimeError::NotATime => write!(
+                f,
+                "not a time; say 2026-11-23T14:00:00Z, \"2h ago\", or \"2026-11-23 14:00\" with --tz Europe/Berlin"
+            ),
+            TimeError::OutOfRange => write!(f, "beyond the calendar"),
+            TimeError::Twice { earlier, later } => {
+                write!(f, "the clocks were set back, so this hour was there twice; say {earlier} or {later}")
+            }
+            TimeError::Never { before, after } => {
+                write!(f, "the clocks were set forward, so this hour never was; say {before} or {after}")
+            }
+            TimeError::NoSuchZone => write!(f, "no such time zone; say one such as Europe/Berlin or UTC"),
+        }
+    }
+}
+
+impl std::error::Error for TimeError {}
+
+/// The zone of this name; without one, the system's.
+///
+/// # Errors
+/// There is none of this name.
+pub fn zone(name: Option<&str>) -> Result<TimeZone, TimeError> {
+    match name {
+        None => Ok(TimeZone::system()),
+        Some(name) => TimeZone::get(name).map_err(|_| TimeError::NoSuchZone),
+    }
+}
+
+/// Reads a moment.
+///
+/// # Errors
+/// See [`TimeError`].
+pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, TimeError> {
+    let text = text.trim();
+    if let Some(at) = parse_rfc3339(text) {
+        return Ok(at);
+    }
+    if text.ends_with("ago") {
+        return ago(text, now);
+    }
+    local(text, zone)
+}
+
+/// `2h ago`, `1d 12h ago`. A day is 24 hours here: whoever counts back from now means elapsed time.
+fn ago(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {
+    let span = SpanParser::new().parse_span(text).map_err(|_| TimeError::NotATime)?;
+    // Months and years have no length of their own and are refused here.
+    let back = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| TimeError::NotATime)?;
+    let back = i64::try_from(back.as_millis()).map_err(|_| TimeError::OutOfRange)?;
+    // The parser has already made it negative.
+    let at = now.millis().checked_add(back).ok_or(TimeError::OutOfRange)?;
+    Moment::from_millisecond(at).map_err(|_| TimeError::OutOfRange)?;
+    Ok(Timestamp::from_millis(at))
+}
+
+/// `2026-11-23 14:00`, with or without seconds.
+fn local(text: &str, zone: &TimeZone) -> Result<Timestamp, TimeError> {
+    // The parser would take a bare date as midnight and would ignore an offset or a zone behind the time: each of them
+    // means something else than it says.
+    let (date, time) = text.split_once([' ', 'T']).ok_or(TimeError::NotATime)?;
+    let plain = |part: &str, marks: &str| part.chars().all(|c| c.is_ascii_digit() || marks.contains(c));
+    if !plain(date, "-") || !plain(time, ":.") || !time.contains(':') {
+        return Err(TimeError::NotATime);
+    }
+    let written: DateTime = text.parse().map_err(|_| TimeError::NotATime)?;
+    let with = |offset: Offset| offset.to_timestamp(written).map_err(|_| TimeError::OutOfRange);
+    let spelled = |offset: Offset| with(offset).map(|at| at.display_with_offset(offset).to_string());
+    match zone.to_ambiguous_timestamp(written).offset() {
+        AmbiguousOffset::Unambiguous { offset } => Ok(Timestamp::from_millis(with(offset)?.as_millisecond())),
+        AmbiguousOffset::Fold { before, after } => {
+            Err(TimeError::Twice { earlier: spelled(before)?, later: spelled(after)? })
+        }
+        AmbiguousOffset::Gap { before, after } => {
+            // Each reading in the offset that then held: that is the time on the wall.
+            let wall = |offset| with(offset).map(|at| at.display_with_offset(zone.to_offset(at)).to_string());
+            Err(TimeError::Never { before: wall(before)?, after: wall(after)? })
+        }
+    }
+}
+
+/// A moment of the API as local time with its offset. What is no moment stays as it is.
+#[must_use]
+pub fn shown(text: &str, zone: &TimeZone) -> String {
+    match text.parse::<Moment>() {
+        Ok(at) => at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_795_442_400);
+
+    /// Central European Time by its rule, so that the tests need no zone files.
+    fn berlin() -> TimeZone {
+        TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a rule")
+    }
+
+    fn read(text: &str) -> Result<String, TimeError> {
+        parse(text, NOW, &berlin()).map(|at| crate::server::api::rfc3339(at).expect("in the calendar"))
+    }
+
+    #[test]
+    fn all_three_spellings_name_the_same_moment() {
+        for text in [
+            "2026-11-23T12:00:00Z",
+            "2026-11-23 12:00:00Z",
+            "2026-11-23T13:00:00+01:00",
+            "2h ago",
+            "120m ago",
+            "1h 60m ago",
+            "2026-11-23 13:00",
+            "2026-11-23T13:00:00",
+            " 2026-11-23 13:00 ",
+        ] {
+            assert_eq!(read(text).as_deref(), Ok("2026-11-23T12:00:00.000Z"), "{text}");
+        }
+    }
+
+    #[test]
+    fn days_and_weeks_are_counted_in_hours() {
+        assert_eq!(read("1d ago").as_deref(), Ok("2026-11-22T14:00:00.000Z"));
+        assert_eq!(read("2 weeks ago").as_deref(), Ok("2026-11-09T14:00:00.000Z"));
+    }
+
+    #[test]
+    fn what_could_be_misread_is_no_time() {
+        for text in [
+            "",
+            "ago",
+            "2h",
+            "in 2h",
+            "1 month ago",
+            "yesterday 14:00",
+            "14:00",
+            "2026-11-23",
+            "2026-11-23 14",
+            "2026-11-23 25:00",
+            "2026-02-30 12:00",
+            "2026-11-23 14:00[America/New_York]",
+            "23.11.2026 14:00",
+            "1795442400",
+        ] {
+            assert_eq!(read(text), Err(TimeError::NotATime), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_hour_that_was_there_twice_is_refused_with_both_readings() {
+        let twice = TimeError::Twice {
+            earlier: "2026-10-25T02:30:00+02:00".to_owned(),
+            later: "2026-10-25T02:30:00+01:00".to_owned(),
+        };
+        assert_eq!(read("2026-10-25 02:30"), Err(twice));
+        assert_eq!(read("2026-10-25T02:30:00+02:00").as_deref(), Ok("2026-10-25T00:30:00.000Z"));
+        assert_eq!(read("2026-10-25 01:59").as_deref(), Ok("2026-10-24T23:59:00.000Z"));
+        assert_eq!(read("2026-10-25 03:00").as_deref(), Ok("2026-10-25T02:00:00.000Z"));
+    }
+
+    #[test]
+    fn an_hour_that_never_was_is_refused_with_both_readings() {
+        let never = TimeError::Never {
+            before: "2026-03-29T03:30:00+02:00".to_owned(),
+            after: "2026-03-29T01:30:00+01:00".to_owned(),
+        };
+        assert_eq!(read("2026-03-29 02:30"), Err(never));
+        assert!(read("2026-03-29 01:59").is_ok());
+        assert!(read("2026-03-29 03:00").is_ok());
+    }
+
+    #[test]
+    fn a_span_beyond_the_calendar_is_refused() {
+        assert_eq!(read("7304484d ago"), Err(TimeError::OutOfRange));
+        assert_eq!(read("99999999999h ago"), Err(TimeError::NotATime));
+    }
+
+    #[test]
+    fn shown_times_carry_their_offset() {
+        assert_eq!(shown("2026-11-23T14:00:05.007Z", &berlin()), "2026-11-23 15:00:05 +01:00");
+        assert_eq!(shown("never", &berlin()), "never");
+    }
+}

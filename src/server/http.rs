@@ -1,1 +1,449 @@
-//! (to come)
+//! The HTTP API: paths to questions, answers to JSON. One router serves staff over the Unix socket, another serves
+//! health and metrics over TCP.
+//!
+//! Knows: paths, parameters, and which question is about a person. Must not know: how an answer is found (that is
+//! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Serialize;
+
+use super::api::{
+    Instruction, MessageFilter, MessageRow, NasRow, OrderBody, OrderRow, SessionFilter, SessionRow,
+    SuspensionRow, Who, rfc3339,
+};
+use super::parameters::{self, Parameters};
+use super::problem::{Kind, Problem};
+use crate::clock;
+use crate::relay::standing::{Order, Subject};
+use crate::session::{Name, Timestamp};
+
+/// No order is longer; what is longer is refused unread.
+const BODY_OCTETS_MAX: usize = 64 * 1024;
+/// A reason is kept for years and shown in tables.
+const REASON_OCTETS_MAX: usize = 1024;
+/// A question about the past may read many files; beyond this the asker has given up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The text format that Prometheus asks for by name.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Whoever holds the answers for staff.
+pub trait Staff: Send + Sync + 'static {
+    /// Who owns the address now, and may it relay? From memory.
+    fn lookup(&self, address: IpAddr, port: Option<u16>) -> Who;
+
+    /// Who owned the address then?
+    fn owner(
+        &self,
+        address: IpAddr,
+        port: Option<u16>,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<Who, Trouble>> + Send;
+
+    /// The messages that carry this token.
+    fn by_token(&self, token: &Name) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
+
+    /// Sessions, newest first.
+    fn sessions(
+        &self,
+        filter: &SessionFilter,
+    ) -> impl Future<Output = Result<Vec<SessionRow>, Trouble>> + Send;
+
+    /// Messages, newest first.
+    fn messages(
+        &self,
+        filter: &MessageFilter,
+    ) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
+
+    /// The feed of each NAS.
+    fn nas(&self) -> Vec<NasRow>;
+
+    /// Suspensions in force.
+    fn suspensions(&self) -> Vec<SuspensionRow>;
+
+    /// Carries out an order; answers once it is durable and holds.
+    fn order(&self, instruction: Instruction) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
+
+    /// Writes down that `by` asked `what` (path and query); answers once that is durable.
+    fn asked(&self, by: Name, what: Name) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Are lookups true, and if not, why?
+    fn health(&self) -> Health;
+
+    /// The metrics in `OpenMetrics` text.
+    fn metrics(&self) -> String;
+}
+
+/// An order that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordered {
+    /// Sequence of its entry.
+    pub reference: u64,
+    /// When it was given.
+    pub at: Timestamp,
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderError {
+    /// Nobody of that name was ever seen.
+    UnknownSubject,
+    /// The name stands for a static range: many may be behind it.
+    StaticRange,
+    /// There is nothing to release.
+    NotSuspended,
+    /// It could not be made durable.
+    Storage,
+}
+
+/// Why a question was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The question could not be written down, so it is not answered.
+    Unrecorded,
+    /// The stored past can't be read now.
+    Storage,
+    /// A stored row is not what we wrote.
+    Damaged,
+}
+
+/// Whether lookups are true.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// They are.
+    pub ready: bool,
+    /// Why they are not; also what else is wrong while they are.
+    pub reasons: Vec<String>,
+}
+
+/// The Unix user at the other end of the socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer(pub Name);
+
+impl From<Trouble> for Problem {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unrecorded => Problem::new(
+                Kind::Unrecorded,
+                "questions about people are answered only once they are written down; see /readyz",
+            ),
+            Trouble::Storage => {
+                Problem::new(Kind::Storage, "the past can't be read now; see /readyz and the log")
+            }
+            Trouble::Damaged => {
+                Problem::new(Kind::Damaged, "a stored row fails its check; the log names the file")
+            }
+        }
+    }
+}
+
+impl From<OrderError> for Problem {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::UnknownSubject => Problem::new(
+                Kind::UnknownSubject,
+                "check the spelling, or say force to order it all the same",
+            ),
+            OrderError::StaticRange => Problem::new(
+                Kind::StaticRange,
+                "everybody in that range is concerned; say force if that is meant",
+            ),
+            OrderError::NotSuspended => Problem::new(Kind::NotSuspended, "there is nothing to release"),
+            OrderError::Storage => Problem::new(
+                Kind::Unrecorded,
+                "the order does not hold: it could not be made durable; see /readyz",
+            ),
+        }
+    }
+}
+
+/// Everything, for the Unix socket. Each connection brings its [`Peer`] as an extension.
+pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
+    Router::new()
+        .route("/v1/lookup", get(lookup::<S>))
+        .route("/v1/owner", get(owner::<S>))
+        .route("/v1/sessions", get(sessions::<S>))
+        .route("/v1/messages", get(messages::<S>))
+        .route("/v1/nas", get(nas::<S>))
+        .route("/v1/suspensions", get(suspensions::<S>).post(suspend::<S>))
+        .route("/v1/suspensions/release", post(release::<S>).delete(release::<S>))
+        .merge(health_routes())
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(axum::middleware::from_fn(within_time))
+        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
+        .with_state(staff)
+}
+
+/// Health and metrics, for TCP: whoever reaches the port learns nothing about a person.
+pub fn for_anybody<S: Staff>(staff: Arc<S>) -> Router {
+    Router::new()
+        .merge(health_routes())
+        .route("/v1/{*path}", axum::routing::any(socket_only))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(axum::middleware::from_fn(within_time))
+        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
+        .with_state(staff)
+}
+
+fn health_routes<S: Staff>() -> Router<Arc<S>> {
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz::<S>))
+        .route("/metrics", get(metrics::<S>))
+}
+
+async fn within_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Kind::TooSlow, "narrow the question, for example with since and until")
+            .into_response(),
+    }
+}
+
+async fn no_such_path() -> Problem {
+    Problem::new(Kind::NoSuchPath, "the paths are listed in the manual, under HTTP")
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(Kind::NoSuchMethod, "questions are GET, orders are POST")
+}
+
+async fn socket_only() -> Problem {
+    Problem::new(Kind::SocketOnly, "use the command line on this host, or the socket named in [http]")
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Problem;
+
+    /// Without a known asker nothing about a person is said or done: a router put behind another listener stays silent.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<Peer>().cloned();
+        peer.ok_or_else(|| Problem::new(Kind::NotPermitted, "the asker is not known on this connection"))
+    }
+}
+
+/// A question: who asks, its parameters, and its spelling for the record.
+struct Asked {
+    by: Name,
+    what: Name,
+    parameters: Parameters,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Peer(by) = Peer::from_request_parts(parts, state).await?;
+        let what = spelled(&parts.uri);
+        let pairs: Result<Query<Vec<(String, String)>>, QueryRejection> =
+            Query::from_request_parts(parts, state).await;
+        let Query(pairs) =
+            pairs.map_err(|_| Problem::parameter("query", "not a query of the form name=value&..."))?;
+        let mut parameters = Parameters::new(pairs);
+        // The purpose of a question is kept with it: the record holds the whole query.
+        parameters.text("why")?;
+        Ok(Asked { by, what, parameters })
+    }
+}
+
+fn spelled(uri: &Uri) -> Name {
+    Name::from(uri.path_and_query().map_or_else(|| uri.path(), |whole| whole.as_str()))
+}
+
+impl Asked {
+    /// Refuses what is left of the parameters, then writes the question down. Only then may it be answered.
+    async fn recorded<S: Staff>(self, staff: &S) -> Result<(), Problem> {
+        self.parameters.finish()?;
+        staff.asked(self.by, self.what).await?;
+        Ok(())
+    }
+}
+
+async fn lookup<S: Staff>(State(staff): State<Arc<S>>, mut asked: Asked) -> Result<Json<Who>, Problem> {
+    let address = required("address", asked.parameters.address("address")?)?;
+    let port = asked.parameters.port("port")?;
+    asked.recorded(&*staff).await?;
+    Ok(Json(staff.lookup(address, port)))
+}
+
+async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut asked: Asked) -> Result<Json<Who>, Problem> {
+    if let Some(token) = asked.parameters.name("token")? {
+        asked.recorded(&*staff).await?;
+        let rows = staff.by_token(&token).await?;
+        return Ok(Json(Who::of_messages(&rows, clock::now())));
+    }
+    let address = required("address", asked.parameters.address("address")?)?;
+    let port = asked.parameters.port("port")?;
+    let at = asked.parameters.time("at")?;
+    asked.recorded(&*staff).await?;
+    match at {
+        Some(at) => Ok(Json(staff.owner(address, port, at).await?)),
+        None => Ok(Json(staff.lookup(address, port))),
+    }
+}
+
+async fn sessions<S: Staff>(
+    State(staff): State<Arc<S>>,
+    mut asked: Asked,
+) -> Result<Json<Vec<SessionRow>>, Problem> {
+    let parameters = &mut asked.parameters;
+    let filter = SessionFilter {
+        subscriber: parameters.name("subscriber")?,
+        address: parameters.prefix("address")?,
+        since: parameters.time("since")?,
+        until: parameters.time("until")?,
+        limit: parameters.limit()?,
+    };
+    in_order(filter.since, filter.until)?;
+    asked.recorded(&*staff).await?;
+    Ok(Json(staff.sessions(&filter).await?))
+}
+
+async fn messages<S: Staff>(
+    State(staff): State<Arc<S>>,
+    mut asked: Asked,
+) -> Result<Json<Vec<MessageRow>>, Problem> {
+    let parameters = &mut asked.parameters;
+    let filter = MessageFilter {
+        subscriber: parameters.name("subscriber")?,
+        address: parameters.address("address")?,
+        queue_id: parameters.name("queue_id")?,
+        token: parameters.name("token")?,
+        since: parameters.time("since")?,
+        until: parameters.time("until")?,
+        limit: parameters.limit()?,
+    };
+    in_order(filter.since, filter.until)?;
+    asked.recorded(&*staff).await?;
+    Ok(Json(staff.messages(&filter).await?))
+}
+
+/// The state of the feed is about machines: it is answered without a record.
+async fn nas<S: Staff>(State(staff): State<Arc<S>>, asked: Asked) -> Result<Json<Vec<NasRow>>, Problem> {
+    asked.parameters.finish()?;
+    Ok(Json(staff.nas()))
+}
+
+async fn suspensions<S: Staff>(
+    State(staff): State<Arc<S>>,
+    asked: Asked,
+) -> Result<Json<Vec<SuspensionRow>>, Problem> {
+    asked.recorded(&*staff).await?;
+    Ok(Json(staff.suspensions()))
+}
+
+async fn suspend<S: Staff>(
+    State(staff): State<Arc<S>>,
+    Peer(by): Peer,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<OrderRow>, Problem> {
+    let body = order_body(body)?;
+    let until = match &body.until {
+        None => None,
+        Some(text) => Some(parameters::time("until", text)?),
+    };
+    if until.is_some_and(|until| until <= clock::now()) {
+        return Err(Problem::parameter("until", "this moment is past"));
+    }
+    carry_out(&*staff, by, body, Order::Suspend { until }).await
+}
+
+async fn release<S: Staff>(
+    State(staff): State<Arc<S>>,
+    Peer(by): Peer,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<OrderRow>, Problem> {
+    let body = order_body(body)?;
+    if body.until.is_some() {
+        return Err(Problem::parameter("until", "a release holds at once and for good"));
+    }
+    carry_out(&*staff, by, body, Order::Release).await
+}
+
+fn order_body(body: Result<Bytes, BytesRejection>) -> Result<OrderBody, Problem> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(Kind::BodyTooLarge, format!("more than {BODY_OCTETS_MAX} octets"))
+        }
+        _ => Problem::new(Kind::BadBody, "it ended before its length"),
+    })?;
+    serde_json::from_slice(&body).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))
+}
+
+async fn carry_out<S: Staff>(
+    staff: &S,
+    by: Name,
+    body: OrderBody,
+    order: Order,
+) -> Result<Json<OrderRow>, Problem> {
+    if body.subject.is_empty() {
+        return Err(Problem::parameter("subject", "empty"));
+    }
+    // An order without a reason can't be judged by whoever finds it a year later.
+    if body.reason.trim().is_empty() || body.reason.len() > REASON_OCTETS_MAX {
+        return Err(Problem::parameter(
+            "reason",
+            format!("empty, or longer than {REASON_OCTETS_MAX} octets"),
+        ));
+    }
+    let name = Name::from_text(&body.subject);
+    let kind = body.kind.as_deref().unwrap_or("subscriber");
+    let subject = match kind {
+        "subscriber" => Subject::Subscriber(name.clone()),
+        "login" => Subject::Login(name.clone()),
+        _ => return Err(Problem::parameter("kind", "neither subscriber nor login")),
+    };
+    let (word, until) = match &order {
+        Order::Suspend { until } => ("suspend", *until),
+        Order::Release => ("release", None),
+    };
+    let reason = Name::from(body.reason.trim());
+    let mut row = OrderRow {
+        order: word.to_owned(),
+        kind: kind.to_owned(),
+        subject: name.to_string(),
+        until: until.and_then(rfc3339),
+        by: by.to_string(),
+        reason: reason.to_string(),
+        ..OrderRow::default()
+    };
+    let ordered = staff.order(Instruction { by, subject, order, reason, force: body.force }).await?;
+    row.reference = ordered.reference;
+    row.at = rfc3339(ordered.at);
+    Ok(Json(row))
+}
+
+async fn readyz<S: Staff>(State(staff): State<Arc<S>>) -> Response {
+    let health = staff.health();
+    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health)).into_response()
+}
+
+async fn metrics<S: Staff>(State(staff): State<Arc<S>>) -> Response {
+    ([(header::CONTENT_TYPE, OPENMETRICS)], staff.metrics()).into_response()
+}
+
+fn required<T>(name: &str, value: Option<T>) -> Result<T, Problem> {
+    value.ok_or_else(|| Problem::parameter(name, "missing"))
+}
+
+fn in_order(since: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), Problem> {
+    match (since, until) {
+        (Some(since), Some(until)) if since >= until => Err(Problem::parameter("until", "not after since")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,403 @@
+//! The rows of the API as columns, and the card that `who` shows.
+//!
+//! Knows: which fields people look at first. Must not know: formats, beyond a list of cells.
+
+use std::fmt::Write as _;
+
+use jiff::tz::TimeZone;
+
+use super::output::{Row, safe};
+use super::time::shown;
+use crate::relay::verdict::Reason;
+use crate::server::api::{Candidate, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who};
+
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
+
+fn or_nothing(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty()).unwrap_or(NOTHING).to_owned()
+}
+
+fn local(text: Option<&str>, zone: &TimeZone) -> String {
+    text.map_or_else(|| NOTHING.to_owned(), |text| shown(text, zone))
+}
+
+fn text(value: Option<&str>) -> String {
+    value.unwrap_or_default().to_owned()
+}
+
+fn number<T: ToString>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn subscribers(candidates: &[Candidate]) -> String {
+    let names: Vec<&str> =
+        candidates.iter().filter_map(|candidate| candidate.subscriber.as_deref()).collect();
+    names.join(" ")
+}
+
+impl Row for SessionRow {
+    const HEADINGS: &'static [&'static str] = &["SUBSCRIBER", "ADDRESSES", "NAS", "STATE", "SINCE", "UNTIL"];
+    const FIELDS: &'static [&'static str] = &[
+        "subscriber",
+        "user_name",
+        "addresses",
+        "session",
+        "nas",
+        "state",
+        "valid_from",
+        "valid_until",
+        "last_seen",
+        "port_id",
+        "calling_station",
+        "circuit_id",
+        "remote_id",
+    ];
+
+    fn line(&self, zone: &TimeZone) -> Vec<String> {
+        vec![
+            or_nothing(self.subscriber.as_deref()),
+            or_nothing(Some(&self.addresses.join(" "))),
+            self.nas.clone(),
+            self.state.clone(),
+            local(self.valid_from.as_deref(), zone),
+            local(self.valid_until.as_deref(), zone),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            text(self.subscriber.as_deref()),
+            text(self.user_name.as_deref()),
+            self.addresses.join(" "),
+            self.session.clone(),
+            self.nas.clone(),
+            self.state.clone(),
+            text(self.valid_from.as_deref()),
+            text(self.valid_until.as_deref()),
+            text(self.last_seen.as_deref()),
+            text(self.line.port_id.as_deref()),
+            text(self.line.calling_station.as_deref()),
+            text(self.line.circuit_id.as_deref()),
+            text(self.line.remote_id.as_deref()),
+        ]
+    }
+}
+
+impl Row for MessageRow {
+    const HEADINGS: &'static [&'static str] =
+        &["AT", "SUBSCRIBER", "ADDRESS", "QUEUE-ID", "SENDER", "RCPTS", "SIZE", "VERDICT"];
+    const FIELDS: &'static [&'static str] = &[
+        "at",
+        "mta",
+        "profile",
+        "queue_id",
+        "instance",
+        "subscriber",
+        "session",
+        "nas",
+        "address",
+        "port",
+        "login",
+        "helo",
+        "sender",
+        "recipient_count",
+        "recipient_domains",
+        "size",
+        "token",
+        "verdict",
+        "reason",
+        "observed",
+        "candidates",
+    ];
+
+    fn line(&self, zone: &TimeZone) -> Vec<String> {
+        let owner = match (&self.subscriber, &self.login, self.candidates.as_slice()) {
+            (Some(subscriber), _, _) => subscriber.clone(),
+            (None, _, [_, ..]) => format!("one of: {}", subscribers(&self.candidates)),
+            (None, Some(login), []) => format!("login {login}"),
+            (None, None, []) => NOTHING.to_owned(),
+        };
+        let observed = if self.observed { ", observed" } else { "" };
+        vec![
+            shown(&self.at, zone),
+            owner,
+            or_nothing(self.address.as_deref()),
+            or_nothing(Some(&self.queue_id)),
+            format!("<{}>", self.sender),
+            self.recipient_count.to_string(),
+            self.size.to_string(),
+            format!("{} ({}{observed})", self.verdict, self.reason),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.at.clone(),
+            self.mta.clone(),
+            self.profile.clone(),
+            self.queue_id.clone(),
+            self.instance.clone(),
+            text(self.subscriber.as_deref()),
+            text(self.session.as_deref()),
+            text(self.nas.as_deref()),
+            text(self.address.as_deref()),
+            number(self.port),
+            text(self.login.as_deref()),
+            self.helo.clone(),
+            self.sender.clone(),
+            self.recipient_count.to_string(),
+            self.recipient_domains.join(" "),
+            self.size.to_string(),
+            text(self.token.as_deref()),
+            self.verdict.clone(),
+            self.reason.clone(),
+            self.observed.to_string(),
+            subscribers(&self.candidates),
+        ]
+    }
+}
+
+impl Row for NasRow {
+    const HEADINGS: &'static [&'static str] = &[
+        "NAS",
+        "CLIENT",
+        "HEARD",
+        "FEED",
+        "ACTIVE",
+        "SUSPECT",
+        "PENDING",
+        "RECORDS",
+        "REFRESHES",
+        "DROPPED",
+        "INTERVAL",
+        "OFFSET",
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "nas",
+        "client",
+        "last_heard",
+        "active",
+        "suspect",
+        "pending",
+        "records",
+        "refreshes",
+        "claims_dropped",
+        "interval_seconds",
+        "silent",
+        "whole",
+        "since",
+        "why",
+        "clock_offset_ms",
+    ];
+
+    fn line(&self, zone: &TimeZone) -> Vec<String> {
+        let feed = match (self.silent, self.whole, &self.why) {
+            (true, _, _) => "silent".to_owned(),
+            (false, true, _) => "whole".to_owned(),
+            (false, false, Some(why)) => format!("not whole: {why}"),
+            (false, false, None) => "not whole".to_owned(),
+        };
+        vec![
+            self.nas.clone(),
+            self.client.clone(),
+            local(self.last_heard.as_deref(), zone),
+            feed,
+            self.active.to_string(),
+            self.suspect.to_string(),
+            self.pending.to_string(),
+            self.records.to_string(),
+            self.refreshes.to_string(),
+            self.claims_dropped.to_string(),
+            self.interval_seconds.map_or_else(|| NOTHING.to_owned(), |seconds| format!("{seconds}s")),
+            self.clock_offset_ms.map_or_else(|| NOTHING.to_owned(), |millis| format!("{millis}ms")),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.nas.clone(),
+            self.client.clone(),
+            text(self.last_heard.as_deref()),
+            self.active.to_string(),
+            self.suspect.to_string(),
+            self.pending.to_string(),
+            self.records.to_string(),
+            self.refreshes.to_string(),
+            self.claims_dropped.to_string(),
+            number(self.interval_seconds),
+            self.silent.to_string(),
+            self.whole.to_string(),
+            text(self.since.as_deref()),
+            text(self.why.as_deref()),
+            number(self.clock_offset_ms),
+        ]
+    }
+}
+
+impl Row for SuspensionRow {
+    const HEADINGS: &'static [&'static str] =
+        &["SUBJECT", "KIND", "SINCE", "UNTIL", "BY", "REFERENCE", "REASON"];
+    const FIELDS: &'static [&'static str] =
+        &["kind", "subject", "reference", "since", "until", "by", "reason"];
+
+    fn line(&self, zone: &TimeZone) -> Vec<String> {
+        vec![
+            self.subject.clone(),
+            self.kind.clone(),
+            local(self.since.as_deref(), zone),
+            self.until.as_deref().map_or_else(|| "open-ended".to_owned(), |until| shown(until, zone)),
+            self.by.clone(),
+            self.reference.to_string(),
+            self.reason.clone(),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.kind.clone(),
+            self.subject.clone(),
+            self.reference.to_string(),
+            text(self.since.as_deref()),
+            text(self.until.as_deref()),
+            self.by.clone(),
+            self.reason.clone(),
+        ]
+    }
+}
+
+impl Row for Who {
+    const HEADINGS: &'static [&'static str] = Who::FIELDS;
+    const FIELDS: &'static [&'static str] = &[
+        "address",
+        "port",
+        "at",
+        "verdict",
+        "reason",
+        "subscriber",
+        "session",
+        "nas",
+        "valid_from",
+        "valid_until",
+        "confidence",
+        "candidates",
+    ];
+
+    fn line(&self, _: &TimeZone) -> Vec<String> {
+        self.fields()
+    }
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            text(self.address.as_deref()),
+            number(self.port),
+            self.at.clone(),
+            text(self.verdict.as_deref()),
+            text(self.reason.as_deref()),
+            text(self.subscriber.as_deref()),
+            text(self.session.as_deref()),
+            text(self.nas.as_deref()),
+            text(self.valid_from.as_deref()),
+            text(self.valid_until.as_deref()),
+            self.confidence.clone(),
+            subscribers(&self.candidates),
+        ]
+    }
+}
+
+/// The answer of `who` for people: one fact a line, times both local and in UTC, fit for a ticket.
+#[must_use]
+pub fn card(who: &Who, zone: &TimeZone) -> String {
+    let both = |at: &str| format!("{} ({at})", shown(at, zone));
+    let port = who.port.map(|port| format!(" port {port}")).unwrap_or_default();
+    let address = who.address.as_ref().map(|address| format!("{address}{port}"));
+    let only = match who.candidates.as_slice() {
+        [only] => Some(only),
+        _ => None,
+    };
+    let until = match (&who.valid_until, &who.valid_from) {
+        (Some(until), _) => Some(both(until)),
+        (None, Some(_)) => Some("it still lasts".to_owned()),
+        (None, None) => None,
+    };
+    let mut facts = vec![
+        ("Address", address),
+        ("At", Some(both(&who.at))),
+        ("Verdict", verdict(who)),
+        ("Subscriber", Some(whose(who))),
+        ("Session", who.session.clone()),
+        ("NAS", who.nas.clone()),
+        ("Line", only.and_then(|only| line(&only.line))),
+        ("Since", who.valid_from.as_deref().map(both)),
+        ("Until", until),
+        ("Confidence", Some(confidence(&who.confidence))),
+    ];
+    if only.is_none() {
+        facts.extend(who.candidates.iter().map(|each| ("Candidate", Some(candidate(each, zone)))));
+    }
+    let mut card = String::new();
+    for (title, fact) in facts {
+        let Some(fact) = fact else { continue };
+        // Writing to a String can't fail.
+        let _ = writeln!(card, "{title:<12}{}", safe(&fact));
+    }
+    card
+}
+
+fn verdict(who: &Who) -> Option<String> {
+    let verdict = who.verdict.as_ref()?;
+    let Some(word) = &who.reason else { return Some(verdict.clone()) };
+    match Reason::ALL.iter().find(|reason| reason.word() == word) {
+        Some(reason) if reason.text() == word => Some(format!("{verdict}: {word}")),
+        Some(reason) => Some(format!("{verdict}: {} ({word})", reason.text())),
+        None => Some(format!("{verdict} ({word})")),
+    }
+}
+
+fn whose(who: &Who) -> String {
+    match (&who.subscriber, who.candidates.as_slice(), who.confidence.as_str()) {
+        (Some(subscriber), _, _) => subscriber.clone(),
+        (None, [_], _) => "a session that no identity rule names".to_owned(),
+        (None, [_, ..], _) => "one of the candidates below".to_owned(),
+        (None, [], "exact") => "nobody".to_owned(),
+        (None, [], _) => "not known".to_owned(),
+    }
+}
+
+fn confidence(word: &str) -> String {
+    let meaning = match word {
+        "until-last-interim" => "the end was never reported; sure only until the last sign of life",
+        "ambiguous" => "more than one may have had it; accuse nobody on this alone",
+        "unknown" => "the feed was not whole then",
+        _ => return word.to_owned(),
+    };
+    format!("{word}: {meaning}")
+}
+
+fn line(line: &LineRow) -> Option<String> {
+    let parts = [
+        ("port", &line.port_id),
+        ("station", &line.calling_station),
+        ("circuit", &line.circuit_id),
+        ("remote", &line.remote_id),
+    ];
+    let parts: Vec<String> =
+        parts.iter().filter_map(|(name, part)| part.as_ref().map(|part| format!("{name} {part}"))).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn candidate(candidate: &Candidate, zone: &TimeZone) -> String {
+    let mut text = or_nothing(candidate.subscriber.as_deref());
+    let facts = [
+        ("session", candidate.session.clone()),
+        ("since", candidate.valid_from.as_deref().map(|at| shown(at, zone))),
+        ("until", candidate.valid_until.as_deref().map(|at| shown(at, zone))),
+        ("line", line(&candidate.line)),
+    ];
+    for (title, fact) in facts {
+        if let Some(fact) = fact {
+            let _ = write!(text, ", {title} {fact}");
+        }
+    }
+    text
+}

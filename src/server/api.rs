@@ -1,0 +1,403 @@
+//! What the API says, as plain values: the daemon writes them as JSON and the command line reads them again.
+//!
+//! Knows: field names (they are a contract) and how time and names are spelled. Must not know: HTTP, sockets, or how
+//! an answer was found.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::relay::standing::{Order, Subject};
+use crate::session::{Line, Name, Timestamp};
+
+/// RFC 3339 in UTC with milliseconds; `None` for a moment that no calendar can spell ("since ever").
+#[must_use]
+pub fn rfc3339(at: Timestamp) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(at.millis()).ok()?;
+    Some(format!("{at:.3}"))
+}
+
+/// Reads RFC 3339 with an offset; nothing shorter, because a moment without one means different things to each side.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    let spelled = text.len() >= "2026-11-23T14:00:00Z".len() && !text.contains('[');
+    let at: jiff::Timestamp = text.parse().ok().filter(|_| spelled)?;
+    Some(Timestamp::from_millis(at.as_millisecond()))
+}
+
+/// Where the line ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LineRow {
+    /// NAS-Port-Id.
+    pub port_id: Option<String>,
+    /// Calling-Station-Id.
+    pub calling_station: Option<String>,
+    /// Circuit id of the access line.
+    pub circuit_id: Option<String>,
+    /// Remote id of the access line.
+    pub remote_id: Option<String>,
+}
+
+impl From<&Line> for LineRow {
+    fn from(line: &Line) -> Self {
+        let spelled = |name: &Option<Name>| name.as_ref().map(Name::to_string);
+        LineRow {
+            port_id: spelled(&line.port_id),
+            calling_station: spelled(&line.calling_station),
+            circuit_id: spelled(&line.circuit_id),
+            remote_id: spelled(&line.remote_id),
+        }
+    }
+}
+
+/// Who owns, or owned, an address: the answer to `who`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Who {
+    /// The address that was asked about; `None` only for a message that told none.
+    pub address: Option<String>,
+    /// The source port that was asked about.
+    pub port: Option<u16>,
+    /// The moment the answer is about.
+    pub at: String,
+    /// `permit`, `refuse` or `defer`; `None` for a past in which nothing was decided.
+    pub verdict: Option<String>,
+    /// The verdict's reason.
+    pub reason: Option<String>,
+    /// Whose it is, when it is one subscriber's.
+    pub subscriber: Option<String>,
+    /// By which session; `None` for a static prefix.
+    pub session: Option<String>,
+    /// The NAS of the session.
+    pub nas: Option<String>,
+    /// Since when.
+    pub valid_from: Option<String>,
+    /// Until when; `None` while it lasts.
+    pub valid_until: Option<String>,
+    /// `exact`, `until-last-interim`, `ambiguous` or `unknown`.
+    pub confidence: String,
+    /// Everybody it may have been, the one above included.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Who {
+    /// Whether the answer names anybody.
+    #[must_use]
+    pub fn names_somebody(&self) -> bool {
+        self.subscriber.is_some() || !self.candidates.is_empty()
+    }
+
+    /// Whose messages with one token are. Only one answer if all of them agree.
+    #[must_use]
+    pub fn of_messages(rows: &[MessageRow], asked_at: Timestamp) -> Who {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for candidate in rows.iter().flat_map(|row| &row.candidates) {
+            if !candidates.contains(candidate) {
+                candidates.push(candidate.clone());
+            }
+        }
+        let Some(first) = rows.first() else {
+            let at = rfc3339(asked_at).unwrap_or_default();
+            return Who { at, confidence: "unknown".to_owned(), ..Who::default() };
+        };
+        let mut who = Who {
+            address: first.address.clone(),
+            port: first.port,
+            at: first.at.clone(),
+            verdict: Some(first.verdict.clone()),
+            reason: Some(first.reason.clone()),
+            confidence: if candidates.is_empty() { "unknown" } else { "ambiguous" }.to_owned(),
+            ..Who::default()
+        };
+        if let [only] = candidates.as_slice() {
+            who.subscriber.clone_from(&only.subscriber);
+            who.session.clone_from(&only.session);
+            who.nas.clone_from(&only.nas);
+            who.valid_from.clone_from(&only.valid_from);
+            who.valid_until.clone_from(&only.valid_until);
+            "exact".clone_into(&mut who.confidence);
+        }
+        who.candidates = candidates;
+        who
+    }
+}
+
+/// One of those an address may have belonged to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Who.
+    pub subscriber: Option<String>,
+    /// By which session.
+    pub session: Option<String>,
+    /// The NAS of the session.
+    pub nas: Option<String>,
+    /// Since when.
+    pub valid_from: Option<String>,
+    /// Until when.
+    pub valid_until: Option<String>,
+    /// Where the line ends.
+    pub line: LineRow,
+}
+
+/// A session, living or past.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Its subscriber; `None` when no rule names one.
+    pub subscriber: Option<String>,
+    /// User-Name as it came.
+    pub user_name: Option<String>,
+    /// The addresses and prefixes it holds, or held last.
+    pub addresses: Vec<String>,
+    /// NAS, Acct-Session-Id and incarnation.
+    pub session: String,
+    /// The NAS.
+    pub nas: String,
+    /// `active`, `suspect`, `pending`, or how it ended.
+    pub state: String,
+    /// Since when.
+    pub valid_from: Option<String>,
+    /// Until when; `None` while it lasts.
+    pub valid_until: Option<String>,
+    /// When it was last heard of alive.
+    pub last_seen: Option<String>,
+    /// Where the line ends.
+    pub line: LineRow,
+}
+
+/// A message that was let go.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MessageRow {
+    /// When the MTA asked at its end.
+    pub at: String,
+    /// Which MTA.
+    pub mta: String,
+    /// What its listener is for.
+    pub profile: String,
+    /// The queue id; may be empty.
+    pub queue_id: String,
+    /// The MTA's name for this message.
+    pub instance: String,
+    /// Whose it is; `None` when nobody or more than one is named.
+    pub subscriber: Option<String>,
+    /// By which session.
+    pub session: Option<String>,
+    /// The NAS of the session.
+    pub nas: Option<String>,
+    /// The client's address.
+    pub address: Option<String>,
+    /// The client's port.
+    pub port: Option<u16>,
+    /// SASL login.
+    pub login: Option<String>,
+    /// HELO name.
+    pub helo: String,
+    /// Envelope sender.
+    pub sender: String,
+    /// How many recipients.
+    pub recipient_count: u32,
+    /// Their domains.
+    pub recipient_domains: Vec<String>,
+    /// Octets.
+    pub size: u64,
+    /// The token in its header.
+    pub token: Option<String>,
+    /// `permit`, `refuse` or `defer`.
+    pub verdict: String,
+    /// Why.
+    pub reason: String,
+    /// Decided under `observe`.
+    pub observed: bool,
+    /// Everybody who owned the address at that time.
+    pub candidates: Vec<Candidate>,
+}
+
+/// The feed of one NAS.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NasRow {
+    /// The NAS.
+    pub nas: String,
+    /// The RADIUS client it speaks through.
+    pub client: String,
+    /// When it was last heard.
+    pub last_heard: Option<String>,
+    /// Active sessions.
+    pub active: u64,
+    /// Suspect sessions.
+    pub suspect: u64,
+    /// Sessions that await a confirmation.
+    pub pending: u64,
+    /// Accounting records taken since the daemon started.
+    pub records: u64,
+    /// Of them those that said no more than "still alive".
+    pub refreshes: u64,
+    /// Claims dropped at the edge.
+    pub claims_dropped: u64,
+    /// Interim interval in seconds, announced or learned.
+    pub interval_seconds: Option<u64>,
+    /// Not heard for longer than its sessions lead to expect.
+    pub silent: bool,
+    /// Whether who is not in the map is known to be offline.
+    pub whole: bool,
+    /// When `whole` last changed.
+    pub since: Option<String>,
+    /// Why the feed is not whole.
+    pub why: Option<String>,
+    /// Our clock less the NAS's, in milliseconds, once learned.
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// A suspension in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SuspensionRow {
+    /// `subscriber` or `login`.
+    pub kind: String,
+    /// Who.
+    pub subject: String,
+    /// What the refusal's text refers to.
+    pub reference: u64,
+    /// Since when.
+    pub since: Option<String>,
+    /// Until when; `None`: until released.
+    pub until: Option<String>,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an order came to, once it is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OrderRow {
+    /// `suspend` or `release`.
+    pub order: String,
+    /// `subscriber` or `login`.
+    pub kind: String,
+    /// Who.
+    pub subject: String,
+    /// Sequence of the entry: what the refusal's text refers to.
+    pub reference: u64,
+    /// When.
+    pub at: Option<String>,
+    /// Until when.
+    pub until: Option<String>,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a client sends to suspend or to release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderBody {
+    /// Who; `0x...` for octets that are not printable text.
+    pub subject: String,
+    /// `subscriber` (the default) or `login`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// RFC 3339; only for a suspension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Also for a subject that was never seen, or a static range.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// An order as it is handed on: who gives it, about whom, what and why. Whoever takes it stamps the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// The Unix user behind the socket.
+    pub by: Name,
+    /// About whom, as typed: whoever takes it brings a subscriber into canonical form.
+    pub subject: Subject,
+    /// What.
+    pub order: Order,
+    /// Why.
+    pub reason: Name,
+    /// Also for a subject that was never seen, or a static range.
+    pub force: bool,
+}
+
+/// Which sessions are asked for. All that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Canonical form is up to whoever answers.
+    pub subscriber: Option<Name>,
+    /// Sessions that held this address or lay within this prefix.
+    pub address: Option<IpNet>,
+    /// Sessions that still lived then or later.
+    pub since: Option<Timestamp>,
+    /// Sessions that had begun before.
+    pub until: Option<Timestamp>,
+    /// At most so many, newest first.
+    pub limit: usize,
+}
+
+/// Which messages are asked for. All that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageFilter {
+    /// Whose.
+    pub subscriber: Option<Name>,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// The MTA's queue id.
+    pub queue_id: Option<Name>,
+    /// The token in the header.
+    pub token: Option<Name>,
+    /// From then on.
+    pub since: Option<Timestamp>,
+    /// Before then.
+    pub until: Option<Timestamp>,
+    /// At most so many, newest first.
+    pub limit: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_written_with_milliseconds_in_utc_and_read_back() {
+        let at = Timestamp::from_millis(1_795_442_405_007);
+        let text = rfc3339(at).expect("in the calendar");
+        assert_eq!(text, "2026-11-23T14:00:05.007Z");
+        assert_eq!(parse_rfc3339(&text), Some(at));
+        assert_eq!(parse_rfc3339("2026-11-23T15:00:05.007+01:00"), Some(at));
+    }
+
+    #[test]
+    fn since_ever_has_no_spelling() {
+        assert_eq!(rfc3339(Timestamp::EARLIEST), None);
+    }
+
+    #[test]
+    fn a_moment_without_an_offset_is_refused() {
+        for text in
+            ["2026-11-23T14:00:05", "2026-11-23", "14:00", "", "2026-11-23T14:00:05+01:00[Europe/Berlin]"]
+        {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    fn message(subscriber: &str) -> MessageRow {
+        let owner = Candidate { subscriber: Some(subscriber.to_owned()), ..Candidate::default() };
+        MessageRow {
+            at: "2026-11-23T14:00:05.007Z".to_owned(),
+            candidates: vec![owner],
+            ..MessageRow::default()
+        }
+    }
+
+    #[test]
+    fn a_token_names_a_subscriber_only_if_all_its_messages_agree() {
+        let now = Timestamp::from_millis(0);
+        let one = Who::of_messages(&[message("alice"), message("alice")], now);
+        assert_eq!((one.subscriber.as_deref(), one.confidence.as_str()), (Some("alice"), "exact"));
+        let two = Who::of_messages(&[message("alice"), message("bob")], now);
+        assert_eq!((two.subscriber.as_deref(), two.confidence.as_str()), (None, "ambiguous"));
+        assert!(two.names_somebody());
+        assert!(!Who::of_messages(&[], now).names_somebody());
+    }
+}

@@ -1,0 +1,228 @@
+//! Each exit code, and that standard error then says what to do.
+
+use std::ffi::OsStr;
+
+use relaywarden::relay::standing::{Order, Subject};
+use relaywarden::server::http::{OrderError, Trouble};
+use relaywarden::session::{Name, Timestamp};
+
+use crate::fake::{Answers, Daemon, Run, impostor, run_with};
+
+fn expect(run: &Run, exit: i32, complaint: &str) {
+    assert_eq!(run.exit, exit, "{run:?}");
+    assert!(run.err.contains(complaint), "{run:?}");
+    assert_eq!(run.err.is_empty(), complaint.is_empty(), "{run:?}");
+}
+
+#[test]
+fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
+    let daemon = Daemon::start(Answers::full());
+    expect(&daemon.run(&["who", "198.51.100.7"]), 0, "");
+    expect(&daemon.run(&["who", "198.51.100.9"]), 0, "");
+    expect(&daemon.run(&["who", "198.51.100.200"]), 1, "");
+    expect(&daemon.run(&["who", "198.51.100.8"]), 75, "");
+    expect(&daemon.run(&["who", "--token", "Zk3vQ"]), 0, "");
+    expect(&daemon.run(&["who", "--token", "other"]), 1, "");
+    for command in ["sessions", "messages", "nas", "suspensions"] {
+        expect(&daemon.run(&[command]), 0, "");
+    }
+}
+
+#[test]
+fn empty_lists_are_1_in_every_format() {
+    let daemon = Daemon::start(Answers::default());
+    for command in ["sessions", "messages", "nas", "suspensions"] {
+        let table = daemon.run(&[command]);
+        assert_eq!((table.exit, table.out.as_str(), table.err.is_empty()), (1, "", false), "{table:?}");
+        let json = daemon.run(&[command, "-o", "json"]);
+        assert_eq!((json.exit, json.out.as_str(), json.err.as_str()), (1, "[]\n", ""), "{json:?}");
+        let ndjson = daemon.run(&[command, "-o", "ndjson"]);
+        assert_eq!((ndjson.exit, ndjson.out.as_str()), (1, ""), "{ndjson:?}");
+        let csv = daemon.run(&[command, "-o", "csv"]);
+        assert_eq!((csv.exit, csv.out.lines().count()), (1, 1), "{csv:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_2() {
+    let nowhere = |arguments: &[&str]| run_with(arguments, &[]);
+    for arguments in [
+        ["who", "alice"].as_slice(),
+        &["who"],
+        &["who", "198.51.100.7", "--port", "0"],
+        &["who", "198.51.100.7", "--port", "65536"],
+        &["who", "198.51.100.7", "--token", "x"],
+        &["who", "198.51.100.7", "--at", "yesterday"],
+        &["who", "198.51.100.7", "--at", "2026-10-25 02:30", "--tz", "Europe/Berlin"],
+        &["who", "198.51.100.7", "--tz", "Nowhere/At-All"],
+        &["messages", "--limit", "0"],
+        &["messages", "--limit", "100001"],
+        &["suspend", "bob"],
+        &["nas", "-o", "xml"],
+        &["send", "start", "--secret", "testing123"],
+        &["send", "status"],
+        &["send", "status", "--secret", "testing123", "--server", "127.0.0.1"],
+        &["frobnicate"],
+    ] {
+        let run = nowhere(arguments);
+        assert_eq!(run.exit, 2, "{arguments:?} {run:?}");
+        assert!(!run.err.is_empty() && run.out.is_empty(), "{arguments:?} {run:?}");
+    }
+}
+
+#[test]
+fn an_hour_that_was_there_twice_is_refused_with_both_readings() {
+    let run = run_with(&["who", "198.51.100.7", "--at", "2026-10-25 02:30", "--tz", "Europe/Berlin"], &[]);
+    expect(&run, 2, "2026-10-25T02:30:00+02:00 or 2026-10-25T02:30:00+01:00");
+}
+
+#[test]
+fn help_and_version_are_0() {
+    for arguments in [["--help"].as_slice(), &["--version"], &["who", "--help"]] {
+        assert_eq!(run_with(arguments, &[]).exit, 0);
+    }
+}
+
+#[test]
+fn no_daemon_is_69_and_says_where_it_was_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("missing.sock");
+    let run = run_with(&["who", "198.51.100.7", "--socket", missing.to_str().unwrap()], &[]);
+    expect(&run, 69, "systemctl start relaywarden");
+    assert!(run.err.contains(missing.to_str().unwrap()), "{run:?}");
+    // A socket that a dead daemon left behind is the same answer.
+    drop(std::os::unix::net::UnixListener::bind(&missing).unwrap());
+    expect(&run_with(&["nas", "--socket", missing.to_str().unwrap()], &[]), 69, "no daemon answers");
+}
+
+#[test]
+fn the_daemons_troubles_keep_their_codes() {
+    for (trouble, exit, complaint) in [
+        (Trouble::Damaged, 65, "log names the file"),
+        (Trouble::Storage, 75, "can't be read now"),
+        (Trouble::Unrecorded, 75, "written down"),
+    ] {
+        let daemon = Daemon::start(Answers { trouble: Some(trouble), ..Answers::full() });
+        expect(&daemon.run(&["messages"]), exit, complaint);
+    }
+}
+
+#[test]
+fn a_question_that_cant_be_recorded_is_not_answered() {
+    let daemon = Daemon::start(Answers { trouble: Some(Trouble::Unrecorded), ..Answers::full() });
+    let run = daemon.run(&["who", "198.51.100.7"]);
+    assert_eq!((run.exit, run.out.as_str()), (75, ""), "{run:?}");
+}
+
+#[test]
+fn a_broken_connection_is_74_a_stranger_is_69_and_a_refusal_is_77() {
+    let dir = tempfile::tempdir().unwrap();
+    for (number, says, exit) in [
+        (1, "", 74),
+        (2, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnope", 69),
+        (
+            3,
+            "HTTP/1.1 403 Forbidden\r\ncontent-length: 108\r\n\r\n{\"type\":\"urn:relaywarden:problem:not-permitted\",\
+             \"title\":\"Not \\u001b[2Jpermitted\",\"status\":403,\"detail\":\"no\"}\n",
+            77,
+        ),
+    ] {
+        let socket = dir.path().join(format!("{number}.sock"));
+        let peer = impostor(&socket, says);
+        let run = run_with(&["nas", "--socket", socket.to_str().unwrap()], &[]);
+        peer.join().unwrap();
+        assert_eq!(run.exit, exit, "{run:?}");
+        assert!(!run.err.contains('\u{1b}'), "{run:?}");
+    }
+}
+
+#[test]
+fn a_configuration_that_was_named_and_is_no_use_is_78() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("relaywarden.toml");
+    let run = || run_with(&["nas", "--config", config.to_str().unwrap()], &[]);
+    expect(&run(), 78, "name the socket itself with --socket");
+    std::fs::write(&config, "[http\n").unwrap();
+    expect(&run(), 78, "relaywarden.toml");
+}
+
+#[test]
+fn the_socket_is_found_through_the_configuration() {
+    let daemon = Daemon::start(Answers::full());
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("relaywarden.toml");
+    std::fs::write(&config, format!("[http]\nsocket = {:?}\n", daemon.socket())).unwrap();
+    let environment = [("RELAYWARDEN_SOCKET", OsStr::new("/nowhere"))];
+    assert_eq!(run_with(&["nas", "--config", config.to_str().unwrap()], &environment).exit, 0);
+}
+
+#[test]
+fn orders_hold_or_say_why_not() {
+    for (error, exit, complaint) in [
+        (OrderError::UnknownSubject, 1, "say force"),
+        (OrderError::StaticRange, 2, "say force"),
+        (OrderError::NotSuspended, 1, "nothing to release"),
+        (OrderError::Storage, 75, "does not hold"),
+    ] {
+        let daemon = Daemon::start(Answers { order_error: Some(error), ..Answers::full() });
+        expect(&daemon.run(&["suspend", "bob", "--reason", "spam"]), exit, complaint);
+        assert_eq!(daemon.run(&["suspend", "bob", "--reason", "spam", "--force"]).exit, 0);
+    }
+}
+
+#[test]
+fn an_order_carries_who_whom_why_and_until() {
+    let daemon = Daemon::start(Answers::full());
+    let until = "2099-12-01T08:00:00Z";
+    let run = daemon.run(&["suspend", "bob", "--login", "--reason", " open proxy ", "--until", until]);
+    assert_eq!(
+        run.out,
+        "login bob is suspended until 2099-12-01 08:00:00 +00:00 (2099-12-01T08:00:00.000Z); reference 4712\n"
+    );
+    let run = daemon.run(&["release", "caf\u{e9}", "--reason", "cleaned"]);
+    assert_eq!(run.out, "subscriber caf\u{e9} is released; reference 4712\n");
+    let ordered = daemon.answers.ordered.lock().unwrap();
+    let me = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
+    assert_eq!(ordered[0].by, Name::from(me.as_str()));
+    assert_eq!(ordered[0].subject, Subject::Login(Name::from("bob")));
+    assert_eq!(ordered[0].reason, Name::from("open proxy"));
+    assert_eq!(ordered[0].order, Order::Suspend { until: Some(Timestamp::from_seconds(4_099_795_200)) });
+    assert_eq!(ordered[1].subject, Subject::Subscriber(Name::from("caf\u{e9}")));
+    assert_eq!(ordered[1].order, Order::Release);
+}
+
+#[test]
+fn a_suspension_that_would_be_over_already_is_2() {
+    let daemon = Daemon::start(Answers::full());
+    expect(
+        &daemon.run(&["suspend", "bob", "--reason", "spam", "--until", "1h ago"]),
+        2,
+        "this moment is past",
+    );
+    assert!(daemon.answers.ordered.lock().unwrap().is_empty());
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_failure() {
+    let daemon = Daemon::start(Answers::full());
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_relaywarden"))
+        .args(["messages", "--socket", daemon.socket().to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn output_that_cant_be_written_is_74() {
+    let daemon = Daemon::start(Answers::full());
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_relaywarden"))
+        .args(["messages", "--socket", daemon.socket().to_str().unwrap()])
+        .stdout(full)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(74));
+}

@@ -1,0 +1,330 @@
+//! A daemon that only says what it is told, behind the real routers and the real Unix socket; and a peer that is none.
+
+use std::io::{Read, Write};
+use std::net::IpAddr;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use relaywarden::server::api::{
+    Candidate, Instruction, LineRow, MessageFilter, MessageRow, NasRow, SessionFilter, SessionRow,
+    SuspensionRow, Who,
+};
+use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble};
+use relaywarden::server::web;
+use relaywarden::session::{Name, Timestamp};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// What it answers. Rows are for alice and for a customer whose name is an attack.
+#[derive(Default)]
+pub(crate) struct Answers {
+    pub(crate) rows: bool,
+    pub(crate) trouble: Option<Trouble>,
+    pub(crate) order_error: Option<OrderError>,
+    pub(crate) not_ready: bool,
+    pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) ordered: Mutex<Vec<Instruction>>,
+    pub(crate) sessions_asked: Mutex<Option<SessionFilter>>,
+    pub(crate) messages_asked: Mutex<Option<MessageFilter>>,
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn alice() -> Candidate {
+    Candidate {
+        subscriber: some("alice@isp.example"),
+        session: some("bras1/00a1/1795438800000"),
+        nas: some("bras1"),
+        valid_from: some("2026-11-23T13:00:00.000Z"),
+        valid_until: None,
+        line: LineRow { port_id: some("eth 0/1:7"), circuit_id: some("dslam3 1/7"), ..LineRow::default() },
+    }
+}
+
+fn bob() -> Candidate {
+    Candidate {
+        subscriber: some("bob@isp.example"),
+        session: some("bras1/00b2/1795431600000"),
+        nas: some("bras1"),
+        valid_from: some("2026-11-23T11:00:00.000Z"),
+        valid_until: some("2026-11-23T13:30:00.000Z"),
+        line: LineRow::default(),
+    }
+}
+
+fn whose(address: IpAddr, port: Option<u16>, candidates: Vec<Candidate>) -> Who {
+    let mut who = Who {
+        address: Some(address.to_string()),
+        port,
+        at: "2026-11-23T14:00:05.007Z".to_owned(),
+        confidence: "exact".to_owned(),
+        candidates,
+        ..Who::default()
+    };
+    if let [only] = who.candidates.as_slice() {
+        who.subscriber.clone_from(&only.subscriber);
+        who.session.clone_from(&only.session);
+        who.nas.clone_from(&only.nas);
+        who.valid_from.clone_from(&only.valid_from);
+        who.valid_until.clone_from(&only.valid_until);
+    }
+    who
+}
+
+fn message() -> MessageRow {
+    MessageRow {
+        at: "2026-11-23T14:00:05.007Z".to_owned(),
+        mta: "mx1".to_owned(),
+        profile: "relay".to_owned(),
+        queue_id: "4XyZ1b2c3d".to_owned(),
+        instance: "1a2b.5678.0".to_owned(),
+        subscriber: some("alice@isp.example"),
+        session: some("bras1/00a1/1795438800000"),
+        nas: some("bras1"),
+        address: some("198.51.100.7"),
+        port: Some(40112),
+        helo: "laptop.home".to_owned(),
+        sender: "alice@isp.example".to_owned(),
+        recipient_count: 2,
+        recipient_domains: vec!["a.example".to_owned(), "b.example".to_owned()],
+        size: 2048,
+        token: some("Zk3vQ"),
+        verdict: "permit".to_owned(),
+        reason: "online".to_owned(),
+        candidates: vec![alice()],
+        ..MessageRow::default()
+    }
+}
+
+fn session(subscriber: &str, state: &str, until: Option<&str>) -> SessionRow {
+    SessionRow {
+        subscriber: some(subscriber),
+        user_name: some(subscriber),
+        addresses: vec!["198.51.100.7".to_owned(), "2001:db8:1::/64".to_owned()],
+        session: "bras1/00a1/1795438800000".to_owned(),
+        nas: "bras1".to_owned(),
+        state: state.to_owned(),
+        valid_from: some("2026-11-23T13:00:00.000Z"),
+        valid_until: until.map(str::to_owned),
+        last_seen: some("2026-11-23T13:59:00.000Z"),
+        line: alice().line,
+    }
+}
+
+impl Answers {
+    pub(crate) fn full() -> Self {
+        Answers { rows: true, ..Answers::default() }
+    }
+
+    fn rows<T>(&self, rows: Vec<T>) -> Result<Vec<T>, Trouble> {
+        match self.trouble {
+            Some(trouble) => Err(trouble),
+            None if self.rows => Ok(rows),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Staff for Answers {
+    fn lookup(&self, address: IpAddr, port: Option<u16>) -> Who {
+        let (verdict, reason, candidates) = match address.to_string().as_str() {
+            "198.51.100.7" => ("permit", "online", vec![alice()]),
+            "198.51.100.8" => ("defer", "warm-up", Vec::new()),
+            "198.51.100.9" => ("defer", "conflict", vec![alice(), bob()]),
+            _ => ("refuse", "not-online", Vec::new()),
+        };
+        let confidence = if candidates.len() > 1 { "ambiguous" } else { "exact" };
+        Who {
+            verdict: some(verdict),
+            reason: some(reason),
+            confidence: confidence.to_owned(),
+            ..whose(address, port, candidates)
+        }
+    }
+
+    async fn owner(&self, address: IpAddr, port: Option<u16>, at: Timestamp) -> Result<Who, Trouble> {
+        self.rows(Vec::<u8>::new())?;
+        let at = relaywarden::server::api::rfc3339(at).unwrap_or_default();
+        Ok(Who { at, confidence: "until-last-interim".to_owned(), ..whose(address, port, vec![bob()]) })
+    }
+
+    async fn by_token(&self, token: &Name) -> Result<Vec<MessageRow>, Trouble> {
+        let mut rows = self.rows(vec![message()])?;
+        rows.retain(|row| row.token.as_deref() == token.text());
+        Ok(rows)
+    }
+
+    async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, Trouble> {
+        *self.sessions_asked.lock().unwrap() = Some(filter.clone());
+        self.rows(vec![
+            session("alice@isp.example", "active", None),
+            session("=HYPERLINK(\"http://evil\")", "stopped", Some("2026-11-23T13:59:30.000Z")),
+        ])
+    }
+
+    async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
+        *self.messages_asked.lock().unwrap() = Some(filter.clone());
+        let forged = MessageRow {
+            subscriber: None,
+            sender: "a\u{1b}[2J\u{202e}".to_owned(),
+            verdict: "defer".to_owned(),
+            reason: "conflict".to_owned(),
+            observed: true,
+            candidates: vec![alice(), bob()],
+            ..message()
+        };
+        self.rows(vec![message(), forged])
+    }
+
+    fn nas(&self) -> Vec<NasRow> {
+        let heard = NasRow {
+            nas: "bras1".to_owned(),
+            client: "bras1".to_owned(),
+            last_heard: some("2026-11-23T14:00:00.000Z"),
+            active: 812,
+            suspect: 3,
+            records: 12_345,
+            refreshes: 11_000,
+            interval_seconds: Some(300),
+            whole: true,
+            since: some("2026-11-23T08:00:00.000Z"),
+            clock_offset_ms: Some(-120),
+            ..NasRow::default()
+        };
+        let new = NasRow {
+            nas: "192.0.2.9".to_owned(),
+            client: "bras2".to_owned(),
+            why: some("warm-up until 16:00"),
+            ..NasRow::default()
+        };
+        self.rows(vec![heard, new]).unwrap_or_default()
+    }
+
+    fn suspensions(&self) -> Vec<SuspensionRow> {
+        let row = SuspensionRow {
+            kind: "subscriber".to_owned(),
+            subject: "bob@isp.example".to_owned(),
+            reference: 4711,
+            since: some("2026-11-23T12:00:00.000Z"),
+            until: None,
+            by: "root".to_owned(),
+            reason: "open proxy".to_owned(),
+        };
+        self.rows(vec![row]).unwrap_or_default()
+    }
+
+    async fn order(&self, instruction: Instruction) -> Result<Ordered, OrderError> {
+        if let Some(error) = self.order_error.filter(|_| !instruction.force) {
+            return Err(error);
+        }
+        self.ordered.lock().unwrap().push(instruction);
+        Ok(Ordered { reference: 4712, at: Timestamp::from_seconds(1_795_442_405) })
+    }
+
+    async fn asked(&self, by: Name, what: Name) -> Result<(), Trouble> {
+        if self.trouble == Some(Trouble::Unrecorded) {
+            return Err(Trouble::Unrecorded);
+        }
+        self.asked.lock().unwrap().push(format!("{by} {what}"));
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        let reasons =
+            if self.not_ready { vec!["log: No space left on device".to_owned()] } else { Vec::new() };
+        Health { ready: !self.not_ready, reasons }
+    }
+
+    fn metrics(&self) -> String {
+        "# EOF\n".to_owned()
+    }
+}
+
+/// The fake daemon at a socket of its own.
+pub(crate) struct Daemon {
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) tcp: std::net::SocketAddr,
+    dir: TempDir,
+    stop: watch::Sender<bool>,
+    runtime: Runtime,
+}
+
+impl Daemon {
+    pub(crate) fn start(answers: Answers) -> Self {
+        let answers = Arc::new(answers);
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let guard = runtime.enter();
+        let unix = web::bind_unix(&dir.path().join("api.sock"), 0o660, None).unwrap();
+        let tcp = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let tcp_address = tcp.local_addr().unwrap();
+        runtime.spawn(web::serve_unix(unix, http::for_staff(Arc::clone(&answers)), stopped.clone()));
+        runtime.spawn(web::serve_tcp(tcp, http::for_anybody(Arc::clone(&answers)), stopped));
+        drop(guard);
+        Daemon { answers, tcp: tcp_address, dir, stop, runtime }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("api.sock")
+    }
+
+    /// The program, told where this daemon is.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        let socket = self.socket();
+        run_with(arguments, &[("RELAYWARDEN_SOCKET", socket.as_os_str())])
+    }
+
+    pub(crate) fn stop(self) {
+        self.stop.send(true).unwrap();
+        self.runtime.shutdown_timeout(std::time::Duration::from_secs(10));
+    }
+}
+
+/// What a run of the program said.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) exit: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Run {
+            exit: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// The program, with no more environment than this.
+pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &std::ffi::OsStr)]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relaywarden"));
+    command.env_clear().env("TZ", "UTC").envs(environment.iter().copied()).args(arguments);
+    Run::from(command.output().unwrap())
+}
+
+/// Something else that listens on a Unix socket: reads a head, says these octets, and closes.
+pub(crate) fn impostor(socket: &Path, says: &'static str) -> std::thread::JoinHandle<()> {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_head(&mut stream);
+        stream.write_all(says.as_bytes()).unwrap();
+    })
+}
+
+fn read_head(stream: &mut UnixStream) {
+    let mut head = Vec::new();
+    let mut octet = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut octet).unwrap() == 1 {
+        head.extend(octet);
+    }
+}

@@ -1,0 +1,84 @@
+//! Each command in each format, byte by byte. `SNAPSHOTS=overwrite` writes them anew; then read the difference.
+
+use relaywarden::session::{Name, Timestamp};
+
+use crate::fake::{Answers, Daemon};
+
+#[test]
+fn every_command_looks_as_it_always_did() {
+    let daemon = Daemon::start(Answers::full());
+    let commands: [(&str, &[&str]); 8] = [
+        ("who", &["who", "198.51.100.7", "--port", "40112"]),
+        ("who-nobody", &["who", "198.51.100.200"]),
+        ("who-conflict", &["who", "198.51.100.9"]),
+        ("who-then", &["who", "198.51.100.7", "--at", "2026-11-23 14:20"]),
+        ("sessions", &["sessions"]),
+        ("messages", &["messages"]),
+        ("nas", &["nas"]),
+        ("suspensions", &["suspensions"]),
+    ];
+    for (name, command) in commands {
+        for format in ["table", "json", "ndjson", "csv"] {
+            let tail: &[&str] =
+                if command[0] == "nas" { &["-o", format] } else { &["-o", format, "--tz", "Europe/Berlin"] };
+            let run = daemon.run(&[command, tail].concat());
+            assert_eq!(run.err, "", "{name} {format}");
+            golden(&format!("{name}.{format}"), run.out);
+        }
+    }
+}
+
+#[test]
+fn help_looks_as_it_always_did() {
+    for command in ["who", "messages", "suspend", "send"] {
+        golden(&format!("help-{command}.txt"), crate::fake::run_with(&[command, "--help"], &[]).out);
+    }
+}
+
+fn golden(name: &str, actual: String) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cli").join(name);
+    let expected = snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text)).raw();
+    snapbox::assert_data_eq!(actual, expected);
+}
+
+#[test]
+fn a_question_is_recorded_with_its_asker_its_words_and_its_purpose() {
+    let daemon = Daemon::start(Answers::full());
+    daemon.run(&["who", "198.51.100.7", "--why", "case 7&8"]);
+    daemon.run(&["nas"]);
+    let me = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
+    let asked = daemon.answers.asked.lock().unwrap();
+    assert_eq!(*asked, [format!("{me} /v1/lookup?why=case%207%268&address=198.51.100.7")]);
+}
+
+#[test]
+fn options_arrive_as_filters() {
+    let daemon = Daemon::start(Answers::full());
+    daemon.run(&["sessions", "--subscriber", "0x636166e9", "--address", "2001:db8::1/64", "--limit", "7"]);
+    let asked = daemon.answers.sessions_asked.lock().unwrap().clone().unwrap();
+    assert_eq!(asked.subscriber, Some(Name::new(b"caf\xe9")));
+    assert_eq!(asked.address, Some("2001:db8::/64".parse().unwrap()));
+    assert_eq!((asked.since, asked.until, asked.limit), (None, None, 7));
+
+    daemon.run(&[
+        "messages",
+        "--queue-id",
+        "4XyZ",
+        "--address",
+        "::ffff:198.51.100.7",
+        "--token",
+        "a b",
+        "--since",
+        "2026-11-23T14:00:00Z",
+        "--until",
+        "2026-11-23 16:00",
+        "--tz",
+        "Europe/Berlin",
+    ]);
+    let asked = daemon.answers.messages_asked.lock().unwrap().clone().unwrap();
+    assert_eq!(asked.queue_id, Some(Name::from("4XyZ")));
+    assert_eq!(asked.token, Some(Name::from("a b")));
+    assert_eq!(asked.address, Some("198.51.100.7".parse().unwrap()));
+    assert_eq!(asked.since, Some(Timestamp::from_seconds(1_795_442_400)));
+    assert_eq!(asked.until, Some(Timestamp::from_seconds(1_795_446_000)));
+}

@@ -1,0 +1,230 @@
+//! The HTTP API as a stranger sees it: plain octets over its sockets.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+use relaywarden::server::web::{self, BindError};
+use serde_json::Value;
+
+use crate::fake::{Answers, Daemon};
+
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+fn exchange<T: Read + Write>(mut stream: T, request: &str) -> Reply {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut octets = Vec::new();
+    // A daemon that closes on a request it has not read to its end resets the connection behind its answer.
+    match stream.read_to_end(&mut octets) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
+    let text = String::from_utf8(octets).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Reply { status, head: head.to_lowercase(), body: body.to_owned() }
+}
+
+fn asked(daemon: &Daemon, method: &str, target: &str, body: &str) -> Reply {
+    let length = body.len();
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    exchange(UnixStream::connect(daemon.socket()).unwrap(), &request)
+}
+
+fn over_tcp(daemon: &Daemon, target: &str) -> Reply {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    exchange(TcpStream::connect(daemon.tcp).unwrap(), &request)
+}
+
+/// A problem document of this type, which names this parameter.
+fn problem(reply: &Reply, status: u16, kind: &str, parameter: Option<&str>) {
+    let body: Value = serde_json::from_str(&reply.body).unwrap_or_else(|_| panic!("{}", reply.body));
+    assert_eq!(reply.status, status, "{body}");
+    assert!(reply.head.contains("content-type: application/problem+json"), "{}", reply.head);
+    assert_eq!(body["type"], format!("urn:relaywarden:problem:{kind}"));
+    assert_eq!(body["status"], status);
+    assert_eq!(body.get("parameter").and_then(Value::as_str), parameter, "{body}");
+    assert!(body["title"].is_string() && body["detail"].is_string());
+}
+
+#[test]
+fn each_wrong_parameter_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    for (target, parameter) in [
+        ("/v1/lookup", "address"),
+        ("/v1/lookup?address=", "address"),
+        ("/v1/lookup?address=alice", "address"),
+        ("/v1/lookup?address=198.51.100.7&port=0", "port"),
+        ("/v1/lookup?address=198.51.100.7&port=65536", "port"),
+        ("/v1/lookup?address=198.51.100.7&at=2026-11-23T14:00:00Z", "at"),
+        ("/v1/lookup?address=198.51.100.7&address=198.51.100.8", "address"),
+        ("/v1/owner?at=2026-11-23T14:00:00Z", "address"),
+        ("/v1/owner?address=198.51.100.7&at=2026-11-23", "at"),
+        ("/v1/owner?token=x&address=198.51.100.7", "address"),
+        ("/v1/sessions?address=198.51.100.0/33", "address"),
+        ("/v1/sessions?since=yesterday", "since"),
+        ("/v1/sessions?queue_id=x", "queue_id"),
+        ("/v1/sessions?since=2026-11-23T14:00:00Z&until=2026-11-23T14:00:00Z", "until"),
+        ("/v1/messages?address=198.51.100.0/24", "address"),
+        ("/v1/messages?until=1795442400", "until"),
+        ("/v1/messages?limit=0", "limit"),
+        ("/v1/messages?limit=100001", "limit"),
+        ("/v1/messages?subscribr=alice", "subscribr"),
+        ("/v1/nas?x=1", "x"),
+        ("/v1/suspensions?x=1", "x"),
+    ] {
+        problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
+    }
+    assert!(daemon.answers.asked.lock().unwrap().is_empty(), "nothing was answered, so nothing is recorded");
+}
+
+#[test]
+fn each_wrong_order_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    for (body, kind, parameter) in [
+        ("", "bad-body", None),
+        ("[]", "bad-body", None),
+        (r#"{"subject":"bob"}"#, "bad-body", None),
+        (r#"{"subject":"bob","reason":"x","subjct":"y"}"#, "bad-body", None),
+        (r#"{"subject":"","reason":"x"}"#, "bad-parameter", Some("subject")),
+        (r#"{"subject":"bob","reason":" "}"#, "bad-parameter", Some("reason")),
+        (r#"{"subject":"bob","reason":"x","kind":"nas"}"#, "bad-parameter", Some("kind")),
+        (r#"{"subject":"bob","reason":"x","until":"tomorrow"}"#, "bad-parameter", Some("until")),
+        (r#"{"subject":"bob","reason":"x","until":"2001-01-01T00:00:00Z"}"#, "bad-parameter", Some("until")),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/suspensions", body), 400, kind, parameter);
+    }
+    let until = r#"{"subject":"bob","reason":"x","until":"2099-01-01T00:00:00Z"}"#;
+    problem(&asked(&daemon, "DELETE", "/v1/suspensions/release", until), 400, "bad-parameter", Some("until"));
+    assert!(daemon.answers.ordered.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_reason_of_1024_octets_is_taken_and_one_of_1025_is_not() {
+    let daemon = Daemon::start(Answers::full());
+    let order = |length| format!(r#"{{"subject":"bob","reason":"{}"}}"#, "a".repeat(length));
+    assert_eq!(asked(&daemon, "POST", "/v1/suspensions", &order(1024)).status, 200);
+    problem(&asked(&daemon, "POST", "/v1/suspensions", &order(1025)), 400, "bad-parameter", Some("reason"));
+}
+
+#[test]
+fn a_body_of_64_kib_is_read_and_a_longer_one_is_not() {
+    let daemon = Daemon::start(Answers::full());
+    let order = |length: usize| {
+        let order = r#"{"subject":"bob","reason":"x"}"#;
+        format!("{order}{}", " ".repeat(length - order.len()))
+    };
+    assert_eq!(asked(&daemon, "POST", "/v1/suspensions", &order(65_536)).status, 200);
+    problem(&asked(&daemon, "POST", "/v1/suspensions", &order(65_537)), 413, "body-too-large", None);
+}
+
+#[test]
+fn unknown_paths_and_methods_are_problems_too() {
+    let daemon = Daemon::start(Answers::full());
+    problem(&asked(&daemon, "GET", "/v1/lookups", ""), 404, "no-such-path", None);
+    problem(&asked(&daemon, "PUT", "/v1/lookup", ""), 405, "no-such-method", None);
+    problem(&asked(&daemon, "GET", "/v1/suspensions/release", ""), 405, "no-such-method", None);
+}
+
+#[test]
+fn tcp_answers_health_and_metrics_and_nothing_about_people() {
+    let daemon = Daemon::start(Answers::full());
+    assert_eq!(over_tcp(&daemon, "/healthz").status, 200);
+    assert_eq!(over_tcp(&daemon, "/readyz").status, 200);
+    let metrics = over_tcp(&daemon, "/metrics");
+    assert_eq!((metrics.status, metrics.body.as_str()), (200, "# EOF\n"));
+    assert!(metrics.head.contains("application/openmetrics-text"));
+    for target in ["/v1/lookup?address=198.51.100.7", "/v1/sessions", "/v1/nas", "/v1/"] {
+        let reply = over_tcp(&daemon, target);
+        assert_eq!(reply.status, 404, "{target}");
+        assert!(!reply.body.contains("alice"), "{target}");
+    }
+    problem(&over_tcp(&daemon, "/v1/messages"), 404, "socket-only", None);
+    problem(&over_tcp(&daemon, "/"), 404, "no-such-path", None);
+    assert!(daemon.answers.asked.lock().unwrap().is_empty());
+}
+
+#[test]
+fn readiness_says_why_not() {
+    let daemon = Daemon::start(Answers { not_ready: true, ..Answers::default() });
+    let reply = over_tcp(&daemon, "/readyz");
+    assert_eq!(reply.status, 503);
+    assert_eq!(reply.body, r#"{"ready":false,"reasons":["log: No space left on device"]}"#);
+    assert_eq!(over_tcp(&daemon, "/healthz").status, 200);
+}
+
+#[test]
+fn the_answer_to_who_has_the_fields_of_the_contract_and_no_others() {
+    let daemon = Daemon::start(Answers::full());
+    let reply = asked(&daemon, "GET", "/v1/lookup?address=198.51.100.7&port=40112", "");
+    let body: serde_json::Map<String, Value> = serde_json::from_str(&reply.body).unwrap();
+    let mut fields: Vec<&str> = body.keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    let mut contract = [
+        "address",
+        "port",
+        "at",
+        "verdict",
+        "reason",
+        "subscriber",
+        "session",
+        "nas",
+        "valid_from",
+        "valid_until",
+        "confidence",
+        "candidates",
+    ];
+    contract.sort_unstable();
+    assert_eq!(fields, contract);
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let daemon = Daemon::start(Answers::full());
+    let request = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(20_000));
+    assert_eq!(exchange(UnixStream::connect(daemon.socket()).unwrap(), &request).status, 431);
+}
+
+#[test]
+fn stop_ends_idle_connections_at_once() {
+    let daemon = Daemon::start(Answers::full());
+    let mut idle = UnixStream::connect(daemon.socket()).unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut octets = [0; 12];
+    idle.read_exact(&mut octets).unwrap();
+    assert_eq!(&octets, b"HTTP/1.1 200");
+    let began = std::time::Instant::now();
+    daemon.stop();
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let living = web::bind_unix(&path, 0o660, None).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o660);
+    assert!(matches!(web::bind_unix(&path, 0o660, None), Err(BindError::InUse(_))));
+    drop(living);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_socket_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("precious");
+    std::fs::write(&path, "data").unwrap();
+    assert!(matches!(web::bind_unix(&path, 0o660, None), Err(BindError::NotASocket(_))));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
+    let unknown = web::bind_unix(&dir.path().join("s"), 0o660, Some("no-such-group-here"));
+    assert!(matches!(unknown, Err(BindError::NoSuchGroup(_))));
+}

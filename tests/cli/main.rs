@@ -1,0 +1,12 @@
+//! The real program against a daemon that answers what the test tells it to, and against real sockets of its own.
+
+#[cfg(test)]
+mod exits;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod send;
