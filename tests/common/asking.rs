@@ -56,7 +56,13 @@ pub(crate) struct Mail<'a> {
 
 impl Default for Mail<'_> {
     fn default() -> Self {
-        Mail { context: "relay", client: "100.64.0.7", instance: "1.2.3.0", queue_id: "4jYLXY6NlJz1SW1G", login: "" }
+        Mail {
+            context: "relay",
+            client: "100.64.0.7",
+            instance: "1.2.3.0",
+            queue_id: "4jYLXY6NlJz1SW1G",
+            login: "",
+        }
     }
 }
 

@@ -63,10 +63,11 @@ pub(crate) struct Dice(u64);
 impl Dice {
     /// From `RELAYWARDEN_SEED`, else from the clock; printed either way.
     pub(crate) fn cast() -> Dice {
-        let seed = std::env::var("RELAYWARDEN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            now.map_or(1, |since| u64::try_from(since.as_nanos() % u128::from(u64::MAX)).unwrap_or(1))
-        });
+        let seed =
+            std::env::var("RELAYWARDEN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                now.map_or(1, |since| u64::try_from(since.as_nanos() % u128::from(u64::MAX)).unwrap_or(1))
+            });
         println!("RELAYWARDEN_SEED={seed}");
         Dice(seed.max(1))
     }

@@ -113,7 +113,8 @@ impl Nas {
         // A connected socket reports an earlier ICMP error (the daemon was down) at the next call; that is no answer.
         let _ = self.socket.send(packet);
         let deadline = Instant::now() + patience;
-        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        {
             match self.receive(left) {
                 Some(answer) if is_answer(&answer, packet, &self.secret) => return true,
                 Some(_) => {}
@@ -147,7 +148,9 @@ fn accounting_request(identifier: u8, attributes: &Attributes, secret: &[u8]) ->
 
 fn status_server(identifier: u8, secret: &[u8]) -> Vec<u8> {
     let nonce: [u8; 16] = Md5::new()
-        .chain_update(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()).to_be_bytes())
+        .chain_update(
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()).to_be_bytes(),
+        )
         .finalize()
         .into();
     let attributes = Attributes::default().with(80, &[0; 16]);
@@ -224,7 +227,8 @@ impl<C> Feed<C> {
         let mut changes = Vec::new();
         let mut wait = patience;
         while let Some(answer) = self.nas.receive(wait) {
-            let Some((packet, _)) = answer.get(1).and_then(|identifier| self.in_flight.get(identifier)) else {
+            let Some((packet, _)) = answer.get(1).and_then(|identifier| self.in_flight.get(identifier))
+            else {
                 continue;
             };
             if is_answer(&answer, packet, &self.nas.secret) {
@@ -243,7 +247,13 @@ impl<C> Feed<C> {
 }
 
 /// The real radclient: one packet of these attribute lines, two tries of one second.
-pub(crate) fn radclient(server: SocketAddr, command: &str, secret: &str, lines: &str, flags: &[&str]) -> Output {
+pub(crate) fn radclient(
+    server: SocketAddr,
+    command: &str,
+    secret: &str,
+    lines: &str,
+    flags: &[&str],
+) -> Output {
     let mut child = peer::command("radclient")
         .args(["-x", "-r", "2", "-t", "1"])
         .args(flags)
