@@ -212,11 +212,20 @@ socket = "{socket}"
         }
     }
 
-    /// The messages that `messages` finds, once there are this many: the index is filled behind the answer to the
-    /// MTA, so the newest may be moments away.
+    /// The messages that `messages` finds, once there are this many.
     pub(crate) fn messages(&self, filter: &[&str], at_least: usize) -> Vec<Value> {
-        eventually(&format!("{at_least} messages for {filter:?}"), || {
-            let Value::Array(found) = self.json(&[&["messages"], filter].concat())? else {
+        self.rows("messages", filter, at_least)
+    }
+
+    /// The sessions that `sessions` finds, once there are this many.
+    pub(crate) fn sessions(&self, filter: &[&str], at_least: usize) -> Vec<Value> {
+        self.rows("sessions", filter, at_least)
+    }
+
+    /// The index is filled behind the acknowledgement, so the newest row may be moments away.
+    fn rows(&self, command: &str, filter: &[&str], at_least: usize) -> Vec<Value> {
+        eventually(&format!("{at_least} {command} for {filter:?}"), || {
+            let Value::Array(found) = self.json(&[&[command], filter].concat())? else {
                 panic!("an array was promised");
             };
             (found.len() >= at_least).then_some(found)
