@@ -118,6 +118,7 @@ listen = ["{policy}"]
 
 [http]
 socket = "{socket}"
+listen = []
 "#,
             data = data.display(),
             radius = self.radius,
