@@ -389,6 +389,10 @@ impl Seldom {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[test]
@@ -398,6 +402,82 @@ mod tests {
             assert!(!is_the_peers(&io::Error::from_raw_os_error(short as i32)), "{short}");
         }
         assert!(!is_the_peers(&io::Error::other("?")));
+    }
+
+    /// Answers as if every address were a subscriber's.
+    struct Everybody;
+
+    impl Desk for Everybody {
+        fn socketmap(&self, _: &Peer, _: &socketmap::Request) -> socketmap::Reply {
+            socketmap::Reply::Ok("alice".into())
+        }
+
+        async fn policy(&self, _: &Peer, _: policy::Request) -> policy::Action {
+            policy::Action::Ok
+        }
+    }
+
+    struct Configuration(&'static str);
+
+    impl crate::config::file::Files for Configuration {
+        fn read(&self, _: &Path) -> io::Result<crate::config::file::Contents> {
+            Ok(crate::config::file::Contents { octets: self.0.as_bytes().to_vec(), mode: 0o600 })
+        }
+    }
+
+    const MX1: &str =
+        "[[mta]]\nname = 'net'\naddress = '192.0.2.0/24'\n[[mta]]\nname = 'mx1'\naddress = '192.0.2.25'\n";
+
+    fn config(text: &'static str) -> Config {
+        crate::config::file::read(Path::new("/c"), &Configuration(text), &|_| None).unwrap().config
+    }
+
+    fn named(text: &'static str, source: &str) -> Option<String> {
+        peer(&config(text), Some(source.parse().unwrap())).map(|peer| peer.mta.to_string())
+    }
+
+    #[test]
+    fn without_an_mta_only_this_host_may_ask() {
+        assert_eq!(named("", "127.0.0.1").as_deref(), Some("127.0.0.1"));
+        assert_eq!(named("", "::1").as_deref(), Some("::1"));
+        assert_eq!(named("", "::ffff:127.0.0.1").as_deref(), Some("127.0.0.1"));
+        assert_eq!(named("", "192.0.2.25"), None);
+    }
+
+    #[test]
+    fn an_mta_is_named_by_its_longest_prefix_and_this_host_may_still_ask() {
+        assert_eq!(named(MX1, "192.0.2.25").as_deref(), Some("mx1"));
+        assert_eq!(named(MX1, "::ffff:192.0.2.25").as_deref(), Some("mx1"));
+        assert_eq!(named(MX1, "192.0.2.26").as_deref(), Some("net"));
+        assert_eq!(named(MX1, "192.0.3.1"), None);
+        assert_eq!(named(MX1, "127.0.0.1").as_deref(), Some("127.0.0.1"));
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_no_mta_is_closed_unanswered_and_counted() {
+        let counters = Arc::new(Counters::default());
+        let house = Arc::new(House {
+            desk: Arc::new(Everybody),
+            config: Arc::new(ArcSwap::from_pointee(config(MX1))),
+            limits: Limits::default(),
+            counters: Arc::clone(&counters),
+            room: Arc::new(Semaphore::new(9)),
+            log: Seldom::default(),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (_stop, shutdown) = watch::channel(false);
+        for (source, answer) in [("198.51.100.1", ""), ("192.0.2.25", "8:OK alice,")] {
+            let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let source = Some(source.parse().unwrap());
+            house.admit(Service::Socketmap, Stream::Tcp(stream), source, shutdown.clone());
+            let _ = client.write_all(b"15:relay 192.0.2.7,").await;
+            let _ = client.shutdown().await;
+            let mut received = String::new();
+            let _ = client.read_to_string(&mut received).await;
+            assert_eq!(received, answer);
+        }
+        assert_eq!(counters.foreign.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use relaywarden::config::{Config, Endpoint};
 use relaywarden::mta::policy::{self, Action, Context};
 use relaywarden::mta::socketmap::{self, Map, Reply};
 use relaywarden::relay::Stage;
-use relaywarden::server::mta::{BindError, Bound, Counters, Desk, Limits, Peer, Service, bind};
+use relaywarden::server::mta::{Counters, Desk, Limits, Peer, Service, bind};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -105,14 +105,13 @@ impl Server {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let config = config(text);
-        let bound: Result<Bound, BindError> = runtime.block_on(async { bind(&config, limits) });
-        let bound = bound.unwrap();
+        let within = runtime.enter();
+        let bound = bind(&config, limits).unwrap();
         let endpoints = bound.endpoints();
         let (stop, stopping) = watch::channel(false);
         let (config, counters) = (Arc::new(ArcSwap::from_pointee(config)), Arc::new(Counters::default()));
-        let served = runtime.block_on(async {
-            bound.serve(Arc::new(Fixture), Arc::clone(&config), stopping, Arc::clone(&counters))
-        });
+        let served = bound.serve(Arc::new(Fixture), Arc::clone(&config), stopping, Arc::clone(&counters));
+        drop(within);
         Server { runtime, config, counters, stop, served, endpoints }
     }
 
