@@ -3,6 +3,7 @@
 //! Knows: which view wants which entry. Must not know: clocks, configuration, sockets, files.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,15 @@ pub struct Shared {
     pub map: Arc<LiveMap>,
     /// Who may send at all.
     pub standing: ArcSwap<Standing>,
+    committed: AtomicU64,
+}
+
+impl Shared {
+    /// Sequence of the last entry that is durable and folded.
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Acquire)
+    }
 }
 
 /// All views in memory.
@@ -95,6 +105,7 @@ impl Views {
         }
         let rest: Rest = postcard::from_bytes(octets).map_err(|_| Unreadable)?;
         shared.standing.store(Arc::new(rest.standing.clone()));
+        shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
             standing: rest.standing,
@@ -143,6 +154,7 @@ impl Views {
         }
         self.advance(at, folded);
         self.sequence = sequence;
+        self.shared.committed.store(sequence, Ordering::Release);
         let outcome = match entry {
             Entry::Session(event) => {
                 self.machine.fold(at, event, &mut self.effects);

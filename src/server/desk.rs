@@ -1,1 +1,333 @@
-//! (to come)
+//! Answers mail servers: a ruling becomes the words of their protocol, and a message becomes an entry.
+//!
+//! Knows: which state of which profile gets which answer (the tables of the operator's contract). Must not know:
+//! framing, sockets, or how a ruling is found.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+
+use super::health::Health;
+use super::inbox::Inbox;
+use super::mta::{Desk, Peer};
+use super::secret_key::SecretKey;
+use crate::clock;
+use crate::config::Config;
+use crate::log::entry::Entry;
+use crate::mta::policy::{Action, Context};
+use crate::mta::socketmap::{Key, Map, Reply};
+use crate::mta::{policy, socketmap};
+use crate::relay::attribution::{Attribution, Attributions};
+use crate::relay::message::{Message, Owner};
+use crate::relay::ruling::{Client, Ruling, rule};
+use crate::relay::verdict::{Reason, Verdict};
+use crate::relay::{Profile, Query, Stage};
+use crate::session::bindings::Lookup;
+use crate::session::{Name, Timestamp};
+use crate::views::Shared;
+
+/// How long the end of a message waits for its entry to be durable. Less than the five seconds of our Postfix snippet,
+/// so that the MTA hears from us rather than from its own default.
+const COMMIT_WITHIN: Duration = Duration::from_millis(3500);
+
+/// How often each reason was given, by protocol.
+#[derive(Debug)]
+pub struct Counters {
+    socketmap: Vec<AtomicU64>,
+    policy: Vec<AtomicU64>,
+    /// Inbound mail that belongs to no subscriber.
+    pub inbound: AtomicU64,
+    /// Messages that could not be recorded in time.
+    pub unrecorded: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let zeros = || Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect();
+        let (inbound, unrecorded) = (AtomicU64::new(0), AtomicU64::new(0));
+        Counters { socketmap: zeros(), policy: zeros(), inbound, unrecorded }
+    }
+}
+
+impl Counters {
+    fn count(counters: &[AtomicU64], reason: Reason) {
+        let place = Reason::ALL.iter().position(|each| *each == reason);
+        if let Some(counter) = place.and_then(|place| counters.get(place)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Reason, socketmap answers, policy answers.
+    pub fn read(&self) -> impl Iterator<Item = (Reason, u64, u64)> + '_ {
+        let counts = self.socketmap.iter().zip(&self.policy);
+        Reason::ALL.iter().zip(counts).map(|(reason, (socketmap, policy))| {
+            (*reason, socketmap.load(Ordering::Relaxed), policy.load(Ordering::Relaxed))
+        })
+    }
+}
+
+/// The desk where mail servers ask.
+pub struct MailDesk {
+    /// Reloaded as a whole.
+    pub config: Arc<ArcSwap<Config>>,
+    /// What may be read.
+    pub shared: Arc<Shared>,
+    /// Where entries go.
+    pub inbox: Arc<Inbox>,
+    /// Whether we know enough to answer.
+    pub health: Arc<Health>,
+    /// Recipient hashes and tokens.
+    pub key: SecretKey,
+    /// What was ruled for messages under way.
+    pub attributions: Mutex<Attributions>,
+    /// For the metrics.
+    pub counters: Arc<Counters>,
+}
+
+impl Desk for MailDesk {
+    fn socketmap(&self, peer: &Peer, request: &socketmap::Request) -> Reply {
+        let Key { address, .. } = request.key;
+        if request.map == Map::Unknown {
+            return Reply::Temp("no such map: relay, access or subscriber");
+        }
+        // A key that is no address is a host name that its owner chose: it decides nothing.
+        let Some(address) = address else { return Reply::NotFound };
+        let config = self.config.load();
+        let now = clock::now();
+        if !self.health.is_ready() {
+            return if config.relay.observe { Reply::NotFound } else { Reply::Temp("starting") };
+        }
+        if request.map == Map::Subscriber {
+            return match self.shared.map.lookup(peer.realm, address, now) {
+                _ if config.relay.observe => Reply::NotFound,
+                Lookup::Found(found) => found.subscriber.map_or(Reply::NotFound, |name| found_as(&name)),
+                Lookup::Absent => Reply::NotFound,
+                Lookup::Ambiguous(_) => Reply::Temp("conflict"),
+                Lookup::Unready(..) => Reply::Temp("not known at the moment"),
+            };
+        }
+        let client =
+            Client { realm: peer.realm, address: Some(address), login: None, profile: Profile::Relay, logins_relay: false };
+        let ruling = rule(&self.shared.map, &self.shared.standing.load(), client, now);
+        Counters::count(&self.counters.socketmap, ruling.reason);
+        match (ruling.verdict(), request.map) {
+            _ if config.relay.observe => Reply::NotFound,
+            (Verdict::Permit, Map::Access) => Reply::Ok(Bytes::from_static(b"OK")),
+            (Verdict::Permit, _) => {
+                let subscriber = ruling.owner().and_then(|owner| owner.subscriber.clone());
+                subscriber.map_or(Reply::NotFound, |name| found_as(&name))
+            }
+            (Verdict::Refuse, _) => Reply::NotFound,
+            (Verdict::Defer, _) => Reply::Temp(ruling.reason.word()),
+        }
+    }
+
+    async fn policy(&self, peer: &Peer, request: policy::Request) -> Action {
+        let config = self.config.load_full();
+        let observe = config.relay.observe;
+        let action = match &request.context {
+            Context::Unknown(word) => {
+                let word = Name::new(word);
+                tracing::warn!(mta = %peer.mta, policy_context = %word, "no such profile: relay, submission or mx");
+                Action::Misconfigured451 { text: Cow::Borrowed("policy_context is none of relay, submission, mx") }
+            }
+            Context::Known(_) => self.answer(peer, &request.query, &config).await,
+        };
+        // Observed, nothing is permitted nor refused by us: the operator's own rule decides.
+        if observe { Action::Dunno } else { action }
+    }
+}
+
+impl MailDesk {
+    async fn answer(&self, peer: &Peer, query: &Query, config: &Config) -> Action {
+        if query.stage == Stage::Other {
+            return Action::Dunno;
+        }
+        let now = clock::now();
+        let login = query.login.as_deref().map(Name::new);
+        let client = Client {
+            realm: peer.realm,
+            address: query.address,
+            login: login.as_ref(),
+            profile: query.profile,
+            logins_relay: config.relay.permit_authenticated,
+        };
+        let ruling = if self.health.is_ready() {
+            rule(&self.shared.map, &self.shared.standing.load(), client, now)
+        } else {
+            Ruling { reason: Reason::Starting, owners: Vec::new(), suspension: None }
+        };
+        match query.stage {
+            Stage::Rcpt => {
+                Counters::count(&self.counters.policy, ruling.reason);
+                self.note(peer, query, &ruling, now);
+                spoken(&ruling, query.profile, config)
+            }
+            Stage::Data => self.header(peer, query, config),
+            Stage::EndOfMessage => self.end_of_message(peer, query, ruling, config, now).await,
+            Stage::Other => Action::Dunno,
+        }
+    }
+
+    fn note(&self, peer: &Peer, query: &Query, ruling: &Ruling, now: Timestamp) {
+        let recipient = (!query.recipient.is_empty())
+            .then(|| (domain_of(&query.recipient), self.key.recipient(&query.recipient)));
+        self.attributions().note(&peer.mta, &Name::new(&query.instance), ruling, recipient, now);
+    }
+
+    /// One header per message: at RCPT there would be one per recipient, at its end Postfix takes none.
+    fn header(&self, peer: &Peer, query: &Query, config: &Config) -> Action {
+        let Some(header) = config.policy.header.clone() else { return Action::Dunno };
+        let instance = Name::new(&query.instance);
+        let permitted = self
+            .attributions()
+            .recall(&peer.mta, &instance)
+            .is_some_and(|known| known.ruling.verdict() == Verdict::Permit);
+        if !permitted {
+            return Action::Dunno;
+        }
+        let value = self.key.token(&peer.mta, &instance).to_string();
+        Action::Prepend { header, value }
+    }
+
+    async fn end_of_message(
+        &self,
+        peer: &Peer,
+        query: &Query,
+        ruling: Ruling,
+        config: &Config,
+        now: Timestamp,
+    ) -> Action {
+        let known = self.attributions().recall(&peer.mta, &Name::new(&query.instance)).cloned();
+        let ruling = settle(known.as_ref(), ruling);
+        let nobodys = ruling.owners.is_empty() && query.login.is_none();
+        if query.profile == Profile::Mx && nobodys {
+            self.counters.inbound.fetch_add(1, Ordering::Relaxed);
+            return Action::Dunno;
+        }
+        let action = match spoken(&ruling, query.profile, config) {
+            Action::Ok => Action::Dunno,
+            other => other,
+        };
+        let held_back = matches!(action, Action::Reject550 { .. } | Action::Defer451 { .. });
+        if held_back && !config.relay.observe {
+            Counters::count(&self.counters.policy, ruling.reason);
+            return action;
+        }
+        let message = self.message(peer, query, known, ruling, config, now);
+        if self.record(message).await {
+            return action;
+        }
+        self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
+        if config.relay.permit_unrecorded {
+            return action;
+        }
+        Counters::count(&self.counters.policy, Reason::Unrecorded);
+        Action::Defer451 { text: Cow::Borrowed(Reason::Unrecorded.text()) }
+    }
+
+    /// Whether the message is durable now. One that is not, after all this time, is not written down later either
+    /// unless its commit has begun: the engine passes over entries whose asker is gone.
+    async fn record(&self, message: Message) -> bool {
+        if self.health.is_storage_failing() {
+            return false;
+        }
+        let Some(done) = self.inbox.submit(Entry::Message(Box::new(message))) else { return false };
+        matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)))
+    }
+
+    fn message(
+        &self,
+        peer: &Peer,
+        query: &Query,
+        known: Option<Attribution>,
+        ruling: Ruling,
+        config: &Config,
+        at: Timestamp,
+    ) -> Message {
+        let (mut domains, mut hashes) = known.map_or((Vec::new(), Vec::new()), |known| (known.domains, known.hashes));
+        if hashes.is_empty() && !query.recipient.is_empty() {
+            domains.push(domain_of(&query.recipient));
+            hashes.push(self.key.recipient(&query.recipient));
+        }
+        let instance = Name::new(&query.instance);
+        let tokened = config.policy.header.is_some() && ruling.verdict() == Verdict::Permit && !config.relay.observe;
+        Message {
+            at,
+            mta: peer.mta.clone(),
+            profile: query.profile,
+            queue_id: Name::new(&query.queue_id),
+            token: tokened.then(|| self.key.token(&peer.mta, &instance)),
+            instance,
+            owners: ruling.owners,
+            address: query.address,
+            port: query.port,
+            login: query.login.as_deref().map(Name::new),
+            helo: Name::new(&query.helo),
+            sender: Name::new(&query.sender),
+            recipient_count: query.recipient_count,
+            recipient_domains: domains,
+            recipient_hashes: hashes,
+            size: query.size,
+            reason: ruling.reason,
+            observed: config.relay.observe,
+        }
+    }
+
+    fn attributions(&self) -> std::sync::MutexGuard<'_, Attributions> {
+        self.attributions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose a message is at its end: the session that was permitted at RCPT. If another subscriber has the address by
+/// now, both may have sent it, and nobody is accused.
+fn settle(known: Option<&Attribution>, now: Ruling) -> Ruling {
+    let Some(Attribution { ruling: then, .. }) = known else { return now };
+    if then.verdict() != Verdict::Permit || now.reason == Reason::Suspended {
+        return now;
+    }
+    let newcomers: Vec<Owner> =
+        now.owners.into_iter().filter(|owner| !then.owners.iter().any(|known| same_person(known, owner))).collect();
+    if newcomers.is_empty() || then.reason == Reason::Login {
+        return then.clone();
+    }
+    let owners = then.owners.iter().cloned().chain(newcomers).collect();
+    Ruling { reason: Reason::ChangedHands, owners, suspension: None }
+}
+
+fn same_person(a: &Owner, b: &Owner) -> bool {
+    match (&a.subscriber, &b.subscriber) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.session.is_some() && a.session == b.session,
+    }
+}
+
+/// A ruling in the words of a policy answer. On `mx`, whoever is not suspended passes untouched: it is no relay, and
+/// inbound mail must flow whatever state we are in.
+fn spoken(ruling: &Ruling, profile: Profile, config: &Config) -> Action {
+    match (ruling.verdict(), profile) {
+        _ if ruling.reason == Reason::Suspended => Action::Reject550 { text: Cow::Owned(suspended(ruling, config)) },
+        (_, Profile::Mx) | (Verdict::Refuse, _) => Action::Dunno,
+        (Verdict::Permit, _) => Action::Ok,
+        (Verdict::Defer, _) => Action::Defer451 { text: Cow::Borrowed(ruling.reason.text()) },
+    }
+}
+
+fn suspended(ruling: &Ruling, config: &Config) -> String {
+    let reference = ruling.suspension.unwrap_or_default();
+    let contact = config.policy.contact.as_deref().map_or(String::new(), |contact| format!(", {contact}"));
+    format!("{} (reference {reference}{contact})", Reason::Suspended.text())
+}
+
+fn found_as(subscriber: &Name) -> Reply {
+    Reply::Ok(Bytes::from(subscriber.to_string()))
+}
+
+fn domain_of(recipient: &[u8]) -> Name {
+    let domain = recipient.iter().rposition(|&octet| octet == b'@').and_then(|at| recipient.get(at + 1..));
+    Name::new(&domain.unwrap_or_default().to_ascii_lowercase())
+}

@@ -145,6 +145,7 @@ pub enum Doubt {
 /// Pools about which nothing can be said for now. No prefix means: the whole address space.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OpenPool {
+    pub(super) client: Name,
     pub(super) prefixes: Arc<[IpNet]>,
     pub(super) doubt: Doubt,
     pub(super) until: Timestamp,
@@ -215,10 +216,12 @@ impl LiveMap {
         self.len() == 0
     }
 
-    /// Why an address of these NAS's pools could not be known at this moment: for people.
+    /// Whose pools are not whole at this moment, why, and until when: for people.
     #[must_use]
-    pub fn doubts(&self, now: Timestamp) -> Vec<(Doubt, Timestamp)> {
-        self.open.load().iter().filter(|pool| now < pool.until).map(|pool| (pool.doubt, pool.until)).collect()
+    pub fn doubts(&self, now: Timestamp) -> Vec<(Name, Doubt, Timestamp)> {
+        let open = self.open.load();
+        let open = open.iter().filter(|pool| now < pool.until);
+        open.map(|pool| (pool.client.clone(), pool.doubt, pool.until)).collect()
     }
 
     /// The static prefix an address belongs to. Statics win: the operator wrote them down by name.

@@ -203,7 +203,8 @@ impl Machine {
             let prefixes: Arc<[IpNet]> = prefixes.as_slice().into();
             let mut add = |doubt, until: Timestamp| {
                 if until > self.now {
-                    open.push(OpenPool { prefixes: Arc::clone(&prefixes), doubt, until });
+                    let (client, prefixes) = (client.clone(), Arc::clone(&prefixes));
+                    open.push(OpenPool { client, prefixes, doubt, until });
                 }
             };
             if let Some(resumed) = self.clients_resumed.get(client) {

@@ -1,0 +1,523 @@
+//! Answers staff: the live map, the past and standing in the words of the API.
+//!
+//! Knows: which view answers which question, and how its values are spelled in the API. Must not know: HTTP, paths,
+//! or tables.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::api::{
+    Candidate, Instruction, LineRow, MessageFilter, MessageRow, NasRow, SessionFilter, SessionRow, SuspensionRow,
+    Who, rfc3339,
+};
+use super::health::Health as Wellbeing;
+use super::http::{Health, OrderError, Ordered, Staff, Trouble};
+use super::inbox::Inbox;
+use super::metrics::Exposition;
+use super::{desk, engine, mta, radius};
+use crate::audit::past::Past;
+use crate::audit::rows::{self, Confidence};
+use crate::audit::{self, AuditError};
+use crate::clock;
+use crate::config::Config;
+use crate::log::entry::{Entry, Question};
+use crate::relay::Profile;
+use crate::relay::ruling::{Client, Ruling, rule};
+use crate::relay::standing::{Command, Order, Subject};
+use crate::relay::verdict::Reason;
+use crate::session::bindings::{Doubt, Found, Lookup, Session};
+use crate::session::nas::Nas;
+use crate::session::{Name, Realm, SessionKey, Timestamp};
+use crate::views::Shared;
+
+/// How long staff waits for an order or a question to be durable.
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a question about the past waits for the index to have what is committed.
+const INDEX_WITHIN: Duration = Duration::from_secs(5);
+
+/// Everything that staff's answers are made of.
+pub struct StaffDesk {
+    /// Reloaded as a whole.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The present.
+    pub shared: Arc<Shared>,
+    /// The past.
+    pub past: Arc<Past>,
+    /// How far the past is filled.
+    pub applied: watch::Receiver<u64>,
+    /// Where orders and questions go.
+    pub inbox: Arc<Inbox>,
+    /// What is well.
+    pub health: Arc<Wellbeing>,
+    /// The feed: clocks by NAS.
+    pub radius: Arc<radius::Running>,
+    /// Numbers for the metrics.
+    pub counters: Counters,
+}
+
+/// Everybody's counters.
+#[derive(Clone)]
+pub struct Counters {
+    /// RADIUS.
+    pub radius: Arc<radius::counters::Counters>,
+    /// MTA connections.
+    pub mta: Arc<mta::Counters>,
+    /// Answers to MTAs.
+    pub desk: Arc<desk::Counters>,
+    /// Commits.
+    pub engine: Arc<engine::Counters>,
+}
+
+impl Staff for StaffDesk {
+    fn lookup(&self, address: IpAddr, port: Option<u16>) -> Who {
+        let now = clock::now();
+        let mut who = Who {
+            address: Some(address.to_string()),
+            port,
+            at: rfc3339(now).unwrap_or_default(),
+            ..Who::default()
+        };
+        let ruling = self.ruling(address, now);
+        who.verdict = Some(ruling.verdict().word().to_owned());
+        who.reason = Some(ruling.reason.word().to_owned());
+        let (confidence, found) = match self.shared.map.lookup(Realm::PUBLIC, address, now) {
+            _ if !self.health.is_ready() => (Confidence::Unknown, Vec::new()),
+            Lookup::Found(found) => (Confidence::Exact, vec![found]),
+            Lookup::Absent => (Confidence::Exact, Vec::new()),
+            Lookup::Ambiguous(all) => (Confidence::Ambiguous, all),
+            Lookup::Unready(Doubt::Suspect, Some(found)) => (Confidence::UntilLastInterim, vec![found]),
+            Lookup::Unready(..) => (Confidence::Unknown, Vec::new()),
+        };
+        confidence.word().clone_into(&mut who.confidence);
+        let candidates = found.iter().map(living).collect();
+        answer(who, candidates, confidence)
+    }
+
+    async fn owner(&self, address: IpAddr, port: Option<u16>, at: Timestamp) -> Result<Who, Trouble> {
+        self.indexed().await;
+        let past = Arc::clone(&self.past);
+        let shared = Arc::clone(&self.shared);
+        let owner = blocking(move || {
+            // An owner that has not ended is the one the live map has at this address.
+            let seen = |key: &SessionKey| live_session(&shared, address, key).map(|session| session.seen());
+            past.owner(Realm::PUBLIC, address, port, at, &seen)
+        })
+        .await?;
+        let who = Who {
+            address: Some(address.to_string()),
+            port,
+            at: rfc3339(at).unwrap_or_default(),
+            reason: Some(owner.because.to_owned()),
+            confidence: owner.confidence.word().to_owned(),
+            ..Who::default()
+        };
+        let candidates = owner.candidates.into_iter().map(past_candidate).collect();
+        Ok(answer(who, candidates, owner.confidence))
+    }
+
+    async fn by_token(&self, token: &Name) -> Result<Vec<MessageRow>, Trouble> {
+        let filter = rows::MessageFilter { token: Some(token.clone()), limit: 100, ..rows::MessageFilter::default() };
+        self.messages_by(filter).await
+    }
+
+    async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, Trouble> {
+        self.indexed().await;
+        let filter = rows::SessionFilter {
+            subscriber: filter.subscriber.as_ref().map(|name| self.canonical(name)),
+            prefix: filter.address,
+            realm: Realm::PUBLIC,
+            since: filter.since,
+            until: filter.until,
+            limit: filter.limit,
+        };
+        let past = Arc::clone(&self.past);
+        let rows = blocking(move || past.sessions(&filter)).await?;
+        Ok(rows.into_iter().map(|row| self.session_row(row)).collect())
+    }
+
+    async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
+        let filter = rows::MessageFilter {
+            subscriber: filter.subscriber.as_ref().map(|name| self.canonical(name)),
+            address: filter.address,
+            queue_id: filter.queue_id.clone(),
+            token: filter.token.clone(),
+            login: None,
+            since: filter.since,
+            until: filter.until,
+            limit: filter.limit,
+        };
+        self.messages_by(filter).await
+    }
+
+    fn nas(&self) -> Vec<NasRow> {
+        let now = clock::now();
+        let doubts = self.shared.map.doubts(now);
+        let nases = self.shared.map.nases();
+        nases.iter().map(|nas| nas_row(nas, &doubts, self.radius.clock_offset_millis(&nas.name))).collect()
+    }
+
+    fn suspensions(&self) -> Vec<SuspensionRow> {
+        let standing = self.shared.standing.load();
+        let in_force = standing.in_force(clock::now());
+        in_force
+            .into_iter()
+            .map(|(subject, suspension)| {
+                let (kind, name) = match subject {
+                    Subject::Subscriber(name) => ("subscriber", name),
+                    Subject::Login(name) => ("login", name),
+                };
+                SuspensionRow {
+                    kind: kind.to_owned(),
+                    subject: name.to_string(),
+                    reference: suspension.reference,
+                    since: rfc3339(suspension.since),
+                    until: suspension.until.and_then(rfc3339),
+                    by: suspension.by.to_string(),
+                    reason: suspension.reason.to_string(),
+                }
+            })
+            .collect()
+    }
+
+    async fn order(&self, instruction: Instruction) -> Result<Ordered, OrderError> {
+        let subject = match instruction.subject {
+            Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
+            login @ Subject::Login(_) => login,
+        };
+        let now = clock::now();
+        if matches!(instruction.order, Order::Release) {
+            if self.shared.standing.load().suspension(&subject, now).is_none() {
+                return Err(OrderError::NotSuspended);
+            }
+        } else if !instruction.force {
+            self.check_subject(&subject).await?;
+        }
+        let command =
+            Command { at: now, by: instruction.by, subject, order: instruction.order, reason: instruction.reason };
+        let reference = self.commit(Entry::Command(command)).await.ok_or(OrderError::Storage)?;
+        Ok(Ordered { reference, at: now })
+    }
+
+    /// While nothing can be written, the on-call engineer must still be able to ask: the question goes to the system's
+    /// journal instead, by name.
+    async fn asked(&self, by: Name, what: Name) -> Result<(), Trouble> {
+        let question = Question { at: clock::now(), by: by.clone(), what: what.clone() };
+        if !self.health.is_storage_failing() && self.commit(Entry::Question(question)).await.is_some() {
+            return Ok(());
+        }
+        tracing::warn!(%by, %what, "this question could not be written to the log; it is noted here only");
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        let reasons = self.health.complaints();
+        let failing = self.health.is_storage_failing();
+        Health { ready: self.health.is_ready() && !failing && !self.health.is_stopping(), reasons }
+    }
+
+    fn metrics(&self) -> String {
+        self.exposition().finish()
+    }
+}
+
+impl StaffDesk {
+    fn ruling(&self, address: IpAddr, now: Timestamp) -> Ruling {
+        if !self.health.is_ready() {
+            let (owners, suspension) = (Vec::new(), None);
+            return Ruling { reason: Reason::Starting, owners, suspension };
+        }
+        let client = Client {
+            realm: Realm::PUBLIC,
+            address: Some(address),
+            login: None,
+            profile: Profile::Relay,
+            logins_relay: false,
+        };
+        rule(&self.shared.map, &self.shared.standing.load(), client, now)
+    }
+
+    /// Staff types a name as the subscriber writes it; it is looked for as it is kept.
+    fn canonical(&self, name: &Name) -> Name {
+        let canonical = self.config.load().identity.canonical;
+        canonical.name(name.octets()).unwrap_or_else(|| name.clone())
+    }
+
+    async fn check_subject(&self, subject: &Subject) -> Result<(), OrderError> {
+        let config = self.config.load_full();
+        let past = Arc::clone(&self.past);
+        let known = match subject.clone() {
+            Subject::Subscriber(name) => {
+                if config.relay.statics.iter().any(|(_, owner)| *owner == name) {
+                    return Err(OrderError::StaticRange);
+                }
+                self.indexed().await;
+                blocking(move || past.known_subscriber(&name)).await
+            }
+            Subject::Login(name) => {
+                self.indexed().await;
+                blocking(move || past.known_login(&name)).await
+            }
+        };
+        match known {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(OrderError::UnknownSubject),
+            Err(_) => Err(OrderError::Storage),
+        }
+    }
+
+    async fn commit(&self, entry: Entry) -> Option<u64> {
+        let done = self.inbox.submit(entry)?;
+        tokio::time::timeout(COMMIT_WITHIN, done).await.ok()?.ok()
+    }
+
+    /// Waits until the index has what was committed when the question came. Late answers say so by what they lack;
+    /// an index that fails is on `/readyz`.
+    async fn indexed(&self) {
+        let wanted = self.shared.committed();
+        let mut applied = self.applied.clone();
+        let _ = tokio::time::timeout(INDEX_WITHIN, applied.wait_for(|applied| *applied >= wanted)).await;
+    }
+
+    async fn messages_by(&self, filter: rows::MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
+        self.indexed().await;
+        let past = Arc::clone(&self.past);
+        let rows = blocking(move || past.messages(&filter)).await?;
+        Ok(rows.into_iter().map(message_row).collect())
+    }
+
+    fn session_row(&self, row: rows::SessionRow) -> SessionRow {
+        let held: Vec<_> = row
+            .bindings
+            .iter()
+            .filter(|binding| binding.valid_until.is_none() || binding.valid_until == row.valid_until)
+            .collect();
+        let live = held.iter().find_map(|binding| live_session(&self.shared, binding.prefix.network(), &row.key));
+        let state = match (row.how, &live) {
+            (Some(how), _) => how,
+            (None, Some(session)) if session.is_active() => "active".to_owned(),
+            (None, Some(_)) => "suspect".to_owned(),
+            (None, None) if row.bindings.is_empty() => "pending".to_owned(),
+            (None, None) => "superseded".to_owned(),
+        };
+        SessionRow {
+            subscriber: row.subscriber.map(|name| name.to_string()),
+            user_name: row.user_name.map(|name| name.to_string()),
+            addresses: held.iter().map(|binding| spelled(binding.prefix)).collect(),
+            session: row.session,
+            nas: row.nas.to_string(),
+            state,
+            valid_from: rfc3339(row.valid_from),
+            valid_until: row.valid_until.and_then(rfc3339),
+            last_seen: live.map(|session| session.seen()).or(row.last_seen).and_then(rfc3339),
+            line: line_row(&row.line),
+        }
+    }
+
+    fn exposition(&self) -> Exposition {
+        let mut out = Exposition::new();
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        for (what, count) in self.counters.radius.readings() {
+            out.counter("radius_datagrams", "What became of RADIUS datagrams", &[("outcome", what)], count);
+        }
+        for (reason, socketmap, policy) in self.counters.desk.read() {
+            for (protocol, count) in [("socketmap", socketmap), ("policy", policy)] {
+                let labels =
+                    [("protocol", protocol), ("verdict", reason.verdict().word()), ("reason", reason.word())];
+                out.counter("verdicts", "Answers to mail servers", &labels, count);
+            }
+        }
+        let (mta, engine, desk) = (&self.counters.mta, &self.counters.engine, &self.counters.desk);
+        let connections = [
+            ("accepted", &mta.accepted),
+            ("foreign", &mta.foreign),
+            ("over-limit", &mta.over_limit),
+            ("broken", &mta.broken),
+            ("dribbled", &mta.dribbled),
+            ("unread", &mta.unread),
+            ("idle", &mta.idle),
+        ];
+        for (what, count) in connections {
+            out.counter("mta_connections", "What became of MTA connections", &[("outcome", what)], read(count));
+        }
+        let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
+        out.gauge("mta_connections_open", "MTA connections open now", &[], open);
+        out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
+        out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
+        out.counter("log_batches", "Group commits", &[], read(&engine.batches));
+        out.counter("log_entries", "Entries made durable", &[], read(&engine.entries));
+        out.counter("log_failures", "Commits that storage refused", &[], read(&engine.failures));
+        out.counter("refreshes", "Refreshes acknowledged", &[], read(&engine.refreshes));
+        out.counter("message_repeats", "Messages asked about again", &[], read(&engine.repeats));
+        out.counter("alarms", "Alarms raised", &[], read(&engine.alarms));
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        out.gauge("inbox_waiting", "Inputs waiting for the engine", &[], gauge(self.inbox.len()));
+        out.gauge("ready", "Whether lookups are true", &[], i64::from(self.health.is_ready()));
+        out.gauge("storage_failing", "Whether the log refuses", &[], i64::from(self.health.is_storage_failing()));
+        let behind = self.shared.committed().saturating_sub(*self.applied.borrow());
+        out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
+        for nas in self.shared.map.nases().iter() {
+            let name = nas.name.to_string();
+            let counts = nas.counts();
+            for (state, count) in
+                [("active", counts.active), ("suspect", counts.suspect), ("pending", counts.pending)]
+            {
+                let labels = [("nas", name.as_str()), ("state", state)];
+                out.gauge("sessions", "Sessions by NAS", &labels, i64::try_from(count).unwrap_or(i64::MAX));
+            }
+            let labels = [("nas", name.as_str())];
+            out.counter("claims_dropped", "Claims a NAS may not make", &labels, counts.claims_dropped);
+            out.gauge("nas_silent", "Whether a NAS is silent", &labels, i64::from(nas.is_silent()));
+        }
+        out
+    }
+}
+
+/// A question to the index, off the threads that serve connections.
+async fn blocking<T: Send + 'static>(
+    question: impl FnOnce() -> Result<T, AuditError> + Send + 'static,
+) -> Result<T, Trouble> {
+    let answer = tokio::task::spawn_blocking(question).await.map_err(|_| Trouble::Storage)?;
+    answer.map_err(|error| {
+        tracing::error!(%error, "the audit index cannot be read");
+        match error {
+            AuditError::Damaged { .. } => Trouble::Damaged,
+            AuditError::TooNew { .. } | AuditError::Storage { .. } => Trouble::Storage,
+        }
+    })
+}
+
+/// Nobody is named unless it can only be one: then the answer's own fields name it.
+fn answer(mut who: Who, candidates: Vec<Candidate>, confidence: Confidence) -> Who {
+    if let ([only], Confidence::Exact | Confidence::UntilLastInterim) = (candidates.as_slice(), confidence) {
+        who.subscriber.clone_from(&only.subscriber);
+        who.session.clone_from(&only.session);
+        who.nas.clone_from(&only.nas);
+        who.valid_from.clone_from(&only.valid_from);
+        who.valid_until.clone_from(&only.valid_until);
+    }
+    who.candidates = candidates;
+    who
+}
+
+fn living(found: &Found) -> Candidate {
+    let session = found.session.as_ref();
+    Candidate {
+        subscriber: found.subscriber.as_ref().map(Name::to_string),
+        session: session.map(|session| session.key.to_string()),
+        nas: session.map(|session| session.key.nas.to_string()),
+        valid_from: rfc3339(found.since),
+        valid_until: None,
+        line: session.map(|session| LineRow::from(&session.line)).unwrap_or_default(),
+    }
+}
+
+fn past_candidate(row: rows::Candidate) -> Candidate {
+    Candidate {
+        subscriber: row.subscriber.map(|name| name.to_string()),
+        session: row.session,
+        nas: row.nas.map(|name| name.to_string()),
+        valid_from: rfc3339(row.valid_from),
+        valid_until: row.valid_until.and_then(rfc3339),
+        line: line_row(&row.line),
+    }
+}
+
+fn message_row(row: rows::MessageRow) -> MessageRow {
+    let owner_row = |owner: &rows::OwnerRow| Candidate {
+        subscriber: owner.subscriber.as_ref().map(Name::to_string),
+        session: owner.session.clone(),
+        nas: owner.nas.as_ref().map(Name::to_string),
+        valid_from: owner.valid_from.and_then(rfc3339),
+        valid_until: None,
+        line: line_row(&owner.line),
+    };
+    let single = owner_row(&row.owner);
+    let candidates: Vec<_> = match row.candidates.is_empty() {
+        false => row.candidates.iter().map(owner_row).collect(),
+        true if single == Candidate::default() => Vec::new(),
+        true => vec![single.clone()],
+    };
+    let text = |name: Name| if name.octets().is_empty() { String::new() } else { name.to_string() };
+    MessageRow {
+        at: audit::rfc3339(row.at),
+        mta: text(row.mta),
+        profile: row.profile.to_owned(),
+        queue_id: text(row.queue_id),
+        instance: text(row.instance),
+        subscriber: single.subscriber,
+        session: single.session,
+        nas: single.nas,
+        address: row.address.map(|address| address.to_string()),
+        port: row.port,
+        login: row.login.map(text),
+        helo: text(row.helo),
+        sender: text(row.sender),
+        recipient_count: row.recipient_count,
+        recipient_domains: row.recipient_domains.into_iter().map(text).collect(),
+        size: row.size,
+        token: row.token.map(text),
+        verdict: row.verdict.to_owned(),
+        reason: row.reason.to_owned(),
+        observed: row.observed,
+        candidates,
+    }
+}
+
+fn nas_row(nas: &Nas, doubts: &[(Name, Doubt, Timestamp)], offset: Option<i64>) -> NasRow {
+    let counts = nas.counts();
+    let doubt = doubts.iter().find(|(client, ..)| *client == nas.client);
+    NasRow {
+        nas: nas.name.to_string(),
+        client: nas.client.to_string(),
+        last_heard: rfc3339(nas.heard()),
+        active: counts.active,
+        suspect: counts.suspect,
+        pending: counts.pending,
+        records: counts.records.saturating_add(counts.refreshes),
+        refreshes: counts.refreshes,
+        claims_dropped: counts.claims_dropped,
+        interval_seconds: nas.interval().map(|interval| interval.as_secs()),
+        silent: nas.is_silent(),
+        whole: doubt.is_none(),
+        since: rfc3339(nas.whole_since()),
+        why: doubt.map(|(_, doubt, until)| {
+            let why = match doubt {
+                Doubt::WarmUp => "warm-up",
+                Doubt::NasSilent => "nas-silent",
+                Doubt::NasLagging => "nas-lagging",
+                Doubt::JustFreed | Doubt::Suspect => "in doubt",
+            };
+            format!("{why} until {}", rfc3339(*until).unwrap_or_default())
+        }),
+        clock_offset_ms: offset,
+    }
+}
+
+fn line_row(line: &rows::LineRow) -> LineRow {
+    let text = |name: &Option<Name>| name.as_ref().map(Name::to_string);
+    LineRow {
+        port_id: text(&line.port_id),
+        calling_station: text(&line.calling_station),
+        circuit_id: text(&line.circuit_id),
+        remote_id: text(&line.remote_id),
+    }
+}
+
+/// A host without its length, a prefix with it.
+fn spelled(prefix: ipnet::IpNet) -> String {
+    if prefix.prefix_len() == prefix.max_prefix_len() { prefix.addr().to_string() } else { prefix.to_string() }
+}
+
+/// The living session of this key, if the map has it at this address.
+fn live_session(shared: &Shared, address: IpAddr, key: &SessionKey) -> Option<Arc<Session>> {
+    let found = match shared.map.lookup(Realm::PUBLIC, address, clock::now()) {
+        Lookup::Found(found) | Lookup::Unready(_, Some(found)) => vec![found],
+        Lookup::Ambiguous(all) => all,
+        Lookup::Absent | Lookup::Unready(_, None) => Vec::new(),
+    };
+    found.into_iter().filter_map(|found| found.session).find(|session| session.key == *key)
+}
