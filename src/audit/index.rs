@@ -1,1 +1,840 @@
-//! (to come)
+//! Writes what came of entries into rows.
+//!
+//! After a crash the caller folds again from its newest snapshot, so everything may come a second time. What belongs
+//! to an entry before the last one applied is skipped. What belongs to that entry itself may be new all the same (a
+//! deadline that took effect after it carries its sequence), so each of its effects first looks whether it is there.
+//!
+//! A late record corrects an inferred end openly: the row gets the better end and keeps the one that was believed.
+//!
+//! Knows: which effect changes which row. Must not know: what is asked.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior};
+
+use super::AuditError;
+use super::schema::{Key, Moment, column, failed, file_in, open_for_writing};
+use crate::relay::message::Message;
+use crate::relay::standing::{Command, Order, Subject};
+use crate::session::event::{Effect, Ended};
+use crate::session::{Line, Name, Realm, SessionKey, Timestamp};
+use crate::views::{Folded, Outcome};
+
+/// How a binding ended whose session lived on under another name. Exact, like those that `Ended` calls so.
+pub(super) const RENAMED: &str = "renamed";
+
+/// Whether an end is known rather than inferred, by its word.
+pub(super) fn is_exact(how: &str) -> bool {
+    how == RENAMED || how == Ended::Stopped.word() || how == Ended::Moved.word()
+}
+
+/// The writer of the index. There is one.
+pub struct Index {
+    connection: Connection,
+    path: PathBuf,
+    applied: u64,
+}
+
+impl Index {
+    /// Opens the index below `data`, or makes an empty one.
+    ///
+    /// # Errors
+    /// `Damaged` when it can't be used: then [`Index::begin_anew`] and a replay of the whole log make a good one.
+    pub fn open(data: &Path) -> Result<Index, AuditError> {
+        let path = file_in(data);
+        if let Some(directory) = path.parent() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o750)
+                .create(directory)
+                .map_err(|error| AuditError::storage(directory, &error))?;
+        }
+        let connection = open_for_writing(&path)?;
+        let applied: i64 = connection
+            .query_row("SELECT applied FROM state", (), |row| row.get(0))
+            .map_err(|error| failed(&path, &error))?;
+        let applied = u64::try_from(applied)
+            .map_err(|_| AuditError::Damaged { file: path.clone(), what: "its state makes no sense" })?;
+        Ok(Index { connection, path, applied })
+    }
+
+    /// Removes the index and makes an empty one, to be filled by replay. What the log no longer holds is forgotten, and
+    /// answers about that time say so. No reader may be open.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub fn begin_anew(data: &Path) -> Result<Index, AuditError> {
+        let path = file_in(data);
+        for companion in ["", "-wal", "-shm", "-journal"] {
+            let mut name = path.clone().into_os_string();
+            name.push(companion);
+            match fs::remove_file(&name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(AuditError::storage(Path::new(&name), &error));
+                }
+                _ => {}
+            }
+        }
+        Index::open(data)
+    }
+
+    /// Sequence of the last entry whose outcome is in the index; 0 when it is empty.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// Writes what came of the entries up to `through`, and that it did, in one transaction.
+    ///
+    /// # Errors
+    /// What SQLite said; nothing was written then, and the same may be offered again.
+    pub fn apply(&mut self, through: u64, folded: &[Folded]) -> Result<(), AuditError> {
+        let through = through.max(self.applied);
+        let applied = self.applied;
+        let write = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let begins = folded.iter().find_map(|item| moment_of(&item.outcome)).map(Moment);
+            for item in folded.iter().filter(|item| item.sequence >= applied) {
+                let writing = Writing { transaction: &transaction, repeated: item.sequence == applied };
+                writing.outcome(item)?;
+            }
+            transaction
+                .prepare_cached("UPDATE state SET applied = ?1, begins = coalesce(begins, ?2)")?
+                .execute((column(through), begins))?;
+            transaction.commit()
+        };
+        write(&mut self.connection).map_err(|error| failed(&self.path, &error))?;
+        self.applied = through;
+        Ok(())
+    }
+}
+
+/// When an outcome happened; the first one says since when the index knows anything.
+fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
+    match outcome {
+        Outcome::Message(message) => Some(message.at),
+        Outcome::Command(command) => Some(command.at),
+        Outcome::Question(question) => Some(question.at),
+        Outcome::Effect(effect) => match effect {
+            Effect::Gap { until, .. } => Some(*until),
+            Effect::Bound { from, .. } => Some(*from),
+            Effect::Unbound { until, .. } | Effect::PastHeld { until, .. } => Some(*until),
+            Effect::SubscriberChanged { at, .. }
+            | Effect::SessionClosed { at, .. }
+            | Effect::Conflict { at, .. }
+            | Effect::StaticApplied { at, .. } => Some(*at),
+            // A session may have begun long before it was heard of.
+            Effect::SessionOpened { .. } | Effect::Alarm(_) => None,
+        },
+    }
+}
+
+/// A prefix in an address space.
+#[derive(Clone, Copy)]
+struct Place {
+    realm: u16,
+    key: Key,
+}
+
+impl Place {
+    fn of(realm: Realm, prefix: IpNet) -> Place {
+        Place { realm: realm.number(), key: Key::of(prefix) }
+    }
+}
+
+struct Writing<'a> {
+    transaction: &'a Transaction<'a>,
+    /// The item may have been written before.
+    repeated: bool,
+}
+
+impl Writing<'_> {
+    fn outcome(&self, item: &Folded) -> rusqlite::Result<()> {
+        match &item.outcome {
+            Outcome::Effect(effect) => self.effect(effect),
+            Outcome::Message(message) => self.message(item.sequence, message),
+            Outcome::Command(command) => self.command(item.sequence, command),
+            Outcome::Question(question) => {
+                let row = (
+                    column(item.sequence),
+                    Moment(question.at),
+                    question.by.octets(),
+                    question.what.octets(),
+                );
+                self.execute("INSERT INTO question VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING", row)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn effect(&self, effect: &Effect) -> rusqlite::Result<()> {
+        match effect {
+            Effect::SessionOpened { session, subscriber, user_name, line } => {
+                self.opened(session, subscriber.as_ref(), user_name.as_ref(), line)?;
+                Ok(())
+            }
+            Effect::SubscriberChanged { session, subscriber, at } => {
+                self.renamed(session, subscriber.as_ref(), *at)
+            }
+            Effect::SessionClosed { session, at, last_seen, how } => {
+                self.closed(session, *at, *last_seen, *how)
+            }
+            Effect::Bound { session, subscriber, realm, prefix, from } => {
+                let session = self.session(session, subscriber.as_ref())?;
+                self.bound(session, subscriber.as_ref(), Place::of(*realm, *prefix), *from)
+            }
+            Effect::Unbound { session, realm, prefix, until, last_seen, how } => {
+                let session = self.session(session, None)?;
+                self.unbound(
+                    session,
+                    Place::of(*realm, *prefix),
+                    End { until: *until, last_seen: *last_seen, how },
+                )
+            }
+            Effect::PastHeld { session, subscriber, realm, prefix, from, until, ended } => {
+                let id = self.session(session, subscriber.as_ref())?;
+                let held = Held { from: *from, until: *until, ended: *ended };
+                self.past_held(id, subscriber.as_ref(), Place::of(*realm, *prefix), &held)
+            }
+            Effect::Conflict { realm, prefix, sessions, at } => {
+                self.conflict(Place::of(*realm, *prefix), sessions, *at)
+            }
+            Effect::StaticApplied { prefix, subscriber, at } => {
+                self.static_applied(Key::of(*prefix), subscriber.as_ref(), *at)
+            }
+            Effect::Gap { since, until } => {
+                let since = since.unwrap_or(Timestamp::EARLIEST);
+                self.execute(
+                    "INSERT INTO gap (until, since) VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET since = min(since, excluded.since)",
+                    (Moment(*until), Moment(since)),
+                )?;
+                Ok(())
+            }
+            // Alarms are for people now; their causes are in the other tables.
+            Effect::Alarm(_) => Ok(()),
+        }
+    }
+
+    fn execute(&self, sql: &str, row: impl Params) -> rusqlite::Result<usize> {
+        self.transaction.prepare_cached(sql)?.execute(row)
+    }
+
+    fn exists(&self, sql: &str, row: impl Params) -> rusqlite::Result<bool> {
+        self.transaction.prepare_cached(sql)?.exists(row)
+    }
+
+    fn opened(
+        &self,
+        session: &SessionKey,
+        subscriber: Option<&Name>,
+        user_name: Option<&Name>,
+        line: &Line,
+    ) -> rusqlite::Result<()> {
+        let octets = |name: &Option<Name>| name.as_ref().map(|name| name.octets().to_vec());
+        let inserted = self.execute(
+            "INSERT INTO session
+                (nas, session_id, incarnation, subscriber, user_name,
+                 port_id, calling_station, circuit_id, remote_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+            (
+                session.nas.octets(),
+                session.id.octets(),
+                Moment(session.incarnation),
+                subscriber.map(Name::octets),
+                user_name.map(Name::octets),
+                octets(&line.port_id),
+                octets(&line.calling_station),
+                octets(&line.circuit_id),
+                octets(&line.remote_id),
+            ),
+        )?;
+        if inserted > 0 {
+            self.named(self.transaction.last_insert_rowid(), session, subscriber)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The row of a session. One that was opened before the index began is not there yet.
+    fn session(&self, session: &SessionKey, subscriber: Option<&Name>) -> rusqlite::Result<i64> {
+        let find = || {
+            self.transaction
+                .prepare_cached(
+                    "SELECT id FROM session WHERE nas = ?1 AND session_id = ?2 AND incarnation = ?3",
+                )?
+                .query_row((session.nas.octets(), session.id.octets(), Moment(session.incarnation)), |row| {
+                    row.get(0)
+                })
+                .optional()
+        };
+        if let Some(id) = find()? {
+            return Ok(id);
+        }
+        self.opened(session, subscriber, None, &Line::default())?;
+        find()?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    fn named(&self, id: i64, session: &SessionKey, subscriber: Option<&Name>) -> rusqlite::Result<()> {
+        let Some(subscriber) = subscriber else { return Ok(()) };
+        self.execute(
+            "INSERT INTO named VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            (subscriber.octets(), Moment(session.incarnation), id),
+        )?;
+        Ok(())
+    }
+
+    /// What the session holds is cut at the moment of the change: before it belongs to the old name.
+    fn renamed(&self, session: &SessionKey, name: Option<&Name>, at: Timestamp) -> rusqlite::Result<()> {
+        let id = self.session(session, name)?;
+        let octets = name.map(Name::octets);
+        self.named(id, session, name)?;
+        self.execute("UPDATE session SET subscriber = ?2 WHERE id = ?1", (id, octets))?;
+        let row = (id, octets, Moment(at));
+        self.execute(
+            "UPDATE binding SET subscriber = ?2
+             WHERE session = ?1 AND valid_until IS NULL AND valid_from >= ?3",
+            row,
+        )?;
+        self.execute(
+            "INSERT INTO binding (session, subscriber, realm, length, network, valid_from)
+             SELECT session, ?2, realm, length, network, ?3 FROM binding
+             WHERE session = ?1 AND valid_until IS NULL AND valid_from < ?3 AND subscriber IS NOT ?2
+             ON CONFLICT DO NOTHING",
+            (id, octets, Moment(at)),
+        )?;
+        self.execute(
+            "UPDATE binding SET valid_until = ?3, last_seen = ?3, how = ?4
+             WHERE session = ?1 AND valid_until IS NULL AND valid_from < ?3 AND subscriber IS NOT ?2",
+            (id, octets, Moment(at), RENAMED),
+        )?;
+        Ok(())
+    }
+
+    fn closed(
+        &self,
+        session: &SessionKey,
+        at: Timestamp,
+        last_seen: Timestamp,
+        how: Ended,
+    ) -> rusqlite::Result<()> {
+        let id = self.session(session, None)?;
+        let known: Option<String> = self
+            .transaction
+            .prepare_cached("SELECT how FROM session WHERE id = ?1")?
+            .query_row((id,), |row| row.get(0))?;
+        if known.is_none_or(|known| how.is_exact() && !is_exact(&known)) {
+            self.execute(
+                "UPDATE session SET ended = ?2, last_seen = ?3, how = ?4 WHERE id = ?1",
+                (id, Moment(at), Moment(last_seen), how.word()),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn bound(
+        &self,
+        session: i64,
+        subscriber: Option<&Name>,
+        place: Place,
+        from: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let Place { realm, key } = place;
+        let open = self.exists(
+            "SELECT 1 FROM binding
+             WHERE session = ?1 AND length = ?2 AND network = ?3 AND realm = ?4 AND valid_until IS NULL",
+            (session, key.length, key.network, realm),
+        )?;
+        if open {
+            return Ok(());
+        }
+        self.in_use(false, realm, key)?;
+        // A row that begins at the same moment is this very one, unless the address came and went within it.
+        self.execute(
+            "INSERT INTO binding (session, subscriber, realm, length, network, valid_from)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET valid_until = NULL, last_seen = NULL, how = NULL
+             WHERE valid_until <= valid_from",
+            (session, subscriber.map(Name::octets), realm, key.length, key.network, Moment(from)),
+        )?;
+        Ok(())
+    }
+
+    fn in_use(&self, is_static: bool, realm: u16, key: Key) -> rusqlite::Result<()> {
+        self.execute(
+            "INSERT INTO length_in_use VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            (is_static, realm, key.length),
+        )?;
+        Ok(())
+    }
+
+    fn unbound(&self, session: i64, place: Place, end: End<'_>) -> rusqlite::Result<()> {
+        let Place { realm, key } = place;
+        let End { until, last_seen, how } = end;
+        if self.repeated {
+            let there = self.exists(
+                "SELECT 1 FROM binding
+                 WHERE session = ?1 AND length = ?2 AND network = ?3 AND realm = ?4
+                   AND (valid_until = ?5 AND how = ?6 OR was_until = ?5 AND was_how = ?6)",
+                (session, key.length, key.network, realm, Moment(until), how.word()),
+            )?;
+            if there {
+                return Ok(());
+            }
+        }
+        // An end before the beginning (clocks) still is an end: left open, the row would accuse for ever.
+        self.execute(
+            "UPDATE binding
+             SET valid_until = max(?5, valid_from), last_seen = max(?6, valid_from), how = ?7
+             WHERE session = ?1 AND length = ?2 AND network = ?3 AND realm = ?4 AND valid_until IS NULL",
+            (session, key.length, key.network, realm, Moment(until), Moment(last_seen), how.word()),
+        )?;
+        Ok(())
+    }
+
+    fn past_held(
+        &self,
+        session: i64,
+        subscriber: Option<&Name>,
+        place: Place,
+        held: &Held,
+    ) -> rusqlite::Result<()> {
+        let Place { realm, key } = place;
+        let known = self
+            .transaction
+            .prepare_cached(
+                "SELECT id, valid_from, valid_until, last_seen, how FROM binding
+                 WHERE session = ?1 AND length = ?2 AND network = ?3 AND realm = ?4 AND valid_from <= ?5
+                 ORDER BY valid_from DESC LIMIT 1",
+            )?
+            .query_row((session, key.length, key.network, realm, Moment(held.until)), |row| {
+                Ok(Known {
+                    id: row.get(0)?,
+                    from: row.get::<_, Moment>(1)?.0,
+                    until: row.get::<_, Option<Moment>>(2)?.map(|moment| moment.0),
+                    last_seen: row.get::<_, Option<Moment>>(3)?.map(|moment| moment.0),
+                    how: row.get(4)?,
+                })
+            })
+            .optional()?;
+        match known {
+            Some(known) if known.inferred() => self.correct(&known, held),
+            Some(known) if known.until.is_none_or(|until| until >= held.from) => Ok(()),
+            _ => {
+                self.in_use(false, realm, key)?;
+                // Half-open, so a moment in which it was held is a millisecond long.
+                let until = held.until.max(held.from.plus(Duration::from_millis(1)));
+                let how = if held.ended { Ended::Stopped } else { Ended::Expired };
+                self.execute(
+                    "INSERT INTO binding
+                        (session, subscriber, realm, length, network, valid_from, valid_until, last_seen, how)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+                    (
+                        session,
+                        subscriber.map(Name::octets),
+                        realm,
+                        key.length,
+                        key.network,
+                        Moment(held.from),
+                        Moment(until),
+                        Moment(held.until),
+                        how.word(),
+                    ),
+                )?;
+                Ok(())
+            }
+        }
+    }
+
+    /// A late word from a session whose end was inferred. Its first belief is the one that is kept.
+    fn correct(&self, known: &Known, held: &Held) -> rusqlite::Result<()> {
+        let end = Moment(held.until.max(known.from));
+        if held.ended {
+            self.execute(
+                "UPDATE binding
+                 SET was_until = coalesce(was_until, valid_until), was_how = coalesce(was_how, how),
+                     valid_until = ?2, last_seen = ?2, how = ?3
+                 WHERE id = ?1",
+                (known.id, end, Ended::Stopped.word()),
+            )?;
+            return Ok(());
+        }
+        if known.last_seen.is_none_or(|last_seen| held.until > last_seen) {
+            self.execute("UPDATE binding SET last_seen = ?2 WHERE id = ?1", (known.id, Moment(held.until)))?;
+        }
+        if known.until.is_some_and(|until| held.until > until) {
+            self.execute(
+                "UPDATE binding
+                 SET was_until = coalesce(was_until, valid_until), was_how = coalesce(was_how, how),
+                     valid_until = ?2
+                 WHERE id = ?1",
+                (known.id, end),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn conflict(&self, place: Place, sessions: &[SessionKey], at: Timestamp) -> rusqlite::Result<()> {
+        let Place { realm, key } = place;
+        if sessions.is_empty() {
+            self.execute(
+                "UPDATE conflict SET valid_until = ?4
+                 WHERE realm = ?1 AND length = ?2 AND network = ?3 AND valid_until IS NULL AND valid_from <= ?4",
+                (realm, key.length, key.network, Moment(at)),
+            )?;
+            return Ok(());
+        }
+        let mut open = self.transaction.prepare_cached(
+            "SELECT id FROM conflict
+             WHERE realm = ?1 AND length = ?2 AND network = ?3 AND (valid_until IS NULL OR valid_from = ?4)
+             ORDER BY valid_until IS NULL DESC LIMIT 1",
+        )?;
+        let open =
+            open.query_row((realm, key.length, key.network, Moment(at)), |row| row.get(0)).optional()?;
+        let conflict: i64 = match open {
+            Some(conflict) => {
+                // Over and begun again within one moment.
+                self.execute(
+                    "UPDATE conflict SET valid_until = NULL WHERE id = ?1 AND valid_until <= valid_from",
+                    (conflict,),
+                )?;
+                conflict
+            }
+            None => {
+                self.execute(
+                    "INSERT INTO conflict (realm, length, network, valid_from) VALUES (?1, ?2, ?3, ?4)",
+                    (realm, key.length, key.network, Moment(at)),
+                )?;
+                self.transaction.last_insert_rowid()
+            }
+        };
+        for session in sessions {
+            let session = self.session(session, None)?;
+            self.execute("INSERT INTO claimant VALUES (?1, ?2) ON CONFLICT DO NOTHING", (conflict, session))?;
+        }
+        Ok(())
+    }
+
+    fn static_applied(&self, key: Key, subscriber: Option<&Name>, at: Timestamp) -> rusqlite::Result<()> {
+        // Said again at every start: only a change makes a row. A row that begins later makes this one old news.
+        let stands = self.exists(
+            "SELECT 1 FROM static_binding
+             WHERE length = ?1 AND network = ?2 AND valid_until IS NULL AND (subscriber IS ?3 OR valid_from > ?4)",
+            (key.length, key.network, subscriber.map(Name::octets), Moment(at)),
+        )?;
+        if stands {
+            return Ok(());
+        }
+        self.execute(
+            "UPDATE static_binding SET valid_until = ?3 WHERE length = ?1 AND network = ?2 AND valid_until IS NULL",
+            (key.length, key.network, Moment(at)),
+        )?;
+        if let Some(subscriber) = subscriber {
+            self.in_use(true, Realm::PUBLIC.number(), key)?;
+            self.execute(
+                "INSERT INTO static_binding (length, network, valid_from, subscriber) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET subscriber = excluded.subscriber, valid_until = NULL
+                 WHERE valid_until <= valid_from",
+                (key.length, key.network, Moment(at), subscriber.octets()),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn message(&self, sequence: u64, message: &Message) -> rusqlite::Result<()> {
+        let packed = postcard::to_stdvec(message)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let sequence = column(sequence);
+        let inserted = self.execute(
+            "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            (
+                sequence,
+                Moment(message.at),
+                message.address.map(|address| super::schema::wide(address).octets()),
+                message.login.as_ref().map(Name::octets),
+                message.queue_id.octets(),
+                message.token.as_ref().map(Name::octets),
+                packed,
+            ),
+        )?;
+        if inserted == 0 {
+            return Ok(());
+        }
+        for subscriber in message.owners.iter().filter_map(|owner| owner.subscriber.as_ref()) {
+            self.execute(
+                "INSERT INTO message_owner VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                (subscriber.octets(), Moment(message.at), sequence),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn command(&self, sequence: u64, command: &Command) -> rusqlite::Result<()> {
+        let (kind, subject) = match &command.subject {
+            Subject::Subscriber(name) => ("subscriber", name),
+            Subject::Login(name) => ("login", name),
+        };
+        let (verb, until) = match command.order {
+            Order::Suspend { until } => ("suspend", until),
+            Order::Release => ("release", None),
+        };
+        self.execute(
+            "INSERT INTO command VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+            (
+                column(sequence),
+                Moment(command.at),
+                command.by.octets(),
+                kind,
+                subject.octets(),
+                verb,
+                until.map(Moment),
+                command.reason.octets(),
+            ),
+        )?;
+        Ok(())
+    }
+}
+
+/// How a binding ended.
+#[derive(Clone, Copy)]
+struct End<'a> {
+    until: Timestamp,
+    last_seen: Timestamp,
+    how: &'a Ended,
+}
+
+/// What a late record tells.
+struct Held {
+    from: Timestamp,
+    until: Timestamp,
+    ended: bool,
+}
+
+/// The row that a late record may be about.
+struct Known {
+    id: i64,
+    from: Timestamp,
+    until: Option<Timestamp>,
+    last_seen: Option<Timestamp>,
+    how: Option<String>,
+}
+
+impl Known {
+    fn inferred(&self) -> bool {
+        self.how.as_deref().is_some_and(|how| !is_exact(how))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rusqlite::types::Value;
+
+    use super::*;
+    use crate::log::entry::Question;
+
+    const TABLES: [&str; 13] = [
+        "state",
+        "session",
+        "named",
+        "binding",
+        "static_binding",
+        "length_in_use",
+        "gap",
+        "conflict",
+        "claimant",
+        "message",
+        "message_owner",
+        "command",
+        "question",
+    ];
+
+    fn dump(index: &Index) -> Vec<Vec<Value>> {
+        let mut rows = Vec::new();
+        for table in TABLES {
+            let mut statement =
+                index.connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
+            let columns = statement.column_count();
+            let table = statement.query_map((), |row| (0..columns).map(|column| row.get(column)).collect());
+            rows.extend(table.unwrap().map(|row: rusqlite::Result<Vec<Value>>| row.unwrap()));
+        }
+        rows
+    }
+
+    fn at(moment: i64) -> Timestamp {
+        Timestamp::from_millis(moment)
+    }
+
+    fn key(number: u8) -> SessionKey {
+        SessionKey { nas: Name::from("bras1"), id: Name::new(&[number]), incarnation: at(0) }
+    }
+
+    fn effect() -> impl Strategy<Value = Effect> {
+        let moment = || (0_i64..12).prop_map(at);
+        let session = || (0_u8..3).prop_map(key);
+        let subscriber = || prop::option::of(prop_oneof![Just(Name::from("alice")), Just(Name::from("bob"))]);
+        let prefix = || {
+            let texts = ["192.0.2.1/32", "192.0.2.0/28", "2001:db8::/56"];
+            prop::sample::select(texts.to_vec()).prop_map(|text| text.parse::<IpNet>().unwrap())
+        };
+        let how = || {
+            let all = [Ended::Stopped, Ended::Moved, Ended::Superseded, Ended::Expired];
+            prop::sample::select(all.to_vec())
+        };
+        let realm = Realm::PUBLIC;
+        prop_oneof![
+            1 => (session(), subscriber()).prop_map(|(session, subscriber)| Effect::SessionOpened {
+                session,
+                subscriber,
+                user_name: None,
+                line: Line::default(),
+            }),
+            1 => (session(), subscriber(), moment())
+                .prop_map(|(session, subscriber, at)| Effect::SubscriberChanged { session, subscriber, at }),
+            1 => (session(), moment(), moment(), how()).prop_map(|(session, at, last_seen, how)| {
+                Effect::SessionClosed { session, at, last_seen, how }
+            }),
+            4 => (session(), subscriber(), prefix(), moment()).prop_map(move |(session, subscriber, prefix, from)| {
+                Effect::Bound { session, subscriber, realm, prefix, from }
+            }),
+            4 => (session(), prefix(), moment(), moment(), how()).prop_map(
+                move |(session, prefix, until, last_seen, how)| {
+                    Effect::Unbound { session, realm, prefix, until, last_seen, how }
+                }
+            ),
+            2 => (session(), subscriber(), prefix(), moment(), moment(), any::<bool>()).prop_map(
+                move |(session, subscriber, prefix, one, other, ended)| Effect::PastHeld {
+                    session,
+                    subscriber,
+                    realm,
+                    prefix,
+                    from: one.min(other),
+                    until: one.max(other),
+                    ended,
+                }
+            ),
+            1 => (prefix(), prop::collection::vec(session(), 0..3), moment())
+                .prop_map(move |(prefix, sessions, at)| Effect::Conflict { realm, prefix, sessions, at }),
+            1 => (prefix(), subscriber(), moment())
+                .prop_map(|(prefix, subscriber, at)| Effect::StaticApplied { prefix, subscriber, at }),
+            1 => (prop::option::of(moment()), moment()).prop_map(|(since, until)| Effect::Gap { since, until }),
+        ]
+    }
+
+    /// Outcomes as they come: each either of a further entry or of a deadline after the entry before.
+    fn folded() -> impl Strategy<Value = Vec<Folded>> {
+        prop::collection::vec((effect(), any::<bool>()), 1..40).prop_map(|effects| {
+            let mut sequence = 1;
+            let number = |(effect, further): (Effect, bool)| {
+                sequence += u64::from(further);
+                Folded { sequence, outcome: Outcome::Effect(effect) }
+            };
+            effects.into_iter().map(number).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_comes_again_after_a_crash_changes_nothing(items in folded(), cut in 0_usize..40, from in 0_usize..40) {
+            let data = tempfile::tempdir().unwrap();
+            let cut = cut.min(items.len());
+            let (before, after) = items.split_at(cut);
+            let mut index = Index::open(data.path()).unwrap();
+            if let Some(last) = before.last() {
+                index.apply(last.sequence, before).unwrap();
+            }
+            let once = dump(&index);
+            // The process dies; an older snapshot is folded from again, whose first entry may be any before.
+            drop(index);
+            let mut index = Index::open(data.path()).unwrap();
+            let start = before.get(from.min(cut.saturating_sub(1))).map_or(0, |item| item.sequence);
+            let again: Vec<_> = before.iter().filter(|item| item.sequence >= start).cloned().collect();
+            if distinct_within_last(&again) {
+                index.apply(index.applied(), &again).unwrap();
+                prop_assert_eq!(dump(&index), once);
+            }
+            if let Some(last) = after.last() {
+                index.apply(last.sequence, after).unwrap();
+                prop_assert_eq!(index.applied(), last.sequence);
+            }
+        }
+    }
+
+    /// Within one entry the machine ends a hold or a conflict once, and in order of time; a random list need not.
+    fn distinct_within_last(items: &[Folded]) -> bool {
+        let Some(last) = items.last() else { return true };
+        let mut seen = std::collections::HashSet::new();
+        items.iter().filter(|item| item.sequence == last.sequence).all(|item| match &item.outcome {
+            Outcome::Effect(
+                Effect::Unbound { session, prefix, .. } | Effect::PastHeld { session, prefix, .. },
+            ) => seen.insert((Some(session.clone()), *prefix)),
+            Outcome::Effect(Effect::Conflict { prefix, .. }) => seen.insert((None, *prefix)),
+            _ => true,
+        })
+    }
+
+    #[test]
+    fn a_deadline_after_the_last_applied_entry_is_not_taken_for_a_repetition() {
+        let data = tempfile::tempdir().unwrap();
+        let mut index = Index::open(data.path()).unwrap();
+        let prefix: IpNet = "192.0.2.1/32".parse().unwrap();
+        let realm = Realm::PUBLIC;
+        let folded = |effect| [Folded { sequence: 4, outcome: Outcome::Effect(effect) }];
+        let bound = Effect::Bound { session: key(1), subscriber: None, realm, prefix, from: at(3) };
+        index.apply(4, &folded(bound)).unwrap();
+        let (until, last_seen) = (at(9), at(5));
+        let expired =
+            Effect::Unbound { session: key(1), realm, prefix, until, last_seen, how: Ended::Expired };
+        index.apply(4, &folded(expired)).unwrap();
+        let ended: i64 =
+            index.connection.query_row("SELECT valid_until FROM binding", (), |row| row.get(0)).unwrap();
+        assert_eq!(ended, 9);
+    }
+
+    #[test]
+    fn applied_is_kept_with_what_was_applied() {
+        let data = tempfile::tempdir().unwrap();
+        let mut index = Index::open(data.path()).unwrap();
+        assert_eq!(index.applied(), 0);
+        let question = Question { at: at(1), by: Name::from("root"), what: Name::from("/v1/owner") };
+        index.apply(9, &[Folded { sequence: 7, outcome: Outcome::Question(question) }]).unwrap();
+        index.apply(3, &[]).unwrap();
+        drop(index);
+        let index = Index::open(data.path()).unwrap();
+        assert_eq!(index.applied(), 9, "it never goes back");
+        let questions: i64 =
+            index.connection.query_row("SELECT count(*) FROM question", (), |row| row.get(0)).unwrap();
+        assert_eq!(questions, 1);
+    }
+
+    #[test]
+    fn a_damaged_index_says_so_and_can_be_begun_anew() {
+        let data = tempfile::tempdir().unwrap();
+        let mut index = Index::open(data.path()).unwrap();
+        index.apply(5, &[]).unwrap();
+        drop(index);
+        fs::write(file_in(data.path()), b"this was a database, once; it is long enough to be looked at")
+            .unwrap();
+        let error = Index::open(data.path()).err().unwrap();
+        assert!(matches!(error, AuditError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("begin it anew"));
+        assert_eq!(Index::begin_anew(data.path()).unwrap().applied(), 0);
+    }
+
+    #[test]
+    fn a_later_version_is_left_alone() {
+        let data = tempfile::tempdir().unwrap();
+        drop(Index::open(data.path()).unwrap());
+        let connection = Connection::open(file_in(data.path())).unwrap();
+        connection.pragma_update(None, "user_version", 2).unwrap();
+        drop(connection);
+        assert!(matches!(Index::open(data.path()), Err(AuditError::TooNew { version: 2, .. })));
+    }
+}

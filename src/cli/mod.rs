@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use client::{Client, ClientError, DEFAULT_CONFIG};
+use crate::radius::dictionary::Dictionary;
 use output::{Format, Style, Unspellable};
 use time::TimeError;
 
@@ -138,6 +139,18 @@ pub struct ServeArgs {
     /// Feed it made-up subscribers on loopback; needs no configuration and keeps nothing
     #[arg(long, conflicts_with = "config")]
     pub demo: bool,
+    /// How log lines on standard error look
+    #[arg(long, value_name = "FORMAT", default_value = "plain")]
+    pub log: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people, and for journald.
+    Plain,
+    /// One JSON object a line.
+    Json,
 }
 
 /// `check-config`
@@ -273,7 +286,9 @@ pub struct Answer {
 pub fn run(cli: &Cli) -> ExitCode {
     let answer = match &cli.command {
         Command::Serve(args) => return serve::run(args),
-        Command::CheckConfig(args) => return check::run(&args.config),
+        Command::CheckConfig(args) => {
+            return check::run(&args.config, &|name| Dictionary::builtin().id(name));
+        }
         Command::Who(args) => read::who(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),

@@ -1,10 +1,100 @@
-//! `serve` (to come).
+//! `serve`: from a configuration, or none at all for the demo, to a running daemon.
+//!
+//! Knows: where the configuration comes from, how the log lines look, and which failure has which exit code. Must not
+//! know: what the daemon does.
 
+use std::io::IsTerminal;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs the daemon.
+use tracing_subscriber::EnvFilter;
+
+use super::{Exit, LogFormat, ServeArgs, check, complain};
+use crate::config::Config;
+use crate::log::LogError;
+use crate::radius::dictionary::Dictionary;
+use crate::server::daemon::{self, Demo, Failure};
+use crate::server::demo;
+
+/// Runs the daemon until a signal says stop.
 #[must_use]
-pub fn run(_: &super::ServeArgs) -> ExitCode {
-    super::complain("serve: not in this build");
-    super::Exit::Software.into()
+pub fn run(args: &ServeArgs) -> ExitCode {
+    log_to_stderr(args.log);
+    if args.demo { run_demo() } else { run_configured(&args.config) }
+}
+
+fn run_configured(path: &Path) -> ExitCode {
+    let config = match read(path) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error);
+            return Exit::Config.into();
+        }
+    };
+    let again = path.to_path_buf();
+    ended(daemon::run(config, Box::new(move || read(&again)), None))
+}
+
+/// Everything in a temporary directory that goes with the demo.
+fn run_demo() -> ExitCode {
+    let dir = match tempfile::Builder::new().prefix("relaywarden-demo-").tempdir() {
+        Ok(dir) => dir,
+        Err(error) => {
+            complain(&format!("no temporary directory: {error}; set TMPDIR to a place that can be written"));
+            return Exit::InputOutput.into();
+        }
+    };
+    let secret = "a demonstration is no secret";
+    let path = dir.path().join("relaywarden.toml");
+    let written = std::fs::write(&path, demo::configuration(dir.path(), secret))
+        .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)));
+    if let Err(error) = written {
+        complain(&format!("{}: {error}", path.display()));
+        return Exit::InputOutput.into();
+    }
+    let config = match read(&path) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error);
+            return Exit::Software.into();
+        }
+    };
+    let program = std::env::current_exe().unwrap_or_else(|_| "relaywarden".into());
+    let banner = demo::banner(&program, dir.path(), secret);
+    let demo = Demo { banner, secret: secret.to_owned() };
+    ended(daemon::run(config, Box::new(move || read(&path)), Some(demo)))
+}
+
+fn read(path: &Path) -> Result<Config, String> {
+    let loaded =
+        check::load(path, &|name| Dictionary::builtin().id(name)).map_err(|error| error.to_string())?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.config)
+}
+
+fn ended(outcome: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = outcome else { return Exit::Found.into() };
+    complain(&failure.to_string());
+    let exit = match failure {
+        Failure::Socket(_) => Exit::Unavailable,
+        Failure::Log(LogError::Damaged { .. }) => Exit::Damaged,
+        Failure::Log(LogError::TooNew { .. }) => Exit::Config,
+        Failure::Log(LogError::InUse { .. }) => Exit::TryAgain,
+        Failure::DataDir(..) | Failure::Log(_) | Failure::Index(_) | Failure::System(_) => Exit::InputOutput,
+    };
+    exit.into()
+}
+
+/// Everything goes to standard error, for the journal to keep. `RELAYWARDEN_LOG` says how much, as `info` or
+/// `warn,relaywarden=debug`.
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("RELAYWARDEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => lines.json().init(),
+        LogFormat::Plain => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+    }
 }

@@ -71,6 +71,18 @@ pub enum LogError {
         /// Its version.
         version: u32,
     },
+    /// Another daemon holds the data directory.
+    InUse {
+        /// The lock file.
+        file: PathBuf,
+    },
+    /// The caller offered a batch that is not the next one; nothing was written.
+    OutOfOrder {
+        /// The sequence that is due.
+        expected: u64,
+        /// The sequence that was offered.
+        given: u64,
+    },
     /// SQLite or the file system refused.
     Storage {
         /// Which file.
@@ -93,6 +105,12 @@ impl std::fmt::Display for LogError {
                     "{}: written by a later version (format {version}); use that version",
                     file.display()
                 )
+            }
+            LogError::InUse { file } => {
+                write!(f, "{}: another relaywarden is using this data directory", file.display())
+            }
+            LogError::OutOfOrder { expected, given } => {
+                write!(f, "batch {given} was offered to the log, batch {expected} is due")
             }
             LogError::Storage { file, error } => write!(f, "{}: {error}", file.display()),
         }

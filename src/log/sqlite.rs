@@ -1,1 +1,944 @@
-//! (to come)
+//! The log's home on this machine: numbered SQLite files, one packed row per group commit.
+//!
+//! A file is written by one life of one process. It is sealed when the caller says so, or at the first error, and is
+//! not appended to again; the next append makes the next file. So an error leaves at most one row behind that was
+//! written and never acknowledged: it is the last of its file, and the file after it begins with the same sequence.
+//! On replay the later one counts.
+//!
+//! Knows: how a batch becomes a row, what a damaged file looks like, which file may be trusted. Must not know: what
+//! an entry means.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::entry::{Entry, FORMAT};
+use super::{Batch, Log, LogError};
+use crate::session::Timestamp;
+
+/// Tells a log file from any other SQLite file: "RWlg".
+const APPLICATION: i32 = 0x5257_6c67;
+
+/// Version of the table. The packed entries carry their own.
+const VERSION: u32 = 1;
+
+const SCHEMA: &str = "CREATE TABLE batch (
+    sequence INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    packed BLOB NOT NULL
+) STRICT;";
+
+/// The write-ahead file is moved into the main file when it is about this long. Overwriting a short one again and
+/// again spares the file system the allocation that a growing one needs at every sync.
+const CHECKPOINT_OCTETS: u64 = 4 * 1024 * 1024;
+
+/// What SQLite writes around a row: a leaf, a page of an overflow chain, the first page, and frame headers.
+const ROW_OVERHEAD: u64 = 3 * 4096;
+
+/// Nobody else has business with these files; whoever looks into one by hand is waited for this long.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// The log of one data directory.
+pub struct SqliteLog {
+    directory: PathBuf,
+    /// Held as long as the log is; closing it lets another daemon in.
+    _lock: File,
+    sealed: Vec<Sealed>,
+    current: Option<LogFile>,
+    /// The number that the next file gets.
+    number: u32,
+    next_sequence: u64,
+    /// Kept for its capacity.
+    packed: Vec<u8>,
+}
+
+/// A file that is only read again at the next start.
+struct Sealed {
+    path: PathBuf,
+    last: u64,
+}
+
+impl SqliteLog {
+    /// Opens the log below `data`, which is made when it does not exist, and hands every entry above `after` to
+    /// `each`, in order. Every row of every file is checked, also those below: they are what an older snapshot needs.
+    ///
+    /// # Errors
+    /// `InUse` when another daemon runs here, `Damaged` when anything that was acknowledged may be missing or changed,
+    /// `TooNew` for files of a later version, `Storage` when the file system refuses.
+    pub fn open(data: &Path, after: u64, each: &mut dyn FnMut(Batch)) -> Result<SqliteLog, LogError> {
+        let directory = directory_in(data);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(&directory)
+            .map_err(|error| refused(&directory, &error))?;
+        let lock = lock(data)?;
+
+        remove_leftovers(&directory)?;
+        let files = numbered_files(&directory)?;
+        let number = files.last().map_or(1, |(number, _)| number.saturating_add(1));
+        let mut replay = Replay { after, each, held: None };
+        let mut sealed = Vec::new();
+        let mut empty = Vec::new();
+        for (_, path) in files {
+            match replay.file(&path)? {
+                Some(last) => sealed.push(Sealed { path, last }),
+                None => empty.push(path),
+            }
+        }
+        let next_sequence = replay.finish(&directory)?;
+        // Killed between making a file and the first commit in it: it never held anything.
+        for path in empty {
+            remove_database(&path).map_err(|error| refused(&path, &error))?;
+        }
+        Ok(SqliteLog {
+            directory,
+            _lock: lock,
+            sealed,
+            current: None,
+            number,
+            next_sequence,
+            packed: Vec::new(),
+        })
+    }
+
+    fn pack(&mut self, entries: &Vec<Entry>) -> Result<(), LogError> {
+        self.packed.clear();
+        self.packed.push(FORMAT);
+        postcard::to_io(entries, &mut self.packed).map_err(|error| refused(&self.directory, &error))?;
+        Ok(())
+    }
+
+    /// Leaves a file for good. One without an acknowledged row is removed and its number used again, so that a full
+    /// disk does not collect files while the caller tries again and again.
+    fn abandon(&mut self, file: LogFile) {
+        let LogFile { connection, path, last, .. } = file;
+        drop(connection);
+        match last {
+            Some(last) => self.retire(path, last),
+            // What can't be removed now is removed before the number is used again.
+            None => drop(remove_database(&path)),
+        }
+    }
+
+    fn retire(&mut self, path: PathBuf, last: u64) {
+        self.sealed.push(Sealed { path, last });
+        self.number = self.number.saturating_add(1);
+    }
+}
+
+impl Log for SqliteLog {
+    fn append(&mut self, batch: &Batch) -> Result<(), LogError> {
+        if batch.sequence != self.next_sequence {
+            return Err(LogError::OutOfOrder { expected: self.next_sequence, given: batch.sequence });
+        }
+        if batch.entries.is_empty() {
+            return Ok(());
+        }
+        self.pack(&batch.entries)?;
+        let row = Row {
+            sequence: batch.sequence,
+            at: batch.at,
+            count: batch.entries.len() as u64,
+            packed: &self.packed,
+        };
+        let Some(next) = row.next() else {
+            return Err(LogError::OutOfOrder { expected: self.next_sequence, given: u64::MAX });
+        };
+
+        let mut file = match self.current.take() {
+            Some(file) => file,
+            None => LogFile::create(&self.directory, self.number)?,
+        };
+        if let Err(error) = file.insert(&row) {
+            let error = refused(&file.path, &error);
+            self.abandon(file);
+            return Err(error);
+        }
+        self.next_sequence = next;
+        file.last = Some(next.saturating_sub(1));
+        // The row is durable in the write-ahead file whatever becomes of the checkpoint; only the file is done for.
+        if file.unchecked >= CHECKPOINT_OCTETS && file.checkpoint("PASSIVE").is_err() {
+            self.abandon(file);
+        } else {
+            self.current = Some(file);
+        }
+        Ok(())
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    fn size(&self) -> u64 {
+        self.current.as_ref().map_or(0, |file| file.octets)
+    }
+
+    fn seal(&mut self) -> Result<(), LogError> {
+        let Some(mut file) = self.current.take() else { return Ok(()) };
+        let merged = file.checkpoint("TRUNCATE").map_err(|error| refused(&file.path, &error));
+        if merged.is_ok() {
+            file.close_without_traces();
+        }
+        self.abandon(file);
+        merged
+    }
+
+    fn forget_below(&mut self, sequence: u64) -> Result<(), LogError> {
+        while let Some(oldest) = self.sealed.first() {
+            if oldest.last >= sequence {
+                break;
+            }
+            // The directory is synced for each: if two removals reached the disk in the other order, a loss of power
+            // between them would leave a hole, and a hole is damage.
+            remove_database(&oldest.path)
+                .and_then(|()| sync_directory(&self.directory))
+                .map_err(|error| refused(&oldest.path, &error))?;
+            self.sealed.remove(0);
+        }
+        Ok(())
+    }
+}
+
+/// The row of a batch, but for its checksum.
+struct Row<'a> {
+    sequence: u64,
+    at: Timestamp,
+    count: u64,
+    packed: &'a [u8],
+}
+
+impl Row<'_> {
+    /// Sequence of the entry after the last; `None` when the numbers end.
+    fn next(&self) -> Option<u64> {
+        self.sequence.checked_add(self.count).filter(|next| i64::try_from(*next).is_ok())
+    }
+
+    /// CRC-32 over everything else in the row: SQLite itself does not notice a changed octet within a value.
+    fn checksum(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.sequence.to_le_bytes());
+        hasher.update(&self.at.millis().to_le_bytes());
+        hasher.update(&self.count.to_le_bytes());
+        hasher.update(self.packed);
+        hasher.finalize()
+    }
+}
+
+/// The file in use.
+struct LogFile {
+    connection: Connection,
+    path: PathBuf,
+    /// Last sequence committed in it.
+    last: Option<u64>,
+    /// Octets written in all.
+    octets: u64,
+    /// Octets written to the write-ahead file since the last checkpoint.
+    unchecked: u64,
+}
+
+impl LogFile {
+    /// Makes the file under another name and gives it its own only when it is complete, so that under its own name
+    /// there is never half a file.
+    fn create(directory: &Path, number: u32) -> Result<LogFile, LogError> {
+        let path = directory.join(format!("{number:06}.sqlite3"));
+        let unfinished = directory.join(format!("{number:06}.sqlite3.new"));
+        let made = remove_database(&path)
+            .map_err(|error| refused(&path, &error))
+            .and_then(|()| write_empty(&unfinished).map_err(|error| refused(&unfinished, &error)))
+            .and_then(|()| {
+                fs::rename(&unfinished, &path)
+                    .and_then(|()| sync_directory(directory))
+                    .map_err(|error| refused(&path, &error))
+            })
+            .and_then(|()| connect(&path).map_err(|error| refused(&path, &error)));
+        match made {
+            Ok(connection) => Ok(LogFile { connection, path, last: None, octets: 0, unchecked: 0 }),
+            Err(error) => {
+                // The error at hand says more than one met while clearing up would.
+                drop(remove_database(&unfinished));
+                drop(remove_database(&path));
+                Err(error)
+            }
+        }
+    }
+
+    /// One statement outside a transaction is a transaction; with `synchronous=FULL` it returns after the sync.
+    fn insert(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        let mut statement =
+            self.connection.prepare_cached("INSERT INTO batch VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        statement.execute((
+            column(row.sequence),
+            row.at.millis(),
+            column(row.count),
+            row.checksum(),
+            row.packed,
+        ))?;
+        let written = (row.packed.len() as u64).saturating_add(ROW_OVERHEAD);
+        self.octets = self.octets.saturating_add(written);
+        self.unchecked = self.unchecked.saturating_add(written);
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, mode: &str) -> rusqlite::Result<()> {
+        checkpoint(&self.connection, mode)?;
+        self.unchecked = 0;
+        Ok(())
+    }
+
+    /// After a complete checkpoint: lets SQLite remove the empty write-ahead file when the connection ends.
+    fn close_without_traces(&mut self) {
+        drop(self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false));
+    }
+}
+
+fn write_empty(path: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=FULL; BEGIN;")?;
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    connection.execute_batch(SCHEMA)?;
+    connection.execute_batch("COMMIT;")?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Opens an existing file for its one writer.
+///
+/// Exclusive locking keeps the index of the write-ahead file in memory instead of in a file mapped beside it: nothing
+/// needs room on a full disk then, and no reader can keep a checkpoint from finishing. A connection that ends leaves
+/// the write-ahead file alone: after an error, writing it into the main file is just what must not happen.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.execute_batch(
+        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;",
+    )?;
+    Ok(connection)
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    let busy: i64 = statement.query_row((), |row| row.get(0))?;
+    if busy != 0 {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            None,
+        ));
+    }
+    Ok(())
+}
+
+/// A batch read back, kept until the row after it shows that it counts.
+struct Held {
+    batch: Batch,
+    next: u64,
+}
+
+struct Replay<'a> {
+    after: u64,
+    each: &'a mut dyn FnMut(Batch),
+    held: Option<Held>,
+}
+
+impl Replay<'_> {
+    /// Reads one file through; returns the last sequence in it.
+    fn file(&mut self, path: &Path) -> Result<Option<u64>, LogError> {
+        let unreadable = |error: &rusqlite::Error| damaged_or_refused(path, None, error);
+        let connection = connect(path).map_err(|error| unreadable(&error))?;
+        check_header(&connection, path)?;
+        let last = self.rows(&connection, path)?;
+        settle(connection, path)?;
+        Ok(last)
+    }
+
+    fn rows(&mut self, connection: &Connection, path: &Path) -> Result<Option<u64>, LogError> {
+        let unreadable = |row: Option<u64>, error: &rusqlite::Error| damaged_or_refused(path, row, error);
+        let mut statement = connection
+            .prepare("SELECT sequence, at, count, checksum, packed FROM batch ORDER BY sequence")
+            .map_err(|error| unreadable(None, &error))?;
+        let mut rows = statement.query(()).map_err(|error| unreadable(None, &error))?;
+        let mut last = None;
+        loop {
+            let due = self.held.as_ref().map(|held| held.next);
+            let Some(row) = rows.next().map_err(|error| unreadable(due, &error))? else { return Ok(last) };
+            let (row, checksum) = read_row(row).map_err(|error| unreadable(due, &error))?;
+            let damaged =
+                |what| LogError::Damaged { file: path.to_path_buf(), row: Some(row.sequence), what };
+            if row.checksum() != checksum {
+                return Err(damaged("the checksum does not fit"));
+            }
+            let next = row.next().filter(|next| *next > row.sequence);
+            let next = next.ok_or_else(|| damaged("it counts no entries"))?;
+            let mut entries = Vec::new();
+            if next > self.after.saturating_add(1) {
+                entries = unpack(&row, path)?;
+            }
+            self.accept(path, Held { batch: Batch { sequence: row.sequence, at: row.at, entries }, next })?;
+            last = Some(next.saturating_sub(1));
+        }
+    }
+
+    /// Takes a row that is sound in itself, if it continues the one before.
+    fn accept(&mut self, path: &Path, row: Held) -> Result<(), LogError> {
+        let sequence = row.batch.sequence;
+        let damaged = |row, what| Err(LogError::Damaged { file: path.to_path_buf(), row: Some(row), what });
+        match self.held.take() {
+            None if sequence > self.after.saturating_add(1) => {
+                return damaged(self.after.saturating_add(1), "it is needed and no file has it any more");
+            }
+            None => {}
+            // Only two files can hold the same sequence: the first was given up before this row was acknowledged.
+            Some(held) if held.batch.sequence == sequence => {}
+            Some(held) if held.next == sequence => self.deliver(held),
+            Some(held) if held.next < sequence => return damaged(held.next, "it is missing"),
+            Some(_) => return damaged(sequence, "it overlaps the row before"),
+        }
+        self.held = Some(row);
+        Ok(())
+    }
+
+    fn deliver(&mut self, held: Held) {
+        let Held { mut batch, next } = held;
+        let wanted = self.after.saturating_add(1);
+        if next <= wanted {
+            return;
+        }
+        if batch.sequence < wanted {
+            let known = usize::try_from(wanted.saturating_sub(batch.sequence)).unwrap_or(usize::MAX);
+            batch.entries.drain(..known.min(batch.entries.len()));
+            batch.sequence = wanted;
+        }
+        (self.each)(batch);
+    }
+
+    /// Delivers the last row; returns the sequence that is due next.
+    fn finish(mut self, directory: &Path) -> Result<u64, LogError> {
+        let next = self.held.as_ref().map_or(1, |held| held.next);
+        if next <= self.after {
+            let what = "the log ends before the snapshot that was taken of it";
+            return Err(LogError::Damaged { file: directory.to_path_buf(), row: Some(next), what });
+        }
+        if let Some(held) = self.held.take() {
+            self.deliver(held);
+        }
+        Ok(next)
+    }
+}
+
+fn check_header(connection: &Connection, path: &Path) -> Result<(), LogError> {
+    let number = |pragma| {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
+            .map_err(|error| damaged_or_refused(path, None, &error))
+    };
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    if application != APPLICATION {
+        let what = "not a log file of relaywarden";
+        return Err(LogError::Damaged { file: path.to_path_buf(), row: None, what });
+    }
+    match u32::try_from(version) {
+        Ok(VERSION) => Ok(()),
+        Ok(version) if version > VERSION => Err(LogError::TooNew { file: path.to_path_buf(), version }),
+        _ => {
+            let what = "no version of the log has this number";
+            Err(LogError::Damaged { file: path.to_path_buf(), row: None, what })
+        }
+    }
+}
+
+fn read_row<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<(Row<'a>, u32)> {
+    let number = |index: usize| -> rusqlite::Result<u64> {
+        let value: i64 = row.get(index)?;
+        u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, value))
+    };
+    let read = Row {
+        sequence: number(0)?,
+        at: Timestamp::from_millis(row.get(1)?),
+        count: number(2)?,
+        packed: row.get_ref(4)?.as_blob()?,
+    };
+    Ok((read, row.get(3)?))
+}
+
+fn unpack(row: &Row<'_>, path: &Path) -> Result<Vec<Entry>, LogError> {
+    let damaged = |what| LogError::Damaged { file: path.to_path_buf(), row: Some(row.sequence), what };
+    let (&format, packed) = row.packed.split_first().ok_or_else(|| damaged("it is empty"))?;
+    if format > FORMAT {
+        return Err(LogError::TooNew { file: path.to_path_buf(), version: u32::from(format) });
+    }
+    if format != FORMAT {
+        return Err(damaged("no version of the entries has this number"));
+    }
+    // The checksum fits, so this is what a version with other entries and the same number would look like.
+    let entries: Vec<Entry> =
+        postcard::from_bytes(packed).map_err(|_| damaged("its entries can't be read"))?;
+    if entries.len() as u64 != row.count {
+        return Err(damaged("its number of entries does not fit"));
+    }
+    Ok(entries)
+}
+
+/// Makes what was just read from a file durable. After `kill -9` the last commits may be in the page cache only, and
+/// after a failed sync they may be there without ever being written again: counted now and lost at the next loss of
+/// power, they would leave a hole. A checkpoint writes them anew.
+fn settle(connection: Connection, path: &Path) -> Result<(), LogError> {
+    let ahead = beside(path, "-wal");
+    let nothing_ahead = fs::metadata(&ahead).is_ok_and(|metadata| metadata.len() == 0);
+    if nothing_ahead || checkpoint(&connection, "TRUNCATE").is_ok() {
+        drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false));
+        return Ok(());
+    }
+    drop(connection);
+    // A full disk has no room for a checkpoint, and a start must be possible on one: the map is served from memory.
+    File::open(&ahead).and_then(|file| file.sync_all()).map_err(|error| refused(&ahead, &error))
+}
+
+fn lock(data: &Path) -> Result<File, LogError> {
+    let path = data.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| refused(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LogError::InUse { file: path }),
+        Err(TryLockError::Error(error)) => Err(refused(&path, &error)),
+    }
+}
+
+/// Where the numbered files are.
+pub(super) fn directory_in(data: &Path) -> PathBuf {
+    data.join("log")
+}
+
+/// The log files of a directory, by number.
+pub(super) fn numbered_files(directory: &Path) -> Result<Vec<(u32, PathBuf)>, LogError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(|error| refused(directory, &error))? {
+        let path = entry.map_err(|error| refused(directory, &error))?.path();
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(number_of);
+        files.extend(number.map(|number| (number, path)));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn number_of(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".sqlite3")?;
+    digits.bytes().all(|octet| octet.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+/// Removes what an interrupted creation or removal left: files that never got their name, and companions whose main
+/// file is gone, which SQLite would otherwise apply to a new file of that name.
+fn remove_leftovers(directory: &Path) -> Result<(), LogError> {
+    for entry in fs::read_dir(directory).map_err(|error| refused(directory, &error))? {
+        let path = entry.map_err(|error| refused(directory, &error))?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let main = COMPANIONS.iter().find_map(|companion| name.strip_suffix(companion)).unwrap_or(name);
+        let unfinished = main.strip_suffix(".new").and_then(number_of).is_some();
+        let orphan = main != name && number_of(main).is_some() && !directory.join(main).exists();
+        if unfinished || orphan {
+            remove_if_there(&path).map_err(|error| refused(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// What SQLite keeps beside a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+fn beside(path: &Path, companion: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(companion);
+    PathBuf::from(name)
+}
+
+/// The main file goes first: without its write-ahead file it would look whole and have lost its end.
+fn remove_database(path: &Path) -> io::Result<()> {
+    remove_if_there(path)?;
+    COMPANIONS.iter().try_for_each(|companion| remove_if_there(&beside(path, companion)))
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// A name is durable when its directory is.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn column(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn refused(file: &Path, error: &dyn std::error::Error) -> LogError {
+    LogError::Storage { file: file.to_path_buf(), error: error.to_string() }
+}
+
+/// Tells "this is not what we wrote" from "this can't be read now".
+fn damaged_or_refused(file: &Path, row: Option<u64>, error: &rusqlite::Error) -> LogError {
+    let damaged = |what| LogError::Damaged { file: file.to_path_buf(), row, what };
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DatabaseCorrupt => damaged("the database file is malformed"),
+            ErrorCode::NotADatabase => damaged("not a database file"),
+            // The table is not there: the statement can't be prepared.
+            ErrorCode::Unknown => damaged("the table of batches is missing"),
+            _ => refused(file, error),
+        },
+        rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) => {
+            damaged("a value is of another kind than was written")
+        }
+        _ => refused(file, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::log::entry::Question;
+    use crate::session::Name;
+
+    fn batch(sequence: u64, count: u64) -> Batch {
+        let at = Timestamp::from_millis(i64::try_from(sequence).unwrap() * 1000);
+        let entry = |number: u64| {
+            let what = Name::from(format!("/v1/lookup?address=192.0.2.{number}").as_str());
+            Entry::Question(Question { at, by: Name::from("root"), what })
+        };
+        Batch { sequence, at, entries: (sequence..sequence + count).map(entry).collect() }
+    }
+
+    /// Everything from `after` on, as single entries with their sequences.
+    fn replay(data: &Path, after: u64) -> Result<(SqliteLog, Vec<(u64, Entry)>), LogError> {
+        let mut seen = Vec::new();
+        let log = SqliteLog::open(data, after, &mut |batch| {
+            seen.extend((batch.sequence..).zip(batch.entries));
+        })?;
+        Ok((log, seen))
+    }
+
+    fn numbers(seen: &[(u64, Entry)]) -> Vec<u64> {
+        seen.iter().map(|(sequence, _)| *sequence).collect()
+    }
+
+    fn files(data: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory_in(data))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The file system as it is after `kill -9`: nothing is closed, everything written is there.
+    fn killed(log: SqliteLog, data: &Path) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        fs::create_dir(directory_in(copy.path())).unwrap();
+        for name in files(data) {
+            fs::copy(directory_in(data).join(&name), directory_in(copy.path()).join(&name)).unwrap();
+        }
+        drop(log);
+        copy
+    }
+
+    /// What a sync looks like that fails although the commit reached the disk.
+    fn pretend_failure(log: &mut SqliteLog, batch: &Batch) {
+        log.append(batch).unwrap();
+        log.next_sequence = batch.sequence;
+        let mut file = log.current.take().unwrap();
+        file.last = batch.sequence.checked_sub(1).filter(|last| *last > 0);
+        log.abandon(file);
+    }
+
+    /// The next append finds no room: SQLite's own limit, with the error of a full disk.
+    fn fill(log: &LogFile) {
+        log.connection.execute_batch("PRAGMA max_page_count=1").unwrap();
+    }
+
+    #[test]
+    fn what_was_appended_is_replayed() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, seen) = replay(data.path(), 0).unwrap();
+        assert!(seen.is_empty());
+        assert_eq!(log.next_sequence(), 1);
+        log.append(&batch(1, 3)).unwrap();
+        log.append(&batch(4, 1)).unwrap();
+        drop(log);
+        let (log, seen) = replay(data.path(), 0).unwrap();
+        let expected: Vec<_> = (1..).zip([batch(1, 3).entries, batch(4, 1).entries].concat()).collect();
+        assert_eq!(seen, expected);
+        assert_eq!(log.next_sequence(), 5);
+    }
+
+    #[test]
+    fn a_batch_across_the_snapshot_is_cut_at_it() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        log.append(&batch(1, 2)).unwrap();
+        log.append(&batch(3, 4)).unwrap();
+        drop(log);
+        for (after, expected) in [(1, 2..7), (2, 3..7), (4, 5..7), (5, 6..7), (6, 7..7)] {
+            let (log, seen) = replay(data.path(), after).unwrap();
+            assert_eq!(numbers(&seen), expected.collect::<Vec<u64>>(), "after {after}");
+            assert_eq!(log.next_sequence(), 7);
+        }
+        let error = replay(data.path(), 7).err().unwrap();
+        assert!(matches!(error, LogError::Damaged { row: Some(7), .. }), "{error}");
+    }
+
+    #[test]
+    fn only_the_batch_that_is_due_is_taken() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        for given in [0, 2] {
+            let error = log.append(&batch(given, 1)).unwrap_err();
+            assert!(matches!(error, LogError::OutOfOrder { expected: 1, given: g } if g == given));
+        }
+        log.append(&batch(1, 0)).unwrap();
+        assert_eq!(log.next_sequence(), 1);
+        assert!(files(data.path()).is_empty(), "nothing to write makes no file");
+    }
+
+    #[test]
+    fn a_second_daemon_is_refused_until_the_first_is_gone() {
+        let data = tempfile::tempdir().unwrap();
+        let (log, _) = replay(data.path(), 0).unwrap();
+        assert!(matches!(replay(data.path(), 0), Err(LogError::InUse { .. })));
+        drop(log);
+        assert!(replay(data.path(), 0).is_ok());
+    }
+
+    #[test]
+    fn after_kill_nine_everything_committed_is_there() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        log.append(&batch(1, 2)).unwrap();
+        log.append(&batch(3, 2)).unwrap();
+        let after = killed(log, data.path());
+        assert!(files(after.path()).contains(&"000001.sqlite3-wal".to_owned()));
+        let (log, seen) = replay(after.path(), 0).unwrap();
+        assert_eq!(numbers(&seen), [1, 2, 3, 4]);
+        assert_eq!(files(after.path()), ["000001.sqlite3"], "what was ahead is in the main file now");
+        drop(log);
+    }
+
+    #[test]
+    fn killed_between_a_seal_and_the_next_commit() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        log.append(&batch(1, 2)).unwrap();
+        log.seal().unwrap();
+        assert_eq!(files(data.path()), ["000001.sqlite3"]);
+        // As if killed with the file made and nothing in it, and while making one.
+        drop(LogFile::create(&directory_in(data.path()), 2).unwrap());
+        fs::write(directory_in(data.path()).join("000003.sqlite3.new"), b"half").unwrap();
+        fs::write(directory_in(data.path()).join("000009.sqlite3-wal"), b"orphan").unwrap();
+        drop(log);
+        let (mut log, seen) = replay(data.path(), 0).unwrap();
+        assert_eq!(numbers(&seen), [1, 2]);
+        assert_eq!(files(data.path()), ["000001.sqlite3"]);
+        log.append(&batch(3, 1)).unwrap();
+        log.seal().unwrap();
+        assert_eq!(log.size(), 0);
+        drop(log);
+        assert_eq!(numbers(&replay(data.path(), 0).unwrap().1), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_batch_that_stands_in_two_files_counts_once() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        log.append(&batch(1, 2)).unwrap();
+        pretend_failure(&mut log, &batch(3, 2));
+        log.append(&batch(3, 2)).unwrap();
+        pretend_failure(&mut log, &batch(5, 1));
+        drop(log);
+        let (log, seen) = replay(data.path(), 0).unwrap();
+        assert_eq!(numbers(&seen), [1, 2, 3, 4, 5]);
+        assert_eq!(log.next_sequence(), 6);
+    }
+
+    #[test]
+    fn of_two_rows_with_one_sequence_the_acknowledged_one_counts() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        log.append(&batch(1, 1)).unwrap();
+        pretend_failure(&mut log, &batch(2, 5));
+        log.append(&batch(2, 1)).unwrap();
+        log.append(&batch(3, 1)).unwrap();
+        drop(log);
+        let (_, seen) = replay(data.path(), 0).unwrap();
+        assert_eq!(numbers(&seen), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_file_that_failed_is_not_written_again_and_a_full_disk_collects_no_files() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        log.append(&batch(1, 1)).unwrap();
+        fill(log.current.as_ref().unwrap());
+        assert!(matches!(log.append(&batch(2, 300)), Err(LogError::Storage { .. })));
+        let away = data.path().join("away");
+        fs::rename(directory_in(data.path()), &away).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(log.append(&batch(2, 300)), Err(LogError::Storage { .. })));
+        }
+        fs::rename(&away, directory_in(data.path())).unwrap();
+        log.append(&batch(2, 300)).unwrap();
+        let mains: Vec<_> = files(data.path()).into_iter().filter(|name| name.ends_with("sqlite3")).collect();
+        assert_eq!(mains, ["000001.sqlite3", "000002.sqlite3"]);
+        drop(log);
+        assert_eq!(replay(data.path(), 0).unwrap().1.len(), 301);
+    }
+
+    #[test]
+    fn a_first_row_that_fails_takes_its_file_with_it() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        let file = LogFile::create(&directory_in(data.path()), 1).unwrap();
+        fill(&file);
+        log.current = Some(file);
+        assert!(log.append(&batch(1, 300)).is_err());
+        assert!(files(data.path()).is_empty());
+        log.append(&batch(1, 300)).unwrap();
+        assert!(files(data.path()).contains(&"000001.sqlite3".to_owned()));
+    }
+
+    #[test]
+    fn only_sealed_files_wholly_below_are_forgotten() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        for sequence in [1, 3, 5] {
+            log.append(&batch(sequence, 2)).unwrap();
+            log.seal().unwrap();
+        }
+        log.append(&batch(7, 2)).unwrap();
+        log.forget_below(2).unwrap();
+        assert_eq!(log.sealed.len(), 3);
+        log.forget_below(3).unwrap();
+        assert_eq!(log.sealed.len(), 2);
+        log.forget_below(100).unwrap();
+        drop(log);
+        assert_eq!(numbers(&replay(data.path(), 6).unwrap().1), [7, 8]);
+        let error = replay(data.path(), 5).err().unwrap();
+        assert!(matches!(error, LogError::Damaged { row: Some(6), .. }), "{error}");
+    }
+
+    #[test]
+    fn the_write_ahead_file_stays_short() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut log, _) = replay(data.path(), 0).unwrap();
+        let mut large = batch(1, 1);
+        for round in 0..20 {
+            let what = Name::new(&vec![7; 1_000_000]);
+            large.sequence = round + 1;
+            large.entries = vec![Entry::Question(Question { at: large.at, by: Name::from("root"), what })];
+            log.append(&large).unwrap();
+        }
+        let ahead = fs::metadata(directory_in(data.path()).join("000001.sqlite3-wal")).unwrap().len();
+        assert!(ahead < 2 * CHECKPOINT_OCTETS, "{ahead}");
+        assert!(log.size() > 20_000_000);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Append(u64),
+        FailBefore(u64),
+        FailAfter(u64),
+        NoDirectory(u64),
+        Seal,
+        Restart,
+        Kill,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            6 => (1_u64..40).prop_map(Step::Append),
+            1 => (200_u64..300).prop_map(Step::FailBefore),
+            1 => (1_u64..40).prop_map(Step::FailAfter),
+            1 => (1_u64..40).prop_map(Step::NoDirectory),
+            1 => Just(Step::Seal),
+            1 => Just(Step::Restart),
+            1 => Just(Step::Kill),
+        ];
+        prop::collection::vec(step, 1..25)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+        /// The caller's duty is kept: a batch that failed is offered again until it is taken.
+        #[test]
+        fn replay_equals_what_was_acknowledged(steps in steps()) {
+            let mut data = tempfile::tempdir().unwrap();
+            let mut log = replay(data.path(), 0).unwrap().0;
+            let mut acknowledged = Vec::new();
+            for step in steps {
+                let next = log.next_sequence();
+                let mut due = None;
+                match step {
+                    Step::Append(count) => due = Some(batch(next, count)),
+                    Step::FailBefore(count) => {
+                        let batch = batch(next, count);
+                        if let Some(file) = &log.current {
+                            fill(file);
+                            prop_assert!(log.append(&batch).is_err());
+                        }
+                        due = Some(batch);
+                    }
+                    Step::FailAfter(count) => {
+                        let batch = batch(next, count);
+                        pretend_failure(&mut log, &batch);
+                        due = Some(batch);
+                    }
+                    Step::NoDirectory(count) => {
+                        let batch = batch(next, count);
+                        log.seal().unwrap();
+                        let away = data.path().join("away");
+                        fs::rename(directory_in(data.path()), &away).unwrap();
+                        prop_assert!(log.append(&batch).is_err());
+                        fs::rename(&away, directory_in(data.path())).unwrap();
+                        due = Some(batch);
+                    }
+                    Step::Seal => log.seal().unwrap(),
+                    Step::Restart => {
+                        drop(log);
+                        log = replay(data.path(), 0).unwrap().0;
+                    }
+                    Step::Kill => {
+                        data = killed(log, data.path());
+                        log = replay(data.path(), 0).unwrap().0;
+                    }
+                }
+                if let Some(batch) = due {
+                    log.append(&batch).unwrap();
+                    acknowledged.extend((batch.sequence..).zip(batch.entries));
+                }
+            }
+            drop(log);
+            prop_assert_eq!(replay(data.path(), 0).unwrap().1, acknowledged);
+        }
+    }
+}

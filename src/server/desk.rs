@@ -110,8 +110,13 @@ impl Desk for MailDesk {
                 Lookup::Unready(..) => Reply::Temp("not known at the moment"),
             };
         }
-        let client =
-            Client { realm: peer.realm, address: Some(address), login: None, profile: Profile::Relay, logins_relay: false };
+        let client = Client {
+            realm: peer.realm,
+            address: Some(address),
+            login: None,
+            profile: Profile::Relay,
+            logins_relay: false,
+        };
         let ruling = rule(&self.shared.map, &self.shared.standing.load(), client, now);
         Counters::count(&self.counters.socketmap, ruling.reason);
         match (ruling.verdict(), request.map) {
@@ -133,7 +138,9 @@ impl Desk for MailDesk {
             Context::Unknown(word) => {
                 let word = Name::new(word);
                 tracing::warn!(mta = %peer.mta, policy_context = %word, "no such profile: relay, submission or mx");
-                Action::Misconfigured451 { text: Cow::Borrowed("policy_context is none of relay, submission, mx") }
+                Action::Misconfigured451 {
+                    text: Cow::Borrowed("policy_context is none of relay, submission, mx"),
+                }
             }
             Context::Known(_) => self.answer(peer, &request.query, &config).await,
         };
@@ -249,13 +256,15 @@ impl MailDesk {
         config: &Config,
         at: Timestamp,
     ) -> Message {
-        let (mut domains, mut hashes) = known.map_or((Vec::new(), Vec::new()), |known| (known.domains, known.hashes));
+        let (mut domains, mut hashes) =
+            known.map_or((Vec::new(), Vec::new()), |known| (known.domains, known.hashes));
         if hashes.is_empty() && !query.recipient.is_empty() {
             domains.push(domain_of(&query.recipient));
             hashes.push(self.key.recipient(&query.recipient));
         }
         let instance = Name::new(&query.instance);
-        let tokened = config.policy.header.is_some() && ruling.verdict() == Verdict::Permit && !config.relay.observe;
+        let tokened =
+            config.policy.header.is_some() && ruling.verdict() == Verdict::Permit && !config.relay.observe;
         Message {
             at,
             mta: peer.mta.clone(),
@@ -290,8 +299,11 @@ fn settle(known: Option<&Attribution>, now: Ruling) -> Ruling {
     if then.verdict() != Verdict::Permit || now.reason == Reason::Suspended {
         return now;
     }
-    let newcomers: Vec<Owner> =
-        now.owners.into_iter().filter(|owner| !then.owners.iter().any(|known| same_person(known, owner))).collect();
+    let newcomers: Vec<Owner> = now
+        .owners
+        .into_iter()
+        .filter(|owner| !then.owners.iter().any(|known| same_person(known, owner)))
+        .collect();
     if newcomers.is_empty() || then.reason == Reason::Login {
         return then.clone();
     }
@@ -310,7 +322,9 @@ fn same_person(a: &Owner, b: &Owner) -> bool {
 /// inbound mail must flow whatever state we are in.
 fn spoken(ruling: &Ruling, profile: Profile, config: &Config) -> Action {
     match (ruling.verdict(), profile) {
-        _ if ruling.reason == Reason::Suspended => Action::Reject550 { text: Cow::Owned(suspended(ruling, config)) },
+        _ if ruling.reason == Reason::Suspended => {
+            Action::Reject550 { text: Cow::Owned(suspended(ruling, config)) }
+        }
         (_, Profile::Mx) | (Verdict::Refuse, _) => Action::Dunno,
         (Verdict::Permit, _) => Action::Ok,
         (Verdict::Defer, _) => Action::Defer451 { text: Cow::Borrowed(ruling.reason.text()) },

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::health::Health;
 use super::inbox::{Inbox, Input};
-use super::keeper::{Keeper, Keep};
+use super::keeper::{Keep, Keeper};
 use super::radius::Receipt;
 use crate::clock;
 use crate::log::entry::Entry;
@@ -302,7 +302,9 @@ impl<L: Log> Engine<L> {
                 Alarm::Conflict { prefix } => {
                     tracing::warn!(%prefix, "two subscribers' live sessions claim one prefix: deferred until one ends");
                 }
-                Alarm::NasSilent { nas } => tracing::warn!(%nas, "NAS is silent: its sessions are old knowledge"),
+                Alarm::NasSilent { nas } => {
+                    tracing::warn!(%nas, "NAS is silent: its sessions are old knowledge")
+                }
                 Alarm::NasHeard { nas } => tracing::info!(%nas, "NAS is heard again"),
                 Alarm::ClaimsDropped { nas, count } => {
                     tracing::warn!(%nas, count, "claims outside of what this client may assign were dropped");

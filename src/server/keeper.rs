@@ -54,7 +54,7 @@ impl Keeper {
     pub fn start(
         dir: PathBuf,
         index: Index,
-        applied: watch::Sender<u64>,
+        applied: Arc<watch::Sender<u64>>,
         health: Arc<Health>,
     ) -> std::io::Result<Self> {
         let (work, tasks) = sync_channel(BEHIND_AT_MOST);
@@ -102,7 +102,7 @@ impl Keeper {
 struct Worker {
     dir: PathBuf,
     index: Index,
-    applied: watch::Sender<u64>,
+    applied: Arc<watch::Sender<u64>>,
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
 }
@@ -153,7 +153,7 @@ impl Worker {
         }
         match snapshot::store(&self.dir, sequence, at, body) {
             Ok(()) => match snapshot::oldest_sequence(&self.dir) {
-                Ok(Some(oldest)) => self.forgettable.store(oldest, Ordering::Release),
+                Ok(Some(oldest)) => self.forgettable.store(oldest.saturating_add(1), Ordering::Release),
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "snapshots cannot be listed"),
             },

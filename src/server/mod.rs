@@ -1,6 +1,7 @@
 //! Sockets, tasks, deadlines; start order, signals, stop in two phases.
 
 pub mod api;
+pub mod daemon;
 pub mod demo;
 pub mod desk;
 pub mod engine;
@@ -14,6 +15,7 @@ pub mod nas;
 pub mod parameters;
 pub mod problem;
 pub mod radius;
+pub mod recovery;
 pub mod secret_key;
 pub mod staff;
 pub mod web;

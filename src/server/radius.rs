@@ -3,7 +3,7 @@
 //! Knows: when a datagram is received and an answer sent. Must not know: what a record does to a session, or when it
 //! is durable; the engine hands the receipts back when they may be answered.
 
-mod counters;
+pub mod counters;
 mod gate;
 mod socket;
 
@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::radius::authenticator::Response;
 use crate::radius::duplicate::{Key, Memory};
 use crate::radius::nas_clock::NasClocks;
+use crate::session::Name;
 use crate::session::event::Record;
 
 /// Requests remembered per listener, about 12 MiB. At more than two thousand a second the oldest answers make room
@@ -117,14 +118,15 @@ impl Listeners {
         ready: Arc<AtomicBool>,
         counters: Arc<Counters>,
     ) -> io::Result<Running> {
+        let clocks = Arc::new(Mutex::new(NasClocks::default()));
         let mut running = Running {
+            clocks: Arc::clone(&clocks),
             addresses: self.local_addrs(),
             stop: Arc::new(AtomicBool::new(false)),
             receiving: Mutex::default(),
             answering: Mutex::default(),
             answers: Vec::new(),
         };
-        let clocks = Arc::new(Mutex::new(NasClocks::default()));
         let shared = Shared { config, offer, ready, counters, clocks };
         for (socket, listener) in self.sockets.into_iter().zip(0_u16..) {
             let address = socket.local_addr();
@@ -168,9 +170,16 @@ pub struct Running {
     receiving: Mutex<Vec<JoinHandle<()>>>,
     answering: Mutex<Vec<JoinHandle<()>>>,
     answers: Vec<Sender<Work>>,
+    clocks: Arc<Mutex<NasClocks>>,
 }
 
 impl Running {
+    /// How far a NAS's clock is behind ours, once that is learned.
+    #[must_use]
+    pub fn clock_offset_millis(&self, nas: &Name) -> Option<i64> {
+        lock(&self.clocks).offset_millis(nas)
+    }
+
     /// Answers requests whose records are durable. Never waits. Not more can queue up than requests are remembered.
     pub fn answer(&self, receipts: Vec<Receipt>) {
         let mut rest = receipts;

@@ -29,7 +29,9 @@ impl SecretKey {
         let file = data_dir.join("key");
         match fs::read(&file) {
             Ok(octets) => {
-                let key = octets.try_into().map_err(|_| io::Error::other("the file `key` is not 32 octets long"))?;
+                let key = octets
+                    .try_into()
+                    .map_err(|_| io::Error::other("the file `key` is not 32 octets long"))?;
                 Ok(SecretKey(key))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(data_dir, &file),

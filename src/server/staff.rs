@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::api::{
-    Candidate, Instruction, LineRow, MessageFilter, MessageRow, NasRow, SessionFilter, SessionRow, SuspensionRow,
-    Who, rfc3339,
+    Candidate, Instruction, LineRow, MessageFilter, MessageRow, NasRow, SessionFilter, SessionRow,
+    SuspensionRow, Who, rfc3339,
 };
 use super::health::Health as Wellbeing;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
@@ -120,7 +120,8 @@ impl Staff for StaffDesk {
     }
 
     async fn by_token(&self, token: &Name) -> Result<Vec<MessageRow>, Trouble> {
-        let filter = rows::MessageFilter { token: Some(token.clone()), limit: 100, ..rows::MessageFilter::default() };
+        let filter =
+            rows::MessageFilter { token: Some(token.clone()), limit: 100, ..rows::MessageFilter::default() };
         self.messages_by(filter).await
     }
 
@@ -196,8 +197,13 @@ impl Staff for StaffDesk {
         } else if !instruction.force {
             self.check_subject(&subject).await?;
         }
-        let command =
-            Command { at: now, by: instruction.by, subject, order: instruction.order, reason: instruction.reason };
+        let command = Command {
+            at: now,
+            by: instruction.by,
+            subject,
+            order: instruction.order,
+            reason: instruction.reason,
+        };
         let reference = self.commit(Entry::Command(command)).await.ok_or(OrderError::Storage)?;
         Ok(Ordered { reference, at: now })
     }
@@ -295,7 +301,8 @@ impl StaffDesk {
             .iter()
             .filter(|binding| binding.valid_until.is_none() || binding.valid_until == row.valid_until)
             .collect();
-        let live = held.iter().find_map(|binding| live_session(&self.shared, binding.prefix.network(), &row.key));
+        let live =
+            held.iter().find_map(|binding| live_session(&self.shared, binding.prefix.network(), &row.key));
         let state = match (row.how, &live) {
             (Some(how), _) => how,
             (None, Some(session)) if session.is_active() => "active".to_owned(),
@@ -319,7 +326,8 @@ impl StaffDesk {
 
     fn exposition(&self) -> Exposition {
         let mut out = Exposition::new();
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        let read =
+            |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
         for (what, count) in self.counters.radius.readings() {
             out.counter("radius_datagrams", "What became of RADIUS datagrams", &[("outcome", what)], count);
         }
@@ -341,7 +349,12 @@ impl StaffDesk {
             ("idle", &mta.idle),
         ];
         for (what, count) in connections {
-            out.counter("mta_connections", "What became of MTA connections", &[("outcome", what)], read(count));
+            out.counter(
+                "mta_connections",
+                "What became of MTA connections",
+                &[("outcome", what)],
+                read(count),
+            );
         }
         let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
         out.gauge("mta_connections_open", "MTA connections open now", &[], open);
@@ -356,7 +369,12 @@ impl StaffDesk {
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         out.gauge("inbox_waiting", "Inputs waiting for the engine", &[], gauge(self.inbox.len()));
         out.gauge("ready", "Whether lookups are true", &[], i64::from(self.health.is_ready()));
-        out.gauge("storage_failing", "Whether the log refuses", &[], i64::from(self.health.is_storage_failing()));
+        out.gauge(
+            "storage_failing",
+            "Whether the log refuses",
+            &[],
+            i64::from(self.health.is_storage_failing()),
+        );
         let behind = self.shared.committed().saturating_sub(*self.applied.borrow());
         out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
         for nas in self.shared.map.nases().iter() {
@@ -509,7 +527,11 @@ fn line_row(line: &rows::LineRow) -> LineRow {
 
 /// A host without its length, a prefix with it.
 fn spelled(prefix: ipnet::IpNet) -> String {
-    if prefix.prefix_len() == prefix.max_prefix_len() { prefix.addr().to_string() } else { prefix.to_string() }
+    if prefix.prefix_len() == prefix.max_prefix_len() {
+        prefix.addr().to_string()
+    } else {
+        prefix.to_string()
+    }
 }
 
 /// The living session of this key, if the map has it at this address.

@@ -179,6 +179,12 @@ pub struct Realm(u16);
 impl Realm {
     /// The one space in which an address means the same to everybody.
     pub const PUBLIC: Realm = Realm(0);
+
+    /// Its number; 0 is the public one.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
 }
 
 /// Names one life of one session: the NAS, its Acct-Session-Id, and when that life began (ids are used again).

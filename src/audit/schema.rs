@@ -1,0 +1,366 @@
+//! Tables of the index, and how addresses, names and moments become columns.
+//!
+//! Knows: the file and its layout. Must not know: what is written when, or what is asked.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::AuditError;
+use crate::session::{Name, Timestamp};
+
+/// Tells an index from any other SQLite file: "RWax".
+const APPLICATION: i32 = 0x5257_6178;
+
+/// Version of the tables. Another one is begun anew from the log.
+const VERSION: i32 = 1;
+
+/// Every reading query walks one of these indexes; a test asks SQLite for its plans.
+///
+/// `named` holds every name that a session ever had; `length_in_use` the prefix lengths that a lookup has to probe.
+/// A length counts from the 128 bits of the IPv6 form, in which an IPv4 prefix has at least 96.
+const SCHEMA: &str = "
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    applied INTEGER NOT NULL,
+    begins INTEGER
+) STRICT;
+INSERT INTO state VALUES (1, 0, NULL);
+
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY,
+    nas BLOB NOT NULL,
+    session_id BLOB NOT NULL,
+    incarnation INTEGER NOT NULL,
+    subscriber BLOB,
+    user_name BLOB,
+    port_id BLOB,
+    calling_station BLOB,
+    circuit_id BLOB,
+    remote_id BLOB,
+    ended INTEGER,
+    last_seen INTEGER,
+    how TEXT,
+    UNIQUE (nas, session_id, incarnation)
+) STRICT;
+CREATE INDEX session_by_begin ON session (incarnation);
+
+CREATE TABLE named (
+    subscriber BLOB NOT NULL,
+    incarnation INTEGER NOT NULL,
+    session INTEGER NOT NULL,
+    PRIMARY KEY (subscriber, incarnation, session)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE binding (
+    id INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL,
+    subscriber BLOB,
+    realm INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    network BLOB NOT NULL,
+    valid_from INTEGER NOT NULL,
+    valid_until INTEGER,
+    last_seen INTEGER,
+    how TEXT,
+    was_until INTEGER,
+    was_how TEXT
+) STRICT;
+CREATE UNIQUE INDEX binding_by_session ON binding (session, length, network, realm, valid_from);
+CREATE INDEX binding_by_prefix ON binding (realm, length, network, valid_from, valid_until);
+
+CREATE TABLE static_binding (
+    length INTEGER NOT NULL,
+    network BLOB NOT NULL,
+    valid_from INTEGER NOT NULL,
+    valid_until INTEGER,
+    subscriber BLOB NOT NULL,
+    PRIMARY KEY (length, network, valid_from)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX static_by_subscriber ON static_binding (subscriber);
+
+CREATE TABLE length_in_use (
+    static INTEGER NOT NULL,
+    realm INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (static, realm, length)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gap (
+    until INTEGER PRIMARY KEY,
+    since INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE conflict (
+    id INTEGER PRIMARY KEY,
+    realm INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    network BLOB NOT NULL,
+    valid_from INTEGER NOT NULL,
+    valid_until INTEGER,
+    UNIQUE (realm, length, network, valid_from)
+) STRICT;
+CREATE TABLE claimant (
+    conflict INTEGER NOT NULL,
+    session INTEGER NOT NULL,
+    PRIMARY KEY (conflict, session)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE message (
+    sequence INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    address BLOB,
+    login BLOB,
+    queue_id BLOB NOT NULL,
+    token BLOB,
+    packed BLOB NOT NULL
+) STRICT;
+CREATE INDEX message_by_time ON message (at);
+CREATE INDEX message_by_address ON message (address, at) WHERE address IS NOT NULL;
+CREATE INDEX message_by_login ON message (login, at) WHERE login IS NOT NULL;
+CREATE INDEX message_by_queue_id ON message (queue_id, at);
+CREATE INDEX message_by_token ON message (token, at) WHERE token IS NOT NULL;
+CREATE TABLE message_owner (
+    subscriber BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    PRIMARY KEY (subscriber, at, sequence)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE command (
+    sequence INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    by BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    subject BLOB NOT NULL,
+    verb TEXT NOT NULL,
+    until INTEGER,
+    reason BLOB NOT NULL
+) STRICT;
+CREATE INDEX command_by_subject ON command (subject, at);
+
+CREATE TABLE question (
+    sequence INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    by BLOB NOT NULL,
+    what BLOB NOT NULL
+) STRICT;
+CREATE INDEX question_by_time ON question (at);
+";
+
+/// How long one side waits for the other; with a write-ahead file only a checkpoint ever makes it wait.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Where the index is.
+pub(super) fn file_in(data: &Path) -> PathBuf {
+    data.join("audit").join("index.sqlite3")
+}
+
+/// Opens the index for its writer, and lays it out when it is new.
+pub(super) fn open_for_writing(path: &Path) -> Result<Connection, AuditError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| failed(path, &error))?;
+    let version = prepare(&mut connection).map_err(|error| failed(path, &error))?;
+    check(path, version)?;
+    Ok(connection)
+}
+
+/// Opens the index for a reader, who can't change it.
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, AuditError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(path, &error))?;
+    let version = connection.busy_timeout(BUSY).and_then(|()| version_of(&connection));
+    check(path, version.map_err(|error| failed(path, &error))?)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection) -> rusqlite::Result<(i32, i32)> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // A commit need not be durable before the next: what is lost comes again from the log. A reader may keep the
+    // write-ahead file from being used again for a while; it is cut back afterwards.
+    connection.execute_batch(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=67108864;",
+    )?;
+    if version_of(connection)? == (0, 0) {
+        let transaction = connection.transaction()?;
+        let tables: i64 =
+            transaction.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+        if tables == 0 {
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.execute_batch(SCHEMA)?;
+            transaction.commit()?;
+        }
+    }
+    version_of(connection)
+}
+
+fn version_of(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok((number("application_id")?, number("user_version")?))
+}
+
+fn check(path: &Path, (application, version): (i32, i32)) -> Result<(), AuditError> {
+    if application == APPLICATION && version == VERSION {
+        return Ok(());
+    }
+    match u32::try_from(version) {
+        Ok(later) if application == APPLICATION && version > VERSION => {
+            Err(AuditError::TooNew { file: path.to_path_buf(), version: later })
+        }
+        _ => Err(AuditError::Damaged { file: path.to_path_buf(), what: "not an index of this version" }),
+    }
+}
+
+/// Tells "this is not what we wrote" from "this can't be had now".
+pub(super) fn failed(path: &Path, error: &rusqlite::Error) -> AuditError {
+    let damaged = |what| AuditError::Damaged { file: path.to_path_buf(), what };
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DatabaseCorrupt => damaged("the database file is malformed"),
+            ErrorCode::NotADatabase => damaged("not a database file"),
+            ErrorCode::Unknown => damaged("a table is missing or another than was laid out"),
+            _ => AuditError::storage(path, error),
+        },
+        rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) => {
+            damaged("a value is of another kind than was written")
+        }
+        _ => AuditError::storage(path, error),
+    }
+}
+
+/// A prefix as it stands in columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    /// The first address, in its IPv6 form.
+    pub(super) network: [u8; 16],
+    /// Counted in the IPv6 form.
+    pub(super) length: u8,
+}
+
+/// Bits that the IPv6 form of an IPv4 address has in front of it.
+const MAPPED: u8 = 96;
+
+impl Key {
+    pub(super) fn of(prefix: IpNet) -> Key {
+        match prefix {
+            IpNet::V4(net) => Key {
+                network: net.network().to_ipv6_mapped().octets(),
+                length: net.prefix_len().saturating_add(MAPPED),
+            },
+            IpNet::V6(net) => Key { network: net.network().octets(), length: net.prefix_len() },
+        }
+    }
+
+    /// The prefix of this length around an address.
+    pub(super) fn around(address: IpAddr, length: u8) -> Key {
+        Key { network: masked(wide(address), length).octets(), length }
+    }
+
+    /// The last address in it.
+    pub(super) fn last(self) -> [u8; 16] {
+        let below = u128::MAX.checked_shr(u32::from(self.length)).unwrap_or(0);
+        (u128::from_be_bytes(self.network) | below).to_be_bytes()
+    }
+
+    pub(super) fn prefix(self) -> Option<IpNet> {
+        let address = Ipv6Addr::from(self.network);
+        if let (Some(address), Some(length)) = (address.to_ipv4_mapped(), self.length.checked_sub(MAPPED)) {
+            return Ipv4Net::new(address, length).ok().map(IpNet::V4);
+        }
+        Ipv6Net::new(address, self.length).ok().map(IpNet::V6)
+    }
+}
+
+/// The shortest length, in the IPv6 form, that can cover an address: an IPv6 prefix as wide as `::/0` must not own
+/// all of IPv4.
+pub(super) fn shortest(address: IpAddr) -> u8 {
+    if address.to_canonical().is_ipv4() { MAPPED } else { 0 }
+}
+
+/// An address in its IPv6 form.
+pub(super) fn wide(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+}
+
+fn masked(address: Ipv6Addr, length: u8) -> Ipv6Addr {
+    let below = u128::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+    Ipv6Addr::from(u128::from(address) & !below)
+}
+
+/// A name in a column.
+pub(super) struct Octets(pub(super) Name);
+
+impl FromSql for Octets {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_blob().map(|octets| Octets(Name::new(octets)))
+    }
+}
+
+/// A moment in a column.
+pub(super) struct Moment(pub(super) Timestamp);
+
+impl ToSql for Moment {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.0.millis()))
+    }
+}
+
+impl FromSql for Moment {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(|millis| Moment(Timestamp::from_millis(millis)))
+    }
+}
+
+/// A sequence in a column. They begin at 1 and never get that far.
+pub(super) fn column(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_read_back_from_its_columns() {
+        for text in ["0.0.0.0/0", "192.0.2.0/24", "192.0.2.7/32", "::/0", "2001:db8::/32", "2001:db8::1/128"]
+        {
+            let prefix: IpNet = text.parse().unwrap();
+            assert_eq!(Key::of(prefix).prefix(), Some(prefix));
+        }
+    }
+
+    #[test]
+    fn the_prefix_around_an_address_is_the_one_that_was_stored() {
+        for (address, prefix) in [
+            ("192.0.2.7", "192.0.2.0/24"),
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("192.0.2.7", "0.0.0.0/0"),
+            ("2001:db8:1::5", "2001:db8:1::/56"),
+            ("2001:db8:1::5", "::/0"),
+        ] {
+            let key = Key::of(prefix.parse().unwrap());
+            assert_eq!(Key::around(address.parse().unwrap(), key.length), key, "{address} in {prefix}");
+        }
+    }
+
+    #[test]
+    fn the_last_address_of_a_prefix() {
+        let last = |text: &str| Ipv6Addr::from(Key::of(text.parse().unwrap()).last());
+        assert_eq!(last("192.0.2.0/24"), "::ffff:192.0.2.255".parse::<Ipv6Addr>().unwrap());
+        assert_eq!(last("2001:db8::1/128"), "2001:db8::1".parse::<Ipv6Addr>().unwrap());
+        assert_eq!(last("::/0"), Ipv6Addr::from(u128::MAX));
+    }
+}

@@ -1,0 +1,413 @@
+//! Start order, signals, reload, and the stop in two phases.
+//!
+//! Knows: which part needs which, and in what order they come and go. Must not know: what any of them does.
+//!
+//! ```text
+//! configuration ─► sockets bound ─► MTAs answered "starting", datagrams gathered
+//!               ─► index, snapshot, log replayed ─► what was applied and the gap made durable ─► ready
+//! SIGTERM ─► nothing more received ─► what is in hand answered ─► log, index and snapshot written ─► answers sent
+//! ```
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::desk::{self, MailDesk};
+use super::engine::{self, Engine};
+use super::health::Health;
+use super::inbox::Inbox;
+use super::keeper::Keeper;
+use super::secret_key::SecretKey;
+use super::staff::{Counters, StaffDesk};
+use super::{demo, http, mta, radius, recovery, web};
+use crate::audit::AuditError;
+use crate::audit::past::Past;
+use crate::config::Config;
+use crate::log::LogError;
+use crate::log::entry::Entry;
+use crate::relay::attribution::Attributions;
+use crate::session::event::{Applied, Event};
+use crate::views::Shared;
+
+/// Inputs that may wait for the engine: a second's worth of a storm.
+const INBOX: usize = 100_000;
+/// How long connections may take to finish what they have in hand when we stop.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Reads the configuration again, for a reload.
+pub type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
+
+/// A made-up feed, if this is a demo.
+pub struct Demo {
+    /// Printed when everything listens.
+    pub banner: String,
+    /// The secret of the client on loopback.
+    pub secret: String,
+}
+
+/// Why the daemon could not start or go on. Each has its exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// A socket can't be had.
+    Socket(String),
+    /// The data directory can't be used.
+    DataDir(PathBuf, std::io::Error),
+    /// The log can't be used.
+    Log(LogError),
+    /// The index can't be used.
+    Index(AuditError),
+    /// The system gives no thread, no runtime, no signal.
+    System(std::io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Socket(what) => f.write_str(what),
+            Failure::DataDir(dir, error) => write!(f, "data-dir {}: {error}", dir.display()),
+            Failure::Log(error) => error.fmt(f),
+            Failure::Index(error) => error.fmt(f),
+            Failure::System(error) => write!(f, "the system refuses: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::System(error)
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        Failure::Log(error)
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        Failure::Index(error)
+    }
+}
+
+struct Sockets {
+    radius: radius::Bound,
+    mta: mta::Bound,
+    staff: UnixListener,
+    web: Vec<TcpListener>,
+}
+
+/// Runs until a signal says stop.
+///
+/// # Errors
+/// Why it could not start. Once it has started it goes on, whatever storage does.
+pub fn run(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config, reread, demo))
+}
+
+async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+    // Signals are caught from the beginning: one that comes while the log is read must not be lost.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let data_dir = config.data_dir.clone();
+    recovery::prepare(&data_dir).map_err(|error| Failure::DataDir(data_dir.clone(), error))?;
+    let sockets = bind(&config).await?;
+    let config = Arc::new(ArcSwap::from_pointee(config));
+    let house = House::open(&data_dir, config, sockets)?;
+
+    let engine = tokio::select! {
+        engine = house.clone().recover() => engine?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    house.health.set_ready();
+    house.radius_ready.store(true, std::sync::atomic::Ordering::Release);
+    notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!("ready");
+    let feed = demo.map(|demo| house.feed(demo));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => house.reload(&reread).await,
+        }
+    }
+    house.stop(engine, feed).await;
+    Ok(())
+}
+
+async fn bind(config: &Config) -> Result<Sockets, Failure> {
+    let refused = |what: &dyn fmt::Display| Failure::Socket(what.to_string());
+    let radius = radius::Listeners::bind(&config.radius.listen).map_err(|error| refused(&error))?;
+    let mta = mta::bind(config, mta::Limits::default()).map_err(|error| refused(&error))?;
+    let staff = web::bind_unix(&config.http.socket, config.http.mode, config.http.group.as_deref())
+        .map_err(|error| refused(&error))?;
+    let mut web = Vec::new();
+    for address in &config.http.listen {
+        let listener = TcpListener::bind(address).await;
+        web.push(
+            listener
+                .map_err(|error| refused(&format!("http.listen: cannot listen on tcp {address}: {error}")))?,
+        );
+    }
+    Ok(Sockets { radius, mta, staff, web })
+}
+
+/// Everything that runs.
+#[derive(Clone)]
+struct House {
+    data_dir: PathBuf,
+    config: Arc<ArcSwap<Config>>,
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    health: Arc<Health>,
+    radius: Arc<radius::Running>,
+    radius_ready: Arc<AtomicBool>,
+    applied: Arc<watch::Sender<u64>>,
+    counters: Counters,
+    stop: Arc<watch::Sender<bool>>,
+    connections: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
+}
+
+impl House {
+    /// Starts everything that answers; until the log is read, it answers that we are starting.
+    fn open(data_dir: &Path, config: Arc<ArcSwap<Config>>, sockets: Sockets) -> Result<House, Failure> {
+        let key =
+            SecretKey::open(data_dir).map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
+        let past = recovery::open_past(data_dir)?;
+        let (applied, _) = watch::channel(0);
+        let (stop, stopping) = watch::channel(false);
+        let inbox = Arc::new(Inbox::new(INBOX));
+        let radius_ready = Arc::new(AtomicBool::new(false));
+        let counters = Counters {
+            radius: Arc::default(),
+            mta: Arc::default(),
+            desk: Arc::new(desk::Counters::default()),
+            engine: Arc::new(engine::Counters::default()),
+        };
+        let offer: Arc<dyn radius::Offer> = Arc::<Inbox>::clone(&inbox);
+        let running = sockets.radius.start(
+            Arc::clone(&config),
+            offer,
+            Arc::clone(&radius_ready),
+            Arc::clone(&counters.radius),
+        )?;
+        let house = House {
+            data_dir: data_dir.to_path_buf(),
+            config,
+            shared: Arc::new(Shared::default()),
+            inbox,
+            health: Arc::new(Health::default()),
+            radius: Arc::new(running),
+            radius_ready,
+            applied: Arc::new(applied),
+            counters,
+            stop: Arc::new(stop),
+            connections: Arc::default(),
+        };
+        let mut connections = house.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        connections.push(house.serve_mtas(sockets.mta, key, stopping.clone()));
+        let staff = Arc::new(house.staff(past));
+        let everything = http::for_staff(Arc::clone(&staff));
+        connections.push(tokio::spawn(web::serve_unix(sockets.staff, everything, stopping.clone())));
+        for listener in sockets.web {
+            let public = http::for_anybody(Arc::clone(&staff));
+            connections.push(tokio::spawn(web::serve_tcp(listener, public, stopping.clone())));
+        }
+        drop(connections);
+        Ok(house)
+    }
+
+    fn serve_mtas(
+        &self,
+        bound: mta::Bound,
+        key: SecretKey,
+        stopping: watch::Receiver<bool>,
+    ) -> tokio::task::JoinHandle<()> {
+        let desk = MailDesk {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            inbox: Arc::clone(&self.inbox),
+            health: Arc::clone(&self.health),
+            key,
+            attributions: Mutex::new(Attributions::default()),
+            counters: Arc::clone(&self.counters.desk),
+        };
+        for (service, endpoint) in bound.endpoints() {
+            tracing::info!(service = service.key(), %endpoint, "listening for mail servers");
+        }
+        bound.serve(Arc::new(desk), Arc::clone(&self.config), stopping, Arc::clone(&self.counters.mta))
+    }
+
+    fn staff(&self, past: Past) -> StaffDesk {
+        StaffDesk {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            past: Arc::new(past),
+            applied: self.applied.subscribe(),
+            inbox: Arc::clone(&self.inbox),
+            health: Arc::clone(&self.health),
+            radius: Arc::clone(&self.radius),
+            counters: self.counters.clone(),
+        }
+    }
+
+    /// Rebuilds the views and starts the engine.
+    async fn recover(self) -> Result<JoinHandle<()>, Failure> {
+        let work = move || -> Result<JoinHandle<()>, Failure> {
+            let recovered = recovery::recover(&self.data_dir, Arc::clone(&self.shared))?;
+            let mut first = Vec::new();
+            let applied = applied_by(&self.config.load());
+            if *recovered.views.machine().applied() != applied {
+                first.push(Entry::Session(Event::Applied(Box::new(applied))));
+            }
+            first.push(Entry::Session(Event::Resumed { since: recovered.last }));
+            self.applied.send_replace(recovered.index.applied());
+            let keeper = Keeper::start(
+                self.data_dir.clone(),
+                recovered.index,
+                Arc::clone(&self.applied),
+                Arc::clone(&self.health),
+            )?;
+            let radius = Arc::clone(&self.radius);
+            let mut engine = Engine::new(
+                recovered.log,
+                recovered.views,
+                recovered.last.unwrap_or_default(),
+                Arc::clone(&self.inbox),
+                keeper,
+                Arc::clone(&self.health),
+                Arc::clone(&self.counters.engine),
+                Box::new(move |receipts| radius.answer(receipts)),
+            );
+            engine.begin(first)?;
+            Ok(std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run())?)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Failure::System(std::io::Error::other(error)))?
+    }
+
+    /// A bad file keeps the old configuration. What changes the meaning of records becomes an entry first.
+    async fn reload(&self, reread: &Reread) {
+        notify(&[sd_notify::NotifyState::Reloading]);
+        match reread() {
+            Err(error) => tracing::error!("the configuration is kept as it was: {error}"),
+            Ok(new) => {
+                let old = self.config.load_full();
+                for what in needs_a_restart(&old, &new) {
+                    tracing::warn!("{what} has changed: that takes effect at the next start");
+                }
+                let applied = applied_by(&new);
+                let durable = applied == applied_by(&old) || self.commit_applied(applied).await;
+                if durable {
+                    self.config.store(Arc::new(new));
+                    tracing::info!("the configuration was read again");
+                } else {
+                    tracing::error!("the configuration is kept as it was: the log cannot be written");
+                }
+            }
+        }
+        notify(&[sd_notify::NotifyState::Ready]);
+    }
+
+    async fn commit_applied(&self, applied: Applied) -> bool {
+        match self.inbox.submit(Entry::Session(Event::Applied(Box::new(applied)))) {
+            Some(done) => matches!(tokio::time::timeout(STOP_GRACE, done).await, Ok(Ok(_))),
+            None => false,
+        }
+    }
+
+    fn feed(&self, demo: Demo) -> tokio::task::JoinHandle<()> {
+        let server = self.radius.local_addrs().first().copied();
+        let server = server.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1813)));
+        announce(&demo.banner);
+        let stopping = self.stop.subscribe();
+        tokio::spawn(async move { demo::feed(server, demo.secret.as_bytes(), stopping).await })
+    }
+
+    async fn stop(self, engine: JoinHandle<()>, feed: Option<tokio::task::JoinHandle<()>>) {
+        tracing::info!("stopping");
+        notify(&[sd_notify::NotifyState::Stopping]);
+        // First phase: nothing new comes in, and whoever has asked is answered, which takes a working engine.
+        self.stop.send_replace(true);
+        let radius = Arc::clone(&self.radius);
+        let _ = tokio::task::spawn_blocking(move || radius.stop_receiving()).await;
+        let connections =
+            std::mem::take(&mut *self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let everybody = async {
+            for connection in connections.into_iter().chain(feed) {
+                // One that panicked has no more to say.
+                let _ = connection.await;
+            }
+        };
+        if tokio::time::timeout(STOP_GRACE, everybody).await.is_err() {
+            tracing::warn!("some connections did not finish in time and are closed");
+        }
+        // Second phase: what was taken is written down and answered.
+        self.health.set_stopping();
+        self.inbox.close();
+        let radius = Arc::clone(&self.radius);
+        let _ = tokio::task::spawn_blocking(move || {
+            if engine.join().is_err() {
+                tracing::error!("the engine ended by a panic");
+            }
+            radius.stop();
+        })
+        .await;
+        // The socket's file would refuse nobody, but it would look as if somebody listened.
+        let _ = std::fs::remove_file(&self.config.load().http.socket);
+        tracing::info!("stopped");
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the demo talks to the person who started it")]
+fn announce(banner: &str) {
+    println!("{banner}");
+}
+
+/// Without systemd there is nobody to tell; with it, a failure to tell is its own log line.
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    let _ = sd_notify::notify(state);
+}
+
+/// The part of the configuration that decides what an event means.
+fn applied_by(config: &Config) -> Applied {
+    Applied {
+        rules: config.rules,
+        statics: config.relay.statics.clone(),
+        never: config.relay.never.clone(),
+        pools: config
+            .radius
+            .clients
+            .iter()
+            .map(|client| (client.name.clone(), client.may_assign.clone()))
+            .collect(),
+    }
+}
+
+/// What a reload does not change.
+fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    [
+        (old.data_dir != new.data_dir, "data-dir"),
+        (old.radius.listen != new.radius.listen, "radius.listen"),
+        (old.socketmap != new.socketmap, "[socketmap]"),
+        (old.policy.listeners != new.policy.listeners, "policy.listen"),
+        (old.http != new.http, "[http]"),
+    ]
+    .into_iter()
+    .filter_map(|(changed, what)| changed.then_some(what))
+    .collect()
+}
