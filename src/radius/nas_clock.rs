@@ -2,6 +2,9 @@
 //!
 //! Knows: arrival, Acct-Delay-Time (RFC 2866 section 5.2) and Event-Timestamp (RFC 2869 section 5.3) as numbers. Must
 //! not know: what happened. Two facts are used, never both: a corrected Event-Timestamp, else arrival less delay.
+//!
+//! Known weakness: accounting has no protection against replay (RFC 3579 section 4.3.5). Who can replay a NAS's packets
+//! in their old rhythm while the NAS itself is silent teaches a wrong offset; the NAS's own next packets unlearn it.
 
 use std::collections::HashMap;
 use std::time::Duration;
