@@ -1,6 +1,8 @@
 //! From an authentic packet to what the session machine wants, resolved by the rules in force.
 //!
-//! Knows: which attribute says what, and which NAS speaks. Must not know: which claims are admitted, the live map, secrets, sockets, what time it is. An attribute that does not fit its type is left out; the packet stays.
+//! Knows: which attribute says what, and which NAS speaks. Must not know: which claims are admitted, the live
+//! map, secrets, sockets, what time it is. An attribute that does not fit its type is left out; the packet
+//! stays.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -127,8 +129,8 @@ fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
     }
 }
 
-/// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only from a proxy
-/// that is declared as such: home routers by the thousand call themselves 10.1.0.1.
+/// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only
+/// from a proxy that is declared as such: home routers by the thousand call themselves 10.1.0.1.
 fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
     let client = &rules.client.name;
     let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
@@ -231,8 +233,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The access line under the names its vendors give it. Addresses that are before a translation (Mikrotik-Host-IP)
-    /// or outside a tunnel (Calling-Station-Id) are nobody's here.
+    /// The access line under the names its vendors give it. Addresses that are before a translation
+    /// (Mikrotik-Host-IP) or outside a tunnel (Calling-Station-Id) are nobody's here.
     fn take_vendors(&mut self, id: (u32, u8), value: &'a [u8]) {
         const CISCO_AVPAIR: (u32, u8) = (9, 1);
         match id {

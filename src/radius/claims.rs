@@ -1,4 +1,5 @@
-//! Which addresses and prefixes an accounting record asks for, and which of them a subscriber may have at all.
+//! Which addresses and prefixes an accounting record asks for, and which of them a subscriber may have at
+//! all.
 //!
 //! Knows: the attributes that claim, special addresses, widths, pools. Must not know: who owns what.
 
@@ -9,13 +10,14 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::value;
 use crate::session::event::{Claim, ClaimSource};
 
-/// The shortest IPv4 prefix that a subscriber can own. A shorter one is a mistake that would open the relay to many.
+/// The shortest IPv4 prefix that a subscriber can own. A shorter one is a mistake that would open the relay
+/// to many.
 const IPV4_LENGTH_MIN: u8 = 24;
 /// The shortest IPv6 prefix that a subscriber can own.
 const IPV6_LENGTH_MIN: u8 = 44;
 
-/// What an attribute asks for. Framed-IP-Netmask is not among them: equipment that speaks DHCP sends the subnet's mask
-/// with a single lease, and the neighbours are not the subscriber's.
+/// What an attribute asks for. Framed-IP-Netmask is not among them: equipment that speaks DHCP sends the
+/// subnet's mask with a single lease, and the neighbours are not the subscriber's.
 pub(super) fn claim(kind: u8, octets: &[u8]) -> Option<Claim> {
     let (prefix, source) = match kind {
         8 => (IpNet::from(IpAddr::V4(value::ipv4(octets)?)), ClaimSource::FramedAddress),
@@ -29,8 +31,8 @@ pub(super) fn claim(kind: u8, octets: &[u8]) -> Option<Claim> {
     Some(Claim { prefix, source })
 }
 
-/// The claims that may be bound, each once and in one order, and how many were refused. A special address is not
-/// refused: it says that there is no address yet.
+/// The claims that may be bound, each once and in one order, and how many were refused. A special address is
+/// not refused: it says that there is no address yet.
 pub(super) fn admitted(claims: &[Claim], may_assign: &[IpNet], never: &[IpNet]) -> (Vec<Claim>, u16) {
     let mut admitted = Vec::with_capacity(claims.len());
     let mut refused = Vec::new();
