@@ -1,5 +1,5 @@
-//! RADIUS packets as data: vectors from the RFCs and from real clients, the samples of many vendors, and every way of
-//! damaging them. The `radius` crate gives a second opinion.
+//! RADIUS packets as data: vectors from the RFCs and from real clients, the samples of many vendors, and
+//! every way of damaging them. The `radius` crate gives a second opinion.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -150,7 +150,8 @@ fn every_sample_says_what_it_is_expected_to_say() {
     }
 }
 
-/// Does with a datagram all that is done with one from the network; the result does not matter, that there is one does.
+/// Does with a datagram all that is done with one from the network; the result does not matter, that there is
+/// one does.
 fn survive(datagram: &[u8]) -> bool {
     let Ok(packet) = Packet::decode(datagram) else { return false };
     let _ = read(&packet);

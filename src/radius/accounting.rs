@@ -1,24 +1,20 @@
 //! From an authentic packet to what the session machine wants, resolved by the rules in force.
 //!
-//! Knows: which attribute says what, which NAS speaks, and which addresses may be claimed at all. Must not know: the
-//! live map, secrets, sockets, what time it is. An attribute that does not fit its type is left out; the packet stays.
+//! Knows: which attribute says what, and which NAS speaks. Must not know: which claims are admitted, the live
+//! map, secrets, sockets, what time it is. An attribute that does not fit its type is left out; the packet
+//! stays.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use super::nas_clock::NasClocks;
 use super::packet::{Attribute, Packet};
-use super::{value, vendor};
+use super::{claims, value, vendor};
 use crate::config::{AttributeId, Client, Identity, NasIdentity};
-use crate::session::event::{Claim, ClaimSource, Kind, Record, Scope};
+use crate::session::event::{Claim, Kind, Record, Scope};
 use crate::session::{Line, Name, Realm, Timestamp};
-
-/// The shortest IPv4 prefix that a subscriber can own. A shorter one is a mistake that would open the relay to many.
-const IPV4_LENGTH_MIN: u8 = 24;
-/// The shortest IPv6 prefix that a subscriber can own.
-const IPV6_LENGTH_MIN: u8 = 44;
 
 /// What a packet is read by.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +79,11 @@ pub fn read(
         return Err(Ignored::NoSessionId);
     }
     // A session's addresses in an Accounting-On would be nonsense; what does not exist can't be misread.
-    let (claims, claims_dropped) = if whole_nas { (Vec::new(), 0) } else { admitted(&fields.claims, rules) };
+    let (claims, claims_dropped) = if whole_nas {
+        (Vec::new(), 0)
+    } else {
+        claims::admitted(&fields.claims, &rules.client.may_assign, rules.never)
+    };
     let moment = clocks.moment(&nas, arrival, fields.delay, fields.stamp);
     Ok(Box::new(Record {
         arrival,
@@ -129,8 +129,8 @@ fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
     }
 }
 
-/// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only from a proxy
-/// that is declared as such: home routers by the thousand call themselves 10.1.0.1.
+/// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only
+/// from a proxy that is declared as such: home routers by the thousand call themselves 10.1.0.1.
 fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
     let client = &rules.client.name;
     let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
@@ -229,12 +229,12 @@ impl<'a> Fields<'a> {
             85 => first(&mut self.interval, value::integer(value)),
             87 => first(&mut self.port_id, Some(value)),
             95 => first(&mut self.nas_ipv6, value::ipv6(value)),
-            _ => self.claims.extend(claim(kind, value)),
+            _ => self.claims.extend(claims::claim(kind, value)),
         }
     }
 
-    /// The access line under the names its vendors give it. Addresses that are before a translation (Mikrotik-Host-IP)
-    /// or outside a tunnel (Calling-Station-Id) are nobody's here.
+    /// The access line under the names its vendors give it. Addresses that are before a translation
+    /// (Mikrotik-Host-IP) or outside a tunnel (Calling-Station-Id) are nobody's here.
     fn take_vendors(&mut self, id: (u32, u8), value: &'a [u8]) {
         const CISCO_AVPAIR: (u32, u8) = (9, 1);
         match id {
@@ -261,92 +261,6 @@ fn first<T>(field: &mut Option<T>, value: Option<T>) {
     if field.is_none() {
         *field = value;
     }
-}
-
-/// What an attribute asks for. Framed-IP-Netmask is not among them: equipment that speaks DHCP sends the subnet's mask
-/// with a single lease, and the neighbours are not the subscriber's.
-fn claim(kind: u8, octets: &[u8]) -> Option<Claim> {
-    let (prefix, source) = match kind {
-        8 => (IpNet::from(IpAddr::V4(value::ipv4(octets)?)), ClaimSource::FramedAddress),
-        22 => (IpNet::V4(value::ipv4_route(octets)?), ClaimSource::FramedRoute),
-        97 => (IpNet::V6(value::ipv6_prefix(octets)?), ClaimSource::FramedIpv6Prefix),
-        99 => (IpNet::V6(value::ipv6_route(octets)?), ClaimSource::FramedIpv6Route),
-        123 => (IpNet::V6(value::ipv6_prefix(octets)?), ClaimSource::DelegatedIpv6Prefix),
-        168 => (IpNet::from(IpAddr::V6(value::ipv6(octets)?)), ClaimSource::FramedIpv6Address),
-        _ => return None,
-    };
-    Some(Claim { prefix, source })
-}
-
-/// The claims that may be bound, each once and in one order, and how many were refused. A special address is not
-/// refused: it says that there is no address yet.
-fn admitted(claims: &[Claim], rules: &Rules<'_>) -> (Vec<Claim>, u16) {
-    let mut admitted = Vec::with_capacity(claims.len());
-    let mut refused = Vec::new();
-    for claim in claims {
-        match judge(claim.prefix, rules) {
-            Judgement::Admitted => admitted.push(*claim),
-            Judgement::Special => {}
-            Judgement::Refused => refused.push(*claim),
-        }
-    }
-    for list in [&mut admitted, &mut refused] {
-        list.sort_unstable();
-        list.dedup();
-    }
-    (admitted, u16::try_from(refused.len()).unwrap_or(u16::MAX))
-}
-
-enum Judgement {
-    Admitted,
-    Special,
-    Refused,
-}
-
-fn judge(prefix: IpNet, rules: &Rules<'_>) -> Judgement {
-    let length_min = match prefix {
-        IpNet::V4(_) => IPV4_LENGTH_MIN,
-        IpNet::V6(_) => IPV6_LENGTH_MIN,
-    };
-    if prefix.prefix_len() < length_min {
-        return Judgement::Refused;
-    }
-    if is_special(prefix) {
-        return Judgement::Special;
-    }
-    let may_assign = &rules.client.may_assign;
-    let outside = !may_assign.is_empty() && !may_assign.iter().any(|pool| pool.contains(&prefix));
-    if outside || rules.never.iter().any(|never| overlap(*never, prefix)) {
-        return Judgement::Refused;
-    }
-    Judgement::Admitted
-}
-
-/// Addresses that no subscriber can have on the Internet: equipment puts them where it has no address yet.
-fn is_special(prefix: IpNet) -> bool {
-    const IPV4: [Ipv4Net; 5] = [
-        Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8),
-        Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8),
-        Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16),
-        Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4),
-        // RFC 2865 section 5.8: ...255 lets the user choose, ...254 the NAS.
-        Ipv4Net::new_assert(Ipv4Addr::new(255, 255, 255, 254), 31),
-    ];
-    const IPV6: [Ipv6Net; 4] = [
-        // Unspecified, loopback, and the IPv4 addresses that an MTA would ask for as such.
-        Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 80),
-        Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
-        Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-        Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
-    ];
-    match prefix {
-        IpNet::V4(_) => IPV4.iter().any(|special| overlap(IpNet::V4(*special), prefix)),
-        IpNet::V6(_) => IPV6.iter().any(|special| overlap(IpNet::V6(*special), prefix)),
-    }
-}
-
-fn overlap(a: IpNet, b: IpNet) -> bool {
-    a.contains(&b) || b.contains(&a)
 }
 
 #[cfg(test)]
@@ -464,45 +378,6 @@ mod tests {
         assert_eq!(claims(lines), (expected, 0));
     }
 
-    #[test]
-    fn the_same_claim_twice_is_one() {
-        let twice = "Framed-IPv6-Prefix = 2001:db8:1::/64\nFramed-IPv6-Prefix = 2001:db8:1::/64";
-        assert_eq!(claims(twice), (some(&["2001:db8:1::/64"]), 0));
-    }
-
-    // Row 2.
-    #[test]
-    fn a_special_address_is_no_claim_and_not_counted() {
-        for address in [
-            "0.0.0.0",
-            "0.1.2.3",
-            "127.0.0.1",
-            "169.254.7.7",
-            "224.0.0.1",
-            "239.255.255.255",
-            "255.255.255.254",
-            "255.255.255.255",
-        ] {
-            assert_eq!(claims(&format!("Framed-IP-Address = {address}")), (vec![], 0), "{address}");
-        }
-        for address in ["::", "::1", "fe80::1", "ff02::1", "::ffff:198.51.100.7"] {
-            assert_eq!(claims(&format!("Framed-IPv6-Address = {address}")), (vec![], 0), "{address}");
-        }
-        assert_eq!(claims("Framed-IP-Address = 1.0.0.0"), (some(&["1.0.0.0/32"]), 0));
-        assert_eq!(claims("Framed-IP-Address = 223.255.255.255"), (some(&["223.255.255.255/32"]), 0));
-    }
-
-    // Row 46.
-    #[test]
-    fn a_prefix_of_24_or_44_bits_is_admitted_and_a_shorter_one_counted() {
-        assert_eq!(claims("Framed-Route = \"198.51.100.0/24\""), (some(&["198.51.100.0/24"]), 0));
-        assert_eq!(claims("Framed-Route = \"198.51.100.0/23\""), (vec![], 1));
-        assert_eq!(claims("Framed-Route = \"10.0.0.0 0.0.0.0 1\""), (vec![], 1));
-        assert_eq!(claims("Framed-Route = \"0.0.0.0/0\""), (vec![], 1));
-        assert_eq!(claims("Delegated-IPv6-Prefix = 2001:db8:10::/44"), (some(&["2001:db8:10::/44"]), 0));
-        assert_eq!(claims("Delegated-IPv6-Prefix = 2001:db8::/43"), (vec![], 1));
-    }
-
     // Row 47.
     #[test]
     fn a_netmask_widens_nothing() {
@@ -511,25 +386,13 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_outside_the_clients_pools_is_dropped_and_counted() {
-        let client = Client {
-            may_assign: vec!["198.51.100.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
-            ..client()
-        };
-        let inside = "Framed-IP-Address = 198.51.100.255\nDelegated-IPv6-Prefix = 2001:db8:1::/48";
-        assert_eq!(claims_with(inside, &client, &[]), (some(&["198.51.100.255/32", "2001:db8:1::/48"]), 0));
-        let outside = "Framed-IP-Address = 198.51.101.0\nDelegated-IPv6-Prefix = 2001:db9::/48";
-        assert_eq!(claims_with(outside, &client, &[]), (vec![], 2));
-    }
-
-    #[test]
-    fn a_claim_that_touches_our_own_addresses_is_dropped_and_counted() {
-        let never = ["203.0.113.9/32", "192.0.2.0/24"];
-        let within = "Framed-IP-Address = 192.0.2.77";
-        assert_eq!(claims_with(within, &client(), &never), (vec![], 1));
-        let around = "Framed-Route = \"203.0.113.8/29\"";
-        assert_eq!(claims_with(around, &client(), &never), (vec![], 1));
-        assert_eq!(claims_with("Framed-IP-Address = 203.0.113.8", &client(), &never).1, 0);
+    fn pools_and_our_own_addresses_limit_what_is_claimed() {
+        let client = Client { may_assign: vec!["198.51.100.0/24".parse().unwrap()], ..client() };
+        let lines = "Framed-IP-Address = 198.51.101.1";
+        assert_eq!(claims_with(lines, &client, &[]), (vec![], 1));
+        let lines = "Framed-IP-Address = 198.51.100.1";
+        assert_eq!(claims_with(lines, &client, &[]), (some(&["198.51.100.1/32"]), 0));
+        assert_eq!(claims_with(lines, &client, &["198.51.100.1/32"]), (vec![], 1));
     }
 
     #[test]

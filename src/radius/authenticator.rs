@@ -1,7 +1,8 @@
-//! Proves that a request was made by somebody who knows the secret, and makes the answer that proves the same.
+//! Proves that a request was made by somebody who knows the secret, and makes the answer that proves the
+//! same.
 //!
-//! Knows: MD5 and HMAC-MD5 over exactly the octets that are read. Must not know: what attributes mean, or whose
-//! secret it is.
+//! Knows: MD5 and HMAC-MD5 over exactly the octets that are read. Must not know: what attributes mean, or
+//! whose secret it is.
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
@@ -39,8 +40,8 @@ pub fn is_authentic(packet: &Packet<'_>, secret: &[u8]) -> bool {
 /// Checks the Message-Authenticator, if there is one.
 ///
 /// RFC 5997 section 3: the authenticator of a Status-Server is random and is signed as it stands. That of an
-/// Accounting-Request is computed over the finished packet, so the signature was made while it was still zero; FreeRADIUS
-/// does the same.
+/// Accounting-Request is computed over the finished packet, so the signature was made while it was still
+/// zero; FreeRADIUS does the same.
 #[must_use]
 pub fn integrity(packet: &Packet<'_>, secret: &[u8]) -> Integrity {
     let mut found = packet.values(MESSAGE_AUTHENTICATOR);
@@ -56,8 +57,8 @@ pub fn integrity(packet: &Packet<'_>, secret: &[u8]) -> Integrity {
 }
 
 /// The answer to an Accounting-Request: the same identifier, every Proxy-State in order, and nothing else
-/// (RFC 2866 sections 2.1 and 5.13). Never a Message-Authenticator: FreeRADIUS up to 3.2.8 computes it in another way than
-/// later versions do, and refuses the whole answer over it.
+/// (RFC 2866 sections 2.1 and 5.13). Never a Message-Authenticator: FreeRADIUS up to 3.2.8 computes it in
+/// another way than later versions do, and refuses the whole answer over it.
 #[must_use]
 pub fn accounting_response(request: &Packet<'_>, secret: &[u8]) -> Response {
     let mut attributes: SmallVec<[u8; 32]> = SmallVec::new();

@@ -159,7 +159,8 @@ impl Dictionary {
         })
     }
 
-    /// Adds the definitions of one text. Octets, because other people's dictionaries have any encoding in their comments.
+    /// Adds the definitions of one text. Octets, because other people's dictionaries have any encoding in
+    /// their comments.
     ///
     /// # Errors
     /// The first line that is not understood; what stands before it is kept.
@@ -183,8 +184,8 @@ impl Dictionary {
         self.by_name.get(lower(name).as_ref())
     }
 
-    /// The attribute of a name or a number: `User-Name`, `1`, `26.3561.1`. With `Attr-` before the number it is taken as
-    /// octets, whatever its type: the way to write a value that does not fit.
+    /// The attribute of a name or a number: `User-Name`, `1`, `26.3561.1`. With `Attr-` before the number it
+    /// is taken as octets, whatever its type: the way to write a value that does not fit.
     #[must_use]
     pub fn find(&self, spelling: &str) -> Option<Definition> {
         if let Some(definition) = self.attribute(spelling) {
@@ -261,8 +262,8 @@ impl Reader<'_> {
         }
     }
 
-    /// `ATTRIBUTE name number type [flags]`. Flags (tags, encryption) are of no use in accounting. Without a block a fifth
-    /// word may name the vendor.
+    /// `ATTRIBUTE name number type [flags]`. Flags (tags, encryption) are of no use in accounting. Without a
+    /// block a fifth word may name the vendor.
     fn attribute(&mut self, words: &[&str]) -> Result<(), Fault> {
         let (name, number, kind, flags) = match *words {
             [name, number, kind] => (name, number, kind, None),

@@ -1,8 +1,9 @@
-//! Remembers requests for as long as their sender may repeat them (RFC 5080 section 2.2.2): one in flight is not
-//! handled twice, one that was answered gets the same answer again.
+//! Remembers requests for as long as their sender may repeat them (RFC 5080 section 2.2.2): one in flight is
+//! not handled twice, one that was answered gets the same answer again.
 //!
-//! Knows: keys, answers, and the time it is told. Must not know: what was in a request. Only authentic requests may
-//! be shown to it: a forged one must not make a genuine one look like a repetition (CVE-2025-24912).
+//! Knows: keys, answers, and the time it is told. Must not know: what was in a request. Only authentic
+//! requests may be shown to it: a forged one must not make a genuine one look like a repetition
+//! (CVE-2025-24912).
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -16,8 +17,8 @@ use crate::session::Timestamp;
 /// RFC 5080 section 2.2.2: five to thirty seconds.
 pub const LIFETIME: Duration = Duration::from_secs(30);
 
-/// Names one request at one listener. The authenticator belongs to it, because equipment uses an identifier again for another
-/// request while the first is still remembered.
+/// Names one request at one listener. The authenticator belongs to it, because equipment uses an identifier
+/// again for another request while the first is still remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Where it came from.
@@ -59,8 +60,8 @@ enum State {
 #[derive(Debug)]
 pub struct Memory {
     entries: HashMap<Key, State>,
-    /// In the order of arrival, and so of expiry. The slot of a request that was answered or forgotten stays until it
-    /// comes to the front or until the dead outnumber the living.
+    /// In the order of arrival, and so of expiry. The slot of a request that was answered or forgotten stays
+    /// until it comes to the front or until the dead outnumber the living.
     in_flight: VecDeque<(Timestamp, Key, u64)>,
     living: usize,
     /// In the order of answering, and so of expiry; exactly one slot for each answered request.
@@ -136,8 +137,8 @@ impl Memory {
         self.entries.is_empty()
     }
 
-    /// One request less is in flight. Its slot is swept out when half of them are dead, so that each slot is looked at
-    /// a bounded number of times.
+    /// One request less is in flight. Its slot is swept out when half of them are dead, so that each slot is
+    /// looked at a bounded number of times.
     fn bury(&mut self) {
         self.living = self.living.saturating_sub(1);
         if self.in_flight.len() > self.living.saturating_mul(2).saturating_add(64) {

@@ -4,6 +4,7 @@
 
 pub mod accounting;
 pub mod authenticator;
+pub mod claims;
 pub mod dictionary;
 pub mod duplicate;
 pub mod nas_clock;

@@ -1,14 +1,20 @@
 //! When it happened, on our clock: what a NAS says about time, and how far that is believed.
 //!
-//! Knows: arrival, Acct-Delay-Time (RFC 2866 section 5.2) and Event-Timestamp (RFC 2869 section 5.3) as numbers. Must
-//! not know: what happened. Two facts are used, never both: a corrected Event-Timestamp, else arrival less delay.
+//! Knows: arrival, Acct-Delay-Time (RFC 2866 section 5.2) and Event-Timestamp (RFC 2869 section 5.3) as
+//! numbers. Must not know: what happened. Two facts are used, never both: a corrected Event-Timestamp, else
+//! arrival less delay.
+//!
+//! Known weakness: accounting has no protection against replay (RFC 3579 section 4.3.5). Who can replay a
+//! NAS's packets in their old rhythm while the NAS itself is silent teaches a wrong offset; the NAS's own
+//! next packets unlearn it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::session::{Name, Timestamp};
 
-/// Before this no NAS that is in use was set: clocks without a battery begin in 1970 or at their firmware's date.
+/// Before this no NAS that is in use was set: clocks without a battery begin in 1970 or at their firmware's
+/// date.
 const PLAUSIBLE_FROM: Timestamp = Timestamp::from_seconds(1_420_070_400);
 /// A corrected stamp further ahead than this is not a matter of a few packets' delay.
 const AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
@@ -20,9 +26,9 @@ const LIVE_DELAY_MAX: Duration = Duration::from_secs(60);
 const AGREEMENT: i64 = 5_000;
 /// So many packets in a row make an offset.
 const PACKETS: u32 = 5;
-/// They must arrive over at least this time. Records of a backlog that is sent in one burst were often written within
-/// one second too, agree with each other to the millisecond, and would pass for a clock that is hours slow. Spread
-/// over time, only records that are as live as their arrival keep agreeing.
+/// They must arrive over at least this time. Records of a backlog that is sent in one burst were often
+/// written within one second too, agree with each other to the millisecond, and would pass for a clock that
+/// is hours slow. Spread over time, only records that are as live as their arrival keep agreeing.
 const SPREAD: Duration = Duration::from_secs(10);
 /// Limits what a proxy that invents NAS names can make us remember.
 const CLOCKS_MAX: usize = 65_536;
@@ -122,8 +128,8 @@ impl NasClock {
         Moment { event: event.min(arrival), dated: true, absurd: too_long }
     }
 
-    /// Every packet counts for the next offset, also while one holds: so drift is followed, and a clock that was set
-    /// anew is noticed, by the same rule as the first.
+    /// Every packet counts for the next offset, also while one holds: so drift is followed, and a clock that
+    /// was set anew is noticed, by the same rule as the first.
     fn learn(&mut self, arrival: Timestamp, offset: i64) {
         let fresh = Candidate { since: arrival, packets: 1, lowest: offset, highest: offset };
         let candidate = self.candidate.and_then(|candidate| candidate.with(offset)).unwrap_or(fresh);

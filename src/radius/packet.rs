@@ -1,7 +1,8 @@
-//! Octets to a packet that may be read without further checks, borrowed from the datagram (RFC 2865 section 3,
-//! RFC 2866 section 3).
+//! Octets to a packet that may be read without further checks, borrowed from the datagram (RFC 2865 section
+//! 3, RFC 2866 section 3).
 //!
-//! Knows: the header, and where each attribute begins and ends. Must not know: what an attribute means, secrets.
+//! Knows: the header, and where each attribute begins and ends. Must not know: what an attribute means,
+//! secrets.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! The form in which people write accounting records: `Name = value` lines, as `radclient -f` reads them.
 //!
-//! Knows: the spelling of names, values and escapes, and how they become octets. Must not know: files, sockets, or
-//! what an attribute means. What it makes goes to other servers or into tests, never into our own map directly.
+//! Knows: the spelling of names, values and escapes, and how they become octets. Must not know: files,
+//! sockets, or what an attribute means. What it makes goes to other servers or into tests, never into our own
+//! map directly.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -127,7 +128,8 @@ pub fn encode_request(
 #[derive(Default)]
 struct List {
     octets: Vec<u8>,
-    /// The extended attribute at the end: its two types and where it begins. Neighbours of one parent share it.
+    /// The extended attribute at the end: its two types and where it begins. Neighbours of one parent share
+    /// it.
     open: Option<([u32; 2], usize)>,
 }
 
@@ -171,7 +173,8 @@ impl List {
         Ok(())
     }
 
-    /// Adds to the attribute that begins at `start` and is the last one; `false` when it would become too long.
+    /// Adds to the attribute that begins at `start` and is the last one; `false` when it would become too
+    /// long.
     fn grow(&mut self, start: usize, more: &[u8]) -> bool {
         let Some(length) = self.octets.get_mut(start.saturating_add(1)) else { return false };
         let Ok(longer) = u8::try_from(usize::from(*length).saturating_add(more.len())) else { return false };

@@ -1,6 +1,7 @@
 //! Octets of one attribute to a typed value, or `None` when they do not fit: the packet goes on without it.
 //!
-//! Knows: the wire forms of integers, addresses, prefixes and routes. Must not know: which attribute matters to us.
+//! Knows: the wire forms of integers, addresses, prefixes and routes. Must not know: which attribute matters
+//! to us.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -24,11 +25,12 @@ pub fn ipv6(value: &[u8]) -> Option<Ipv6Addr> {
     <[u8; 16]>::try_from(value).ok().map(Ipv6Addr::from)
 }
 
-/// An IPv6 prefix (RFC 3162 section 2.3, RFC 4818 section 3): a zero octet, a length up to 128, and up to sixteen
-/// octets of which trailing zeros may be missing.
+/// An IPv6 prefix (RFC 3162 section 2.3, RFC 4818 section 3): a zero octet, a length up to 128, and up to
+/// sixteen octets of which trailing zeros may be missing.
 ///
-/// Old equipment uses the same type numbers for other things (a Catalyst sends text). So the reserved octet, which
-/// RFC 4818 would have us ignore, must be zero, and so must the bits beyond the length: text fails both.
+/// Old equipment uses the same type numbers for other things (a Catalyst sends text). So the reserved octet,
+/// which RFC 4818 would have us ignore, must be zero, and so must the bits beyond the length: text fails
+/// both.
 #[must_use]
 pub fn ipv6_prefix(value: &[u8]) -> Option<Ipv6Net> {
     let (&[reserved, length], octets) = value.split_first_chunk()?;
@@ -41,8 +43,8 @@ pub fn ipv6_prefix(value: &[u8]) -> Option<Ipv6Net> {
     (prefix.addr() == prefix.network()).then_some(prefix)
 }
 
-/// The destination of a Framed-Route (RFC 2865 section 5.22): the first word. Without a length the old classes
-/// decide it. Gateway, metric and what vendors append are not ours.
+/// The destination of a Framed-Route (RFC 2865 section 5.22): the first word. Without a length the old
+/// classes decide it. Gateway, metric and what vendors append are not ours.
 #[must_use]
 pub fn ipv4_route(value: &[u8]) -> Option<Ipv4Net> {
     let (address, length) = destination(value)?;

@@ -16,9 +16,10 @@ pub struct VendorAttribute<'a> {
     pub value: &'a [u8],
 }
 
-/// Vendors whose attributes have another form: 3Com/USR (four octets of type, no length), Lucent (two and one), Starent
-/// (two and two), WiMAX and Telrad (a continuation octet). Read in the usual form they would yield attributes that
-/// nobody sent, so they yield none; reassembling fragments is where other servers were attacked (CVE-2017-10985).
+/// Vendors whose attributes have another form: 3Com/USR (four octets of type, no length), Lucent (two and
+/// one), Starent (two and two), WiMAX and Telrad (a continuation octet). Read in the usual form they would
+/// yield attributes that nobody sent, so they yield none; reassembling fragments is where other servers were
+/// attacked (CVE-2017-10985).
 const OTHER_FORMS: [u32; 5] = [429, 4846, 8164, 24757, 5323];
 
 /// The attributes within one Vendor-Specific value. The form inside is only a recommendation (RFC 2865

@@ -1,7 +1,7 @@
 //! The UDP side of accounting: listeners, their threads, and the contract with the engine.
 //!
-//! Knows: when a datagram is received and an answer sent. Must not know: what a record does to a session, or when it
-//! is durable; the engine hands the receipts back when they may be answered.
+//! Knows: when a datagram is received and an answer sent. Must not know: what a record does to a session, or
+//! when it is durable; the engine hands the receipts back when they may be answered.
 
 pub mod counters;
 mod gate;
@@ -31,8 +31,8 @@ use crate::radius::nas_clock::NasClocks;
 use crate::session::Name;
 use crate::session::event::Record;
 
-/// Requests remembered per listener, about 12 MiB. At more than two thousand a second the oldest answers make room
-/// before their thirty seconds are over.
+/// Requests remembered per listener, about 12 MiB. At more than two thousand a second the oldest answers make
+/// room before their thirty seconds are over.
 const REMEMBERED: usize = 65_536;
 /// After an error of receiving, so that one that lasts does not keep a processor busy.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -180,7 +180,8 @@ impl Running {
         lock(&self.clocks).offset_millis(nas)
     }
 
-    /// Answers requests whose records are durable. Never waits. Not more can queue up than requests are remembered.
+    /// Answers requests whose records are durable. Never waits. Not more can queue up than requests are
+    /// remembered.
     pub fn answer(&self, receipts: Vec<Receipt>) {
         let mut rest = receipts;
         while let Some(listener) = rest.first().map(|receipt| receipt.listener) {

@@ -1,7 +1,8 @@
 //! One datagram to what is done about it: the order of the checks is the defence.
 //!
-//! Knows: configuration, secrets, duplicates, the engine's door. Must not know: sockets, threads, time's source.
-//! Until the authenticator is proven nothing is remembered; whatever is wrong gets silence and a counter.
+//! Knows: configuration, secrets, duplicates, the engine's door. Must not know: sockets, threads, time's
+//! source. Until the authenticator is proven nothing is remembered; whatever is wrong gets silence and a
+//! counter.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -114,7 +115,8 @@ impl Gate {
                 if !authenticator::is_authentic(&packet, secret) {
                     return Err(Silence::BadAuthenticator);
                 }
-                // RFC 3579 section 3.3 forbids it here, so it is never required; but whoever sends one means it.
+                // RFC 3579 section 3.3 forbids it here, so it is never required; but whoever sends one means
+                // it.
                 if authenticator::integrity(&packet, secret) == Integrity::Invalid {
                     return Err(Silence::BadMessageAuthenticator);
                 }
@@ -124,8 +126,8 @@ impl Gate {
         }
     }
 
-    /// RFC 5997 section 4.2: without a valid Message-Authenticator silence; also while we can't do our work, so that a
-    /// NAS with several servers turns to another one.
+    /// RFC 5997 section 4.2: without a valid Message-Authenticator silence; also while we can't do our work,
+    /// so that a NAS with several servers turns to another one.
     fn status(
         &self,
         packet: &Packet<'_>,

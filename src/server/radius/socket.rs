@@ -84,7 +84,8 @@ impl Socket {
         self.local
     }
 
-    /// Waits for datagrams and hands each to `each`. Returns the kernel's count of dropped ones, when it tells it.
+    /// Waits for datagrams and hands each to `each`. Returns the kernel's count of dropped ones, when it
+    /// tells it.
     ///
     /// # Errors
     /// `WouldBlock` when nothing came for a while.
@@ -95,8 +96,8 @@ impl Socket {
     ) -> io::Result<Option<u32>> {
         let mut slices: Vec<[IoSliceMut<'_>; 1]> =
             buffers.0.chunks_exact_mut(LENGTH_MAX).map(|chunk| [IoSliceMut::new(chunk)]).collect();
-        // Made anew for each batch: the kernel writes into them how much of the control buffer it used, and the next
-        // batch would have no more room than that.
+        // Made anew for each batch: the kernel writes into them how much of the control buffer it used, and
+        // the next batch would have no more room than that.
         let control = cmsg_space!(in6_pktinfo, u32);
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(control));
         // Blocks for the first datagram only.
@@ -114,7 +115,8 @@ impl Socket {
         Ok(dropped)
     }
 
-    /// Sends the answers and returns how many the kernel took. One that can't be sent does not hold up the others.
+    /// Sends the answers and returns how many the kernel took. One that can't be sent does not hold up the
+    /// others.
     pub(super) fn send(&self, answers: &[Receipt]) -> usize {
         if self.local.ip().is_unspecified() {
             return answers.iter().filter(|answer| self.send_from_asked(answer).is_ok()).count();
@@ -153,8 +155,8 @@ impl Socket {
         Ok(rustix::net::sendmmsg(&self.udp, &mut messages, SendFlags::empty())?)
     }
 
-    /// RFC 2866 section 3: ports (and so addresses) are reversed. A wildcard socket would answer from whichever address
-    /// the route prefers, and the NAS would not recognise the answer.
+    /// RFC 2866 section 3: ports (and so addresses) are reversed. A wildcard socket would answer from
+    /// whichever address the route prefers, and the NAS would not recognise the answer.
     fn send_from_asked(&self, answer: &Receipt) -> io::Result<usize> {
         let slices = [IoSlice::new(&answer.response)];
         let socket = self.udp.as_raw_fd();

@@ -82,11 +82,14 @@ fn config(secret: &[u8]) -> Config {
 impl Server {
     fn start(addresses: &[&str]) -> Server {
         let addresses: Vec<SocketAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        Server::on(Listeners::bind(&addresses).unwrap())
+    }
+
+    fn on(bound: Bound) -> Server {
         let engine = Arc::new(Engine::default());
         let offer: Arc<dyn Offer> = Arc::clone(&engine) as Arc<dyn Offer>;
         let (ready, counters) = (Arc::new(AtomicBool::new(true)), Arc::new(Counters::default()));
         let config = Arc::new(ArcSwap::from_pointee(config(SECRET)));
-        let bound = Listeners::bind(&addresses).unwrap();
         let running =
             bound.start(Arc::clone(&config), offer, Arc::clone(&ready), Arc::clone(&counters)).unwrap();
         Server { running, engine, ready, counters, config }
@@ -442,6 +445,31 @@ fn stopping_sends_what_was_handed_over_and_receives_no_more() {
 }
 
 #[test]
+fn what_came_before_the_start_is_received_after_it() {
+    let bound = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let nas = Nas::at("127.0.0.1", bound.local_addrs()[0]);
+    nas.send(&request(1, START, SECRET));
+    let server = Server::on(bound);
+    assert_eq!(server.taken(1).0.kind, Kind::Start);
+}
+
+#[test]
+fn what_the_kernel_drops_is_counted() {
+    let bound = Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let nas = Nas::at("127.0.0.1", bound.local_addrs()[0]);
+    let room = bound.sockets[0].receive_buffer;
+    for _ in 0..room / 4000 + 10 {
+        nas.send(&[0; 4000]);
+    }
+    let server = Server::on(bound);
+    // The kernel tells its count with the next datagram that it queues, and that needs room too.
+    wait("the drops are counted", || {
+        nas.send(&[0; 4000]);
+        server.count("kernel_dropped") > 0
+    });
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let server = Server::start(&["127.0.0.1:0"]);
     let error = Listeners::bind(&[server.address()]).unwrap_err();
@@ -456,8 +484,10 @@ fn a_receipt_needs_no_allocation_of_its_own() {
 
 /// Runs FreeRADIUS's client with these lines and tells whether it was content with the answer.
 fn radclient(server: &Server, kind: &str, lines: &str, secret: &str) -> bool {
+    // With the wrong secret there is no answer to wait for a second time.
+    let tries = if secret.as_bytes() == SECRET { "5" } else { "1" };
     let mut child = Command::new("radclient")
-        .args(["-r", "1", "-t", "1", &server.address().to_string(), kind, secret])
+        .args(["-r", tries, "-t", "1", &server.address().to_string(), kind, secret])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
@@ -493,7 +523,7 @@ fn radclient_of_freeradius_is_content_with_our_answers() {
     assert!(radclient(&server, "acct", &format!("{START}{MESSAGE_AUTHENTICATOR}"), "testing123"));
     assert_eq!(server.count("bad_message_authenticator"), 0);
     assert!(radclient(&server, "status", MESSAGE_AUTHENTICATOR, "testing123"));
-    assert_eq!(server.count("status_server"), 1);
+    assert!(server.count("status_server") > 0);
     assert!(!radclient(&server, "acct", START, "testing124"));
     assert_eq!(server.count("bad_authenticator"), 1);
 }

@@ -1,0 +1,215 @@
+//! Which addresses and prefixes an accounting record asks for, and which of them a subscriber may have at
+//! all.
+//!
+//! Knows: the attributes that claim, special addresses, widths, pools. Must not know: who owns what.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::value;
+use crate::session::event::{Claim, ClaimSource};
+
+/// The shortest IPv4 prefix that a subscriber can own. A shorter one is a mistake that would open the relay
+/// to many.
+const IPV4_LENGTH_MIN: u8 = 24;
+/// The shortest IPv6 prefix that a subscriber can own.
+const IPV6_LENGTH_MIN: u8 = 44;
+
+/// What an attribute asks for. Framed-IP-Netmask is not among them: equipment that speaks DHCP sends the
+/// subnet's mask with a single lease, and the neighbours are not the subscriber's.
+pub(super) fn claim(kind: u8, octets: &[u8]) -> Option<Claim> {
+    let (prefix, source) = match kind {
+        8 => (IpNet::from(IpAddr::V4(value::ipv4(octets)?)), ClaimSource::FramedAddress),
+        22 => (IpNet::V4(value::ipv4_route(octets)?), ClaimSource::FramedRoute),
+        97 => (IpNet::V6(value::ipv6_prefix(octets)?), ClaimSource::FramedIpv6Prefix),
+        99 => (IpNet::V6(value::ipv6_route(octets)?), ClaimSource::FramedIpv6Route),
+        123 => (IpNet::V6(value::ipv6_prefix(octets)?), ClaimSource::DelegatedIpv6Prefix),
+        168 => (IpNet::from(IpAddr::V6(value::ipv6(octets)?)), ClaimSource::FramedIpv6Address),
+        _ => return None,
+    };
+    Some(Claim { prefix, source })
+}
+
+/// The claims that may be bound, each once and in one order, and how many were refused. A special address is
+/// not refused: it says that there is no address yet.
+pub(super) fn admitted(claims: &[Claim], may_assign: &[IpNet], never: &[IpNet]) -> (Vec<Claim>, u16) {
+    let mut admitted = Vec::with_capacity(claims.len());
+    let mut refused = Vec::new();
+    for claim in claims {
+        match judge(claim.prefix, may_assign, never) {
+            Judgement::Admitted => admitted.push(*claim),
+            Judgement::Special => {}
+            Judgement::Refused => refused.push(*claim),
+        }
+    }
+    for list in [&mut admitted, &mut refused] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    (admitted, u16::try_from(refused.len()).unwrap_or(u16::MAX))
+}
+
+enum Judgement {
+    Admitted,
+    Special,
+    Refused,
+}
+
+fn judge(prefix: IpNet, may_assign: &[IpNet], never: &[IpNet]) -> Judgement {
+    let length_min = match prefix {
+        IpNet::V4(_) => IPV4_LENGTH_MIN,
+        IpNet::V6(_) => IPV6_LENGTH_MIN,
+    };
+    if prefix.prefix_len() < length_min {
+        return Judgement::Refused;
+    }
+    if is_special(prefix) {
+        return Judgement::Special;
+    }
+    let outside = !may_assign.is_empty() && !may_assign.iter().any(|pool| pool.contains(&prefix));
+    if outside || never.iter().any(|ours| overlap(*ours, prefix)) {
+        return Judgement::Refused;
+    }
+    Judgement::Admitted
+}
+
+/// Addresses that no subscriber can have on the Internet: equipment puts them where it has no address yet.
+fn is_special(prefix: IpNet) -> bool {
+    const IPV4: [Ipv4Net; 5] = [
+        Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8),
+        Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8),
+        Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16),
+        Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4),
+        // RFC 2865 section 5.8: ...255 lets the user choose, ...254 the NAS.
+        Ipv4Net::new_assert(Ipv4Addr::new(255, 255, 255, 254), 31),
+    ];
+    const IPV6: [Ipv6Net; 4] = [
+        // Unspecified, loopback, and the IPv4 addresses that an MTA would ask for as such.
+        Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 80),
+        Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+    ];
+    match prefix {
+        IpNet::V4(_) => IPV4.iter().any(|special| overlap(IpNet::V4(*special), prefix)),
+        IpNet::V6(_) => IPV6.iter().any(|special| overlap(IpNet::V6(*special), prefix)),
+    }
+}
+
+fn overlap(a: IpNet, b: IpNet) -> bool {
+    a.contains(&b) || b.contains(&a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nets(prefixes: &[&str]) -> Vec<IpNet> {
+        prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect()
+    }
+
+    fn claims(prefixes: &[&str]) -> Vec<Claim> {
+        let claim = |prefix| Claim { prefix, source: ClaimSource::FramedRoute };
+        nets(prefixes).into_iter().map(claim).collect()
+    }
+
+    /// Whether the only claim is admitted, and how many were refused.
+    fn judged(prefix: &str, may_assign: &[&str], never: &[&str]) -> (bool, u16) {
+        let (admitted, refused) = admitted(&claims(&[prefix]), &nets(may_assign), &nets(never));
+        (!admitted.is_empty(), refused)
+    }
+
+    const ADMITTED: (bool, u16) = (true, 0);
+    const REFUSED: (bool, u16) = (false, 1);
+    const SPECIAL: (bool, u16) = (false, 0);
+
+    #[test]
+    fn claims_come_once_and_in_one_order() {
+        let (admitted, refused) = admitted(
+            &claims(&["2001:db8::/64", "198.51.100.7/32", "10.0.0.0/8", "2001:db8::/64", "10.0.0.0/8"]),
+            &[],
+            &[],
+        );
+        assert_eq!(admitted, claims(&["198.51.100.7/32", "2001:db8::/64"]));
+        assert_eq!(refused, 1);
+    }
+
+    // Row 2.
+    #[test]
+    fn a_special_address_is_no_claim_and_not_counted() {
+        for special in [
+            "0.0.0.0/32",
+            "0.1.2.3/32",
+            "127.0.0.1/32",
+            "169.254.7.7/32",
+            "224.0.0.1/32",
+            "239.255.255.255/32",
+            "255.255.255.254/32",
+            "255.255.255.255/32",
+            "255.255.255.0/24",
+            "::/128",
+            "::1/128",
+            "::/64",
+            "fe80::1/128",
+            "febf::/64",
+            "ff02::1/128",
+            "::ffff:198.51.100.7/128",
+        ] {
+            assert_eq!(judged(special, &[], &[]), SPECIAL, "{special}");
+        }
+        for beside in [
+            "1.0.0.0/32",
+            "126.0.0.1/32",
+            "128.0.0.1/32",
+            "169.253.0.1/32",
+            "223.255.255.255/32",
+            "fec0::/64",
+        ] {
+            assert_eq!(judged(beside, &[], &[]), ADMITTED, "{beside}");
+        }
+    }
+
+    #[test]
+    fn a_special_address_is_not_counted_though_it_is_in_no_pool() {
+        assert_eq!(judged("0.0.0.0/32", &["198.51.100.0/24"], &[]), SPECIAL);
+    }
+
+    // Row 46.
+    #[test]
+    fn a_prefix_of_24_or_44_bits_is_admitted_and_a_shorter_one_refused() {
+        assert_eq!(judged("198.51.100.0/24", &[], &[]), ADMITTED);
+        assert_eq!(judged("198.51.100.0/23", &[], &[]), REFUSED);
+        assert_eq!(judged("2001:db8:10::/44", &[], &[]), ADMITTED);
+        assert_eq!(judged("2001:db8::/43", &[], &[]), REFUSED);
+        assert_eq!(judged("0.0.0.0/0", &[], &[]), REFUSED);
+        assert_eq!(judged("::/0", &[], &[]), REFUSED);
+    }
+
+    #[test]
+    fn a_claim_must_lie_within_a_pool() {
+        let pools = ["198.51.100.0/25", "2001:db8::/32"];
+        assert_eq!(judged("198.51.100.127/32", &pools, &[]), ADMITTED);
+        assert_eq!(judged("198.51.100.128/32", &pools, &[]), REFUSED);
+        assert_eq!(judged("198.51.100.0/24", &pools, &[]), REFUSED);
+        assert_eq!(judged("2001:db8:ffff::/48", &pools, &[]), ADMITTED);
+        assert_eq!(judged("2001:db9::/48", &pools, &[]), REFUSED);
+    }
+
+    #[test]
+    fn a_claim_must_not_touch_our_own_addresses() {
+        let never = ["203.0.113.9/32", "192.0.2.0/24"];
+        assert_eq!(judged("192.0.2.77/32", &[], &never), REFUSED);
+        assert_eq!(judged("203.0.113.8/29", &[], &never), REFUSED);
+        assert_eq!(judged("203.0.113.8/32", &[], &never), ADMITTED);
+    }
+
+    #[test]
+    fn attributes_that_do_not_fit_claim_nothing() {
+        assert!(claim(8, &[198, 51, 100, 7]).is_some());
+        assert_eq!(claim(8, &[198, 51, 100, 7, 0]), None);
+        assert_eq!(claim(123, b"?0E81DEF"), None);
+        assert_eq!(claim(151, b"?0E81DEF"), None);
+        assert_eq!(claim(9, &[255, 255, 255, 0]), None);
+    }
+}
