@@ -46,7 +46,9 @@ mod tests {
         fn record(self, number: u32) -> Attributes {
             let status = if self.online { Status::Start } else { Status::Stop };
             let user = format!("u{number}-{}", self.session);
-            Attributes::record(status, &user, &format!("s-{user}"), address(number))
+            // An Event-Timestamp counts in seconds, and these lines change several times in each: undated, the order of
+            // arrival is the order of events.
+            Attributes::undated(status, &user, &format!("s-{user}"), address(number))
         }
     }
 

@@ -16,7 +16,7 @@ mod stories {
     use crate::common::nas::Status;
     use crate::common::postfix::{Postfix, postmap, present};
     use crate::common::smtp::Smtp;
-    use crate::common::{PATIENCE, eventually};
+    use crate::common::{PATIENCE, eventually, peer};
 
     const ALICE: &str = "100.64.0.7";
     const NOBODY: &str = "100.64.9.9";
@@ -121,6 +121,36 @@ mod stories {
             554,
             "beyond the /56"
         );
+    }
+
+    #[test]
+    fn swaks_a_client_of_somebody_elses_gets_the_same_answers() {
+        if !present() || !peer::present(&[("swaks", "swaks")]) {
+            return;
+        }
+        let daemon = Daemon::start();
+        alice_is_online(&daemon);
+        let postfix = Postfix::start(&daemon, &["policy.main.cf"]);
+        let send = |client: &str| {
+            let output = peer::command("swaks")
+                .args([
+                    "--server",
+                    &postfix.relay.to_string(),
+                    "--xclient",
+                    &format!("ADDR={client} PORT=40002"),
+                ])
+                .args(["--from", "sender@example.org", "--to", OUTSIDE, "--helo", "client.example"])
+                .output()
+                .expect("swaks starts");
+            (output.status.code(), text(&output.stdout))
+        };
+        let (status, transcript) = send(ALICE);
+        assert_eq!(status, Some(0), "{transcript}");
+        assert_eq!(daemon.messages(&["--subscriber", "alice"], 1)[0]["port"], 40002);
+        // 24: no recipient was accepted.
+        let (status, transcript) = send(NOBODY);
+        assert_eq!(status, Some(24), "{transcript}");
+        assert!(transcript.contains("<** 554 5.7.1"), "{transcript}");
     }
 
     #[test]
@@ -259,7 +289,7 @@ mod stories {
             return;
         }
         let wanted = Wanted { relay: "mode = \"observe\"", ..Wanted::default() };
-        let daemon = Daemon::start_with(&wanted);
+        let mut daemon = Daemon::start_with(&wanted);
         alice_is_online(&daemon);
         let postfix = Postfix::start(&daemon, &["observe.main.cf"]);
 
@@ -274,10 +304,18 @@ mod stories {
         let row = message(&daemon, stray.queue_id());
         assert_eq!((&row["reason"], &row["observed"]), (&"not-online".into(), &true.into()), "{row}");
 
-        daemon.order(&["suspend", "alice", "--reason", "a try"]);
+        daemon.order(&["suspend", "alice", "--reason", "a trial"]);
         let suspended = Smtp::from(postfix.relay, ALICE).send(OUTSIDE);
         let row = message(&daemon, suspended.queue_id());
         assert_eq!((&row["reason"], &row["observed"]), (&"suspended".into(), &true.into()), "{row}");
+
+        daemon.terminate();
+        assert_eq!(
+            Smtp::from(postfix.relay, ALICE).send(OUTSIDE).code,
+            250,
+            "nobody notices that we are away"
+        );
+        assert_eq!(Smtp::from(postfix.relay, "198.51.100.9").send(OUTSIDE).code, 554);
     }
 
     #[test]

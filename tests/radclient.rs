@@ -7,6 +7,7 @@ mod common;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::process::Output;
     use std::time::Duration;
 
@@ -217,6 +218,30 @@ mod tests {
         padded.extend([0; 64]);
         assert!(nas.exchange(&padded, SILENCE));
         assert_eq!(daemon.map("subscriber", ALICE), "OK alice");
+    }
+
+    #[test]
+    fn the_log_is_an_ordinary_sqlite_database() {
+        if !present() || !peer::present(&[("sqlite3", "sqlite3")]) {
+            return;
+        }
+        let mut daemon = Daemon::start();
+        assert_answered(&daemon.nas().radclient("acct", &record("Start", "")));
+        daemon.terminate();
+        let files = fs::read_dir(daemon.data_dir().join("log")).expect("the log");
+        let mut checked = 0;
+        for path in files.map(|entry| entry.expect("an entry").path()) {
+            if path.extension().is_some_and(|extension| extension == "sqlite3") {
+                let output = peer::command("sqlite3")
+                    .arg(&path)
+                    .arg("PRAGMA integrity_check")
+                    .output()
+                    .expect("sqlite3 starts");
+                assert_eq!(text(&output.stdout).trim(), "ok", "{}", path.display());
+                checked += 1;
+            }
+        }
+        assert!(checked > 0, "an acknowledged Start is in a file");
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Daemon {
     pub(crate) fn configure(&self, wanted: &Wanted) {
         let secret = self.home.path().join("secret6");
         write_private(&secret, SECRET_V6);
-        let data = wanted.data_dir.clone().unwrap_or_else(|| self.home.path().join("data"));
+        let data = wanted.data_dir.clone().unwrap_or_else(|| self.data_dir());
         let text = format!(
             r#"
 data-dir = "{data}"
@@ -265,6 +265,11 @@ listen = []
     /// The Unix socket of the command line.
     pub(crate) fn socket(&self) -> PathBuf {
         self.home.path().join("api.sock")
+    }
+
+    /// Where the log lives, unless the test wanted it elsewhere.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.home.path().join("data")
     }
 
     /// The configuration file.

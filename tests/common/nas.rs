@@ -34,6 +34,11 @@ pub(crate) struct Attributes(Vec<u8>);
 impl Attributes {
     /// One session's record, as a BNG would fill it.
     pub(crate) fn record(status: Status, user: &str, session: &str, address: IpAddr) -> Attributes {
+        Attributes::undated(status, user, session, address).dated()
+    }
+
+    /// One session's record from a NAS that does not say when it happened.
+    pub(crate) fn undated(status: Status, user: &str, session: &str, address: IpAddr) -> Attributes {
         let attributes = Attributes::of_nas(status).with(1, user.as_bytes()).with(44, session.as_bytes());
         match address {
             IpAddr::V4(address) => attributes.with(8, &address.octets()),
@@ -42,14 +47,15 @@ impl Attributes {
         }
     }
 
-    /// A record that speaks for the whole NAS.
+    /// The beginning of every record.
     pub(crate) fn of_nas(status: Status) -> Attributes {
+        Attributes::default().with(40, &(status as u32).to_be_bytes()).with(32, b"bras1.isp.example")
+    }
+
+    /// With an Event-Timestamp (RFC 2869 section 5.3): now.
+    pub(crate) fn dated(self) -> Attributes {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let now = u32::try_from(now).unwrap_or(u32::MAX);
-        Attributes::default()
-            .with(40, &(status as u32).to_be_bytes())
-            .with(32, b"bras1.isp.example")
-            .with(55, &now.to_be_bytes())
+        self.with(55, &u32::try_from(now).unwrap_or(u32::MAX).to_be_bytes())
     }
 
     /// With one attribute more.
