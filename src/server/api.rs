@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::relay::standing::{Order, Subject};
-use crate::session::{Line, Name, Timestamp};
+use crate::relay::message::{Message, Owner};
+use crate::relay::standing::{Order, Subject, Suspension};
+use crate::session::{Line, Name, SessionKey, Timestamp};
 
 /// RFC 3339 in UTC with milliseconds; `None` for a moment that no calendar can spell ("since ever").
 #[must_use]
@@ -211,6 +212,58 @@ pub struct MessageRow {
     pub candidates: Vec<Candidate>,
 }
 
+impl From<&Owner> for Candidate {
+    fn from(owner: &Owner) -> Self {
+        Candidate {
+            subscriber: owner.subscriber.as_ref().map(Name::to_string),
+            session: owner.session.as_ref().map(SessionKey::to_string),
+            nas: owner.session.as_ref().map(|session| session.nas.to_string()),
+            valid_from: rfc3339(owner.since),
+            valid_until: None,
+            line: LineRow::from(&owner.line),
+        }
+    }
+}
+
+impl From<&Message> for MessageRow {
+    fn from(message: &Message) -> Self {
+        let candidates: Vec<Candidate> = message.owners.iter().map(Candidate::from).collect();
+        // More than one owner: nobody is accused.
+        let only = match candidates.as_slice() {
+            [only] => only.clone(),
+            _ => Candidate::default(),
+        };
+        MessageRow {
+            at: rfc3339(message.at).unwrap_or_default(),
+            mta: message.mta.to_string(),
+            profile: message.profile.word().to_owned(),
+            queue_id: text(&message.queue_id),
+            instance: text(&message.instance),
+            subscriber: only.subscriber,
+            session: only.session,
+            nas: only.nas,
+            address: message.address.map(|address| address.to_string()),
+            port: message.port,
+            login: message.login.as_ref().map(Name::to_string),
+            helo: text(&message.helo),
+            sender: text(&message.sender),
+            recipient_count: message.recipient_count,
+            recipient_domains: message.recipient_domains.iter().map(Name::to_string).collect(),
+            size: message.size,
+            token: message.token.as_ref().map(Name::to_string),
+            verdict: message.reason.verdict().word().to_owned(),
+            reason: message.reason.word().to_owned(),
+            observed: message.observed,
+            candidates,
+        }
+    }
+}
+
+/// What may be empty stays empty: the null sender, a queue id that is not told.
+fn text(name: &Name) -> String {
+    if name.octets().is_empty() { String::new() } else { name.to_string() }
+}
+
 /// The feed of one NAS.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NasRow {
@@ -263,6 +316,26 @@ pub struct SuspensionRow {
     pub by: String,
     /// Why.
     pub reason: String,
+}
+
+impl SuspensionRow {
+    /// A suspension as a row.
+    #[must_use]
+    pub fn new(subject: &Subject, suspension: &Suspension) -> Self {
+        let (kind, name) = match subject {
+            Subject::Subscriber(name) => ("subscriber", name),
+            Subject::Login(name) => ("login", name),
+        };
+        SuspensionRow {
+            kind: kind.to_owned(),
+            subject: name.to_string(),
+            reference: suspension.reference,
+            since: rfc3339(suspension.since),
+            until: suspension.until.and_then(rfc3339),
+            by: suspension.by.to_string(),
+            reason: suspension.reason.to_string(),
+        }
+    }
 }
 
 /// What an order came to, once it is durable.
@@ -357,6 +430,8 @@ pub struct MessageFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::Profile;
+    use crate::relay::verdict::Reason;
 
     #[test]
     fn time_is_written_with_milliseconds_in_utc_and_read_back() {
@@ -379,6 +454,56 @@ mod tests {
         {
             assert_eq!(parse_rfc3339(text), None, "{text}");
         }
+    }
+
+    fn owner(subscriber: &str) -> Owner {
+        let nas = Name::from("bras1");
+        let session = SessionKey { nas, id: Name::from("s1"), incarnation: Timestamp::from_seconds(1) };
+        Owner {
+            subscriber: Some(Name::from(subscriber)),
+            session: Some(session),
+            since: Timestamp::from_seconds(2),
+            line: Line::default(),
+        }
+    }
+
+    fn written(owners: Vec<Owner>) -> Message {
+        Message {
+            at: Timestamp::from_seconds(3),
+            mta: Name::from("mx1"),
+            profile: Profile::Relay,
+            queue_id: Name::from(""),
+            instance: Name::from("1a.2b"),
+            owners,
+            address: None,
+            port: None,
+            login: None,
+            helo: Name::from("x\u{1b}"),
+            sender: Name::from(""),
+            recipient_count: 1,
+            recipient_domains: Vec::new(),
+            recipient_hashes: Vec::new(),
+            size: 9,
+            token: None,
+            reason: Reason::Conflict,
+            observed: false,
+        }
+    }
+
+    #[test]
+    fn a_message_names_its_subscriber_only_when_there_is_one() {
+        let row = MessageRow::from(&written(vec![owner("alice")]));
+        assert_eq!(row.subscriber.as_deref(), Some("alice"));
+        assert_eq!((row.session.as_deref(), row.nas.as_deref()), (Some("bras1/s1/1000"), Some("bras1")));
+        let row = MessageRow::from(&written(vec![owner("alice"), owner("bob")]));
+        assert_eq!((row.subscriber, row.session, row.candidates.len()), (None, None, 2));
+        assert_eq!((row.verdict.as_str(), row.reason.as_str()), ("defer", "conflict"));
+    }
+
+    #[test]
+    fn what_was_empty_stays_empty_and_what_is_harmful_is_hex() {
+        let row = MessageRow::from(&written(Vec::new()));
+        assert_eq!((row.sender.as_str(), row.queue_id.as_str(), row.helo.as_str()), ("", "", "0x781b"));
     }
 
     fn message(subscriber: &str) -> MessageRow {

@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nix::unistd::{Gid, Group, Uid, User};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::UCred;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -34,6 +35,10 @@ const HEADERS_MAX: usize = 64;
 const CONNECTIONS_MAX: usize = 256;
 /// After stop, requests in hand have this long.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
+/// Nobody needs one connection for longer; a peer that never reads its answer gives its place back.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(120);
+/// The user database has this long to name a user; it may be in the network.
+const NAME_WITHIN: Duration = Duration::from_secs(2);
 /// Pause after a failed accept: when descriptors run out, trying again at once only burns the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -80,7 +85,7 @@ pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> Result<UnixList
     if let Some(gid) = gid {
         nix::unistd::chown(path, None, Some(gid)).map_err(|errno| refused(errno.into()))?;
     }
-    // The mode comes last: until then the umask of the service (0077) keeps others out.
+    // The mode comes last: connecting needs the right to write, and until here the umask keeps it from others.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(refused)?;
     UnixListener::from_std(listener).map_err(refused)
 }
@@ -103,12 +108,15 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
         }
         Ok(_) => {}
     }
-    match std::os::unix::net::UnixStream::connect(path) {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(refused)?;
+    // Without waiting: a daemon that hangs with a full backlog still listens, and must not hang us.
+    probe.set_nonblocking(true).map_err(refused)?;
+    match probe.connect(&SockAddr::unix(path).map_err(refused)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(refused)
         }
-        Err(error) => Err(refused(error)),
-        Ok(_) => Err(BindError::InUse(path.to_owned())),
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(refused(error)),
+        Ok(()) | Err(_) => Err(BindError::InUse(path.to_owned())),
     }
 }
 
@@ -216,10 +224,9 @@ impl Connections {
 /// The name of a Unix user; its number when the system has no name for it.
 async fn user_of(credentials: UCred) -> Name {
     let uid = credentials.uid();
-    // The user database may be in the network: asking it blocks.
-    let named = tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid))).await;
-    match named {
-        Ok(Ok(Some(user))) => Name::from(user.name.as_str()),
+    let asking = tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid)));
+    match tokio::time::timeout(NAME_WITHIN, asking).await {
+        Ok(Ok(Ok(Some(user)))) => Name::from(user.name.as_str()),
         _ => Name::new(format!("uid:{uid}").as_bytes()),
     }
 }
@@ -235,13 +242,18 @@ where
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
+    tokio::select! {
+        ended = connection.as_mut() => return note(ended),
+        () = stopped(&mut stop) => {}
+        () = tokio::time::sleep(CONNECTION_WITHIN) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    if let Ok(ended) = tokio::time::timeout(CONNECTION_WITHIN, connection).await {
+        note(ended);
+    }
+}
+
+fn note(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         // Broken requests are answered by hyper itself; a peer that goes away is none of the operator's trouble.
         debug!(%error, "HTTP: connection ended");

@@ -251,6 +251,7 @@ pub(crate) struct Daemon {
     pub(crate) tcp: std::net::SocketAddr,
     dir: TempDir,
     stop: watch::Sender<bool>,
+    serving: [tokio::task::JoinHandle<()>; 2],
     runtime: Runtime,
 }
 
@@ -264,10 +265,12 @@ impl Daemon {
         let unix = web::bind_unix(&dir.path().join("api.sock"), 0o660, None).unwrap();
         let tcp = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let tcp_address = tcp.local_addr().unwrap();
-        runtime.spawn(web::serve_unix(unix, http::for_staff(Arc::clone(&answers)), stopped.clone()));
-        runtime.spawn(web::serve_tcp(tcp, http::for_anybody(Arc::clone(&answers)), stopped));
+        let serving = [
+            runtime.spawn(web::serve_unix(unix, http::for_staff(Arc::clone(&answers)), stopped.clone())),
+            runtime.spawn(web::serve_tcp(tcp, http::for_anybody(Arc::clone(&answers)), stopped)),
+        ];
         drop(guard);
-        Daemon { answers, tcp: tcp_address, dir, stop, runtime }
+        Daemon { answers, tcp: tcp_address, dir, stop, serving, runtime }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -280,9 +283,12 @@ impl Daemon {
         run_with(arguments, &[("RELAYWARDEN_SOCKET", socket.as_os_str())])
     }
 
+    /// Says stop, and returns when nothing is served any more.
     pub(crate) fn stop(self) {
         self.stop.send(true).unwrap();
-        self.runtime.shutdown_timeout(std::time::Duration::from_secs(10));
+        for serving in self.serving {
+            self.runtime.block_on(serving).unwrap();
+        }
     }
 }
 
