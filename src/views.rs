@@ -117,6 +117,9 @@ impl Views {
     }
 
     /// The views as octets, for a snapshot.
+    ///
+    /// # Panics
+    /// Never: a vector takes every octet.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
         let rest = Rest {

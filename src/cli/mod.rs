@@ -20,8 +20,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use client::{Client, ClientError, DEFAULT_CONFIG};
 use crate::radius::dictionary::Dictionary;
+use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
 use time::TimeError;
 

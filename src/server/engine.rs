@@ -303,7 +303,7 @@ impl<L: Log> Engine<L> {
                     tracing::warn!(%prefix, "two subscribers' live sessions claim one prefix: deferred until one ends");
                 }
                 Alarm::NasSilent { nas } => {
-                    tracing::warn!(%nas, "NAS is silent: its sessions are old knowledge")
+                    tracing::warn!(%nas, "NAS is silent: its sessions are old knowledge");
                 }
                 Alarm::NasHeard { nas } => tracing::info!(%nas, "NAS is heard again"),
                 Alarm::ClaimsDropped { nas, count } => {

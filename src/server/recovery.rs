@@ -76,23 +76,23 @@ pub fn recover(data_dir: &Path, shared: Arc<Shared>) -> Result<Recovered, Failur
                     what,
                     "the audit index cannot be filled from the beginning: the past before the snapshot is lost"
                 );
-                return replay(data_dir, snapshot, Index::open(data_dir)?, shared);
+                return replay(data_dir, snapshot.as_ref(), Index::open(data_dir)?, shared);
             }
             other => return other,
         }
     }
-    replay(data_dir, snapshot, index, shared)
+    replay(data_dir, snapshot.as_ref(), index, shared)
 }
 
 fn replay(
     data_dir: &Path,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<&Snapshot>,
     index: Index,
     shared: Arc<Shared>,
 ) -> Result<Recovered, Failure> {
     let began = Instant::now();
-    let mut last = snapshot.as_ref().map(|snapshot| snapshot.at);
-    let views = match &snapshot {
+    let mut last = snapshot.map(|snapshot| snapshot.at);
+    let views = match snapshot {
         None => Views::new(shared),
         Some(snapshot) => Views::restore(shared, &snapshot.body).map_err(|_| LogError::Damaged {
             file: data_dir.join("snapshots"),

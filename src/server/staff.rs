@@ -102,8 +102,13 @@ impl Staff for StaffDesk {
         let past = Arc::clone(&self.past);
         let shared = Arc::clone(&self.shared);
         let owner = blocking(move || {
-            // An owner that has not ended is the one the live map has at this address.
-            let seen = |key: &SessionKey| live_session(&shared, address, key).map(|session| session.seen());
+            // An owner that has not ended is the one the live map has at this address. While it is active and its NAS
+            // is heard, it is known to be alive as much as anything is known.
+            let seen = |key: &SessionKey| {
+                let session = live_session(&shared, address, key)?;
+                let known = session.is_active() && !session.is_stale();
+                Some(if known { clock::now() } else { session.seen() })
+            };
             past.owner(Realm::PUBLIC, address, port, at, &seen)
         })
         .await?;
@@ -111,7 +116,6 @@ impl Staff for StaffDesk {
             address: Some(address.to_string()),
             port,
             at: rfc3339(at).unwrap_or_default(),
-            reason: Some(owner.because.to_owned()),
             confidence: owner.confidence.word().to_owned(),
             ..Who::default()
         };
