@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 use super::{Exit, LogFormat, ServeArgs, check, complain};
+use crate::audit::AuditError;
 use crate::config::Config;
 use crate::log::LogError;
 use crate::radius::dictionary::Dictionary;
@@ -80,8 +81,8 @@ fn ended(outcome: Result<(), Failure>) -> ExitCode {
     complain(&failure.to_string());
     let exit = match failure {
         Failure::Socket(_) => Exit::Unavailable,
-        Failure::Log(LogError::Damaged { .. }) => Exit::Damaged,
-        Failure::Log(LogError::TooNew { .. }) => Exit::Config,
+        Failure::Log(LogError::Damaged { .. }) | Failure::Index(AuditError::Damaged { .. }) => Exit::Damaged,
+        Failure::Log(LogError::TooNew { .. }) | Failure::Index(AuditError::TooNew { .. }) => Exit::Config,
         Failure::Log(LogError::InUse { .. }) => Exit::TryAgain,
         Failure::DataDir(..) | Failure::Log(_) | Failure::Index(_) | Failure::System(_) => Exit::InputOutput,
     };
@@ -91,10 +92,19 @@ fn ended(outcome: Result<(), Failure>) -> ExitCode {
 /// Everything goes to standard error, for the journal to keep. `RELAYWARDEN_LOG` says how much, as `info` or
 /// `warn,relaywarden=debug`.
 fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("RELAYWARDEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("RELAYWARDEN_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let filter = wanted.map(EnvFilter::try_new).transpose();
+    let (filter, wrong) = match filter {
+        Ok(filter) => (filter, None),
+        Err(wrong) => (None, Some(wrong)),
+    };
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Json => lines.json().init(),
         LogFormat::Plain => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+    }
+    if let Some(wrong) = wrong {
+        tracing::warn!(%wrong, "RELAYWARDEN_LOG is not understood and counts as \"info\"");
     }
 }

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -105,6 +105,7 @@ struct Sockets {
     radius: radius::Bound,
     mta: mta::Bound,
     staff: UnixListener,
+    staff_file: mta::SocketFile,
     web: Vec<TcpListener>,
 }
 
@@ -114,7 +115,10 @@ struct Sockets {
 /// Why it could not start. Once it has started it goes on, whatever storage does.
 pub fn run(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config, reread, demo))
+    let outcome = runtime.block_on(serve(config, reread, demo));
+    // Told to stop while a long log is read, nobody waits for its end: reading it changes nothing.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
@@ -133,7 +137,7 @@ async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(),
         _ = interrupt.recv() => return Ok(()),
     };
     house.health.set_ready();
-    house.radius_ready.store(true, std::sync::atomic::Ordering::Release);
+    house.radius_ready.store(true, Ordering::Release);
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("ready");
     let feed = demo.map(|demo| house.feed(demo));
@@ -150,10 +154,12 @@ async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(),
 
 async fn bind(config: &Config) -> Result<Sockets, Failure> {
     let refused = |what: &dyn fmt::Display| Failure::Socket(what.to_string());
-    let radius = radius::Listeners::bind(&config.radius.listen).map_err(|error| refused(&error))?;
+    let radius = radius::Listeners::bind(&config.radius.listen)
+        .map_err(|error| refused(&format_args!("radius.listen: {error}")))?;
     let mta = mta::bind(config, mta::Limits::default()).map_err(|error| refused(&error))?;
     let staff = web::bind_unix(&config.http.socket, config.http.mode, config.http.group.as_deref())
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| refused(&format_args!("http.socket: {error}")))?;
+    let staff_file = mta::SocketFile::of(&config.http.socket)?;
     let mut web = Vec::new();
     for address in &config.http.listen {
         let listener = TcpListener::bind(address).await;
@@ -162,7 +168,7 @@ async fn bind(config: &Config) -> Result<Sockets, Failure> {
                 .map_err(|error| refused(&format!("http.listen: cannot listen on tcp {address}: {error}")))?,
         );
     }
-    Ok(Sockets { radius, mta, staff, web })
+    Ok(Sockets { radius, mta, staff, staff_file, web })
 }
 
 /// Everything that runs.
@@ -179,6 +185,10 @@ struct House {
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
     connections: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
+    /// A reload gave up waiting for its entry, which may yet have been written.
+    unsure: Arc<AtomicBool>,
+    /// Left behind it would refuse nobody, but it would look as if somebody listened.
+    _staff_file: Arc<mta::SocketFile>,
 }
 
 impl House {
@@ -216,6 +226,8 @@ impl House {
             counters,
             stop: Arc::new(stop),
             connections: Arc::default(),
+            unsure: Arc::default(),
+            _staff_file: Arc::new(sockets.staff_file),
         };
         let mut connections = house.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         connections.push(house.serve_mtas(sockets.mta, key, stopping.clone()));
@@ -311,7 +323,11 @@ impl House {
                     tracing::warn!("{what} has changed: that takes effect at the next start");
                 }
                 let applied = applied_by(&new);
-                let durable = applied == applied_by(&old) || self.commit_applied(applied).await;
+                // What was given up may have been written all the same: then only another entry makes it certain
+                // what is in force.
+                let known = !self.unsure.load(Ordering::Relaxed);
+                let durable = known && applied == applied_by(&old) || self.commit_applied(applied).await;
+                self.unsure.store(!durable, Ordering::Relaxed);
                 if durable {
                     self.config.store(Arc::new(new));
                     tracing::info!("the configuration was read again");
@@ -367,8 +383,6 @@ impl House {
             radius.stop();
         })
         .await;
-        // The socket's file would refuse nobody, but it would look as if somebody listened.
-        let _ = std::fs::remove_file(&self.config.load().http.socket);
         tracing::info!("stopped");
     }
 }

@@ -166,7 +166,11 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
+    /// The socket that was just bound at `path`.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub fn of(path: &Path) -> io::Result<Self> {
         let file = fs::symlink_metadata(path)?;
         Ok(SocketFile { path: path.to_owned(), device: file.dev(), inode: file.ino() })
     }
