@@ -11,7 +11,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -114,7 +113,10 @@ struct Sockets {
 /// Why it could not start. Once it has started it goes on, whatever storage does.
 pub fn run(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config, reread, demo))
+    let outcome = runtime.block_on(serve(config, reread, demo));
+    // Told to stop while the log is still read: reading has changed nothing and need not be waited for.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    outcome
 }
 
 async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
@@ -133,7 +135,6 @@ async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(),
         _ = interrupt.recv() => return Ok(()),
     };
     house.health.set_ready();
-    house.radius_ready.store(true, std::sync::atomic::Ordering::Release);
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("ready");
     let feed = demo.map(|demo| house.feed(demo));
@@ -174,7 +175,6 @@ struct House {
     inbox: Arc<Inbox>,
     health: Arc<Health>,
     radius: Arc<radius::Running>,
-    radius_ready: Arc<AtomicBool>,
     applied: Arc<watch::Sender<u64>>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
@@ -190,7 +190,7 @@ impl House {
         let (applied, _) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);
         let inbox = Arc::new(Inbox::new(INBOX));
-        let radius_ready = Arc::new(AtomicBool::new(false));
+        let health = Arc::new(Health::default());
         let counters = Counters {
             radius: Arc::default(),
             mta: Arc::default(),
@@ -201,7 +201,7 @@ impl House {
         let running = sockets.radius.start(
             Arc::clone(&config),
             offer,
-            Arc::clone(&radius_ready),
+            health.accepting(),
             Arc::clone(&counters.radius),
         )?;
         let house = House {
@@ -209,9 +209,8 @@ impl House {
             config,
             shared: Arc::new(Shared::default()),
             inbox,
-            health: Arc::new(Health::default()),
+            health,
             radius: Arc::new(running),
-            radius_ready,
             applied: Arc::new(applied),
             counters,
             stop: Arc::new(stop),
