@@ -21,6 +21,7 @@ const VERSION: i32 = 1;
 
 /// Every reading query walks one of these indexes; a test asks SQLite for its plans.
 ///
+/// `written` names what came of the last entry applied, one row per outcome.
 /// `named` holds every name that a session ever had; `length_in_use` the prefix lengths that a lookup has to probe.
 /// A length counts from the 128 bits of the IPv6 form, in which an IPv4 prefix has at least 96.
 const SCHEMA: &str = "
@@ -30,6 +31,10 @@ CREATE TABLE state (
     begins INTEGER
 ) STRICT;
 INSERT INTO state VALUES (1, 0, NULL);
+
+CREATE TABLE written (
+    digest BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE session (
     id INTEGER PRIMARY KEY,

@@ -39,6 +39,8 @@ use crate::views::Shared;
 
 /// Inputs that may wait for the engine: a second's worth of a storm.
 const INBOX: usize = 100_000;
+/// After reading so many entries a snapshot is taken, so that the next start need not read them again.
+const LONG_REPLAY: u64 = 500_000;
 /// How long connections may take to finish what they have in hand when we stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -292,6 +294,9 @@ impl House {
                 Box::new(move |receipts| radius.answer(receipts)),
             );
             engine.begin(first)?;
+            if recovered.entries > LONG_REPLAY {
+                engine.take_snapshot();
+            }
             Ok(std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run())?)
         };
         tokio::task::spawn_blocking(work)

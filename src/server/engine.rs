@@ -328,14 +328,19 @@ impl<L: Log> Engine<L> {
         }
     }
 
+    /// Seals the log file in use and hands a snapshot of the views to the keeper.
+    pub fn take_snapshot(&mut self) {
+        self.sealed = self.last;
+        if let Err(error) = self.log.seal() {
+            tracing::warn!(%error, "the log file could not be sealed; the next one is opened all the same");
+        }
+        self.keeper.snapshot(self.views.sequence(), self.last, self.views.snapshot());
+    }
+
     fn seal_when_full(&mut self, over: bool) {
-        let due = self.log.size() >= LOG_FILE_OCTETS || self.last.since(self.sealed) >= LOG_FILE_LASTS;
-        if over || due {
-            self.sealed = self.last;
-            if let Err(error) = self.log.seal() {
-                tracing::warn!(%error, "the log file could not be sealed; the next one is opened all the same");
-            }
-            self.keeper.snapshot(self.views.sequence(), self.last, self.views.snapshot());
+        let old = self.last.since(self.sealed) >= LOG_FILE_LASTS;
+        if over || old || self.log.size() >= LOG_FILE_OCTETS {
+            self.take_snapshot();
         }
         if let Some(sequence) = self.keeper.forgettable()
             && let Err(error) = self.log.forget_below(sequence)
