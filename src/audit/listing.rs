@@ -9,9 +9,8 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Params, Rows};
 
-use super::past::{line_of, moment, name, session_of};
 use super::rows::{BindingRow, MessageFilter, MessageRow, SessionFilter, SessionRow};
-use super::schema::{Key, Moment, wide};
+use super::schema::{Key, Moment, line_of, moment, name, session_of, wide};
 use crate::relay::message::Message;
 use crate::session::{Name, Timestamp};
 

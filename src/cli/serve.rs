@@ -14,8 +14,9 @@ use super::{Exit, LogFormat, ServeArgs, check, complain};
 use crate::config::Config;
 use crate::log::LogError;
 use crate::radius::dictionary::Dictionary;
-use crate::server::daemon::{self, Demo, Failure};
+use crate::server::daemon::{self, Demo};
 use crate::server::demo;
+use crate::server::failure::Failure;
 
 /// Runs the daemon until a signal says stop.
 #[must_use]

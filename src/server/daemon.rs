@@ -22,16 +22,17 @@ use tokio::sync::watch;
 
 use super::desk::{self, MailDesk};
 use super::engine::{self, Engine};
+use super::failure::Failure;
 use super::health::Health;
 use super::inbox::Inbox;
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
 use super::{demo, http, mta, radius, recovery, web};
-use crate::audit::AuditError;
+
 use crate::audit::past::Past;
 use crate::config::Config;
-use crate::log::LogError;
+
 use crate::log::entry::Entry;
 use crate::relay::attribution::Attributions;
 use crate::session::event::{Applied, Event};
@@ -53,53 +54,6 @@ pub struct Demo {
     pub banner: String,
     /// The secret of the client on loopback.
     pub secret: String,
-}
-
-/// Why the daemon could not start or go on. Each has its exit code.
-#[derive(Debug)]
-pub enum Failure {
-    /// A socket can't be had.
-    Socket(String),
-    /// The data directory can't be used.
-    DataDir(PathBuf, std::io::Error),
-    /// The log can't be used.
-    Log(LogError),
-    /// The index can't be used.
-    Index(AuditError),
-    /// The system gives no thread, no runtime, no signal.
-    System(std::io::Error),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Socket(what) => f.write_str(what),
-            Failure::DataDir(dir, error) => write!(f, "data-dir {}: {error}", dir.display()),
-            Failure::Log(error) => error.fmt(f),
-            Failure::Index(error) => error.fmt(f),
-            Failure::System(error) => write!(f, "the system refuses: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Failure::System(error)
-    }
-}
-
-impl From<LogError> for Failure {
-    fn from(error: LogError) -> Self {
-        Failure::Log(error)
-    }
-}
-
-impl From<AuditError> for Failure {
-    fn from(error: AuditError) -> Self {
-        Failure::Index(error)
-    }
 }
 
 struct Sockets {

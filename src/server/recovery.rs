@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::daemon::Failure;
+use super::failure::Failure;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::audit::past::Past;
