@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Params, Rows};
 
-use super::rows::{BindingRow, MessageFilter, MessageRow, SessionFilter, SessionRow};
+use super::rows::{BindingRow, MessageFilter, SessionFilter, SessionRow};
 use super::schema::{Key, Moment, line_of, moment, name, session_of, wide};
 use crate::relay::message::Message;
 use crate::session::{Name, Timestamp};
@@ -230,7 +230,7 @@ pub(super) const MESSAGES_BY_OWNER: &str =
 pub(super) const MESSAGES_BY_TIME: &str =
     "SELECT packed FROM message WHERE at >= ?1 AND at < ?2 ORDER BY at DESC, sequence DESC";
 
-pub(super) fn messages(connection: &Connection, filter: &MessageFilter) -> rusqlite::Result<Vec<MessageRow>> {
+pub(super) fn messages(connection: &Connection, filter: &MessageFilter) -> rusqlite::Result<Vec<Message>> {
     let by = |sql, name: &Name| walk(connection, sql, filter, Some(name.octets()));
     if let Some(token) = &filter.token {
         return by(MESSAGES_BY_TOKEN, token);
@@ -255,7 +255,7 @@ fn walk(
     sql: &str,
     filter: &MessageFilter,
     key: Option<&[u8]>,
-) -> rusqlite::Result<Vec<MessageRow>> {
+) -> rusqlite::Result<Vec<Message>> {
     let window = Window::of(filter.since, filter.until);
     let mut statement = connection.prepare_cached(sql)?;
     match key {
@@ -268,7 +268,7 @@ fn matching(
     statement: &mut rusqlite::Statement<'_>,
     parameters: impl Params,
     filter: &MessageFilter,
-) -> rusqlite::Result<Vec<MessageRow>> {
+) -> rusqlite::Result<Vec<Message>> {
     let mut rows = statement.query(parameters)?;
     let mut found = Vec::new();
     while found.len() < filter.limit {
@@ -278,7 +278,7 @@ fn matching(
             rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
         })?;
         if filter.admits(&message) {
-            found.push(MessageRow::from(message));
+            found.push(message);
         }
     }
     Ok(found)

@@ -31,13 +31,12 @@ use rusqlite::{Connection, OptionalExtension};
 use super::AuditError;
 use super::index::is_exact;
 use super::listing;
-use super::rows::{
-    Candidate, Confidence, LineRow, MessageFilter, MessageRow, PastOwner, SessionFilter, SessionRow,
-};
+use super::rows::{Candidate, Confidence, MessageFilter, PastOwner, SessionFilter, SessionRow};
 use super::schema::{
     Key, Moment, Octets, failed, file_in, line_of, moment, name, open_for_reading, session_of, shortest,
 };
-use crate::session::{Name, Realm, SessionKey, Timestamp};
+use crate::relay::message::Message;
+use crate::session::{Line, Name, Realm, SessionKey, Timestamp};
 
 /// Interim intervals longer than this are rare: so long after a gap, or after an end that was only inferred, a session
 /// may still exist that has not had its turn to report.
@@ -96,7 +95,7 @@ impl Past {
     ///
     /// # Errors
     /// What SQLite said.
-    pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, AuditError> {
+    pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
         self.ask(|connection| listing::messages(connection, filter))
     }
 
@@ -231,7 +230,7 @@ impl Question<'_> {
                         subscriber: Some(row.get::<_, Octets>(0)?.0),
                         session: None,
                         nas: None,
-                        line: LineRow::default(),
+                        line: Line::default(),
                         prefix,
                         valid_from: row.get::<_, Moment>(1)?.0,
                         valid_until: moment(row, 2)?,

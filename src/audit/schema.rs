@@ -11,8 +11,7 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 use super::AuditError;
-use super::rows::LineRow;
-use crate::session::{Name, SessionKey, Timestamp};
+use crate::session::{Line, Name, SessionKey, Timestamp};
 
 /// Tells an index from any other SQLite file: "RWax".
 const APPLICATION: i32 = 0x5257_6178;
@@ -355,8 +354,8 @@ pub(super) fn session_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Sessio
 }
 
 /// The line, from four columns on.
-pub(super) fn line_of(row: &Row<'_>, first: usize) -> rusqlite::Result<LineRow> {
-    Ok(LineRow {
+pub(super) fn line_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Line> {
+    Ok(Line {
         port_id: name(row, first)?,
         calling_station: name(row, first.saturating_add(1))?,
         circuit_id: name(row, first.saturating_add(2))?,
