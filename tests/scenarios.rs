@@ -13,6 +13,14 @@
 //! at 12:00:07 restart                           the machine goes through its own image
 //! ```
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing loudly, also outside of its #[test] functions"
+)]
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 //!
 //! After a crash the caller folds again from its newest snapshot, so everything may come a second time. What belongs
 //! to an entry before the last one applied is skipped. What belongs to that entry itself may be new all the same (a
-//! deadline that took effect after it carries its sequence), so each of its effects first looks whether it is there.
+//! deadline that took effect after it carries its sequence), so its outcomes are remembered by their digests until the
+//! next entry, and only those are skipped.
 //!
 //! A late record corrects an inferred end openly: the row gets the better end and keeps the one that was believed.
 //!
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior};
+use sha2::{Digest as _, Sha256};
 
 use super::AuditError;
 use super::schema::{Key, Moment, column, failed, file_in, open_for_writing};
@@ -99,9 +101,20 @@ impl Index {
         let write = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let begins = folded.iter().find_map(|item| moment_of(&item.outcome)).map(Moment);
+            let mut known =
+                if through > applied { forget_written(&transaction)? } else { written(&transaction)? };
             for item in folded.iter().filter(|item| item.sequence >= applied) {
-                let writing = Writing { transaction: &transaction, repeated: item.sequence == applied };
-                writing.outcome(item)?;
+                let digest = (item.sequence == applied || item.sequence == through).then(|| digest(item));
+                if let Some(digest) = &digest
+                    && let Some(place) = known.iter().position(|known| known == digest)
+                {
+                    known.swap_remove(place);
+                    continue;
+                }
+                Writing { transaction: &transaction }.outcome(item)?;
+                if let Some(digest) = digest.filter(|_| item.sequence == through) {
+                    transaction.prepare_cached("INSERT INTO written VALUES (?1)")?.execute((digest,))?;
+                }
             }
             transaction
                 .prepare_cached("UPDATE state SET applied = ?1, begins = coalesce(begins, ?2)")?
@@ -112,6 +125,25 @@ impl Index {
         self.applied = through;
         Ok(())
     }
+}
+
+type Digest = [u8; 32];
+
+/// One outcome of an entry, as its debugging text tells it from others.
+fn digest(item: &Folded) -> Digest {
+    Sha256::digest(format!("{item:?}")).into()
+}
+
+/// The outcomes of the last entry that are in the index.
+fn written(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Digest>> {
+    transaction.prepare_cached("SELECT digest FROM written")?.query_map((), |row| row.get(0))?.collect()
+}
+
+/// The same, when another entry is going to be the last.
+fn forget_written(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Digest>> {
+    let known = written(transaction)?;
+    transaction.prepare_cached("DELETE FROM written")?.execute(())?;
+    Ok(known)
 }
 
 /// When an outcome happened; the first one says since when the index knows anything.
@@ -149,8 +181,6 @@ impl Place {
 
 struct Writing<'a> {
     transaction: &'a Transaction<'a>,
-    /// The item may have been written before.
-    repeated: bool,
 }
 
 impl Writing<'_> {
@@ -376,17 +406,6 @@ impl Writing<'_> {
     fn unbound(&self, session: i64, place: Place, end: End<'_>) -> rusqlite::Result<()> {
         let Place { realm, key } = place;
         let End { until, last_seen, how } = end;
-        if self.repeated {
-            let there = self.exists(
-                "SELECT 1 FROM binding
-                 WHERE session = ?1 AND length = ?2 AND network = ?3 AND realm = ?4
-                   AND (valid_until = ?5 AND how = ?6 OR was_until = ?5 AND was_how = ?6)",
-                (session, key.length, key.network, realm, Moment(until), how.word()),
-            )?;
-            if there {
-                return Ok(());
-            }
-        }
         // An end before the beginning (clocks) still is an end: left open, the row would accuse for ever.
         self.execute(
             "UPDATE binding
@@ -631,210 +650,4 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use rusqlite::types::Value;
-
-    use super::*;
-    use crate::log::entry::Question;
-
-    const TABLES: [&str; 13] = [
-        "state",
-        "session",
-        "named",
-        "binding",
-        "static_binding",
-        "length_in_use",
-        "gap",
-        "conflict",
-        "claimant",
-        "message",
-        "message_owner",
-        "command",
-        "question",
-    ];
-
-    fn dump(index: &Index) -> Vec<Vec<Value>> {
-        let mut rows = Vec::new();
-        for table in TABLES {
-            let mut statement =
-                index.connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
-            let columns = statement.column_count();
-            let table = statement.query_map((), |row| (0..columns).map(|column| row.get(column)).collect());
-            rows.extend(table.unwrap().map(|row: rusqlite::Result<Vec<Value>>| row.unwrap()));
-        }
-        rows
-    }
-
-    fn at(moment: i64) -> Timestamp {
-        Timestamp::from_millis(moment)
-    }
-
-    fn key(number: u8) -> SessionKey {
-        SessionKey { nas: Name::from("bras1"), id: Name::new(&[number]), incarnation: at(0) }
-    }
-
-    fn effect() -> impl Strategy<Value = Effect> {
-        let moment = || (0_i64..12).prop_map(at);
-        let session = || (0_u8..3).prop_map(key);
-        let subscriber = || prop::option::of(prop_oneof![Just(Name::from("alice")), Just(Name::from("bob"))]);
-        let prefix = || {
-            let texts = ["192.0.2.1/32", "192.0.2.0/28", "2001:db8::/56"];
-            prop::sample::select(texts.to_vec()).prop_map(|text| text.parse::<IpNet>().unwrap())
-        };
-        let how = || {
-            let all = [Ended::Stopped, Ended::Moved, Ended::Superseded, Ended::Expired];
-            prop::sample::select(all.to_vec())
-        };
-        let realm = Realm::PUBLIC;
-        prop_oneof![
-            1 => (session(), subscriber()).prop_map(|(session, subscriber)| Effect::SessionOpened {
-                session,
-                subscriber,
-                user_name: None,
-                line: Line::default(),
-            }),
-            1 => (session(), subscriber(), moment())
-                .prop_map(|(session, subscriber, at)| Effect::SubscriberChanged { session, subscriber, at }),
-            1 => (session(), moment(), moment(), how()).prop_map(|(session, at, last_seen, how)| {
-                Effect::SessionClosed { session, at, last_seen, how }
-            }),
-            4 => (session(), subscriber(), prefix(), moment()).prop_map(move |(session, subscriber, prefix, from)| {
-                Effect::Bound { session, subscriber, realm, prefix, from }
-            }),
-            4 => (session(), prefix(), moment(), moment(), how()).prop_map(
-                move |(session, prefix, until, last_seen, how)| {
-                    Effect::Unbound { session, realm, prefix, until, last_seen, how }
-                }
-            ),
-            2 => (session(), subscriber(), prefix(), moment(), moment(), any::<bool>()).prop_map(
-                move |(session, subscriber, prefix, one, other, ended)| Effect::PastHeld {
-                    session,
-                    subscriber,
-                    realm,
-                    prefix,
-                    from: one.min(other),
-                    until: one.max(other),
-                    ended,
-                }
-            ),
-            1 => (prefix(), prop::collection::vec(session(), 0..3), moment())
-                .prop_map(move |(prefix, sessions, at)| Effect::Conflict { realm, prefix, sessions, at }),
-            1 => (prefix(), subscriber(), moment())
-                .prop_map(|(prefix, subscriber, at)| Effect::StaticApplied { prefix, subscriber, at }),
-            1 => (prop::option::of(moment()), moment()).prop_map(|(since, until)| Effect::Gap { since, until }),
-        ]
-    }
-
-    /// Outcomes as they come: each either of a further entry or of a deadline after the entry before.
-    fn folded() -> impl Strategy<Value = Vec<Folded>> {
-        prop::collection::vec((effect(), any::<bool>()), 1..40).prop_map(|effects| {
-            let mut sequence = 1;
-            let number = |(effect, further): (Effect, bool)| {
-                sequence += u64::from(further);
-                Folded { sequence, outcome: Outcome::Effect(effect) }
-            };
-            effects.into_iter().map(number).collect()
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
-        #[test]
-        fn what_comes_again_after_a_crash_changes_nothing(items in folded(), cut in 0_usize..40, from in 0_usize..40) {
-            let data = tempfile::tempdir().unwrap();
-            let cut = cut.min(items.len());
-            let (before, after) = items.split_at(cut);
-            let mut index = Index::open(data.path()).unwrap();
-            if let Some(last) = before.last() {
-                index.apply(last.sequence, before).unwrap();
-            }
-            let once = dump(&index);
-            // The process dies; an older snapshot is folded from again, whose first entry may be any before.
-            drop(index);
-            let mut index = Index::open(data.path()).unwrap();
-            let start = before.get(from.min(cut.saturating_sub(1))).map_or(0, |item| item.sequence);
-            let again: Vec<_> = before.iter().filter(|item| item.sequence >= start).cloned().collect();
-            if distinct_within_last(&again) {
-                index.apply(index.applied(), &again).unwrap();
-                prop_assert_eq!(dump(&index), once);
-            }
-            if let Some(last) = after.last() {
-                index.apply(last.sequence, after).unwrap();
-                prop_assert_eq!(index.applied(), last.sequence);
-            }
-        }
-    }
-
-    /// Within one entry the machine ends a hold or a conflict once, and in order of time; a random list need not.
-    fn distinct_within_last(items: &[Folded]) -> bool {
-        let Some(last) = items.last() else { return true };
-        let mut seen = std::collections::HashSet::new();
-        items.iter().filter(|item| item.sequence == last.sequence).all(|item| match &item.outcome {
-            Outcome::Effect(
-                Effect::Unbound { session, prefix, .. } | Effect::PastHeld { session, prefix, .. },
-            ) => seen.insert((Some(session.clone()), *prefix)),
-            Outcome::Effect(Effect::Conflict { prefix, .. }) => seen.insert((None, *prefix)),
-            _ => true,
-        })
-    }
-
-    #[test]
-    fn a_deadline_after_the_last_applied_entry_is_not_taken_for_a_repetition() {
-        let data = tempfile::tempdir().unwrap();
-        let mut index = Index::open(data.path()).unwrap();
-        let prefix: IpNet = "192.0.2.1/32".parse().unwrap();
-        let realm = Realm::PUBLIC;
-        let folded = |effect| [Folded { sequence: 4, outcome: Outcome::Effect(effect) }];
-        let bound = Effect::Bound { session: key(1), subscriber: None, realm, prefix, from: at(3) };
-        index.apply(4, &folded(bound)).unwrap();
-        let (until, last_seen) = (at(9), at(5));
-        let expired =
-            Effect::Unbound { session: key(1), realm, prefix, until, last_seen, how: Ended::Expired };
-        index.apply(4, &folded(expired)).unwrap();
-        let ended: i64 =
-            index.connection.query_row("SELECT valid_until FROM binding", (), |row| row.get(0)).unwrap();
-        assert_eq!(ended, 9);
-    }
-
-    #[test]
-    fn applied_is_kept_with_what_was_applied() {
-        let data = tempfile::tempdir().unwrap();
-        let mut index = Index::open(data.path()).unwrap();
-        assert_eq!(index.applied(), 0);
-        let question = Question { at: at(1), by: Name::from("root"), what: Name::from("/v1/owner") };
-        index.apply(9, &[Folded { sequence: 7, outcome: Outcome::Question(question) }]).unwrap();
-        index.apply(3, &[]).unwrap();
-        drop(index);
-        let index = Index::open(data.path()).unwrap();
-        assert_eq!(index.applied(), 9, "it never goes back");
-        let questions: i64 =
-            index.connection.query_row("SELECT count(*) FROM question", (), |row| row.get(0)).unwrap();
-        assert_eq!(questions, 1);
-    }
-
-    #[test]
-    fn a_damaged_index_says_so_and_can_be_begun_anew() {
-        let data = tempfile::tempdir().unwrap();
-        let mut index = Index::open(data.path()).unwrap();
-        index.apply(5, &[]).unwrap();
-        drop(index);
-        fs::write(file_in(data.path()), b"this was a database, once; it is long enough to be looked at")
-            .unwrap();
-        let error = Index::open(data.path()).err().unwrap();
-        assert!(matches!(error, AuditError::Damaged { .. }), "{error}");
-        assert!(error.to_string().contains("begin it anew"));
-        assert_eq!(Index::begin_anew(data.path()).unwrap().applied(), 0);
-    }
-
-    #[test]
-    fn a_later_version_is_left_alone() {
-        let data = tempfile::tempdir().unwrap();
-        drop(Index::open(data.path()).unwrap());
-        let connection = Connection::open(file_in(data.path())).unwrap();
-        connection.pragma_update(None, "user_version", 2).unwrap();
-        drop(connection);
-        assert!(matches!(Index::open(data.path()), Err(AuditError::TooNew { version: 2, .. })));
-    }
-}
+mod tests;

@@ -9,9 +9,8 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Params, Rows};
 
-use super::past::{line_of, moment, name, session_of};
-use super::rows::{BindingRow, MessageFilter, MessageRow, SessionFilter, SessionRow};
-use super::schema::{Key, Moment, wide};
+use super::rows::{BindingRow, MessageFilter, SessionFilter, SessionRow};
+use super::schema::{Key, Moment, line_of, moment, name, session_of, wide};
 use crate::relay::message::Message;
 use crate::session::{Name, Timestamp};
 
@@ -231,7 +230,7 @@ pub(super) const MESSAGES_BY_OWNER: &str =
 pub(super) const MESSAGES_BY_TIME: &str =
     "SELECT packed FROM message WHERE at >= ?1 AND at < ?2 ORDER BY at DESC, sequence DESC";
 
-pub(super) fn messages(connection: &Connection, filter: &MessageFilter) -> rusqlite::Result<Vec<MessageRow>> {
+pub(super) fn messages(connection: &Connection, filter: &MessageFilter) -> rusqlite::Result<Vec<Message>> {
     let by = |sql, name: &Name| walk(connection, sql, filter, Some(name.octets()));
     if let Some(token) = &filter.token {
         return by(MESSAGES_BY_TOKEN, token);
@@ -256,7 +255,7 @@ fn walk(
     sql: &str,
     filter: &MessageFilter,
     key: Option<&[u8]>,
-) -> rusqlite::Result<Vec<MessageRow>> {
+) -> rusqlite::Result<Vec<Message>> {
     let window = Window::of(filter.since, filter.until);
     let mut statement = connection.prepare_cached(sql)?;
     match key {
@@ -269,7 +268,7 @@ fn matching(
     statement: &mut rusqlite::Statement<'_>,
     parameters: impl Params,
     filter: &MessageFilter,
-) -> rusqlite::Result<Vec<MessageRow>> {
+) -> rusqlite::Result<Vec<Message>> {
     let mut rows = statement.query(parameters)?;
     let mut found = Vec::new();
     while found.len() < filter.limit {
@@ -279,7 +278,7 @@ fn matching(
             rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
         })?;
         if filter.admits(&message) {
-            found.push(MessageRow::from(message));
+            found.push(message);
         }
     }
     Ok(found)

@@ -1,19 +1,15 @@
-//! What the past answers with. Field names are those of the API and of `-o json`.
+//! What the past is asked and what it answers with, as values.
 //!
-//! Knows: the shape of answers and how their values are written. Must not know: tables, or what was asked.
+//! Knows: the shape of questions and answers. Must not know: tables, or how an answer is shown.
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-use serde::Serialize;
-
-use super::shown;
-use crate::relay::message::{Message, Owner};
+use crate::relay::message::Message;
 use crate::session::{Line, Name, Realm, SessionKey, Timestamp};
+use ipnet::IpNet;
 
 /// How far an answer about the past can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Confidence {
     /// It was so; with no candidate: nobody owned it.
     Exact,
@@ -39,7 +35,7 @@ impl Confidence {
 }
 
 /// Who had an address at a moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PastOwner {
     /// How far this can be trusted.
     pub confidence: Confidence,
@@ -50,68 +46,36 @@ pub struct PastOwner {
 }
 
 /// Somebody who had an address, or may have had.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// Whose it was; `None`: a session that no rule could name.
-    #[serde(serialize_with = "shown::name_if_any")]
     pub subscriber: Option<Name>,
     /// The session, as text; `None` for a static prefix.
     pub session: Option<String>,
     /// Its NAS.
-    #[serde(serialize_with = "shown::name_if_any")]
     pub nas: Option<Name>,
     /// Where the line ends.
-    #[serde(flatten)]
-    pub line: LineRow,
+    pub line: Line,
     /// The prefix that covers the address.
     pub prefix: IpNet,
     /// Since when.
-    #[serde(serialize_with = "shown::time")]
     pub valid_from: Timestamp,
     /// Until when; `None` while it lasts.
-    #[serde(serialize_with = "shown::time_if_any")]
     pub valid_until: Option<Timestamp>,
     /// Last sign of life.
-    #[serde(serialize_with = "shown::time_if_any")]
     pub last_seen: Option<Timestamp>,
     /// How it ended.
     pub how: Option<String>,
     /// The end that was believed before a late record corrected it.
-    #[serde(serialize_with = "shown::time_if_any")]
     pub was_until: Option<Timestamp>,
     /// How it was believed to have ended before a late record corrected it.
     pub was_how: Option<String>,
     /// Configured, not reported.
-    #[serde(rename = "static")]
     pub is_static: bool,
 }
 
-/// Where a line ends, as four fields.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct LineRow {
-    /// NAS-Port-Id.
-    #[serde(serialize_with = "shown::name_if_any")]
-    pub port_id: Option<Name>,
-    /// Calling-Station-Id.
-    #[serde(serialize_with = "shown::name_if_any")]
-    pub calling_station: Option<Name>,
-    /// Circuit id.
-    #[serde(serialize_with = "shown::name_if_any")]
-    pub circuit_id: Option<Name>,
-    /// Remote id.
-    #[serde(serialize_with = "shown::name_if_any")]
-    pub remote_id: Option<Name>,
-}
-
-impl From<Line> for LineRow {
-    fn from(line: Line) -> Self {
-        let Line { port_id, calling_station, circuit_id, remote_id } = line;
-        LineRow { port_id, calling_station, circuit_id, remote_id }
-    }
-}
-
 /// Which sessions. What is `None` does not limit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionFilter {
     /// Of this subscriber, also under a name it had earlier.
     pub subscriber: Option<Name>,
@@ -128,36 +92,27 @@ pub struct SessionFilter {
 }
 
 /// A session.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SessionRow {
     /// The session, as text.
     pub session: String,
     /// The session, taken apart, for asking the live map.
-    #[serde(skip)]
     pub key: SessionKey,
     /// Whose it is, by its latest name.
-    #[serde(serialize_with = "shown::name_if_any")]
     pub subscriber: Option<Name>,
     /// User-Name as it came.
-    #[serde(serialize_with = "shown::name_if_any")]
     pub user_name: Option<Name>,
     /// Its NAS.
-    #[serde(serialize_with = "shown::name")]
     pub nas: Name,
     /// Acct-Session-Id.
-    #[serde(serialize_with = "shown::name")]
     pub session_id: Name,
     /// Where the line ends.
-    #[serde(flatten)]
-    pub line: LineRow,
+    pub line: Line,
     /// Since when.
-    #[serde(serialize_with = "shown::time")]
     pub valid_from: Timestamp,
     /// Until when; `None` while it lasts.
-    #[serde(serialize_with = "shown::time_if_any")]
     pub valid_until: Option<Timestamp>,
     /// Last sign of life; not known here while it lasts.
-    #[serde(serialize_with = "shown::time_if_any")]
     pub last_seen: Option<Timestamp>,
     /// How it ended.
     pub how: Option<String>,
@@ -166,35 +121,30 @@ pub struct SessionRow {
 }
 
 /// What a session held.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BindingRow {
     /// The prefix.
     pub prefix: IpNet,
     /// Its address space; 0 is the public one.
     pub realm: u16,
     /// Whose it was then.
-    #[serde(serialize_with = "shown::name_if_any")]
     pub subscriber: Option<Name>,
     /// Since when.
-    #[serde(serialize_with = "shown::time")]
     pub valid_from: Timestamp,
     /// Until when; `None` while it lasts.
-    #[serde(serialize_with = "shown::time_if_any")]
     pub valid_until: Option<Timestamp>,
     /// Last sign of life.
-    #[serde(serialize_with = "shown::time_if_any")]
     pub last_seen: Option<Timestamp>,
     /// How it ended.
     pub how: Option<String>,
     /// The end that was believed before a late record corrected it.
-    #[serde(serialize_with = "shown::time_if_any")]
     pub was_until: Option<Timestamp>,
     /// How it was believed to have ended before a late record corrected it.
     pub was_how: Option<String>,
 }
 
 /// Which messages. What is `None` does not limit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MessageFilter {
     /// Of this subscriber, alone or among several.
     pub subscriber: Option<Name>,
@@ -228,127 +178,5 @@ impl MessageFilter {
             && self.subscriber.as_ref().is_none_or(owned)
             && self.since.is_none_or(|since| message.at >= since)
             && self.until.is_none_or(|until| message.at < until)
-    }
-}
-
-/// A message.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MessageRow {
-    /// When the MTA asked at its end.
-    #[serde(serialize_with = "shown::time")]
-    pub at: Timestamp,
-    /// Which MTA.
-    #[serde(serialize_with = "shown::name")]
-    pub mta: Name,
-    /// What its listener is for.
-    pub profile: &'static str,
-    /// The queue id; may be empty.
-    #[serde(serialize_with = "text_or_empty")]
-    pub queue_id: Name,
-    /// The MTA's name for this message.
-    #[serde(serialize_with = "text_or_empty")]
-    pub instance: Name,
-    /// Whose it is; `None` when nobody's, or when several may be meant.
-    #[serde(flatten)]
-    pub owner: OwnerRow,
-    /// All whose it may be, when there are several.
-    pub candidates: Vec<OwnerRow>,
-    /// The client's address.
-    pub address: Option<IpAddr>,
-    /// The client's port.
-    pub port: Option<u16>,
-    /// SASL login.
-    #[serde(serialize_with = "shown::name_if_any")]
-    pub login: Option<Name>,
-    /// HELO name.
-    #[serde(serialize_with = "text_or_empty")]
-    pub helo: Name,
-    /// Envelope sender; empty for bounces.
-    #[serde(serialize_with = "text_or_empty")]
-    pub sender: Name,
-    /// Recipients, all of them.
-    pub recipient_count: u32,
-    /// Their domains.
-    #[serde(serialize_with = "shown::names")]
-    pub recipient_domains: Vec<Name>,
-    /// A keyed hash per recipient, the first hundred, in hex.
-    pub recipient_hashes: Vec<String>,
-    /// Octets.
-    pub size: u64,
-    /// The token in its header.
-    #[serde(serialize_with = "shown::name_if_any")]
-    pub token: Option<Name>,
-    /// What was decided.
-    pub verdict: &'static str,
-    /// Why.
-    pub reason: &'static str,
-    /// Decided under observe.
-    pub observed: bool,
-}
-
-/// The empty name is a value of its own here and not undecodable, so it is written as the empty text.
-fn text_or_empty<S: serde::Serializer>(name: &Name, serializer: S) -> Result<S::Ok, S::Error> {
-    if name.octets().is_empty() { serializer.serialize_str("") } else { shown::name(name, serializer) }
-}
-
-/// Whose a message is.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct OwnerRow {
-    /// Who.
-    #[serde(serialize_with = "shown::name_if_any")]
-    pub subscriber: Option<Name>,
-    /// By which session, as text; `None` for a static prefix.
-    pub session: Option<String>,
-    /// Its NAS.
-    #[serde(serialize_with = "shown::name_if_any")]
-    pub nas: Option<Name>,
-    /// Since when the address was theirs.
-    #[serde(serialize_with = "shown::time_if_any")]
-    pub valid_from: Option<Timestamp>,
-    /// Where the line ends.
-    #[serde(flatten)]
-    pub line: LineRow,
-}
-
-impl From<Owner> for OwnerRow {
-    fn from(owner: Owner) -> Self {
-        let Owner { subscriber, session, since, line } = owner;
-        OwnerRow {
-            subscriber,
-            nas: session.as_ref().map(|session| session.nas.clone()),
-            session: session.map(|session| session.to_string()),
-            valid_from: Some(since),
-            line: line.into(),
-        }
-    }
-}
-
-impl From<Message> for MessageRow {
-    fn from(message: Message) -> Self {
-        let mut owners: Vec<OwnerRow> = message.owners.into_iter().map(OwnerRow::from).collect();
-        // Nobody is accused by a message that may be somebody else's.
-        let owner = if owners.len() == 1 { owners.pop() } else { None };
-        MessageRow {
-            at: message.at,
-            mta: message.mta,
-            profile: message.profile.word(),
-            queue_id: message.queue_id,
-            instance: message.instance,
-            owner: owner.unwrap_or_default(),
-            candidates: owners,
-            address: message.address,
-            port: message.port,
-            login: message.login,
-            helo: message.helo,
-            sender: message.sender,
-            recipient_count: message.recipient_count,
-            recipient_domains: message.recipient_domains,
-            recipient_hashes: message.recipient_hashes.iter().map(|hash| format!("{hash:016x}")).collect(),
-            size: message.size,
-            token: message.token,
-            verdict: message.reason.verdict().word(),
-            reason: message.reason.word(),
-            observed: message.observed,
-        }
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 
 use super::AuditError;
-use crate::session::{Name, Timestamp};
+use crate::session::{Line, Name, SessionKey, Timestamp};
 
 /// Tells an index from any other SQLite file: "RWax".
 const APPLICATION: i32 = 0x5257_6178;
@@ -21,6 +21,7 @@ const VERSION: i32 = 1;
 
 /// Every reading query walks one of these indexes; a test asks SQLite for its plans.
 ///
+/// `written` names what came of the last entry applied, one row per outcome.
 /// `named` holds every name that a session ever had; `length_in_use` the prefix lengths that a lookup has to probe.
 /// A length counts from the 128 bits of the IPv6 form, in which an IPv4 prefix has at least 96.
 const SCHEMA: &str = "
@@ -30,6 +31,10 @@ CREATE TABLE state (
     begins INTEGER
 ) STRICT;
 INSERT INTO state VALUES (1, 0, NULL);
+
+CREATE TABLE written (
+    digest BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE session (
     id INTEGER PRIMARY KEY,
@@ -327,6 +332,35 @@ impl FromSql for Moment {
 /// A sequence in a column. They begin at 1 and never get that far.
 pub(super) fn column(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+/// A moment that may be missing.
+pub(super) fn moment(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<Moment>>(index)?.map(|moment| moment.0))
+}
+
+/// A name that may be missing.
+pub(super) fn name(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<Name>> {
+    Ok(row.get::<_, Option<Octets>>(index)?.map(|octets| octets.0))
+}
+
+/// NAS, id and incarnation, from three columns on.
+pub(super) fn session_of(row: &Row<'_>, first: usize) -> rusqlite::Result<SessionKey> {
+    Ok(SessionKey {
+        nas: row.get::<_, Octets>(first)?.0,
+        id: row.get::<_, Octets>(first.saturating_add(1))?.0,
+        incarnation: row.get::<_, Moment>(first.saturating_add(2))?.0,
+    })
+}
+
+/// The line, from four columns on.
+pub(super) fn line_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Line> {
+    Ok(Line {
+        port_id: name(row, first)?,
+        calling_station: name(row, first.saturating_add(1))?,
+        circuit_id: name(row, first.saturating_add(2))?,
+        remote_id: name(row, first.saturating_add(3))?,
+    })
 }
 
 #[cfg(test)]

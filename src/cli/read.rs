@@ -84,6 +84,9 @@ pub struct MessagesArgs {
     /// With this token in the header
     #[arg(long)]
     pub token: Option<String>,
+    /// With this SASL login
+    #[arg(long, value_name = "NAME")]
+    pub login: Option<String>,
     #[command(flatten)]
     within: Within,
     #[command(flatten)]
@@ -210,6 +213,7 @@ pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
     question.with("address", args.address);
     question.with("queue_id", name(args.queue_id.as_ref()));
     question.with("token", name(args.token.as_ref()));
+    question.with("login", name(args.login.as_ref()));
     question.within(&args.within, &style.zone)?;
     listed::<MessageRow>(&question, &args.daemon, &style, "no message matches")
 }

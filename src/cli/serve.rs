@@ -15,8 +15,9 @@ use crate::audit::AuditError;
 use crate::config::Config;
 use crate::log::LogError;
 use crate::radius::dictionary::Dictionary;
-use crate::server::daemon::{self, Demo, Failure};
+use crate::server::daemon::{self, Demo};
 use crate::server::demo;
+use crate::server::failure::Failure;
 
 /// Runs the daemon until a signal says stop.
 #[must_use]

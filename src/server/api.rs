@@ -3,9 +3,6 @@
 //! Knows: field names (they are a contract) and how time and names are spelled. Must not know: HTTP, sockets, or how
 //! an answer was found.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::relay::message::{Message, Owner};
@@ -391,40 +388,6 @@ pub struct Instruction {
     pub reason: Name,
     /// Also for a subject that was never seen, or a static range.
     pub force: bool,
-}
-
-/// Which sessions are asked for. All that is given must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionFilter {
-    /// Canonical form is up to whoever answers.
-    pub subscriber: Option<Name>,
-    /// Sessions that held this address or lay within this prefix.
-    pub address: Option<IpNet>,
-    /// Sessions that still lived then or later.
-    pub since: Option<Timestamp>,
-    /// Sessions that had begun before.
-    pub until: Option<Timestamp>,
-    /// At most so many, newest first.
-    pub limit: usize,
-}
-
-/// Which messages are asked for. All that is given must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageFilter {
-    /// Whose.
-    pub subscriber: Option<Name>,
-    /// The client's address.
-    pub address: Option<IpAddr>,
-    /// The MTA's queue id.
-    pub queue_id: Option<Name>,
-    /// The token in the header.
-    pub token: Option<Name>,
-    /// From then on.
-    pub since: Option<Timestamp>,
-    /// Before then.
-    pub until: Option<Timestamp>,
-    /// At most so many, newest first.
-    pub limit: usize,
 }
 
 #[cfg(test)]

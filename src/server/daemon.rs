@@ -23,16 +23,17 @@ use tokio::sync::watch;
 
 use super::desk::{self, MailDesk};
 use super::engine::{self, Engine};
+use super::failure::Failure;
 use super::health::Health;
 use super::inbox::Inbox;
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
 use super::{demo, http, mta, radius, recovery, web};
-use crate::audit::AuditError;
+
 use crate::audit::past::Past;
 use crate::config::Config;
-use crate::log::LogError;
+
 use crate::log::entry::Entry;
 use crate::relay::attribution::Attributions;
 use crate::session::event::{Applied, Event};
@@ -40,6 +41,8 @@ use crate::views::Shared;
 
 /// Inputs that may wait for the engine: a second's worth of a storm.
 const INBOX: usize = 100_000;
+/// After reading so many entries a snapshot is taken, so that the next start need not read them again.
+const LONG_REPLAY: u64 = 500_000;
 /// How long connections may take to finish what they have in hand when we stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -52,53 +55,6 @@ pub struct Demo {
     pub banner: String,
     /// The secret of the client on loopback.
     pub secret: String,
-}
-
-/// Why the daemon could not start or go on. Each has its exit code.
-#[derive(Debug)]
-pub enum Failure {
-    /// A socket can't be had.
-    Socket(String),
-    /// The data directory can't be used.
-    DataDir(PathBuf, std::io::Error),
-    /// The log can't be used.
-    Log(LogError),
-    /// The index can't be used.
-    Index(AuditError),
-    /// The system gives no thread, no runtime, no signal.
-    System(std::io::Error),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Socket(what) => f.write_str(what),
-            Failure::DataDir(dir, error) => write!(f, "data-dir {}: {error}", dir.display()),
-            Failure::Log(error) => error.fmt(f),
-            Failure::Index(error) => error.fmt(f),
-            Failure::System(error) => write!(f, "the system refuses: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Failure::System(error)
-    }
-}
-
-impl From<LogError> for Failure {
-    fn from(error: LogError) -> Self {
-        Failure::Log(error)
-    }
-}
-
-impl From<AuditError> for Failure {
-    fn from(error: AuditError) -> Self {
-        Failure::Index(error)
-    }
 }
 
 struct Sockets {
@@ -116,8 +72,8 @@ struct Sockets {
 pub fn run(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(config, reread, demo));
-    // Told to stop while a long log is read, nobody waits for its end: reading it changes nothing.
-    runtime.shutdown_background();
+    // Told to stop while the log is still read: reading has changed nothing and need not be waited for.
+    runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
 }
 
@@ -137,7 +93,6 @@ async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(),
         _ = interrupt.recv() => return Ok(()),
     };
     house.health.set_ready();
-    house.radius_ready.store(true, Ordering::Release);
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("ready");
     let feed = demo.map(|demo| house.feed(demo));
@@ -180,7 +135,6 @@ struct House {
     inbox: Arc<Inbox>,
     health: Arc<Health>,
     radius: Arc<radius::Running>,
-    radius_ready: Arc<AtomicBool>,
     applied: Arc<watch::Sender<u64>>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
@@ -200,7 +154,7 @@ impl House {
         let (applied, _) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);
         let inbox = Arc::new(Inbox::new(INBOX));
-        let radius_ready = Arc::new(AtomicBool::new(false));
+        let health = Arc::new(Health::default());
         let counters = Counters {
             radius: Arc::default(),
             mta: Arc::default(),
@@ -211,7 +165,7 @@ impl House {
         let running = sockets.radius.start(
             Arc::clone(&config),
             offer,
-            Arc::clone(&radius_ready),
+            health.accepting(),
             Arc::clone(&counters.radius),
         )?;
         let house = House {
@@ -219,9 +173,8 @@ impl House {
             config,
             shared: Arc::new(Shared::default()),
             inbox,
-            health: Arc::new(Health::default()),
+            health,
             radius: Arc::new(running),
-            radius_ready,
             applied: Arc::new(applied),
             counters,
             stop: Arc::new(stop),
@@ -305,6 +258,9 @@ impl House {
                 Box::new(move |receipts| radius.answer(receipts)),
             );
             engine.begin(first)?;
+            if recovered.entries > LONG_REPLAY {
+                engine.take_snapshot();
+            }
             Ok(std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run())?)
         };
         tokio::task::spawn_blocking(work)

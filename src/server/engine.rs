@@ -33,6 +33,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(5);
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 /// A log file of this size is sealed and a snapshot taken.
 const LOG_FILE_OCTETS: u64 = 256 * 1024 * 1024;
+/// And at least this often, so that a quiet daemon's log does not reach back for ever.
+const LOG_FILE_LASTS: Duration = Duration::from_secs(24 * 3600);
 
 /// What the engine counted.
 #[derive(Debug, Default)]
@@ -63,6 +65,7 @@ pub struct Engine<L: Log> {
     refreshes: HashMap<(Name, Name), Refresh>,
     refreshes_since: Option<Timestamp>,
     last: Timestamp,
+    sealed: Timestamp,
 }
 
 /// What one round makes durable, and who waits for it.
@@ -89,8 +92,20 @@ impl<L: Log> Engine<L> {
         counters: Arc<Counters>,
         acknowledge: Box<dyn Fn(Vec<Receipt>) + Send>,
     ) -> Self {
-        let (refreshes, refreshes_since) = (HashMap::new(), None);
-        Engine { log, views, inbox, keeper, health, counters, acknowledge, refreshes, refreshes_since, last }
+        let (refreshes, refreshes_since, sealed) = (HashMap::new(), None, clock::now());
+        Engine {
+            log,
+            views,
+            inbox,
+            keeper,
+            health,
+            counters,
+            acknowledge,
+            refreshes,
+            refreshes_since,
+            last,
+            sealed,
+        }
     }
 
     /// Makes entries durable before anything is listened to: what was applied, and since when we were away.
@@ -313,12 +328,19 @@ impl<L: Log> Engine<L> {
         }
     }
 
+    /// Seals the log file in use and hands a snapshot of the views to the keeper.
+    pub fn take_snapshot(&mut self) {
+        self.sealed = self.last;
+        if let Err(error) = self.log.seal() {
+            tracing::warn!(%error, "the log file could not be sealed; the next one is opened all the same");
+        }
+        self.keeper.snapshot(self.views.sequence(), self.last, self.views.snapshot());
+    }
+
     fn seal_when_full(&mut self, over: bool) {
-        if over || self.log.size() >= LOG_FILE_OCTETS {
-            if let Err(error) = self.log.seal() {
-                tracing::warn!(%error, "the log file could not be sealed; the next one is opened all the same");
-            }
-            self.keeper.snapshot(self.views.sequence(), self.last, self.views.snapshot());
+        let old = self.last.since(self.sealed) >= LOG_FILE_LASTS;
+        if over || old || self.log.size() >= LOG_FILE_OCTETS {
+            self.take_snapshot();
         }
         if let Some(sequence) = self.keeper.forgettable()
             && let Err(error) = self.log.forget_below(sequence)

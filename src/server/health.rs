@@ -3,7 +3,7 @@
 //! Knows: flags and their words. Must not know: who sets them, or what is done about it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::log::LogError;
 use crate::session::Timestamp;
@@ -12,6 +12,7 @@ use crate::session::Timestamp;
 #[derive(Debug, Default)]
 pub struct Health {
     ready: AtomicBool,
+    accepting: Arc<AtomicBool>,
     stopping: AtomicBool,
     storage_failing: AtomicBool,
     index_failing: AtomicBool,
@@ -29,6 +30,14 @@ impl Health {
     /// Says that lookups are true from now on.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
+        self.accepting.store(!self.is_storage_failing(), Ordering::Release);
+    }
+
+    /// Whether accounting is taken: ready, and able to write. A NAS that asks (Status-Server) gets silence otherwise, so
+    /// that it turns to another server of its list.
+    #[must_use]
+    pub fn accepting(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.accepting)
     }
 
     /// Whether we were told to stop.
@@ -52,12 +61,15 @@ impl Health {
     pub fn storage_failed(&self, error: &LogError) {
         *self.storage_said.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
         self.storage_failing.store(true, Ordering::Release);
+        self.accepting.store(false, Ordering::Release);
     }
 
     /// Says that a batch became durable.
     pub fn committed(&self, at: Timestamp) {
         self.last_commit.store(at.millis(), Ordering::Relaxed);
-        self.storage_failing.store(false, Ordering::Release);
+        if self.storage_failing.swap(false, Ordering::AcqRel) {
+            self.accepting.store(self.is_ready(), Ordering::Release);
+        }
     }
 
     /// When a batch became durable last.

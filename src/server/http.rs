@@ -21,14 +21,14 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use super::api::{
-    Instruction, MessageFilter, MessageRow, NasRow, OrderBody, OrderRow, SessionFilter, SessionRow,
-    SuspensionRow, Who, rfc3339,
+    Instruction, MessageRow, NasRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
 use super::parameters::{self, Parameters};
 use super::problem::{Kind, Problem};
+use crate::audit::rows::{MessageFilter, SessionFilter};
 use crate::clock;
 use crate::relay::standing::{Order, Subject};
-use crate::session::{Name, Timestamp};
+use crate::session::{Name, Realm, Timestamp};
 
 /// No order is longer; what is longer is refused unread.
 const BODY_OCTETS_MAX: usize = 64 * 1024;
@@ -303,7 +303,8 @@ async fn sessions<S: Staff>(
     let parameters = &mut asked.parameters;
     let filter = SessionFilter {
         subscriber: parameters.name("subscriber")?,
-        address: parameters.prefix("address")?,
+        prefix: parameters.prefix("address")?,
+        realm: Realm::PUBLIC,
         since: parameters.time("since")?,
         until: parameters.time("until")?,
         limit: parameters.limit()?,
@@ -323,6 +324,7 @@ async fn messages<S: Staff>(
         address: parameters.address("address")?,
         queue_id: parameters.name("queue_id")?,
         token: parameters.name("token")?,
+        login: parameters.name("login")?,
         since: parameters.time("since")?,
         until: parameters.time("until")?,
         limit: parameters.limit()?,

@@ -12,6 +12,10 @@ use super::radius::{Offer, Receipt};
 use crate::log::entry::Entry;
 use crate::session::event::{Kind, Record};
 
+/// How many inputs one commit takes at most: enough for the price of a sync to vanish, few enough that the first of
+/// them does not wait for long.
+const AT_ONCE: usize = 8192;
+
 /// What the engine is given.
 pub enum Input {
     /// An accounting record, and what its acknowledgement needs.
@@ -35,7 +39,7 @@ struct State {
 
 /// What a wait for inputs ended with.
 pub struct Taken {
-    /// Everything that had gathered, in order of arrival.
+    /// What had gathered, in order of arrival.
     pub inputs: Vec<Input>,
     /// No more will come.
     pub closed: bool,
@@ -61,7 +65,8 @@ impl Inbox {
             .arrived
             .wait_timeout_while(self.locked(), patience, waiting)
             .unwrap_or_else(PoisonError::into_inner);
-        Taken { inputs: state.inputs.drain(..).collect(), closed: state.closed }
+        let count = state.inputs.len().min(AT_ONCE);
+        Taken { inputs: state.inputs.drain(..count).collect(), closed: state.closed }
     }
 
     /// Takes nothing more; what is in the queue is still handed out.
@@ -108,5 +113,43 @@ impl Offer for Inbox {
             Kind::Start | Kind::Interim => self.capacity - self.capacity / 10,
         };
         self.push(Input::Record(record, receipt), room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alive() -> Entry {
+        Entry::Alive
+    }
+
+    #[test]
+    fn what_is_full_takes_nothing_and_what_is_taken_makes_room() {
+        let inbox = Inbox::new(2);
+        assert!(inbox.submit(alive()).is_some());
+        assert!(inbox.submit(alive()).is_some());
+        assert!(inbox.submit(alive()).is_none());
+        assert_eq!(inbox.take(Duration::ZERO).inputs.len(), 2);
+        assert!(inbox.submit(alive()).is_some());
+    }
+
+    #[test]
+    fn one_commit_takes_a_bounded_number_and_leaves_the_rest() {
+        let inbox = Inbox::new(AT_ONCE + 1);
+        let waiting: Vec<_> = (0..=AT_ONCE).map(|_| inbox.submit(alive())).collect();
+        assert!(waiting.iter().all(Option::is_some));
+        assert_eq!(inbox.take(Duration::ZERO).inputs.len(), AT_ONCE);
+        assert_eq!(inbox.take(Duration::ZERO).inputs.len(), 1);
+    }
+
+    #[test]
+    fn a_closed_inbox_hands_out_what_it_has_and_takes_no_more() {
+        let inbox = Inbox::new(9);
+        assert!(inbox.submit(alive()).is_some());
+        inbox.close();
+        assert!(inbox.submit(alive()).is_none());
+        let taken = inbox.take(Duration::from_secs(60));
+        assert_eq!((taken.inputs.len(), taken.closed), (1, true));
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::daemon::Failure;
+use super::failure::Failure;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::audit::past::Past;
@@ -34,6 +34,8 @@ pub struct Recovered {
     pub index: Index,
     /// The last moment at which we surely listened; `None`: the log is new.
     pub last: Option<Timestamp>,
+    /// How many entries were read.
+    pub entries: u64,
 }
 
 /// Makes the data directory, for nobody else to read.
@@ -113,7 +115,7 @@ fn replay(
     let took = began.elapsed();
     let sessions = replay.views.machine().sessions();
     tracing::info!(snapshot = after, entries = replay.entries, sessions, ?took, "the log is read");
-    Ok(Recovered { log, views: replay.views, index: replay.index, last })
+    Ok(Recovered { log, views: replay.views, index: replay.index, last, entries: replay.entries })
 }
 
 struct Replay {

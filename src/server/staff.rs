@@ -11,17 +11,16 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::api::{
-    Candidate, Instruction, LineRow, MessageFilter, MessageRow, NasRow, SessionFilter, SessionRow,
-    SuspensionRow, Who, rfc3339,
+    Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
 use super::health::Health as Wellbeing;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::inbox::Inbox;
 use super::metrics::Exposition;
 use super::{desk, engine, mta, radius};
+use crate::audit::AuditError;
 use crate::audit::past::Past;
-use crate::audit::rows::{self, Confidence};
-use crate::audit::{self, AuditError};
+use crate::audit::rows::{self, Confidence, MessageFilter, SessionFilter};
 use crate::clock;
 use crate::config::Config;
 use crate::log::entry::{Entry, Question};
@@ -124,37 +123,22 @@ impl Staff for StaffDesk {
     }
 
     async fn by_token(&self, token: &Name) -> Result<Vec<MessageRow>, Trouble> {
-        let filter =
-            rows::MessageFilter { token: Some(token.clone()), limit: 100, ..rows::MessageFilter::default() };
+        let filter = MessageFilter { token: Some(token.clone()), limit: 100, ..MessageFilter::default() };
         self.messages_by(filter).await
     }
 
     async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, Trouble> {
         self.indexed().await;
-        let filter = rows::SessionFilter {
-            subscriber: filter.subscriber.as_ref().map(|name| self.canonical(name)),
-            prefix: filter.address,
-            realm: Realm::PUBLIC,
-            since: filter.since,
-            until: filter.until,
-            limit: filter.limit,
-        };
+        let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
+        let filter = SessionFilter { subscriber, ..filter.clone() };
         let past = Arc::clone(&self.past);
         let rows = blocking(move || past.sessions(&filter)).await?;
         Ok(rows.into_iter().map(|row| self.session_row(row)).collect())
     }
 
     async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
-        let filter = rows::MessageFilter {
-            subscriber: filter.subscriber.as_ref().map(|name| self.canonical(name)),
-            address: filter.address,
-            queue_id: filter.queue_id.clone(),
-            token: filter.token.clone(),
-            login: None,
-            since: filter.since,
-            until: filter.until,
-            limit: filter.limit,
-        };
+        let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
+        let filter = MessageFilter { subscriber, ..filter.clone() };
         self.messages_by(filter).await
     }
 
@@ -168,24 +152,7 @@ impl Staff for StaffDesk {
     fn suspensions(&self) -> Vec<SuspensionRow> {
         let standing = self.shared.standing.load();
         let in_force = standing.in_force(clock::now());
-        in_force
-            .into_iter()
-            .map(|(subject, suspension)| {
-                let (kind, name) = match subject {
-                    Subject::Subscriber(name) => ("subscriber", name),
-                    Subject::Login(name) => ("login", name),
-                };
-                SuspensionRow {
-                    kind: kind.to_owned(),
-                    subject: name.to_string(),
-                    reference: suspension.reference,
-                    since: rfc3339(suspension.since),
-                    until: suspension.until.and_then(rfc3339),
-                    by: suspension.by.to_string(),
-                    reason: suspension.reason.to_string(),
-                }
-            })
-            .collect()
+        in_force.into_iter().map(|(subject, suspension)| SuspensionRow::new(subject, suspension)).collect()
     }
 
     async fn order(&self, instruction: Instruction) -> Result<Ordered, OrderError> {
@@ -292,11 +259,11 @@ impl StaffDesk {
         let _ = tokio::time::timeout(INDEX_WITHIN, applied.wait_for(|applied| *applied >= wanted)).await;
     }
 
-    async fn messages_by(&self, filter: rows::MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
+    async fn messages_by(&self, filter: MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
         self.indexed().await;
         let past = Arc::clone(&self.past);
-        let rows = blocking(move || past.messages(&filter)).await?;
-        Ok(rows.into_iter().map(message_row).collect())
+        let messages = blocking(move || past.messages(&filter)).await?;
+        Ok(messages.iter().map(MessageRow::from).collect())
     }
 
     fn session_row(&self, row: rows::SessionRow) -> SessionRow {
@@ -324,7 +291,7 @@ impl StaffDesk {
             valid_from: rfc3339(row.valid_from),
             valid_until: row.valid_until.and_then(rfc3339),
             last_seen: live.map(|session| session.seen()).or(row.last_seen).and_then(rfc3339),
-            line: line_row(&row.line),
+            line: LineRow::from(&row.line),
         }
     }
 
@@ -444,48 +411,7 @@ fn past_candidate(row: rows::Candidate) -> Candidate {
         nas: row.nas.map(|name| name.to_string()),
         valid_from: rfc3339(row.valid_from),
         valid_until: row.valid_until.and_then(rfc3339),
-        line: line_row(&row.line),
-    }
-}
-
-fn message_row(row: rows::MessageRow) -> MessageRow {
-    let owner_row = |owner: &rows::OwnerRow| Candidate {
-        subscriber: owner.subscriber.as_ref().map(Name::to_string),
-        session: owner.session.clone(),
-        nas: owner.nas.as_ref().map(Name::to_string),
-        valid_from: owner.valid_from.and_then(rfc3339),
-        valid_until: None,
-        line: line_row(&owner.line),
-    };
-    let single = owner_row(&row.owner);
-    let candidates: Vec<_> = match row.candidates.is_empty() {
-        false => row.candidates.iter().map(owner_row).collect(),
-        true if single == Candidate::default() => Vec::new(),
-        true => vec![single.clone()],
-    };
-    let text = |name: Name| if name.octets().is_empty() { String::new() } else { name.to_string() };
-    MessageRow {
-        at: audit::rfc3339(row.at),
-        mta: text(row.mta),
-        profile: row.profile.to_owned(),
-        queue_id: text(row.queue_id),
-        instance: text(row.instance),
-        subscriber: single.subscriber,
-        session: single.session,
-        nas: single.nas,
-        address: row.address.map(|address| address.to_string()),
-        port: row.port,
-        login: row.login.map(text),
-        helo: text(row.helo),
-        sender: text(row.sender),
-        recipient_count: row.recipient_count,
-        recipient_domains: row.recipient_domains.into_iter().map(text).collect(),
-        size: row.size,
-        token: row.token.map(text),
-        verdict: row.verdict.to_owned(),
-        reason: row.reason.to_owned(),
-        observed: row.observed,
-        candidates,
+        line: LineRow::from(&row.line),
     }
 }
 
@@ -516,16 +442,6 @@ fn nas_row(nas: &Nas, doubts: &[(Name, Doubt, Timestamp)], offset: Option<i64>) 
             format!("{why} until {}", rfc3339(*until).unwrap_or_default())
         }),
         clock_offset_ms: offset,
-    }
-}
-
-fn line_row(line: &rows::LineRow) -> LineRow {
-    let text = |name: &Option<Name>| name.as_ref().map(Name::to_string);
-    LineRow {
-        port_id: text(&line.port_id),
-        calling_station: text(&line.calling_station),
-        circuit_id: text(&line.circuit_id),
-        remote_id: text(&line.remote_id),
     }
 }
 

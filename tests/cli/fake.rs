@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
+use relaywarden::audit::rows::{MessageFilter, SessionFilter};
 use relaywarden::server::api::{
-    Candidate, Instruction, LineRow, MessageFilter, MessageRow, NasRow, SessionFilter, SessionRow,
-    SuspensionRow, Who,
+    Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who,
 };
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble};
 use relaywarden::server::web;

@@ -57,7 +57,7 @@ fn options_arrive_as_filters() {
     daemon.run(&["sessions", "--subscriber", "0x636166e9", "--address", "2001:db8::1/64", "--limit", "7"]);
     let asked = daemon.answers.sessions_asked.lock().unwrap().clone().unwrap();
     assert_eq!(asked.subscriber, Some(Name::new(b"caf\xe9")));
-    assert_eq!(asked.address, Some("2001:db8::/64".parse().unwrap()));
+    assert_eq!(asked.prefix, Some("2001:db8::/64".parse().unwrap()));
     assert_eq!((asked.since, asked.until, asked.limit), (None, None, 7));
 
     daemon.run(&[
@@ -68,6 +68,8 @@ fn options_arrive_as_filters() {
         "::ffff:198.51.100.7",
         "--token",
         "a b",
+        "--login",
+        "bob",
         "--since",
         "2026-11-23T14:00:00Z",
         "--until",
@@ -78,6 +80,7 @@ fn options_arrive_as_filters() {
     let asked = daemon.answers.messages_asked.lock().unwrap().clone().unwrap();
     assert_eq!(asked.queue_id, Some(Name::from("4XyZ")));
     assert_eq!(asked.token, Some(Name::from("a b")));
+    assert_eq!(asked.login, Some(Name::from("bob")));
     assert_eq!(asked.address, Some("198.51.100.7".parse().unwrap()));
     assert_eq!(asked.since, Some(Timestamp::from_seconds(1_795_442_400)));
     assert_eq!(asked.until, Some(Timestamp::from_seconds(1_795_446_000)));

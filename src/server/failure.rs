@@ -1,0 +1,56 @@
+//! Why the daemon could not start.
+//!
+//! Knows: the kinds of failure and what each says. Must not know: which exit code each has.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::audit::AuditError;
+use crate::log::LogError;
+
+/// Why the daemon could not start or go on. Each has its exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// A socket can't be had.
+    Socket(String),
+    /// The data directory can't be used.
+    DataDir(PathBuf, std::io::Error),
+    /// The log can't be used.
+    Log(LogError),
+    /// The index can't be used.
+    Index(AuditError),
+    /// The system gives no thread, no runtime, no signal.
+    System(std::io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Socket(what) => f.write_str(what),
+            Failure::DataDir(dir, error) => write!(f, "data-dir {}: {error}", dir.display()),
+            Failure::Log(error) => error.fmt(f),
+            Failure::Index(error) => error.fmt(f),
+            Failure::System(error) => write!(f, "the system refuses: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::System(error)
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        Failure::Log(error)
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        Failure::Index(error)
+    }
+}
