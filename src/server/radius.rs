@@ -237,10 +237,9 @@ fn receive(socket: &Socket, mut gate: Gate, stop: &AtomicBool) {
     let mut at_once = Vec::new();
     let mut dropped_before = 0;
     while !stop.load(Ordering::Acquire) {
-        // Loaded for each batch: a reload takes effect between two of them and loses nothing.
-        let config = config.load();
         let received = socket.receive(&mut buffers, |datagram| {
-            at_once.extend(gate.pass(&datagram, &config, clock::now()));
+            // Loaded when it is there, not when it is waited for: the first datagram after a reload is judged by it.
+            at_once.extend(gate.pass(&datagram, &config.load(), clock::now()));
         });
         match received {
             Ok(dropped) => {

@@ -1,0 +1,47 @@
+//! The program as its operators meet it: signals, exit codes, files, log lines, and what it says when something is
+//! wrong. Each test is a story with the real binary.
+//!
+//! Knows: the contract (configuration, commands, protocols, exit codes, files). Must not know: the crate's inside.
+
+#[cfg(test)]
+mod common;
+
+#[cfg(test)]
+#[path = "daemon/house.rs"]
+mod house;
+
+#[cfg(test)]
+#[path = "daemon/reload.rs"]
+mod reload;
+
+#[cfg(test)]
+#[path = "daemon/stop.rs"]
+mod stop;
+
+#[cfg(test)]
+#[path = "daemon/restart.rs"]
+mod restart;
+
+#[cfg(test)]
+#[path = "daemon/damage.rs"]
+mod damage;
+
+#[cfg(test)]
+#[path = "daemon/refusals.rs"]
+mod refusals;
+
+#[cfg(test)]
+#[path = "daemon/host.rs"]
+mod host;
+
+#[cfg(test)]
+#[path = "daemon/untrusted.rs"]
+mod untrusted;
+
+#[cfg(test)]
+#[path = "daemon/answers.rs"]
+mod answers;
+
+#[cfg(test)]
+#[path = "daemon/demo.rs"]
+mod demo;

@@ -1,0 +1,184 @@
+//! Files that are not what was written: what is needed stops the start and is named, what can be made again is made
+//! again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::common::daemon::Daemon;
+use crate::common::nas::Status;
+use crate::house::{a_moment, refused, serve};
+
+const ALICE: &str = "100.64.0.7";
+
+/// A daemon that was stopped after it had written several rows.
+fn stopped() -> Daemon {
+    let mut daemon = Daemon::start();
+    let mut nas = daemon.nas();
+    for number in 1..=5 {
+        nas.report(
+            Status::Start,
+            &format!("u{number}"),
+            &format!("s{number}"),
+            &format!("100.64.1.{number}"),
+        );
+    }
+    nas.report(Status::Start, "alice", "s-alice", ALICE);
+    daemon.terminate();
+    daemon
+}
+
+fn log_file(daemon: &Daemon) -> PathBuf {
+    let mut files = files(&daemon.data_dir().join("log"), "sqlite3");
+    files.sort();
+    files.first().expect("a log file").clone()
+}
+
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("the directory");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
+}
+
+fn edit_log(daemon: &Daemon, sql: &str) {
+    Connection::open(log_file(daemon)).expect("a database").execute_batch(sql).expect("our own change");
+}
+
+fn middle_row(daemon: &Daemon) -> i64 {
+    let connection = Connection::open(log_file(daemon)).expect("a database");
+    let row =
+        connection
+            .query_row("SELECT sequence FROM batch ORDER BY sequence LIMIT 1 OFFSET 2", (), |row| row.get(0));
+    row.expect("three rows")
+}
+
+#[test]
+fn a_damaged_row_in_the_middle_ends_with_65_and_names_file_and_row() {
+    let daemon = stopped();
+    let row = middle_row(&daemon);
+    edit_log(&daemon, &format!("UPDATE batch SET at = at + 1 WHERE sequence = {row}"));
+    let (code, said) = refused(&mut serve(&daemon));
+    assert_eq!(code, 65, "{said}");
+    let place = format!("{}: row {row}", log_file(&daemon).display());
+    assert!(said.contains(&place), "{place:?} is not in {said}");
+    assert!(!daemon.socket().exists(), "what was bound goes with it");
+
+    edit_log(&daemon, &format!("UPDATE batch SET at = at - 1 WHERE sequence = {row}"));
+    let mut daemon = daemon;
+    daemon.launch();
+    daemon.wait_until_ready();
+    assert_eq!(daemon.map("relay", ALICE), "OK alice", "refusing changed nothing");
+}
+
+#[test]
+fn a_missing_row_ends_with_65_and_names_file_and_row() {
+    let daemon = stopped();
+    let row = middle_row(&daemon);
+    edit_log(&daemon, &format!("DELETE FROM batch WHERE sequence = {row}"));
+    let (code, said) = refused(&mut serve(&daemon));
+    assert_eq!(code, 65, "{said}");
+    assert!(said.contains(&format!("row {row}")), "{said}");
+}
+
+#[test]
+fn a_log_of_a_later_version_ends_with_78_and_says_so() {
+    let daemon = stopped();
+    edit_log(&daemon, "PRAGMA user_version = 99");
+    let (code, said) = refused(&mut serve(&daemon));
+    assert_eq!(code, 78, "{said}");
+    assert!(said.contains("99") && said.contains("later version"), "{said}");
+    assert!(said.contains(&log_file(&daemon).display().to_string()), "{said}");
+}
+
+#[test]
+fn an_index_of_a_later_version_ends_with_78_and_says_so() {
+    let daemon = stopped();
+    let index = daemon.data_dir().join("audit/index.sqlite3");
+    Connection::open(&index).expect("a database").execute_batch("PRAGMA user_version = 99").expect("changed");
+    let (code, said) = refused(&mut serve(&daemon));
+    assert_eq!(code, 78, "{said}");
+    assert!(said.contains("later version") && said.contains("index.sqlite3"), "{said}");
+}
+
+fn damage(path: &Path) {
+    let mut octets = fs::read(path).expect("a file");
+    let middle = octets.len() / 2;
+    octets[middle] ^= 0x40;
+    fs::write(path, octets).expect("our own change");
+}
+
+#[test]
+fn a_damaged_snapshot_falls_back_to_the_older_one() {
+    let mut daemon = stopped();
+    daemon.launch();
+    daemon.wait_until_ready();
+    daemon.nas().report(Status::Start, "bob", "s-bob", "100.64.0.8");
+    daemon.terminate();
+    let mut snapshots = files(&daemon.data_dir().join("snapshots"), "snapshot");
+    snapshots.sort();
+    assert_eq!(snapshots.len(), 2, "two generations");
+    damage(&snapshots[1]);
+    daemon.launch();
+    daemon.wait_until_ready();
+    let log = daemon.log_text();
+    assert!(log.contains("this snapshot is damaged and set aside"), "{log}");
+    assert_eq!(
+        daemon.map("relay", "100.64.0.8"),
+        "OK bob",
+        "what came after the older one is read from the log"
+    );
+    assert_eq!(daemon.map("relay", ALICE), "OK alice");
+}
+
+#[test]
+fn without_a_good_snapshot_the_whole_log_is_read() {
+    let mut daemon = stopped();
+    files(&daemon.data_dir().join("snapshots"), "snapshot").iter().for_each(|path| damage(path));
+    daemon.launch();
+    daemon.wait_until_ready();
+    assert_eq!(daemon.map("relay", ALICE), "OK alice");
+    assert_eq!(daemon.map("relay", "100.64.1.3"), "OK u3");
+}
+
+/// Stops it, does something to the audit index, starts it again: the past is as it was.
+fn assert_past_survives(spoil: impl FnOnce(&Path)) -> String {
+    let mut daemon = Daemon::start();
+    let mut nas = daemon.nas();
+    nas.report(Status::Start, "alice", "s1", ALICE);
+    let then = a_moment();
+    nas.report(Status::Start, "bob", "s2", ALICE);
+    let owner = |daemon: &Daemon| daemon.json(&["who", ALICE, "--at", &then]).expect("an owner");
+    let before = owner(&daemon);
+    assert_eq!(before["subscriber"], "alice", "{before}");
+    daemon.terminate();
+    spoil(&daemon.data_dir().join("audit"));
+    daemon.launch();
+    daemon.wait_until_ready();
+    let after = owner(&daemon);
+    assert_eq!(before, after);
+    daemon.log_text()
+}
+
+#[test]
+fn a_removed_audit_index_is_filled_again_from_the_log() {
+    assert_past_survives(|audit| fs::remove_dir_all(audit).expect("our own directory"));
+}
+
+#[test]
+fn a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log() {
+    let log = assert_past_survives(|audit| {
+        fs::write(audit.join("index.sqlite3"), vec![0x5a; 8192]).expect("our own file");
+    });
+    assert!(log.contains("the audit index is begun anew from the log"), "{log}");
+}
+
+#[test]
+fn a_data_directory_that_is_a_file_ends_with_74_and_is_named() {
+    let daemon = stopped();
+    fs::rename(daemon.data_dir(), daemon.data_dir().with_extension("aside")).expect("our own directory");
+    fs::write(daemon.data_dir(), "").expect("our own directory");
+    let (code, said) = refused(&mut serve(&daemon));
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains(&daemon.data_dir().display().to_string()), "{said}");
+}
