@@ -1,4 +1,140 @@
-//! relaywarden
+//! `relaywarden` lets an internet provider's mail servers relay for exactly those addresses whose subscriber is online
+//! now, and writes down whose message it was. This page is the map of the house; `README.md` is for its operators.
+//!
+//! # How things flow
+//!
+//! Whatever happens becomes an entry in one ordered log, and everything else is a fold over that log.
+//!
+//! ```text
+//!   NAS ── UDP ──► radius ──── record ──┐                               ┌─► live map   what mail servers are told
+//!   MTA ── TCP, ─► mta ────── message ──┼─► inbox ─► engine ─► LOG ─────┼─► standing   who may not send at all
+//!          Unix                         │              │  commit  fold  ├─► messages   seen already, so counted once
+//!   staff ─ Unix ► http ── order,       │              │                └─► index      the past, filled behind it
+//!                          question  ───┘              └─► then answer whoever waits
+//! ```
+//!
+//! - An entry holds what happened, resolved by the rules that were in force when it came. Folding it takes the entry and
+//!   the state before it, and nothing else: so a replay, a reload or a later version never changes whose message it was.
+//! - Nothing is acknowledged before it is durable: not the record of a NAS, not the end of a message, not an order. Only
+//!   a refresh (an interim update that says nothing new) is, as expiry allows for its loss.
+//! - There is one writer, the engine. Readers never wait for it, nor it for them.
+//!
+//! # Who knows what, and who must not
+//!
+//! | room | knows | must not know |
+//! |---|---|---|
+//! | [`session`] | who owns which address | no clock, no file, no socket: time is an argument |
+//! | [`relay`] | may this leave, whose is it, who is suspended | protocols, how a subscriber is found |
+//! | [`radius`] | octets to accounting records and back | sockets, what a record does to a session |
+//! | [`mta`] | octets to questions, answers to octets | what the answer is |
+//! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
+//! | [`views`] | which view wants which entry | clocks, configuration, files |
+//! | [`log`] | what is durable, and what is damage | what an entry means |
+//! | [`audit`] | the past as rows | the present |
+//! | [`server`] | sockets, threads, order of start and stop | how anything is decided |
+//! | [`cli`] | commands, formats, exit codes | the daemon, but for its API |
+//! | [`clock`] | what time it is; nobody else reads it | who asks |
+//!
+//! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
+//! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
+//! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
+//! the sockets, `desk` the words to mail servers, `staff` those to people, `http` and `web` their way in.
+//!
+//! # What is always true
+//!
+//! | | invariant | test |
+//! |---|---|---|
+//! | I1 | a Stop frees only what its own session still owns | `in_order_the_map_is_what_a_scan_finds` |
+//! | I3 | one session's records end in the same state, in any order and however often each comes | `one_sessions_records_commute` |
+//! | I4 | who is found has the newest claim among those who have not stopped; two live claimants of one address are nobody | `out_of_order_only_the_newest_live_claimant_is_found` |
+//! | I5 | an address that can't be a subscriber's own is never bound | `a_special_address_is_no_claim_and_not_counted` |
+//! | I6 | yesterday's records, replayed, change none of today's owners | `replaying_yesterday_changes_nothing_today` |
+//! | I7 | an Accounting-On or -Off touches its sender's sessions and nobody else's | `a_restart_touches_the_sender_only` |
+//! | | a snapshot and the rest of the log are the whole log | `an_image_and_the_rest_of_the_log_are_the_whole` |
+//! | | what was acknowledged is there after `kill -9` | `no_acknowledged_change_is_lost_in_fifty_crashes` |
+//! | | what was acknowledged is there after a stop | `whatever_was_acknowledged_until_the_end_is_there_afterwards` |
+//! | | a restart changes no answer | `a_clean_restart_changes_no_answer`, `a_crash_changes_no_answer` |
+//! | | what could not be made durable is not acknowledged | `a_failed_fsync_is_never_acknowledged_and_the_log_goes_on_elsewhere` |
+//!
+//! (I2 is about service sessions and I8 about addresses shared by ports: they come with what they are about.)
+//!
+//! # Bad input
+//!
+//! Everything from outside is an attacker's until it is proven. Counters are on `/metrics`, without the prefix
+//! `relaywarden_`; at most one line per reason and ten seconds (one second for mail servers) goes to the journal.
+//!
+//! **RADIUS.** Until the authenticator is proven nothing is remembered.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | shorter than a header, or than its Length | silence | `radius_datagrams{outcome="malformed"}`, line | `a_header_alone_is_a_packet_and_one_octet_less_is_not`, `a_datagram_shorter_than_its_length_is_refused` |
+//! | Length below 20 or above 4096 | silence | `malformed`, line | `length_20_is_accepted_and_19_refused`, `length_4096_is_accepted_and_4097_refused` |
+//! | an attribute of length 0 or 1, or beyond the end | silence | `malformed`, line | `an_attribute_of_length_0_or_1_discards_the_packet`, `an_attribute_that_ends_one_octet_too_far_discards_the_packet` |
+//! | octets beyond Length | as without them | none | `octets_beyond_length_are_padding_and_are_cut_off` |
+//! | from nobody's client; of another code | silence | `unknown_client`, `bad_code`, line | `codes_sources_and_octets_that_are_none_of_ours_get_silence` |
+//! | another secret, or forged | silence, and the genuine one is still taken | `bad_authenticator`, line | `another_secret_is_counted_and_complained_about_once`, `a_genuine_packet_is_taken_after_a_forged_one_with_the_same_port_and_identifier` |
+//! | a wrong or a second Message-Authenticator | silence | `bad_message_authenticator`, line | `a_wrong_message_authenticator_drops_a_record_that_is_otherwise_right`, `two_message_authenticators_are_refused_though_the_first_is_right` |
+//! | Status-Server that is not signed | silence | `bad_message_authenticator`, line | `a_status_server_is_answered_only_when_it_is_signed` |
+//! | sent again while in hand; after its answer | silence; the same answer | `duplicate_in_flight`; `duplicate_answered` | `a_repetition_in_flight_is_dropped_and_after_the_answer_gets_the_same_one` |
+//! | more than the engine can take | silence, and its repetition is taken | `queue_full`, line | `a_record_that_finds_the_queue_full_is_taken_when_it_is_repeated` |
+//! | no session id, or a status that concerns no session | answered, ignored | `ignored_session_id`, `ignored_status`, line | `what_is_authentic_but_ignored_is_answered_at_once_and_repeated_the_same` |
+//! | a value that does not fit its type | the rest counts | none | `an_attribute_that_does_not_fit_its_type_leaves_the_rest_alone` |
+//! | a vendor's attribute that lies about its length | what came before it counts | none | `a_vendor_length_of_0_or_1_ends_the_walk`, `a_vendor_length_beyond_the_remainder_ends_the_walk` |
+//! | a moment that can't be true | arrival counts | `absurd_time` | `a_stamp_before_2015_is_absurd_and_one_of_2015_is_not` |
+//! | an address outside of the client's pools | record kept, claim dropped | `claims_dropped{nas}`, `alarms`, line | `a_claim_outside_of_the_pool_is_dropped_counted_and_shown_and_the_record_is_kept` |
+//! | one of our own addresses (`never`) | record kept, claim dropped | `claims_dropped{nas}`, `alarms`, line | `our_own_addresses_are_never_bound_and_whoever_claims_one_is_told_about` |
+//! | a name with control octets, or no text | bound; shown as `0x...` | none | `no_command_prints_what_could_act`, `no_log_line_holds_what_could_act` |
+//! | any octets whatever | no panic | as above | `any_octets_are_survived`, `any_attributes_of_an_authentic_packet_are_survived` |
+//!
+//! **Socketmap and policy delegation.**
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | from a host that is no `[[mta]]` | closed | `mta_connections{outcome="foreign"}`, line | `a_host_that_is_no_mta_is_closed_unanswered_and_counted` |
+//! | more connections than allowed | closed | `over-limit`, line | `connections_above_the_limit_are_closed_at_once_until_there_is_room` |
+//! | socketmap: a length that is none, or too long; no comma | `TEMP`, closed | `broken`, line | `a_frame_that_is_none_ends_its_connection_and_no_other`, `a_sixth_digit_is_refused_whatever_the_limit` |
+//! | socketmap: an unknown map | `TEMP` | none | `an_unknown_map_is_not_now_and_a_key_that_is_no_address_is_nobodys` |
+//! | socketmap: a key that is no address | `NOTFOUND ` | none | `what_is_not_wholly_an_address_is_none`, `no_mail_server_is_told_what_could_act` |
+//! | policy: another protocol, an endless line or request | closed unanswered: the MTA's default action | `broken`, line | `somebody_else_on_the_policy_port_gets_silence_and_an_end`, `the_longest_line_is_read_and_one_octet_more_refused_before_its_end` |
+//! | policy: an unknown `policy_context` | `451` | line | `an_unknown_context_is_told_apart_from_an_empty_one`, `no_log_line_holds_what_could_act` |
+//! | policy: numbers that are none | as if not told | none | `numbers_that_are_none_count_as_not_told` |
+//! | a request that dribbles in | dropped after 10 s | `dribbled`, line | `a_request_that_dribbles_in_is_cut_off_however_often_an_octet_comes` |
+//! | a peer that never reads | dropped | `unread`, line | `a_peer_that_never_reads_is_dropped_and_nobody_else_waits` |
+//! | a subscriber's name meant to act on the MTA | `0x...`, never a second line | none | `no_control_octet_reaches_the_mta`, `no_text_can_end_the_answer_and_begin_another` |
+//!
+//! **HTTP** (refusals are RFC 9457 problem documents).
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | a parameter that is missing, repeated, unknown or wrong | 400, named | none | `each_wrong_parameter_is_named` |
+//! | an order that is no JSON, or lacks something | 400 | none | `each_wrong_order_is_named` |
+//! | a body above 64 KiB; a head above 16 KiB | 413; 431 | none | `a_body_of_64_kib_is_read_and_a_longer_one_is_not`, `a_head_that_is_too_large_is_refused` |
+//! | an unknown path or method | 404, 405 | none | `unknown_paths_and_methods_are_problems_too` |
+//! | a question about people over TCP | 404 `socket-only` | none | `tcp_serves_health_and_metrics_and_nothing_about_people` |
+//! | a question that can't be written down | answered, and noted in the journal | line | `a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal` |
+//!
+//! **Configuration, environment, places.** Refused at the start, with exit code; at a reload the old one is kept.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | unknown key, value that can't be | 78; file, line, key | standard error | `a_configuration_that_is_bad_ends_with_78_and_names_file_line_and_key`, `each_mistake_is_named_with_place_key_and_remedy` |
+//! | a secret that is short, unreadable or open to everybody | 78 | standard error | `a_secret_of_eight_octets_is_taken_with_a_warning_and_one_of_seven_refused`, `what_holds_a_secret_is_not_open_to_everybody`, `a_secret_file_that_is_not_there_is_named` |
+//! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad` |
+//! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |
+//! | a data directory that another daemon uses | 75 | standard error | `a_second_daemon_on_one_data_directory_ends_with_75_and_disturbs_nobody` |
+//! | a data directory that can't be used | 74 | standard error | `a_data_directory_that_may_not_be_made_ends_with_74_and_is_named` |
+//! | a filter in `RELAYWARDEN_LOG` that is none | as `info` | line | `the_environment_says_how_much_is_logged` |
+//!
+//! **Files of ours.**
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | a row of the log that was changed or is missing | 65; file and row; nothing is guessed | standard error | `a_damaged_row_in_the_middle_ends_with_65_and_names_file_and_row`, `a_missing_row_ends_with_65_and_names_file_and_row` |
+//! | a log file that was cut, or is none | 65; file | standard error | `a_file_cut_short_is_damage`, `a_file_that_is_no_log_file_is_named` |
+//! | a later version's log or index | 78 | standard error | `a_log_of_a_later_version_ends_with_78_and_says_so`, `an_index_of_a_later_version_ends_with_78_and_says_so` |
+//! | a damaged snapshot | set aside; the older one, or the whole log | line | `a_damaged_snapshot_falls_back_to_the_older_one`, `without_a_good_snapshot_the_whole_log_is_read` |
+//! | a damaged or missing index | begun anew, filled from the log | line | `a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log`, `a_removed_audit_index_is_filled_again_from_the_log` |
+//! | a key file that is none | 74; file | standard error | `a_file_that_is_no_key_is_refused` |
 
 pub mod audit;
 pub mod cli;

@@ -1,6 +1,7 @@
 //! The host around it: an unprivileged user, systemd's notifications, the journal, the monitoring.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::common::daemon::{Daemon, program};
+use crate::common::daemon::{Daemon, Wanted, program};
 use crate::common::nas::{Attributes, Nas, Status};
 use crate::common::{eventually, free_port, peer};
 use crate::house::{Process, edit, get, metric, refused, serve};
@@ -206,4 +207,44 @@ fn another_secret_is_counted_and_complained_about_once() {
     let log = daemon.log_text();
     assert_eq!(log.matches("is the secret the same on both sides?").count(), 1, "{log}");
     assert_eq!(daemon.map("relay", "100.64.0.7"), "NOTFOUND ");
+}
+
+/// Fills its disk until a record is not acknowledged any more.
+fn exhaust(daemon: &Daemon, disk: &Path) {
+    let mut filler = File::create(disk.join("filler")).expect("room for a name");
+    for size in [65_536, 4096, 1] {
+        while filler.write(&vec![0x55; size]).is_ok_and(|written| written > 0) {}
+    }
+    let mut nas = daemon.nas();
+    let silent = (0..20_000).any(|number: u32| {
+        let address = format!("100.65.{}.{}", number / 200, number % 200 + 1).parse().expect("an address");
+        let record =
+            Attributes::record(Status::Start, "u", &format!("s{number}"), address).with(25, &[0x5a; 250]);
+        !nas.tell_once(&record, Duration::from_secs(1))
+    });
+    assert!(silent, "the disk is full, yet all goes on");
+}
+
+#[test]
+fn a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal() {
+    let name = "host::a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal";
+    if !peer::present(&[("unshare", "util-linux"), ("mount", "mount")]) || !peer::inside_namespace(name) {
+        return;
+    }
+    let disk = tempfile::tempdir().expect("a directory");
+    let mount = ["-t", "tmpfs", "-o", "size=8m,mode=0755", "tmpfs"];
+    let mounted = peer::command("mount").args(mount).arg(disk.path()).status().expect("mount starts");
+    assert!(mounted.success());
+    let data_dir = Some(disk.path().join("data"));
+    let daemon = Daemon::start_with(&Wanted { data_dir, ..Wanted::default() });
+    daemon.nas().report(Status::Start, "alice", "s1", "100.64.0.7");
+    exhaust(&daemon, disk.path());
+    let who = daemon.json(&["who", "100.64.0.7", "--why", "ticket 4711"]).expect("an answer from memory");
+    assert_eq!(who["subscriber"], "alice");
+    let log = daemon.log_text();
+    let note = log.lines().find(|line| line.contains("could not be written to the log")).expect("a note");
+    assert!(note.contains("100.64.0.7") && note.contains("4711"), "who asked what: {note}");
+    let order = daemon.cli(&["suspend", "alice", "--reason", "now"]);
+    assert_eq!(order.status.code(), Some(75), "an order that can't be kept does not hold");
+    assert_eq!(daemon.map("relay", "100.64.0.7"), "OK alice");
 }

@@ -57,26 +57,30 @@ fn whatever_was_acknowledged_until_the_end_is_there_afterwards() {
 #[test]
 fn messages_in_hand_are_answered_and_written_down() {
     const MESSAGES: usize = 200;
+    const ANSWER: &str = "action=DUNNO\n\n";
     let mut daemon = Daemon::start();
     daemon.nas().report(Status::Start, "alice", "s1", "100.64.0.7");
     let mut stream = TcpStream::connect(daemon.policy).expect("the daemon listens");
     stream.set_read_timeout(Some(Duration::from_secs(15))).expect("a timeout");
-    let asked: String = (0..MESSAGES)
-        .map(|number| {
-            format!(
-                "request=smtpd_access_policy\nprotocol_state=END-OF-MESSAGE\nclient_address=100.64.0.7\n\
-                 sender=a@isp.example\nrecipient=b@example.net\nrecipient_count=1\nsize=100\n\
-                 queue_id=Q{number}\ninstance=i{number}\n\n"
-            )
-        })
-        .collect();
+    let end_of_message = |number: usize| {
+        format!(
+            "request=smtpd_access_policy\nprotocol_state=END-OF-MESSAGE\nclient_address=100.64.0.7\n\
+             sender=a@isp.example\nrecipient=b@example.net\nrecipient_count=1\nsize=100\n\
+             queue_id=Q{number}\ninstance=i{number}\n\n"
+        )
+    };
+    // Once one is answered, the daemon has this connection and not only the kernel.
+    stream.write_all(end_of_message(MESSAGES).as_bytes()).expect("the daemon reads");
+    let mut first = [0; ANSWER.len()];
+    stream.read_exact(&mut first).expect("an answer");
+    let asked: String = (0..MESSAGES).map(end_of_message).collect();
     stream.write_all(asked.as_bytes()).expect("the daemon reads");
     daemon.signal(Signal::SIGTERM);
     let mut answers = String::new();
     stream.read_to_string(&mut answers).expect("answers, and a clean end");
     daemon.terminate();
-    let given = answers.matches("action=DUNNO\n\n").count();
-    assert_eq!(answers, "action=DUNNO\n\n".repeat(given), "whole answers only");
+    let given = answers.matches(ANSWER).count();
+    assert_eq!(answers, ANSWER.repeat(given), "whole answers only");
     assert!(given > 0, "what had arrived was not answered");
     daemon.launch();
     daemon.wait_until_ready();
