@@ -226,9 +226,9 @@ impl Writing<'_> {
                     End { until: *until, last_seen: *last_seen, how },
                 )
             }
-            Effect::PastHeld { session, subscriber, realm, prefix, from, until, ended } => {
+            Effect::PastHeld { session, subscriber, realm, prefix, from, until, ended, inferred } => {
                 let id = self.session(session, subscriber.as_ref())?;
-                let held = Held { from: *from, until: *until, ended: *ended };
+                let held = Held { from: *from, until: *until, ended: *ended, inferred: *inferred };
                 self.past_held(id, subscriber.as_ref(), Place::of(*realm, *prefix), &held)
             }
             Effect::Conflict { realm, prefix, sessions, at } => {
@@ -448,7 +448,12 @@ impl Writing<'_> {
                 self.in_use(false, realm, key)?;
                 // Half-open, so a moment in which it was held is a millisecond long.
                 let until = held.until.max(held.from.plus(Duration::from_millis(1)));
-                let how = if held.ended { Ended::Stopped } else { Ended::Expired };
+                // Where only the session time tells of it, nothing but its last moment was ever said.
+                let (how, last_seen) = match (held.inferred, held.ended) {
+                    (true, _) => (Ended::Expired, held.from),
+                    (false, true) => (Ended::Stopped, held.until),
+                    (false, false) => (Ended::Expired, held.until),
+                };
                 self.execute(
                     "INSERT INTO binding
                         (session, subscriber, realm, length, network, valid_from, valid_until, last_seen, how)
@@ -461,7 +466,7 @@ impl Writing<'_> {
                         key.network,
                         Moment(held.from),
                         Moment(until),
-                        Moment(held.until),
+                        Moment(last_seen),
                         how.word(),
                     ),
                 )?;
@@ -632,6 +637,7 @@ struct Held {
     from: Timestamp,
     until: Timestamp,
     ended: bool,
+    inferred: bool,
 }
 
 /// The row that a late record may be about.

@@ -80,6 +80,8 @@ pub struct Binding {
     pub session: Arc<Session>,
     /// Event time of the claim.
     pub since: Timestamp,
+    /// Event time of the newest claim that lost against it: when this one is gone, nothing older may win.
+    pub(super) outdone: Timestamp,
 }
 
 /// What stands at one prefix.

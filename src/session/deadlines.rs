@@ -168,12 +168,12 @@ impl Machine {
     }
 
     pub(super) fn schedule_all(&mut self) {
-        let ids: Vec<_> = self.sessions.keys().cloned().collect();
+        let ids = self.sessions.ids();
         ids.iter().for_each(|id| self.schedule(id));
     }
 
-    fn schedule_all_of(&mut self, number: u32) {
-        let ids: Vec<_> = self.sessions.keys().filter(|id| id.nas == number).cloned().collect();
+    pub(super) fn schedule_all_of(&mut self, number: u32) {
+        let ids = self.sessions.ids_of(number);
         ids.iter().for_each(|id| self.schedule(id));
     }
 
@@ -187,8 +187,7 @@ impl Machine {
         if first {
             // Its sessions were believed for a lifetime without interims until now.
             let interval = nas.shared.interval();
-            let sessions = self.sessions.iter_mut().filter(|(id, _)| id.nas == number);
-            sessions.for_each(|(_, held)| held.interval_of_nas = interval);
+            self.sessions.values_of_mut(number).for_each(|held| held.interval_of_nas = interval);
             self.schedule_all_of(number);
         }
         self.expect_nas(number);

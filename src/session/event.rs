@@ -269,6 +269,9 @@ pub enum Effect {
         until: Timestamp,
         /// Whether the end is known (a Stop) or only a last sign of life.
         ended: bool,
+        /// Whether `from` is only what the session time tells: the session lasted as long, but nobody said that it
+        /// held the prefix all the while.
+        inferred: bool,
     },
     /// Two live sessions of different subscribers claim one prefix in turn, or no longer do.
     Conflict {

@@ -31,6 +31,8 @@ pub(super) const UNDATED_START_DOUBT: Duration = Duration::from_secs(120);
 pub(super) const SAME_MOMENT: Duration = Duration::from_secs(2);
 /// Sessions of a restarted NAS are given up after this.
 pub(super) const RESTART_GRACE: Duration = Duration::from_secs(5 * 60);
+/// No session lasts longer; a counter that says so has run over.
+const SESSION_TIME_BELIEVED: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Stopped sessions are remembered at least this long.
 const TOMBSTONE_AT_LEAST: Duration = Duration::from_secs(24 * 3600);
 /// Interim updates closer together than this were triggered by something and say nothing about the interval.
@@ -78,8 +80,19 @@ pub(super) struct HeldClaim {
     pub(super) source: ClaimSource,
     /// Event time of the claim in force.
     pub(super) since: Timestamp,
-    /// Another session took it, or it could not be had: claiming it again begins a conflict.
-    pub(super) superseded: bool,
+    /// Whether the session has it.
+    pub(super) hold: Hold,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Hold {
+    /// The session owns the prefix, alone or in conflict.
+    Owns,
+    /// A newer claim won: claiming it again begins a conflict.
+    Lost,
+    /// It was claimed in doubt while somebody else had it. Once the doubt is over it is a first claim like any other.
+    Waits,
 }
 
 /// A session and what only the machine needs of it.
@@ -293,9 +306,10 @@ impl Tombstone {
     }
 }
 
-/// When the session of a record began, as far as the record tells.
+/// When the session of a record began, as far as the record tells. A session time beyond belief tells nothing.
 pub(super) fn began(record: &Record) -> Timestamp {
-    record.event.minus(Duration::from_secs(record.session_time.unwrap_or(0).into()))
+    let told = record.session_time.map(|seconds| Duration::from_secs(seconds.into()));
+    record.event.minus(told.filter(|time| *time <= SESSION_TIME_BELIEVED).unwrap_or_default())
 }
 
 /// What an interim update for a stopped session is.

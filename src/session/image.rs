@@ -2,7 +2,6 @@
 //!
 //! Knows: every field that a fold may read. Must not know: files, or when a snapshot is taken.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use super::event::{Applied, Scope};
 use super::held::{Held, HeldClaim, Id, Interval, State, Tombstone};
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
+use super::sessions::Sessions;
 use super::{Line, Name, Realm, SessionKey, Timestamp};
 
 /// A machine at rest.
@@ -52,7 +52,7 @@ struct SessionImage {
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum SlotImage {
-    Held { realm: Realm, prefix: IpNet, claimants: Vec<(Id, Timestamp)> },
+    Held { realm: Realm, prefix: IpNet, claimants: Vec<(Id, Timestamp, Timestamp)> },
     Freed { realm: Realm, prefix: IpNet, claimed: Timestamp, until: Timestamp, forget: Timestamp },
 }
 
@@ -66,7 +66,7 @@ impl Machine {
             statics: self.statics.iter().map(|(net, (name, since))| (*net, name.clone(), *since)).collect(),
             nases: self.nases.iter().map(NasState::image).collect(),
             clients_resumed: self.clients_resumed.iter().map(|(name, at)| (name.clone(), *at)).collect(),
-            sessions: self.sessions.iter().map(|(id, held)| SessionImage::of(id, held)).collect(),
+            sessions: self.sessions.iter().map(|(id, held)| SessionImage::of(&id, held)).collect(),
             tombstones: self.tombstones.iter().map(|(id, tomb)| (id.clone(), tomb.clone())).collect(),
             slots: Vec::new(),
         };
@@ -91,7 +91,8 @@ impl Machine {
             nas: self.nas_numbers.get(&claimant.session.key.nas).copied().unwrap_or(u32::MAX),
             session: claimant.session.key.id.clone(),
         };
-        let claimants = claimants.iter().map(|claimant| (id(claimant), claimant.since)).collect();
+        let claimants =
+            claimants.iter().map(|claimant| (id(claimant), claimant.since, claimant.outdone)).collect();
         SlotImage::Held { realm, prefix, claimants }
     }
 
@@ -113,7 +114,7 @@ impl Machine {
         for session in image.sessions {
             if let Some(nas) = machine.nases.get(session.id.nas as usize) {
                 let (id, held) = session.revive(nas);
-                machine.sessions.insert(id, held);
+                machine.sessions.insert(&id, held);
             }
         }
         machine.tombstones = image.tombstones.into_iter().collect();
@@ -188,15 +189,15 @@ impl SlotImage {
         }
     }
 
-    fn revive(self, sessions: &HashMap<Id, Held>) -> Option<Slot> {
+    fn revive(self, sessions: &Sessions) -> Option<Slot> {
         match self {
             SlotImage::Freed { claimed, until, forget, .. } => Some(Slot::Freed { claimed, until, forget }),
             SlotImage::Held { claimants, .. } => {
                 let mut claimants: Vec<_> = claimants
                     .into_iter()
-                    .filter_map(|(id, since)| {
+                    .filter_map(|(id, since, outdone)| {
                         let session = Arc::clone(&sessions.get(&id)?.session);
-                        Some(Binding { session, since })
+                        Some(Binding { session, since, outdone })
                     })
                     .collect();
                 match claimants.len() {

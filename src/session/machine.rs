@@ -15,15 +15,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::bindings::{LiveMap, Session};
+use super::bindings::{Binding, LiveMap, Session, Slot};
 use super::deadlines::Due;
 use super::event::{Alarm, Applied, Effect, Ended, Event, Kind, Record, Refresh, Rules};
 use super::held::{
-    AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone,
+    AfterStop, Held, Hold, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone,
     UNDATED_START_DOUBT, began,
 };
 use super::nas::{LAG, LAG_LASTS, NasState};
-use super::{Name, SessionKey, Timestamp};
+use super::sessions::Sessions;
+use super::{Name, Realm, SessionKey, Timestamp};
 
 /// Announced intervals outside of this are mistakes of a configuration, not intervals (RFC 2869, 5.16).
 const INTERVALS_BELIEVED: std::ops::RangeInclusive<u32> = 60..=86_400;
@@ -48,7 +49,7 @@ pub struct Machine {
     pub(super) map: Arc<LiveMap>,
     pub(super) applied: Applied,
     pub(super) statics: HashMap<IpNet, (Name, Timestamp)>,
-    pub(super) sessions: HashMap<Id, Held>,
+    pub(super) sessions: Sessions,
     pub(super) tombstones: HashMap<Id, Tombstone>,
     pub(super) nases: Vec<NasState>,
     pub(super) nas_numbers: HashMap<Name, u32>,
@@ -66,7 +67,7 @@ impl Machine {
             map,
             applied: Applied::default(),
             statics: HashMap::new(),
-            sessions: HashMap::new(),
+            sessions: Sessions::default(),
             tombstones: HashMap::new(),
             nases: Vec::new(),
             nas_numbers: HashMap::new(),
@@ -124,7 +125,7 @@ impl Machine {
             && record
                 .claims
                 .iter()
-                .all(|claim| held.claim(claim.prefix).is_some_and(|held| !held.superseded));
+                .all(|claim| held.claim(claim.prefix).is_some_and(|held| held.hold == Hold::Owns));
         unchanged.then(|| Refresh {
             nas: record.nas.clone(),
             session_id: record.session_id.clone(),
@@ -132,6 +133,44 @@ impl Machine {
             arrival: record.arrival,
             session_time: record.session_time,
         })
+    }
+
+    /// The sessions that own or contest a prefix, by NAS and Acct-Session-Id: what they said last bears on whoever
+    /// claims it next.
+    #[must_use]
+    pub fn claimants(&self, realm: Realm, prefix: IpNet) -> Vec<(Name, Name)> {
+        let named = |claimant: &Binding| (claimant.session.key.nas.clone(), claimant.session.key.id.clone());
+        match self.map.slot(realm, prefix) {
+            Some(Slot::Owned(owner)) => vec![named(&owner)],
+            Some(Slot::Contested(claimants)) => claimants.iter().map(named).collect(),
+            Some(Slot::Freed { .. }) | None => Vec::new(),
+        }
+    }
+
+    /// Tells everything that lives as if it had just been heard, for an index that has lost it.
+    pub fn retell(&self, effects: &mut Vec<Effect>) {
+        for (prefix, (subscriber, since)) in &self.statics {
+            let subscriber = Some(subscriber.clone());
+            effects.push(Effect::StaticApplied { prefix: *prefix, subscriber, at: *since });
+        }
+        for (_, held) in self.sessions.iter() {
+            let session = &held.session;
+            effects.push(Effect::SessionOpened {
+                session: session.key.clone(),
+                subscriber: session.subscriber.clone(),
+                user_name: session.user_name.clone(),
+                line: session.line.clone(),
+            });
+            for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Owns) {
+                effects.push(Effect::Bound {
+                    session: session.key.clone(),
+                    subscriber: session.subscriber.clone(),
+                    realm: held.realm,
+                    prefix: claim.prefix,
+                    from: claim.since,
+                });
+            }
+        }
     }
 
     pub(super) fn rules(&self) -> Rules {
@@ -150,7 +189,7 @@ impl Machine {
             Kind::Start => self.start(&id, record, effects),
             Kind::Interim => self.interim(&id, record, effects),
         }
-        if self.sessions.contains_key(&id) {
+        if self.sessions.contains(&id) {
             self.schedule(&id);
         }
         self.expect_nas(nas);
@@ -206,7 +245,7 @@ impl Machine {
             };
             if restarted {
                 // The NAS began anew and uses the id again, be it for the same subscriber.
-                self.close(id, record.event, Ended::NasRestarted, effects);
+                self.close(id, record.event, Ended::Reused, effects);
                 self.open(id, record, Life::after(record.event, record.event), State::Active, effects);
             } else if record.event <= held.born_after {
                 self.note_past(id, record, record.event, effects);
@@ -256,7 +295,7 @@ impl Machine {
                 return;
             }
             if another_life {
-                self.close(id, at, Ended::NasRestarted, effects);
+                self.close(id, at, Ended::Reused, effects);
                 return self.open(id, record, Life::after(began(record).max(at), at), State::Active, effects);
             }
             return self.update(id, record, effects);
@@ -323,6 +362,7 @@ impl Machine {
                 from: at,
                 until: at,
                 ended: true,
+                inferred: false,
             });
         }
         // Rows 10, 11 and 44.
@@ -361,14 +401,12 @@ impl Machine {
     fn restart(&mut self, nas: u32, record: &Record) {
         let close_at = record.arrival.plus(RESTART_GRACE);
         let why = Suspicion::Restarted { at: record.event };
-        let mut touched = Vec::new();
-        for (id, held) in self.sessions.iter_mut().filter(|(id, _)| id.nas == nas) {
+        for held in self.sessions.values_of_mut(nas) {
             if held.last() < record.event && held.in_scope(&record.scope) {
                 held.enter(State::Suspect { why, close_at });
-                touched.push(id.clone());
             }
         }
-        touched.iter().for_each(|id| self.schedule(id));
+        self.schedule_all_of(nas);
     }
 
     /// The doubt that a record leaves, and when it is given up unless something confirms it.
@@ -411,7 +449,7 @@ impl Machine {
         };
         held.begin();
         self.tombstones.remove(id);
-        self.sessions.insert(id.clone(), held);
+        self.sessions.insert(id, held);
         effects.push(Effect::SessionOpened {
             session: key.clone(),
             subscriber,
@@ -444,14 +482,14 @@ impl Machine {
                 held.session_time = record.session_time.or(held.session_time);
             }
         }
-        self.admit(id, record, effects);
         if let Some(held) = self.sessions.get_mut(id)
             && held.state == State::Pending
-            && !held.claims.is_empty()
+            && !record.claims.is_empty()
         {
-            // Row 3.
+            // Row 3. Before the claim: only an active session takes an address from its last owner.
             held.enter(State::Active);
         }
+        self.admit(id, record, effects);
     }
 
     /// Ends a session's doubt where the record does.
@@ -559,6 +597,7 @@ impl Machine {
                 from,
                 until: record.event,
                 ended: record.kind == Kind::Stop,
+                inferred: from < record.event,
             });
         }
     }
@@ -602,7 +641,10 @@ impl Machine {
         self.clients_resumed = self.applied.pools.iter().map(|(client, _)| (client.clone(), at)).collect();
         self.nases.iter_mut().for_each(|nas| nas.resume(at));
         if since.is_some_and(|since| at.since(since) > self.rules().stale_limit) {
-            for held in self.sessions.values_mut().filter(|held| held.is_active()) {
+            // One that never reports cannot confirm; it is known from before the gap, and said to be.
+            for held in
+                self.sessions.values_mut().filter(|held| held.is_active() && held.reports_every().is_some())
+            {
                 let close_at = at.plus(held.overdue_after(&self.applied.rules));
                 held.enter(State::Suspect { why: Suspicion::Unheard, close_at });
             }

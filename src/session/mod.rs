@@ -12,6 +12,7 @@ pub mod image;
 pub mod machine;
 pub mod nas;
 mod ownership;
+mod sessions;
 
 use std::fmt;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::bindings::{Binding, Session, Slot, same_subscriber};
 use super::deadlines::Due;
 use super::event::{Alarm, ClaimSource, Effect, Ended, Record};
-use super::held::{Held, HeldClaim, Id};
+use super::held::{Held, HeldClaim, Hold, Id, State, Suspicion};
 use super::machine::Machine;
 use super::{Realm, SessionKey, Timestamp};
 
@@ -22,8 +22,8 @@ impl Machine {
         for claim in &record.claims {
             let Some(held) = self.sessions.get(id) else { return };
             if let Some(known) = held.claim(claim.prefix) {
-                if known.superseded {
-                    self.take(id, claim.prefix, record.event, true, effects);
+                if known.hold != Hold::Owns {
+                    self.take(id, claim.prefix, record.event, known.hold == Hold::Lost, effects);
                 }
                 continue;
             }
@@ -34,7 +34,7 @@ impl Machine {
             }
             let Some(held) = self.sessions.get_mut(id) else { return };
             let (prefix, source) = (claim.prefix, claim.source);
-            held.claims.push(HeldClaim { prefix, source, since: record.event, superseded: false });
+            held.claims.push(HeldClaim { prefix, source, since: record.event, hold: Hold::Lost });
             self.take(id, prefix, record.event, false, effects);
         }
         if let Some(held) = self.sessions.get_mut(id)
@@ -62,20 +62,27 @@ impl Machine {
     fn take(&mut self, id: &Id, prefix: IpNet, at: Timestamp, again: bool, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get(id) else { return };
         let (session, realm, active) = (Arc::clone(&held.session), held.realm, held.is_active());
-        let claim = Binding { session, since: at };
+        let revived = matches!(held.state, State::Suspect { why: Suspicion::Revived, .. });
+        let claim = Binding { session, since: at, outdone: Timestamp::EARLIEST };
         match self.map.slot(realm, prefix) {
             None => self.own(id, realm, prefix, claim, effects),
             Some(Slot::Freed { claimed, .. }) if at < claimed => self.lose(id, prefix),
             Some(Slot::Freed { .. }) => self.own(id, realm, prefix, claim, effects),
-            Some(Slot::Owned(owner)) if owner.session.key == claim.session.key => {}
+            Some(Slot::Owned(owner)) if owner.session.key == claim.session.key => {
+                self.hold(id, prefix, owner.since);
+            }
             // A session in doubt takes nothing from anybody.
-            Some(_) if !active => self.lose(id, prefix),
+            Some(_) if !active => self.set_hold(id, prefix, if revived { Hold::Lost } else { Hold::Waits }),
             Some(Slot::Owned(owner)) => match judge(&owner, &claim, again) {
                 Judgement::Newer => {
                     self.supersede(&owner, realm, prefix, at, effects);
                     self.own(id, realm, prefix, claim, effects);
                 }
-                Judgement::Older => self.lose(id, prefix),
+                Judgement::Older => {
+                    self.lose(id, prefix);
+                    let outdone = owner.outdone.max(at);
+                    self.map.put(realm, prefix, Slot::Owned(Binding { outdone, ..owner }));
+                }
                 Judgement::Conflict => self.contest(id, realm, prefix, vec![owner], claim, effects),
             },
             Some(Slot::Contested(claimants)) => {
@@ -141,13 +148,17 @@ impl Machine {
 
     fn hold(&mut self, id: &Id, prefix: IpNet, since: Timestamp) {
         if let Some(claim) = self.sessions.get_mut(id).and_then(|held| held.claim_mut(prefix)) {
-            (claim.since, claim.superseded) = (since, false);
+            (claim.since, claim.hold) = (since, Hold::Owns);
         }
     }
 
     fn lose(&mut self, id: &Id, prefix: IpNet) {
+        self.set_hold(id, prefix, Hold::Lost);
+    }
+
+    fn set_hold(&mut self, id: &Id, prefix: IpNet, hold: Hold) {
         if let Some(claim) = self.sessions.get_mut(id).and_then(|held| held.claim_mut(prefix)) {
-            claim.superseded = true;
+            claim.hold = hold;
         }
     }
 
@@ -195,7 +206,8 @@ impl Machine {
                     Ended::Superseded | Ended::NasRestarted | Ended::Expired => Timestamp::EARLIEST,
                 };
                 let forget = until.max(at.plus(self.rules().stale_limit));
-                self.map.put(realm, prefix, Slot::Freed { claimed: owner.since, until, forget });
+                let claimed = owner.since.max(owner.outdone);
+                self.map.put(realm, prefix, Slot::Freed { claimed, until, forget });
                 self.remind(forget, Due::Slot(realm, prefix));
                 effects.push(unbound(session, realm, prefix, at.max(owner.since), how));
             }
@@ -205,18 +217,22 @@ impl Machine {
                     return;
                 };
                 let gone = claimants.remove(gone);
+                let outdone =
+                    claimants.iter().map(|claimant| claimant.outdone).fold(gone.outdone, Timestamp::max);
                 effects.push(unbound(session, realm, prefix, at.max(gone.since), how));
-                let slot = self.settle(claimants, realm, prefix, at, effects);
+                let slot = self.settle(claimants, outdone, realm, prefix, at, effects);
                 self.map.put(realm, prefix, slot);
             }
             _ => {}
         }
     }
 
-    /// What is left of a conflict when one claimant is gone: it is over when only one subscriber's sessions remain.
+    /// What is left of a conflict when one claimant is gone: it is over when only one subscriber's sessions remain. If
+    /// somebody's newer claim had lost meanwhile, nobody owns the prefix until one of them says so again.
     fn settle(
         &mut self,
         claimants: Vec<Binding>,
+        outdone: Timestamp,
         realm: Realm,
         prefix: IpNet,
         at: Timestamp,
@@ -228,6 +244,14 @@ impl Machine {
             claimants.iter().all(|claimant| same_subscriber(subscriber(claimant).as_ref(), first.as_ref()));
         let newest = claimants.iter().max_by_key(|claimant| claimant.since).cloned();
         match newest {
+            Some(newest) if newest.since < outdone && (agree || claimants.len() == 1) => {
+                claimants.iter().for_each(|claimant| self.supersede(claimant, realm, prefix, at, effects));
+                effects.push(Effect::Conflict { realm, prefix, sessions: Vec::new(), at });
+                let until = at.plus(self.rules().defer_after_stop);
+                let forget = until.max(at.plus(self.rules().stale_limit));
+                self.remind(forget, Due::Slot(realm, prefix));
+                Slot::Freed { claimed: outdone, until, forget }
+            }
             Some(newest) if agree || claimants.len() == 1 => {
                 let others = claimants.iter().filter(|claimant| claimant.session.key != newest.session.key);
                 others.for_each(|other| self.supersede(other, realm, prefix, at, effects));
@@ -263,7 +287,8 @@ impl Machine {
             let slot = match self.map.slot(realm, prefix) {
                 Some(Slot::Owned(owner)) if same(&owner) => {
                     effects.push(unbound(&owner.session, realm, prefix, at, Ended::Moved));
-                    let binding = Binding { session: Arc::clone(&session), since: at };
+                    let binding =
+                        Binding { session: Arc::clone(&session), since: at, outdone: owner.outdone };
                     effects.push(bound(&binding, realm, prefix));
                     Slot::Owned(Binding { since: owner.since, ..binding })
                 }
@@ -300,6 +325,7 @@ fn judge(owner: &Binding, claim: &Binding, again: bool) -> Judgement {
         _ if same && owner_heard_since => Judgement::Older,
         _ if same => Judgement::Newer,
         _ if again || owner_heard_since => Judgement::Conflict,
+        _ if claim.since < owner.outdone => Judgement::Older,
         _ => Judgement::Newer,
     }
 }
@@ -329,5 +355,6 @@ fn past(held: Option<&Held>, record: &Record, prefix: IpNet) -> Effect {
         from: record.event,
         until: record.event,
         ended: false,
+        inferred: false,
     }
 }

@@ -84,6 +84,7 @@ fn effect() -> impl Strategy<Value = Effect> {
                 from: one.min(other),
                 until: one.max(other),
                 ended,
+                inferred: false,
             }
         ),
         1 => (prefix(), prop::collection::vec(session(), 0..3), moment())

@@ -46,7 +46,16 @@ fn unbound(session: &SessionKey, prefix: &str, until: i64, last_seen: i64, how: 
 fn past_held(session: &SessionKey, subscriber: &str, from: i64, until: i64, ended: bool) -> Effect {
     let (subscriber, prefix) = (Some(Name::from(subscriber)), net(HOST));
     let (session, realm) = (session.clone(), REALM);
-    Effect::PastHeld { session, subscriber, realm, prefix, from: at(from), until: at(until), ended }
+    Effect::PastHeld {
+        session,
+        subscriber,
+        realm,
+        prefix,
+        from: at(from),
+        until: at(until),
+        ended,
+        inferred: false,
+    }
 }
 
 fn listening(from: i64) -> Effect {
