@@ -157,11 +157,11 @@ impl Views {
         }
         self.advance(at, folded);
         self.sequence = sequence;
-        self.shared.committed.store(sequence, Ordering::Release);
         let outcome = match entry {
             Entry::Session(event) => {
                 self.machine.fold(at, event, &mut self.effects);
-                return self.drain(folded);
+                self.drain(folded);
+                return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Message(message) => {
                 self.recent.insert(message);
@@ -173,9 +173,19 @@ impl Views {
                 Outcome::Command(command.clone())
             }
             Entry::Question(question) => Outcome::Question(question.clone()),
-            Entry::Alive => return,
+            Entry::Alive => return self.shared.committed.store(sequence, Ordering::Release),
         };
         folded.push(Folded { sequence, outcome });
+        self.shared.committed.store(sequence, Ordering::Release);
+    }
+
+    /// Everything that lives, told anew: for an index that has lost it.
+    #[must_use]
+    pub fn retell(&self) -> Vec<Folded> {
+        let mut effects = Vec::new();
+        self.machine.retell(&mut effects);
+        let sequence = self.sequence;
+        effects.into_iter().map(|effect| Folded { sequence, outcome: Outcome::Effect(effect) }).collect()
     }
 
     /// Lets deadlines up to this moment take effect.

@@ -91,6 +91,16 @@ impl Index {
         self.applied
     }
 
+    /// Makes what was applied so far survive a loss of power.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn sync(&mut self) -> Result<(), AuditError> {
+        // A checkpoint syncs the write-ahead file and then the database, also at synchronous=NORMAL.
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(FULL)", (), |_| Ok(()));
+        done.map_err(|error| failed(&self.path, &error))
+    }
+
     /// Writes what came of the entries up to `through`, and that it did, in one transaction.
     ///
     /// # Errors

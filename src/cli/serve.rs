@@ -84,7 +84,7 @@ fn ended(outcome: Result<(), Failure>) -> ExitCode {
         Failure::Socket(_) => Exit::Unavailable,
         Failure::Log(LogError::Damaged { .. }) | Failure::Index(AuditError::Damaged { .. }) => Exit::Damaged,
         Failure::Log(LogError::TooNew { .. }) | Failure::Index(AuditError::TooNew { .. }) => Exit::Config,
-        Failure::Log(LogError::InUse { .. }) => Exit::TryAgain,
+        Failure::Log(LogError::InUse { .. }) | Failure::Clock { .. } => Exit::TryAgain,
         Failure::DataDir(..) | Failure::Log(_) | Failure::Index(_) | Failure::System(_) => Exit::InputOutput,
     };
     exit.into()

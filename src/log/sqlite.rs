@@ -13,6 +13,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -50,7 +51,7 @@ const BUSY: Duration = Duration::from_secs(1);
 pub struct SqliteLog {
     directory: PathBuf,
     /// Held as long as the log is; closing it lets another daemon in.
-    _lock: File,
+    _lock: DataLock,
     sealed: Vec<Sealed>,
     current: Option<LogFile>,
     /// The number that the next file gets.
@@ -74,14 +75,30 @@ impl SqliteLog {
     /// `InUse` when another daemon runs here, `Damaged` when anything that was acknowledged may be missing or changed,
     /// `TooNew` for files of a later version, `Storage` when the file system refuses.
     pub fn open(data: &Path, after: u64, each: &mut dyn FnMut(Batch)) -> Result<SqliteLog, LogError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(data)
+            .map_err(|error| refused(data, &error))?;
+        SqliteLog::open_locked(DataLock::take(data)?, data, after, each)
+    }
+
+    /// The same for whoever holds the lock already.
+    ///
+    /// # Errors
+    /// As for [`SqliteLog::open`], without `InUse`.
+    pub fn open_locked(
+        lock: DataLock,
+        data: &Path,
+        after: u64,
+        each: &mut dyn FnMut(Batch),
+    ) -> Result<SqliteLog, LogError> {
         let directory = directory_in(data);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o750)
             .create(&directory)
             .map_err(|error| refused(&directory, &error))?;
-        let lock = lock(data)?;
-
         remove_leftovers(&directory)?;
         let files = numbered_files(&directory)?;
         let number = files.last().map_or(1, |(number, _)| number.saturating_add(1));
@@ -509,14 +526,26 @@ fn settle(connection: Connection, path: &Path) -> Result<(), LogError> {
     File::open(&ahead).and_then(|file| file.sync_all()).map_err(|error| refused(&ahead, &error))
 }
 
-fn lock(data: &Path) -> Result<File, LogError> {
-    let path = data.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| refused(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LogError::InUse { file: path }),
-        Err(TryLockError::Error(error)) => Err(refused(&path, &error)),
+/// The right to change a data directory. Held until its last copy is gone; then another daemon may have it.
+#[derive(Debug, Clone)]
+pub struct DataLock {
+    _held: Arc<File>,
+}
+
+impl DataLock {
+    /// Takes it, if nobody else has it. Taken before anything below `data` is touched.
+    ///
+    /// # Errors
+    /// `InUse` when another daemon runs here, `Storage` when the file system refuses.
+    pub fn take(data: &Path) -> Result<DataLock, LogError> {
+        let path = data.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|error| refused(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(DataLock { _held: Arc::new(file) }),
+            Err(TryLockError::WouldBlock) => Err(LogError::InUse { file: path }),
+            Err(TryLockError::Error(error)) => Err(refused(&path, &error)),
+        }
     }
 }
 

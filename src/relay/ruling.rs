@@ -24,6 +24,8 @@ pub struct Client<'a> {
     pub profile: Profile,
     /// Whether a login may relay on any listener (`relay.authenticated`).
     pub logins_relay: bool,
+    /// Whether reports cannot be taken at the moment: what is known is old, and what is not known may be so.
+    pub blind: bool,
 }
 
 /// A verdict with everything that led to it.
@@ -65,9 +67,13 @@ pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timesta
         return Ruling::of(Reason::Never, Vec::new());
     }
     let lookup = client.address.map(|address| map.lookup(client.realm, address, now));
-    let by_address = lookup.map_or(Ruling::of(Reason::NoAddress, Vec::new()), by_address);
-    // Standing comes before everything that permits, and holds for the login as for the address's owner.
-    if let Some(reference) = suspended(standing, client.login, &by_address, now) {
+    let doubtful = lookup.as_ref().and_then(doubtful);
+    let by_address =
+        lookup.map_or(Ruling::of(Reason::NoAddress, Vec::new()), |lookup| by_address(lookup, client.blind));
+    // Standing comes before everything that permits, and holds for the login as for the address's owner; also for one
+    // whose session is in doubt: a suspension accuses nobody of this message.
+    let owner = by_address.owner().and_then(|owner| owner.subscriber.clone()).or(doubtful);
+    if let Some(reference) = suspended(standing, client.login, owner, now) {
         return Ruling { reason: Reason::Suspended, suspension: Some(reference), ..by_address };
     }
     let owners = by_address.owners.clone();
@@ -79,8 +85,17 @@ pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timesta
     }
 }
 
-fn by_address(lookup: Lookup) -> Ruling {
+/// The owner of an address whose session is in doubt.
+fn doubtful(lookup: &Lookup) -> Option<Name> {
     match lookup {
+        Lookup::Unready(_, Some(found)) => found.subscriber.clone(),
+        _ => None,
+    }
+}
+
+fn by_address(lookup: Lookup, blind: bool) -> Ruling {
+    match lookup {
+        Lookup::Absent if blind => Ruling::of(Reason::FeedBlocked, Vec::new()),
         Lookup::Absent => Ruling::of(Reason::NotOnline, Vec::new()),
         Lookup::Ambiguous(all) => Ruling::of(Reason::Conflict, all.iter().map(owner).collect()),
         Lookup::Unready(doubt, _) => {
@@ -97,7 +112,7 @@ fn by_address(lookup: Lookup) -> Ruling {
             let reason = match &found.session {
                 _ if found.subscriber.is_none() => Reason::NoIdentity,
                 None => Reason::Static,
-                Some(session) if session.is_stale() => Reason::FeedStale,
+                Some(session) if blind || session.is_stale() => Reason::FeedStale,
                 Some(_) => Reason::Online,
             };
             Ruling::of(reason, vec![owner(&found)])
@@ -105,11 +120,10 @@ fn by_address(lookup: Lookup) -> Ruling {
     }
 }
 
-fn suspended(standing: &Standing, login: Option<&Name>, by_address: &Ruling, now: Timestamp) -> Option<u64> {
+/// Of several claimants none is the known owner, so none's standing is held against whoever it is.
+fn suspended(standing: &Standing, login: Option<&Name>, owner: Option<Name>, now: Timestamp) -> Option<u64> {
     let login = login.map(|login| Subject::Login(login.clone()));
-    // Of several claimants none is the known owner, so none's standing is held against whoever it is.
-    let owner = by_address.owner().and_then(|owner| owner.subscriber.clone()).map(Subject::Subscriber);
-    let mut subjects = login.into_iter().chain(owner);
+    let mut subjects = login.into_iter().chain(owner.map(Subject::Subscriber));
     subjects.find_map(|subject| standing.suspension(&subject, now).map(|suspension| suspension.reference))
 }
 
@@ -199,6 +213,7 @@ mod tests {
             login: login.as_ref(),
             profile,
             logins_relay,
+            blind: false,
         };
         rule(world().map(), standing, client, NOW).reason
     }
@@ -223,6 +238,26 @@ mod tests {
         assert_eq!(reason(&none, "198.51.100.1", Some("bob"), Profile::Relay, true), Reason::Login);
         assert_eq!(reason(&none, "198.51.100.1", Some("bob"), Profile::Relay, false), Reason::NotOnline);
         assert_eq!(reason(&none, "192.0.2.250", Some("bob"), Profile::Relay, true), Reason::Never);
+    }
+
+    #[test]
+    fn while_reports_cannot_be_taken_nobody_is_refused_for_being_unknown() {
+        let ask = |address: &str| {
+            let address = address.parse().ok();
+            let profile = Profile::Relay;
+            let client = Client {
+                realm: Realm::PUBLIC,
+                address,
+                login: None,
+                profile,
+                logins_relay: false,
+                blind: true,
+            };
+            rule(world().map(), &Standing::default(), client, NOW).reason
+        };
+        assert_eq!(ask("192.0.2.9"), Reason::FeedBlocked);
+        assert_eq!(ask("192.0.2.7"), Reason::FeedStale);
+        assert_eq!(ask("192.0.2.241"), Reason::Static);
     }
 
     #[test]

@@ -98,6 +98,8 @@ reasons! {
     NasSilent = "nas-silent" => Defer, "subscriber information is incomplete, try again";
     /// The NAS that would know is catching up on old records.
     NasLagging = "nas-lagging" => Defer, "subscriber information is late, try again";
+    /// What is reported cannot be written down now, so it is not taken: who came online meanwhile is not known.
+    FeedBlocked = "feed-blocked" => Defer, "subscriber information cannot be taken now, try again";
     /// We have just started and do not answer from half a map.
     Starting = "starting" => Defer, "starting, try again";
     /// The message could not be written down.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::relay::message::{Message, Owner};
 use crate::relay::standing::{Order, Subject, Suspension};
+use crate::relay::verdict::Reason;
 use crate::session::{Line, Name, SessionKey, Timestamp};
 
 /// RFC 3339 in UTC with milliseconds; `None` for a moment that no calendar can spell ("since ever").
@@ -113,7 +114,10 @@ impl Who {
             who.nas.clone_from(&only.nas);
             who.valid_from.clone_from(&only.valid_from);
             who.valid_until.clone_from(&only.valid_until);
-            "exact".clone_into(&mut who.confidence);
+            // Let go on old knowledge: that it still was theirs is likely, and not known.
+            let stale = rows.iter().any(|row| row.reason == Reason::FeedStale.word());
+            let confidence = if stale { "until-last-interim" } else { "exact" };
+            confidence.clone_into(&mut who.confidence);
         }
         who.candidates = candidates;
         who

@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,9 +32,11 @@ use super::staff::{Counters, StaffDesk};
 use super::{demo, http, mta, radius, recovery, web};
 
 use crate::audit::past::Past;
+use crate::clock;
 use crate::config::Config;
 
 use crate::log::entry::Entry;
+use crate::log::sqlite::DataLock;
 use crate::relay::attribution::Attributions;
 use crate::session::event::{Applied, Event};
 use crate::views::Shared;
@@ -43,6 +45,8 @@ use crate::views::Shared;
 const INBOX: usize = 100_000;
 /// After reading so many entries a snapshot is taken, so that the next start need not read them again.
 const LONG_REPLAY: u64 = 500_000;
+/// How often it is looked whether a commit hangs.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long connections may take to finish what they have in hand when we stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -82,22 +86,32 @@ async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(),
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     let data_dir = config.data_dir.clone();
-    recovery::prepare(&data_dir).map_err(|error| Failure::DataDir(data_dir.clone(), error))?;
+    let lock = recovery::prepare(&data_dir)?;
     let sockets = bind(&config).await?;
     let config = Arc::new(ArcSwap::from_pointee(config));
     let house = House::open(&data_dir, config, sockets)?;
 
     let engine = tokio::select! {
-        engine = house.clone().recover() => engine?,
+        engine = house.clone().recover(lock) => engine?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    house.health.set_ready();
+    let told_to_stop = tokio::select! {
+        () = house.health.until_ready() => false,
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => true,
+    };
+    if told_to_stop {
+        house.stop(engine, None).await;
+        return Ok(());
+    }
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("ready");
     let feed = demo.map(|demo| house.feed(demo));
+    let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
+            _ = look.tick() => house.health.look(clock::now()),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => house.reload(&reread).await,
@@ -139,6 +153,8 @@ struct House {
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
     connections: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
+    /// Open once the log is read.
+    past: Arc<OnceLock<Past>>,
     /// A reload gave up waiting for its entry, which may yet have been written.
     unsure: Arc<AtomicBool>,
     /// Left behind it would refuse nobody, but it would look as if somebody listened.
@@ -150,7 +166,6 @@ impl House {
     fn open(data_dir: &Path, config: Arc<ArcSwap<Config>>, sockets: Sockets) -> Result<House, Failure> {
         let key =
             SecretKey::open(data_dir).map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
-        let past = recovery::open_past(data_dir)?;
         let (applied, _) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);
         let inbox = Arc::new(Inbox::new(INBOX));
@@ -179,12 +194,13 @@ impl House {
             counters,
             stop: Arc::new(stop),
             connections: Arc::default(),
+            past: Arc::default(),
             unsure: Arc::default(),
             _staff_file: Arc::new(sockets.staff_file),
         };
         let mut connections = house.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         connections.push(house.serve_mtas(sockets.mta, key, stopping.clone()));
-        let staff = Arc::new(house.staff(past));
+        let staff = Arc::new(house.staff());
         let everything = http::for_staff(Arc::clone(&staff));
         connections.push(tokio::spawn(web::serve_unix(sockets.staff, everything, stopping.clone())));
         for listener in sockets.web {
@@ -216,11 +232,11 @@ impl House {
         bound.serve(Arc::new(desk), Arc::clone(&self.config), stopping, Arc::clone(&self.counters.mta))
     }
 
-    fn staff(&self, past: Past) -> StaffDesk {
+    fn staff(&self) -> StaffDesk {
         StaffDesk {
             config: Arc::clone(&self.config),
             shared: Arc::clone(&self.shared),
-            past: Arc::new(past),
+            past: Arc::clone(&self.past),
             applied: self.applied.subscribe(),
             inbox: Arc::clone(&self.inbox),
             health: Arc::clone(&self.health),
@@ -230,9 +246,10 @@ impl House {
     }
 
     /// Rebuilds the views and starts the engine.
-    async fn recover(self) -> Result<JoinHandle<()>, Failure> {
+    async fn recover(self, lock: DataLock) -> Result<JoinHandle<()>, Failure> {
         let work = move || -> Result<JoinHandle<()>, Failure> {
-            let recovered = recovery::recover(&self.data_dir, Arc::clone(&self.shared))?;
+            let recovered = recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared))?;
+            let _ = self.past.set(Past::open(&self.data_dir)?);
             let mut first = Vec::new();
             let applied = applied_by(&self.config.load());
             if *recovered.views.machine().applied() != applied {
@@ -257,11 +274,16 @@ impl House {
                 Arc::clone(&self.counters.engine),
                 Box::new(move |receipts| radius.answer(receipts)),
             );
-            engine.begin(first)?;
-            if recovered.entries > LONG_REPLAY {
-                engine.take_snapshot();
-            }
-            Ok(std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run())?)
+            let long = recovered.entries > LONG_REPLAY;
+            let work = move || {
+                if engine.begin(first) {
+                    if long {
+                        engine.take_snapshot();
+                    }
+                    engine.run();
+                }
+            };
+            Ok(std::thread::Builder::new().name("engine".to_owned()).spawn(work)?)
         };
         tokio::task::spawn_blocking(work)
             .await

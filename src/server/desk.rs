@@ -91,12 +91,13 @@ pub struct MailDesk {
 impl Desk for MailDesk {
     fn socketmap(&self, peer: &Peer, request: &socketmap::Request) -> Reply {
         let Key { address, .. } = request.key;
+        let config = self.config.load();
         if request.map == Map::Unknown {
-            return Reply::Temp("no such map: relay, access or subscriber");
+            let unknown = Reply::Temp("no such map: relay, access or subscriber");
+            return if config.relay.observe { Reply::NotFound } else { unknown };
         }
         // A key that is no address is a host name that its owner chose: it decides nothing.
         let Some(address) = address else { return Reply::NotFound };
-        let config = self.config.load();
         let now = clock::now();
         if !self.health.is_ready() {
             return if config.relay.observe { Reply::NotFound } else { Reply::Temp("starting") };
@@ -105,6 +106,7 @@ impl Desk for MailDesk {
             return match self.shared.map.lookup(peer.realm, address, now) {
                 _ if config.relay.observe => Reply::NotFound,
                 Lookup::Found(found) => found.subscriber.map_or(Reply::NotFound, |name| found_as(&name)),
+                Lookup::Absent if self.health.is_blind(now) => Reply::Temp(Reason::FeedBlocked.word()),
                 Lookup::Absent => Reply::NotFound,
                 Lookup::Ambiguous(_) => Reply::Temp("conflict"),
                 Lookup::Unready(..) => Reply::Temp("not known at the moment"),
@@ -116,6 +118,7 @@ impl Desk for MailDesk {
             login: None,
             profile: Profile::Relay,
             logins_relay: false,
+            blind: self.health.is_blind(now),
         };
         let ruling = rule(&self.shared.map, &self.shared.standing.load(), client, now);
         Counters::count(&self.counters.socketmap, ruling.reason);
@@ -162,6 +165,7 @@ impl MailDesk {
             login: login.as_ref(),
             profile: query.profile,
             logins_relay: config.relay.permit_authenticated,
+            blind: self.health.is_blind(now),
         };
         let ruling = if self.health.is_ready() {
             rule(&self.shared.map, &self.shared.standing.load(), client, now)
@@ -180,7 +184,11 @@ impl MailDesk {
         }
     }
 
+    /// Mail that is nobody's of ours is not kept in mind: a flood of it must not push out what is.
     fn note(&self, peer: &Peer, query: &Query, ruling: &Ruling, now: Timestamp) {
+        if ruling.owners.is_empty() && query.login.is_none() {
+            return;
+        }
         let recipient = (!query.recipient.is_empty())
             .then(|| (domain_of(&query.recipient), self.key.recipient(&query.recipient)));
         self.attributions().note(&peer.mta, &Name::new(&query.instance), ruling, recipient, now);
@@ -238,9 +246,10 @@ impl MailDesk {
     }
 
     /// Whether the message is durable now. One that is not, after all this time, is not written down later either
-    /// unless its commit has begun: the engine passes over entries whose asker is gone.
+    /// unless its commit has begun: the engine passes over entries whose asker is gone. Then, and only then, a message
+    /// that was deferred is written as well, and its next attempt once more.
     async fn record(&self, message: Message) -> bool {
-        if self.health.is_storage_failing() {
+        if self.health.is_blind(clock::now()) {
             return false;
         }
         let Some(done) = self.inbox.submit(Entry::Message(Box::new(message))) else { return false };

@@ -16,8 +16,9 @@ use super::keeper::{Keep, Keeper};
 use super::radius::Receipt;
 use crate::clock;
 use crate::log::entry::Entry;
-use crate::log::{Batch, Log, LogError};
+use crate::log::{Batch, Log};
 use crate::session::event::{Alarm, Effect, Event, Record, Refresh};
+use crate::session::machine::GAP_BRIDGED;
 use crate::session::{Name, Timestamp};
 use crate::views::{Folded, Outcome, Views};
 
@@ -66,6 +67,8 @@ pub struct Engine<L: Log> {
     refreshes_since: Option<Timestamp>,
     last: Timestamp,
     sealed: Timestamp,
+    /// Since when nothing could be written, to be told with the next round: what was sent meanwhile may be lost.
+    deaf_since: Option<Timestamp>,
 }
 
 /// What one round makes durable, and who waits for it.
@@ -105,18 +108,18 @@ impl<L: Log> Engine<L> {
             refreshes_since,
             last,
             sealed,
+            deaf_since: None,
         }
     }
 
-    /// Makes entries durable before anything is listened to: what was applied, and since when we were away.
-    ///
-    /// # Errors
-    /// Storage refused; nothing was folded.
-    pub fn begin(&mut self, entries: Vec<Entry>) -> Result<(), LogError> {
-        let batch = self.batch(entries);
-        self.log.append(&batch)?;
-        self.fold(&batch);
-        Ok(())
+    /// Makes entries durable before anything else: what was applied, and since when we were away. From then on lookups
+    /// are true. False when we were told to stop before storage allowed it.
+    pub fn begin(&mut self, entries: Vec<Entry>) -> bool {
+        let durable = self.commit(Round { entries, ..Round::default() });
+        if durable {
+            self.health.set_ready();
+        }
+        durable
     }
 
     /// Works until the inbox is closed and empty; then writes down that we listened until now, and a snapshot.
@@ -163,6 +166,9 @@ impl<L: Log> Engine<L> {
     /// Sorts what has gathered into refreshes, which are answered with this round, and entries, which wait for it.
     fn sort(&mut self, inputs: Vec<Input>) -> Round {
         let mut round = Round::default();
+        if let Some(since) = self.deaf_since.take() {
+            round.entries.push(Entry::Session(Event::Resumed { since: Some(since) }));
+        }
         for input in inputs {
             match input {
                 Input::Record(record, receipt) => {
@@ -187,12 +193,23 @@ impl<L: Log> Engine<L> {
             self.refreshes.insert(key, refresh);
             return;
         }
-        // What this session said before must be folded before what it says now.
+        // What this session said before must be folded before what it says now, and so must what those said whose
+        // prefixes it claims: that they were heard decides between them.
+        self.fold_first(key, round);
+        for claim in &record.claims {
+            for rival in self.views.machine().claimants(record.realm, claim.prefix) {
+                self.fold_first(rival, round);
+            }
+        }
+        round.entries.push(Entry::Session(Event::Record(Box::new(record))));
+    }
+
+    /// Logs what is acknowledged of a session and not yet logged, and takes no further refresh of it in this round.
+    fn fold_first(&mut self, key: (Name, Name), round: &mut Round) {
         if let Some(refresh) = self.refreshes.remove(&key) {
             round.entries.push(Entry::Session(Event::Refreshes(vec![refresh])));
         }
         round.touched.insert(key);
-        round.entries.push(Entry::Session(Event::Record(Box::new(record))));
     }
 
     fn sort_entry(&self, entry: Entry, asker: oneshot::Sender<u64>, round: &mut Round) {
@@ -271,13 +288,18 @@ impl<L: Log> Engine<L> {
     /// drops datagrams, and whoever asks is answered from memory.
     fn append(&mut self, batch: &Batch) -> bool {
         let mut failed = false;
+        let began = clock::now();
         loop {
             match self.log.append(batch) {
                 Ok(()) => {
                     if failed {
                         tracing::info!("storage works again; what was held back is durable");
                     }
-                    self.health.committed(batch.at);
+                    let now = clock::now();
+                    if now.since(began) > GAP_BRIDGED {
+                        self.deaf_since = Some(began);
+                    }
+                    self.health.committed(now);
                     return true;
                 }
                 Err(error) => {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::audit::AuditError;
 use crate::log::LogError;
+use crate::session::Timestamp;
 
 /// Why the daemon could not start or go on. Each has its exit code.
 #[derive(Debug)]
@@ -19,6 +20,11 @@ pub enum Failure {
     Log(LogError),
     /// The index can't be used.
     Index(AuditError),
+    /// The log's last entry is of a time that our clock has not reached: deadlines would all be wrong.
+    Clock {
+        /// The moment of the last entry, milliseconds since 1970.
+        last: Timestamp,
+    },
     /// The system gives no thread, no runtime, no signal.
     System(std::io::Error),
 }
@@ -30,6 +36,12 @@ impl fmt::Display for Failure {
             Failure::DataDir(dir, error) => write!(f, "data-dir {}: {error}", dir.display()),
             Failure::Log(error) => error.fmt(f),
             Failure::Index(error) => error.fmt(f),
+            Failure::Clock { last } => write!(
+                f,
+                "the log was written up to {} by this machine's clock, which is behind that now: set the clock",
+                jiff::Timestamp::from_millisecond(last.millis())
+                    .map_or_else(|_| "?".to_owned(), |at| at.to_string())
+            ),
             Failure::System(error) => write!(f, "the system refuses: {error}"),
         }
     }

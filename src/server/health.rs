@@ -4,15 +4,22 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::log::LogError;
 use crate::session::Timestamp;
+
+/// While all is well something is written every five seconds, if only that we listen. So long without is not well.
+const COMMITS_AT_LEAST: Duration = Duration::from_secs(15);
 
 /// Shared by everybody.
 #[derive(Debug, Default)]
 pub struct Health {
     ready: AtomicBool,
     accepting: Arc<AtomicBool>,
+    became_ready: Notify,
     stopping: AtomicBool,
     storage_failing: AtomicBool,
     index_failing: AtomicBool,
@@ -31,6 +38,30 @@ impl Health {
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
         self.accepting.store(!self.is_storage_failing(), Ordering::Release);
+        self.became_ready.notify_waiters();
+    }
+
+    /// Returns once lookups are true.
+    pub async fn until_ready(&self) {
+        loop {
+            let notified = self.became_ready.notified();
+            if self.is_ready() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Whether what is reported to us cannot be taken: the log refuses, or a commit hangs. What is known is then old
+    /// knowledge, and what is not known may be so.
+    #[must_use]
+    pub fn is_blind(&self, now: Timestamp) -> bool {
+        self.is_storage_failing() || self.is_ready() && now.since(self.last_commit()) > COMMITS_AT_LEAST
+    }
+
+    /// Looks whether a commit hangs: no error says so.
+    pub fn look(&self, now: Timestamp) {
+        self.accepting.store(self.is_ready() && !self.is_blind(now), Ordering::Release);
     }
 
     /// Whether accounting is taken: ready, and able to write. A NAS that asks (Status-Server) gets silence otherwise, so
@@ -78,6 +109,12 @@ impl Health {
         Timestamp::from_millis(self.last_commit.load(Ordering::Relaxed))
     }
 
+    /// Whether the audit index can't be written.
+    #[must_use]
+    pub fn is_index_failing(&self) -> bool {
+        self.index_failing.load(Ordering::Acquire)
+    }
+
     /// Says whether the audit index can be written.
     pub fn set_index_failing(&self, failing: bool) {
         self.index_failing.store(failing, Ordering::Release);
@@ -85,7 +122,7 @@ impl Health {
 
     /// Everything that is not well, in words for the person on call.
     #[must_use]
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self, now: Timestamp) -> Vec<String> {
         let mut complaints = Vec::new();
         if !self.is_ready() {
             complaints.push("starting: the log is being read".to_owned());
@@ -93,6 +130,11 @@ impl Health {
         if self.is_storage_failing() {
             let said = self.storage_said.lock().unwrap_or_else(PoisonError::into_inner);
             complaints.push(format!("storage-failing: nothing is acknowledged: {said}"));
+        } else if self.is_blind(now) {
+            let waited = now.since(self.last_commit()).as_secs();
+            complaints.push(format!(
+                "storage-hanging: nothing was written for {waited} s, nothing is acknowledged"
+            ));
         }
         if self.index_failing.load(Ordering::Acquire) {
             complaints.push("index-failing: the audit index cannot be written".to_owned());

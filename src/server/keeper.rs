@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,8 +18,11 @@ use crate::log::snapshot;
 use crate::session::Timestamp;
 use crate::views::Folded;
 
-/// How many group commits the index may be behind before the engine waits for it.
-const BEHIND_AT_MOST: usize = 100_000;
+/// How many outcomes the index may be behind, some three hundred octets each, before the engine waits for it. It waits
+/// only for an index that is slow; one that fails is given up until the next start, which refills it from the log.
+const BEHIND_AT_MOST: u64 = 2_000_000;
+/// How long the engine waits before it looks again whether the index has caught up.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How many folded entries are stored in one transaction.
 const AT_ONCE: usize = 20_000;
 /// How long after a failure the index is tried again.
@@ -40,7 +43,10 @@ enum Work {
 
 /// The engine's end.
 pub struct Keeper {
-    work: Option<SyncSender<Work>>,
+    work: Option<Sender<Work>>,
+    /// Outcomes handed over and not yet indexed.
+    behind: Arc<AtomicU64>,
+    health: Arc<Health>,
     thread: Option<JoinHandle<()>>,
     forgettable: Arc<AtomicU64>,
     forgotten: AtomicU64,
@@ -57,17 +63,32 @@ impl Keeper {
         applied: Arc<watch::Sender<u64>>,
         health: Arc<Health>,
     ) -> std::io::Result<Self> {
-        let (work, tasks) = sync_channel(BEHIND_AT_MOST);
+        let (work, tasks) = channel();
+        let behind = Arc::new(AtomicU64::new(0));
         let forgettable = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&forgettable);
+        let (told, done) = (Arc::clone(&forgettable), Arc::clone(&behind));
+        let watched = Arc::clone(&health);
         let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
-            Worker { dir, index, applied, health, forgettable: told }.run(&tasks);
+            Worker { dir, index, applied, health, forgettable: told, behind: done }.run(&tasks);
         })?;
-        Ok(Keeper { work: Some(work), thread: Some(thread), forgettable, forgotten: AtomicU64::new(0) })
+        let forgotten = AtomicU64::new(0);
+        Ok(Keeper { work: Some(work), behind, health: watched, thread: Some(thread), forgettable, forgotten })
     }
 
     /// Hands over what came of a group commit.
-    pub fn keep(&self, keep: Keep) {
+    pub fn keep(&mut self, keep: Keep) {
+        while self.behind.load(Ordering::Acquire) > BEHIND_AT_MOST && self.work.is_some() {
+            if self.health.is_index_failing() {
+                tracing::error!(
+                    "the audit index is given up until the next start, which fills it from the log"
+                );
+                // Nothing may be indexed after a hole, nor a snapshot stored beyond it.
+                self.work = None;
+            } else {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        }
+        self.behind.fetch_add(keep.folded.len() as u64, Ordering::AcqRel);
         self.hand_over(Work::Keep(keep));
     }
 
@@ -105,6 +126,7 @@ struct Worker {
     applied: Arc<watch::Sender<u64>>,
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
+    behind: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -118,7 +140,11 @@ impl Worker {
                 next = if folded.len() < AT_ONCE { tasks.try_recv().ok() } else { None };
             }
             if let Some(through) = through {
-                self.apply(through, &folded);
+                if !self.apply(through, &folded) {
+                    // Nothing may be indexed after a hole: the next start fills it from the log.
+                    return;
+                }
+                self.behind.fetch_sub(folded.len() as u64, Ordering::AcqRel);
             }
             if let Some(Work::Snapshot { sequence, at, body }) = next {
                 self.store(sequence, at, &body);
@@ -126,7 +152,8 @@ impl Worker {
         }
     }
 
-    fn apply(&mut self, through: u64, folded: &[Folded]) {
+    /// False when we were told to stop before it could be written.
+    fn apply(&mut self, through: u64, folded: &[Folded]) -> bool {
         let mut failed = false;
         while let Err(error) = self.index.apply(through, folded) {
             if !failed {
@@ -135,7 +162,7 @@ impl Worker {
             failed = true;
             self.health.set_index_failing(true);
             if self.health.is_stopping() {
-                return;
+                return false;
             }
             std::thread::sleep(TRY_AGAIN);
         }
@@ -144,12 +171,16 @@ impl Worker {
             tracing::info!("the audit index is written again");
         }
         self.applied.send_replace(through);
+        true
     }
 
-    fn store(&self, sequence: u64, at: Timestamp, body: &[u8]) {
-        // The index must be past the snapshot: what is folded before it is not folded again.
+    fn store(&mut self, sequence: u64, at: Timestamp, body: &[u8]) {
+        // The index must be past the snapshot, also after a loss of power: what is folded before it is not folded again.
         if *self.applied.borrow() < sequence {
             return;
+        }
+        if let Err(error) = self.index.sync() {
+            return tracing::warn!(%error, "no snapshot: the audit index cannot be synced; the log is kept");
         }
         match snapshot::store(&self.dir, sequence, at, body) {
             Ok(()) => match snapshot::oldest_sequence(&self.dir) {

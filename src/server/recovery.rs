@@ -3,7 +3,6 @@
 //! Knows: that the index must never be behind the snapshot the replay begins at. Must not know: what is done next.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,15 +11,17 @@ use std::time::{Duration, Instant};
 use super::failure::Failure;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
-use crate::audit::past::Past;
+use crate::clock;
 use crate::log::snapshot::{self, Snapshot};
-use crate::log::sqlite::SqliteLog;
+use crate::log::sqlite::{DataLock, SqliteLog};
 use crate::log::{Batch, LogError};
 use crate::session::Timestamp;
 use crate::views::{Folded, Shared, Views};
 
 /// How many folded entries are indexed in one transaction while replaying.
 const AT_ONCE: usize = 50_000;
+/// Our clock may be behind the log's last moment by as much: less than that, it is stepped, not wrong.
+const CLOCK_AHEAD: Duration = Duration::from_secs(3600);
 /// How often a long replay says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
@@ -38,97 +39,133 @@ pub struct Recovered {
     pub entries: u64,
 }
 
-/// Makes the data directory, for nobody else to read.
+/// Makes the data directory, for nobody else to read, and takes it for us alone. Nothing below it is touched before.
 ///
 /// # Errors
-/// What the file system said.
-pub fn prepare(data_dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o750).create(data_dir)
-}
-
-/// Opens the past for readers; an index that is damaged is begun anew, to be filled by the replay.
-///
-/// # Errors
-/// It can't be made either.
-pub fn open_past(data_dir: &Path) -> Result<Past, AuditError> {
-    match Index::open(data_dir) {
-        Ok(_) => {}
-        Err(error @ AuditError::Damaged { .. }) => {
-            tracing::warn!(%error, "the audit index is begun anew from the log");
-            Index::begin_anew(data_dir)?;
-        }
-        Err(error) => return Err(error),
-    }
-    Past::open(data_dir)
+/// The file system refuses, or another daemon has it.
+pub fn prepare(data_dir: &Path) -> Result<DataLock, Failure> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(data_dir)
+        .map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
+    Ok(DataLock::take(data_dir)?)
 }
 
 /// Rebuilds everything.
 ///
 /// # Errors
-/// The log is damaged, of a later version, in use, or can't be read.
-pub fn recover(data_dir: &Path, shared: Arc<Shared>) -> Result<Recovered, Failure> {
-    let index = Index::open(data_dir)?;
+/// The log is damaged, of a later version, or can't be read; or it ends in the future.
+pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<Recovered, Failure> {
     let snapshot = snapshot::load(data_dir)?;
+    let start = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
     // Views at a snapshot that the index has not reached would leave a hole in the past for ever.
-    let behind = snapshot.as_ref().is_some_and(|snapshot| index.applied() < snapshot.sequence);
-    if behind {
-        match replay(data_dir, None, index, Arc::clone(&shared)) {
-            Err(Failure::Log(LogError::Damaged { what, .. })) => {
-                tracing::warn!(
-                    what,
-                    "the audit index cannot be filled from the beginning: the past before the snapshot is lost"
-                );
-                return replay(data_dir, snapshot.as_ref(), Index::open(data_dir)?, shared);
-            }
-            other => return other,
-        }
+    let index = open_index(data_dir)?.filter(|index| index.applied() >= start);
+    let mut replay = Replay::begin(data_dir, snapshot.as_ref(), index, shared)?;
+    let log = replay.read(data_dir, lock)?;
+    let clock_behind = |last: &Timestamp| *last > clock::now().plus(CLOCK_AHEAD);
+    if let Some(last) = replay.last.filter(clock_behind) {
+        return Err(Failure::Clock { last });
     }
-    replay(data_dir, snapshot.as_ref(), index, shared)
+    let index = match replay.index.take() {
+        Some(index) => index,
+        None => refill(data_dir, lock, &replay.views)?,
+    };
+    if index.applied() > replay.views.sequence() {
+        return Err(Failure::Index(AuditError::Damaged {
+            file: data_dir.join("audit"),
+            what: "it is ahead of the log, so it was made from another one: put that log back, or move this directory away",
+        }));
+    }
+    let Replay { views, last, entries, .. } = replay;
+    Ok(Recovered { log, views, index, last, entries })
 }
 
-fn replay(
-    data_dir: &Path,
-    snapshot: Option<&Snapshot>,
-    index: Index,
-    shared: Arc<Shared>,
-) -> Result<Recovered, Failure> {
-    let began = Instant::now();
-    let mut last = snapshot.map(|snapshot| snapshot.at);
-    let views = match snapshot {
-        None => Views::new(shared),
-        Some(snapshot) => Views::restore(shared, &snapshot.body).map_err(|_| LogError::Damaged {
-            file: data_dir.join("snapshots"),
-            row: Some(snapshot.sequence),
-            what: "a snapshot of another version: remove it, and the log is replayed from its beginning",
-        })?,
-    };
-    let after = views.sequence();
-    let mut replay = Replay { views, index, folded: Vec::new(), failed: None, entries: 0, said: began };
-    let log = SqliteLog::open(data_dir, after, &mut |batch| {
-        last = Some(batch.at);
-        replay.batch(&batch);
-    })?;
-    replay.flush();
-    if let Some(error) = replay.failed {
-        return Err(error.into());
+/// The index, unless it is damaged.
+fn open_index(data_dir: &Path) -> Result<Option<Index>, AuditError> {
+    match Index::open(data_dir) {
+        Ok(index) => Ok(Some(index)),
+        Err(error @ AuditError::Damaged { .. }) => {
+            tracing::warn!(%error, "the audit index is made again from the log");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    let took = began.elapsed();
-    let sessions = replay.views.machine().sessions();
-    tracing::info!(snapshot = after, entries = replay.entries, sessions, ?took, "the log is read");
-    Ok(Recovered { log, views: replay.views, index: replay.index, last, entries: replay.entries })
+}
+
+/// Makes the index again from the log's first entry, with views of its own; or, where the log does not reach back as
+/// far, from what lives.
+fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Failure> {
+    let index = Index::begin_anew(data_dir)?;
+    let mut replay = Replay::begin(data_dir, None, Some(index), Arc::default())?;
+    match replay.read(data_dir, lock) {
+        Ok(_) => {
+            if let Some(index) = replay.index.take() {
+                return Ok(index);
+            }
+            let what = "it cannot be written although it was made a moment ago";
+            Err(Failure::Index(AuditError::Damaged { file: data_dir.join("audit"), what }))
+        }
+        Err(Failure::Log(LogError::Damaged { .. })) => {
+            tracing::warn!(
+                "the log does not reach back to its first entry: the past before the snapshot is lost"
+            );
+            drop(replay);
+            let mut index = Index::begin_anew(data_dir)?;
+            index.apply(views.sequence(), &views.retell())?;
+            Ok(index)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 struct Replay {
     views: Views,
-    index: Index,
+    /// Gone once it turned out to be damaged.
+    index: Option<Index>,
     folded: Vec<Folded>,
     failed: Option<AuditError>,
+    last: Option<Timestamp>,
     entries: u64,
+    began: Instant,
     said: Instant,
 }
 
 impl Replay {
+    fn begin(
+        data_dir: &Path,
+        snapshot: Option<&Snapshot>,
+        index: Option<Index>,
+        shared: Arc<Shared>,
+    ) -> Result<Self, LogError> {
+        let views = match snapshot {
+            None => Views::new(shared),
+            Some(snapshot) => Views::restore(shared, &snapshot.body).map_err(|_| LogError::Damaged {
+                file: data_dir.join("snapshots"),
+                row: Some(snapshot.sequence),
+                what: "a snapshot of another version: remove it, and the log is replayed from its beginning",
+            })?,
+        };
+        let last = snapshot.map(|snapshot| snapshot.at);
+        let (began, folded) = (Instant::now(), Vec::new());
+        Ok(Replay { views, index, folded, failed: None, last, entries: 0, began, said: began })
+    }
+
+    fn read(&mut self, data_dir: &Path, lock: &DataLock) -> Result<SqliteLog, Failure> {
+        let after = self.views.sequence();
+        let log = SqliteLog::open_locked(lock.clone(), data_dir, after, &mut |batch| self.batch(&batch))?;
+        self.flush();
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
+        let sessions = self.views.machine().sessions();
+        let took = self.began.elapsed();
+        tracing::info!(snapshot = after, entries = self.entries, sessions, ?took, "the log is read");
+        Ok(log)
+    }
+
     fn batch(&mut self, batch: &Batch) {
+        self.last = Some(batch.at);
         for (sequence, entry) in (batch.sequence..).zip(&batch.entries) {
             self.views.fold(batch.at, sequence, entry, &mut self.folded);
             self.entries += 1;
@@ -144,8 +181,15 @@ impl Replay {
 
     /// What the index has already, it takes again without a change.
     fn flush(&mut self) {
-        if self.failed.is_none() && !self.folded.is_empty() {
-            self.failed = self.index.apply(self.views.sequence(), &self.folded).err();
+        if let Some(index) = self.index.as_mut().filter(|_| !self.folded.is_empty()) {
+            match index.apply(self.views.sequence(), &self.folded) {
+                Ok(()) => {}
+                Err(error @ AuditError::Damaged { .. }) => {
+                    tracing::warn!(%error, "the audit index is made again from the log");
+                    self.index = None;
+                }
+                Err(error) => self.failed = Some(error),
+            }
         }
         self.folded.clear();
     }

@@ -4,7 +4,7 @@
 //! or tables.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -45,7 +45,7 @@ pub struct StaffDesk {
     /// The present.
     pub shared: Arc<Shared>,
     /// The past.
-    pub past: Arc<Past>,
+    pub past: Arc<OnceLock<Past>>,
     /// How far the past is filled.
     pub applied: watch::Receiver<u64>,
     /// Where orders and questions go.
@@ -83,9 +83,17 @@ impl Staff for StaffDesk {
         let ruling = self.ruling(address, now);
         who.verdict = Some(ruling.verdict().word().to_owned());
         who.reason = Some(ruling.reason.word().to_owned());
+        let blind = self.health.is_blind(now);
         let (confidence, found) = match self.shared.map.lookup(Realm::PUBLIC, address, now) {
             _ if !self.health.is_ready() => (Confidence::Unknown, Vec::new()),
+            // What is known from before we lost sight of its NAS is as old as its last interim update.
+            Lookup::Found(found)
+                if blind || found.session.as_ref().is_some_and(|session| session.is_stale()) =>
+            {
+                (Confidence::UntilLastInterim, vec![found])
+            }
             Lookup::Found(found) => (Confidence::Exact, vec![found]),
+            Lookup::Absent if blind => (Confidence::Unknown, Vec::new()),
             Lookup::Absent => (Confidence::Exact, Vec::new()),
             Lookup::Ambiguous(all) => (Confidence::Ambiguous, all),
             Lookup::Unready(Doubt::Suspect, Some(found)) => (Confidence::UntilLastInterim, vec![found]),
@@ -108,7 +116,7 @@ impl Staff for StaffDesk {
                 let known = session.is_active() && !session.is_stale();
                 Some(if known { clock::now() } else { session.seen() })
             };
-            past.owner(Realm::PUBLIC, address, port, at, &seen)
+            opened(&past)?.owner(Realm::PUBLIC, address, port, at, &seen)
         })
         .await?;
         let who = Who {
@@ -132,7 +140,7 @@ impl Staff for StaffDesk {
         let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
         let filter = SessionFilter { subscriber, ..filter.clone() };
         let past = Arc::clone(&self.past);
-        let rows = blocking(move || past.sessions(&filter)).await?;
+        let rows = blocking(move || opened(&past)?.sessions(&filter)).await?;
         Ok(rows.into_iter().map(|row| self.session_row(row)).collect())
     }
 
@@ -183,16 +191,18 @@ impl Staff for StaffDesk {
     /// journal instead, by name.
     async fn asked(&self, by: Name, what: Name) -> Result<(), Trouble> {
         let question = Question { at: clock::now(), by: by.clone(), what: what.clone() };
-        if !self.health.is_storage_failing() && self.commit(Entry::Question(question)).await.is_some() {
-            return Ok(());
+        if !self.health.is_blind(clock::now()) {
+            let recorded = self.commit(Entry::Question(question)).await;
+            return recorded.map(|_| ()).ok_or(Trouble::Unrecorded);
         }
         tracing::warn!(%by, %what, "this question could not be written to the log; it is noted here only");
         Ok(())
     }
 
     fn health(&self) -> Health {
-        let reasons = self.health.complaints();
-        let failing = self.health.is_storage_failing();
+        let now = clock::now();
+        let reasons = self.health.complaints(now);
+        let failing = self.health.is_blind(now);
         Health { ready: self.health.is_ready() && !failing && !self.health.is_stopping(), reasons }
     }
 
@@ -213,6 +223,7 @@ impl StaffDesk {
             login: None,
             profile: Profile::Relay,
             logins_relay: false,
+            blind: self.health.is_blind(now),
         };
         rule(&self.shared.map, &self.shared.standing.load(), client, now)
     }
@@ -232,11 +243,11 @@ impl StaffDesk {
                     return Err(OrderError::StaticRange);
                 }
                 self.indexed().await;
-                blocking(move || past.known_subscriber(&name)).await
+                blocking(move || opened(&past)?.known_subscriber(&name)).await
             }
             Subject::Login(name) => {
                 self.indexed().await;
-                blocking(move || past.known_login(&name)).await
+                blocking(move || opened(&past)?.known_login(&name)).await
             }
         };
         match known {
@@ -262,7 +273,7 @@ impl StaffDesk {
     async fn messages_by(&self, filter: MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
         self.indexed().await;
         let past = Arc::clone(&self.past);
-        let messages = blocking(move || past.messages(&filter)).await?;
+        let messages = blocking(move || opened(&past)?.messages(&filter)).await?;
         Ok(messages.iter().map(MessageRow::from).collect())
     }
 
@@ -363,6 +374,14 @@ impl StaffDesk {
         }
         out
     }
+}
+
+/// The past, once the log is read.
+fn opened(past: &OnceLock<Past>) -> Result<&Past, AuditError> {
+    past.get().ok_or_else(|| AuditError::Storage {
+        file: "audit".into(),
+        error: "not open yet: the log is being read".to_owned(),
+    })
 }
 
 /// A question to the index, off the threads that serve connections.

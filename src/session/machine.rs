@@ -29,7 +29,7 @@ use super::{Name, Realm, SessionKey, Timestamp};
 /// Announced intervals outside of this are mistakes of a configuration, not intervals (RFC 2869, 5.16).
 const INTERVALS_BELIEVED: std::ops::RangeInclusive<u32> = 60..=86_400;
 /// A receiving gap up to this loses nothing: every NAS sends again for longer.
-const GAP_BRIDGED: Duration = Duration::from_secs(10);
+pub const GAP_BRIDGED: Duration = Duration::from_secs(10);
 
 /// When a session's life began, and when the one before it under the same id had ended.
 #[derive(Clone, Copy)]
