@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::radius::dictionary::Dictionary;
+use crate::radius::text::TextError;
 use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
 use time::TimeError;
@@ -124,8 +125,9 @@ pub enum Command {
     Release(command::ReleaseArgs),
     /// Speak RADIUS to an accounting server, to try things
     #[command(
-        after_help = "Example:\n  relaywarden send start --server 127.0.0.1:1813 --secret-file secrets/bras1 --user \
-                            alice --session-id s1 --address 198.51.100.7"
+        after_help = "Examples:\n  relaywarden send start --server 127.0.0.1:1813 --secret-file secrets/bras1 --user \
+                            alice --session-id s1 --address 198.51.100.7\n  relaywarden send --file records.txt \
+                            --secret-file secrets/bras1"
     )]
     Send(send::SendArgs),
 }
@@ -220,6 +222,10 @@ pub enum Failure {
     Send(crate::server::nas::SendError),
     /// A file that was named can't be read.
     File(PathBuf, io::Error),
+    /// A list of attributes is not understood.
+    List(PathBuf, TextError),
+    /// A list of attributes holds no request.
+    EmptyList(PathBuf),
     /// The server's name means nothing.
     NoServer(String, io::Error),
 }
@@ -235,7 +241,7 @@ impl Failure {
             Failure::Send(_) => Exit::Usage,
             Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Failure::File(..) => Exit::InputOutput,
-            Failure::NoServer(..) => Exit::Usage,
+            Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => Exit::Usage,
         }
     }
 }
@@ -249,6 +255,8 @@ impl fmt::Display for Failure {
             Failure::Output(error) => write!(f, "standard output: {error}"),
             Failure::Send(error) => write!(f, "{error}"),
             Failure::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
             }

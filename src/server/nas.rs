@@ -17,6 +17,8 @@ use radius::core::packet::Packet;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
+use crate::radius::text;
+
 /// RFC 2865, 3.
 const HEADER_OCTETS: usize = 20;
 /// RFC 2865, 3: the longest packet.
@@ -251,6 +253,18 @@ impl Nas {
     pub async fn report(&mut self, report: &Report) -> Result<Outcome, SendError> {
         self.identifier = self.identifier.wrapping_add(1);
         let request = accounting_request(report, self.identifier, &self.secret)?;
+        self.exchange(&request).await
+    }
+
+    /// Sends an Accounting-Request of these attributes; what is written in them is the caller's affair.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn request(&mut self, attributes: &[u8]) -> Result<Outcome, SendError> {
+        self.identifier = self.identifier.wrapping_add(1);
+        let code = Code::AccountingRequest as u8;
+        let request = text::encode_request(code, self.identifier, attributes, &self.secret)
+            .map_err(|_| SendError::PacketTooLong)?;
         self.exchange(&request).await
     }
 

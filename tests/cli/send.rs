@@ -181,6 +181,92 @@ fn a_value_that_no_attribute_can_carry_is_2() {
     assert!(run.err.contains("attribute 1"), "{run:?}");
 }
 
+const LIST: &str = "# A Start, then its Stop.\nAcct-Status-Type = Start\nAcct-Session-Id = \"s1\"\n\n\n\
+                    Acct-Status-Type = Stop\nAcct-Session-Id = \"s1\"\nDelegated-IPv6-Prefix = 2001:db8:2::/60\n";
+
+/// Runs `send --file` with this list while a server answers so many requests, which are returned.
+fn send_list(list: &str, answers: usize) -> (Run, Vec<Vec<u8>>) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("list");
+    std::fs::write(&file, list).unwrap();
+    let (socket, address) = server();
+    let server = std::thread::spawn(move || {
+        let mut requests = Vec::new();
+        while requests.len() < answers {
+            let (request, from) = receive(&socket);
+            socket.send_to(&response(&request, SECRET), from).unwrap();
+            requests.push(request);
+        }
+        // Kept open until the program is done: silence is not a closed port.
+        (socket, requests)
+    });
+    let file = file.to_str().unwrap();
+    let run =
+        run_with(&["send", "--file", file, "--server", &address, "--secret", SECRET, "--retries", "1"], &[]);
+    (run, server.join().unwrap().1)
+}
+
+#[test]
+fn the_requests_of_a_list_are_sent_in_order_under_identifiers_of_their_own() {
+    let (run, requests) = send_list(LIST, 2);
+    assert_eq!(run.exit, 0, "{run:?}");
+    let told: Vec<_> = run.out.lines().filter_map(|line| line.split_once(": ")).collect();
+    assert_eq!(
+        told.iter().map(|(place, _)| *place).collect::<Vec<_>>(),
+        ["request 1 of 2", "request 2 of 2"]
+    );
+    assert!(told.iter().all(|(_, answer)| answer.ends_with(" ms (copy 1 of 1)")), "{run:?}");
+    assert_eq!(requests[0][20..], *b"\x28\x06\0\0\0\x01\x2c\x04s1");
+    let prefix = [123, 12, 0, 60, 0x20, 1, 0x0d, 0xb8, 0, 2, 0, 0];
+    assert_eq!(requests[1][20..], [b"\x28\x06\0\0\0\x02\x2c\x04s1".as_slice(), &prefix].concat());
+    assert_eq!(requests[1][1], requests[0][1].wrapping_add(1));
+    for request in &requests {
+        let digest = Md5::new()
+            .chain_update(&request[..4])
+            .chain_update([0; 16])
+            .chain_update(&request[20..])
+            .chain_update(SECRET)
+            .finalize();
+        assert_eq!(request[4..20], digest[..]);
+    }
+}
+
+#[test]
+fn a_list_ends_at_the_first_request_without_an_answer() {
+    let (run, requests) = send_list(LIST, 1);
+    assert_eq!((run.exit, requests.len()), (75, 1), "{run:?}");
+    assert!(run.out.starts_with("request 1 of 2: ") && run.out.lines().count() == 1, "{run:?}");
+    assert!(run.err.contains("request 2 of 2: ") && run.err.contains("gave no answer"), "{run:?}");
+}
+
+#[test]
+fn a_list_that_is_not_understood_is_2_and_nothing_of_it_is_sent() {
+    let (run, _) = send_list(&format!("{LIST}\nNo-Such-Attribute = 1\n"), 0);
+    assert_eq!(run.exit, 2, "{run:?}");
+    assert!(run.err.contains("line 10: unknown attribute"), "{run:?}");
+    let (run, _) = send_list("# nothing\n\n", 0);
+    assert_eq!(run.exit, 2, "{run:?}");
+    assert!(run.err.contains("no attributes in it"), "{run:?}");
+}
+
+#[test]
+fn a_list_that_is_not_there_is_74() {
+    let run = run_with(&["send", "--file", "/nonexistent/list", "--secret", SECRET], &[]);
+    assert_eq!(run.exit, 74, "{run:?}");
+    assert!(run.err.contains("/nonexistent/list"), "{run:?}");
+}
+
+#[test]
+fn a_list_says_everything_itself() {
+    for more in
+        [["stop", "--retries", "1"], ["--user", "alice", "--retries=1"], ["--delay", "5", "--retries=1"]]
+    {
+        let run = run_with(&[["send", "--file", "list", "--secret", SECRET].as_slice(), &more].concat(), &[]);
+        assert_eq!(run.exit, 2, "{more:?} {run:?}");
+        assert!(run.err.contains("cannot be used with"), "{more:?} {run:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_feed_tells_of_alice_first_from_two_nases_and_stops_when_told() {
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
