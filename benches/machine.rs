@@ -15,7 +15,7 @@ use criterion::{
 };
 use relaywarden::session::Timestamp;
 use relaywarden::session::bindings::LiveMap;
-use relaywarden::session::event::{Event, Kind, Record, Refresh};
+use relaywarden::session::event::{Effect, Event, Kind, Record, Refresh};
 use relaywarden::session::image::Image;
 use relaywarden::session::machine::Machine;
 use subscribers::{SIZES, filled, moment, record, scattered};
@@ -45,6 +45,7 @@ fn machine(c: &mut Criterion) {
         });
 
         let mut machine = restored(&octets);
+        does_what_it_is_called(&octets, sessions);
         let mut turn = 0;
         group.bench_function(BenchmarkId::new("refresh", sessions), |b| {
             b.iter_custom(|count| repeating(&mut machine, sessions, &mut turn, count, &refresh));
@@ -67,6 +68,24 @@ fn machine(c: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// Numbers of something else would look just as good.
+fn does_what_it_is_called(octets: &[u8], sessions: u64) {
+    let effects_of = |event: Event, at| {
+        let mut effects = Vec::new();
+        restored(octets).fold(at, &event, &mut effects);
+        effects
+    };
+    let (event, at) = refresh(0, sessions);
+    assert!(effects_of(event, at).is_empty(), "a refresh changes nothing");
+    let (event, at) = moved(0, sessions);
+    assert!(
+        effects_of(event, at).iter().any(|effect| matches!(effect, Effect::Bound { .. })),
+        "a new address is bound"
+    );
+    let interim = record(Kind::Interim, 0, moment(1));
+    assert!(restored(octets).as_refresh(&interim).is_some(), "an interim update without news is a refresh");
 }
 
 /// Folds records of which each takes a session that no other one takes, on as many fresh machines as that needs.
