@@ -28,6 +28,7 @@ fn machine(c: &mut Criterion) {
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
     group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(200));
     group.throughput(Throughput::Elements(1));
+    does_what_it_is_called(1000);
     for sessions in SIZES {
         let octets = postcard::to_stdvec(&filled(sessions).image()).expect("a vector takes every octet");
         group.bench_function(BenchmarkId::new("new Start", sessions), |b| {
@@ -45,7 +46,6 @@ fn machine(c: &mut Criterion) {
         });
 
         let mut machine = restored(&octets);
-        does_what_it_is_called(&octets, sessions);
         let mut turn = 0;
         group.bench_function(BenchmarkId::new("refresh", sessions), |b| {
             b.iter_custom(|count| repeating(&mut machine, sessions, &mut turn, count, &refresh));
@@ -71,10 +71,11 @@ fn machine(c: &mut Criterion) {
 }
 
 /// Numbers of something else would look just as good.
-fn does_what_it_is_called(octets: &[u8], sessions: u64) {
+fn does_what_it_is_called(sessions: u64) {
+    let octets = postcard::to_stdvec(&filled(sessions).image()).expect("a vector takes every octet");
     let effects_of = |event: Event, at| {
         let mut effects = Vec::new();
-        restored(octets).fold(at, &event, &mut effects);
+        restored(&octets).fold(at, &event, &mut effects);
         effects
     };
     let (event, at) = refresh(0, sessions);
@@ -85,7 +86,7 @@ fn does_what_it_is_called(octets: &[u8], sessions: u64) {
         "a new address is bound"
     );
     let interim = record(Kind::Interim, 0, moment(1));
-    assert!(restored(octets).as_refresh(&interim).is_some(), "an interim update without news is a refresh");
+    assert!(restored(&octets).as_refresh(&interim).is_some(), "an interim update without news is a refresh");
 }
 
 /// Folds records of which each takes a session that no other one takes, on as many fresh machines as that needs.
