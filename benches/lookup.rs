@@ -25,7 +25,7 @@ const QUESTIONS: [(&str, Address, bool); 4] = [
     ("absent, IPv4", |number| Ipv4Addr::from(0xac10_0000 | low_bits(number)).into(), false),
     (
         "absent, IPv6",
-        |number| std::net::Ipv6Addr::from(0x2001_0dba_u128 << 96 | u128::from(number)).into(),
+        |number| std::net::Ipv6Addr::from(0x2001_0db8_ff00_u128 << 80 | u128::from(number)).into(),
         false,
     ),
 ];

@@ -15,7 +15,7 @@ use criterion::{
 };
 use relaywarden::session::Timestamp;
 use relaywarden::session::bindings::LiveMap;
-use relaywarden::session::event::{Event, Kind, Record, Refresh};
+use relaywarden::session::event::{Effect, Event, Kind, Record, Refresh};
 use relaywarden::session::image::Image;
 use relaywarden::session::machine::Machine;
 use subscribers::{SIZES, filled, moment, record, scattered};
@@ -28,6 +28,7 @@ fn machine(c: &mut Criterion) {
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
     group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(200));
     group.throughput(Throughput::Elements(1));
+    does_what_it_is_called(1000);
     for sessions in SIZES {
         let octets = postcard::to_stdvec(&filled(sessions).image()).expect("a vector takes every octet");
         group.bench_function(BenchmarkId::new("new Start", sessions), |b| {
@@ -67,6 +68,25 @@ fn machine(c: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// Numbers of something else would look just as good.
+fn does_what_it_is_called(sessions: u64) {
+    let octets = postcard::to_stdvec(&filled(sessions).image()).expect("a vector takes every octet");
+    let effects_of = |event: Event, at| {
+        let mut effects = Vec::new();
+        restored(&octets).fold(at, &event, &mut effects);
+        effects
+    };
+    let (event, at) = refresh(0, sessions);
+    assert!(effects_of(event, at).is_empty(), "a refresh changes nothing");
+    let (event, at) = moved(0, sessions);
+    assert!(
+        effects_of(event, at).iter().any(|effect| matches!(effect, Effect::Bound { .. })),
+        "a new address is bound"
+    );
+    let interim = record(Kind::Interim, 0, moment(1));
+    assert!(restored(&octets).as_refresh(&interim).is_some(), "an interim update without news is a refresh");
 }
 
 /// Folds records of which each takes a session that no other one takes, on as many fresh machines as that needs.

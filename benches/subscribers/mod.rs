@@ -41,7 +41,7 @@ fn delegated(number: u64) -> u128 {
 /// One record of a subscriber's session.
 pub(crate) fn record(kind: Kind, number: u64, at: Timestamp) -> Record {
     let name = |text: String| Some(Name::from(text.as_str()));
-    let link = 0x2001_0db9_u128 << 96 | u128::from(number) << 64;
+    let link = (0x2001_0db8_c000_0000_u128 | u128::from(number)) << 64;
     let v6 = |bits, length| Ipv6Net::new(Ipv6Addr::from(bits), length).expect("a length").into();
     Record {
         arrival: at,

@@ -291,17 +291,15 @@ fn start(number: u32, identifier: u8, dated: u64) -> Result<Request, Failure> {
     let mut list = Attributes::default();
     let user = subscriber(number);
     let [_, high, middle, low] = number.to_be_bytes();
-    let prefix = |net: u8, length: u8, subnet: [u8; 4]| {
-        let [a, b, c, d] = subnet;
-        [0, length, 0x20, 0x01, 0x0d, net, a, b, c, d]
-    };
+    // Below 2001:db8::/32, where delegated prefixes never reach the upper quarter that the links have.
+    let prefix = |length: u8, [a, b, c, d]: [u8; 4]| [0, length, 0x20, 0x01, 0x0d, 0xb8, a, b, c, d];
     list.add(40, &1_u32.to_be_bytes());
     list.add(44, format!("{number:016x}").as_bytes());
     list.add(1, user.as_bytes());
     list.add(55, &u32::try_from(dated).unwrap_or(u32::MAX).to_be_bytes());
     list.add(8, &address(number).octets());
-    list.add(97, &prefix(0xb9, 64, [0, high, middle, low]));
-    list.add(123, &prefix(0xb8, 56, [high, middle, low, 0]));
+    list.add(97, &prefix(64, [0xc0, high, middle, low]));
+    list.add(123, &prefix(56, [high, middle, low, 0]));
     list.add(32, b"petrel1.isp.example");
     list.add(4, &[192, 0, 2, 1]);
     list.add(5, &number.to_be_bytes());
