@@ -84,6 +84,8 @@ mod tests {
                     ["check-config", "--config", "/nonexistent/relaywarden.toml"].map(String::from).to_vec(),
                     Some(78),
                 ),
+                // It reads its files before it speaks to anybody.
+                "send" => (arguments.to_vec(), Some(74)),
                 _ => (arguments.to_vec(), Some(69)),
             };
             let output = run(&arguments);

@@ -97,7 +97,7 @@ impl Index {
     /// What SQLite said.
     pub fn sync(&mut self) -> Result<(), AuditError> {
         // A checkpoint syncs the write-ahead file and then the database, also at synchronous=NORMAL.
-        let done = self.connection.query_row("PRAGMA wal_checkpoint(FULL)", (), |_| Ok(()));
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
         done.map_err(|error| failed(&self.path, &error))
     }
 

@@ -170,7 +170,7 @@ fn a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log() {
     let log = assert_past_survives(|audit| {
         fs::write(audit.join("index.sqlite3"), vec![0x5a; 8192]).expect("our own file");
     });
-    assert!(log.contains("the audit index is begun anew from the log"), "{log}");
+    assert!(log.contains("the audit index is made again from the log"), "{log}");
 }
 
 #[test]
