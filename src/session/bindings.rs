@@ -338,19 +338,29 @@ impl LengthsInUse {
         }
     }
 
-    /// The prefixes of an address by the lengths in use, longest first.
+    /// The prefixes of an address by the lengths in use, longest first. Only bits that are set cost anything.
     fn longest_first(&self, address: IpAddr) -> impl Iterator<Item = IpNet> + '_ {
-        let (base, longest) = match address {
-            IpAddr::V4(_) => (0_usize, 32_u8),
-            IpAddr::V6(_) => (33, 128),
+        let family = match address {
+            IpAddr::V4(_) => 0..33,
+            IpAddr::V6(_) => 33..33 + 129,
         };
-        (0..=longest).rev().filter_map(move |length| {
-            let position = base + usize::from(length);
-            let word = self.present.get(position / 64)?.load(Ordering::Acquire);
-            if word & (1 << (position % 64)) == 0 {
-                return None;
+        let mut words = (0..self.present.len()).rev();
+        let (mut word, mut base) = (0_u64, 0);
+        std::iter::from_fn(move || {
+            loop {
+                while word != 0 {
+                    let bit = 63 - word.leading_zeros() as usize;
+                    word &= !(1 << bit);
+                    let position = base + bit;
+                    if family.contains(&position) {
+                        let length = u8::try_from(position - family.start).ok()?;
+                        return IpNet::new(address, length).ok().map(|net| net.trunc());
+                    }
+                }
+                let next = words.next()?;
+                base = next * 64;
+                word = self.present.get(next)?.load(Ordering::Acquire);
             }
-            IpNet::new(address, length).ok().map(|net| net.trunc())
         })
     }
 }
