@@ -191,7 +191,34 @@ impl LiveMap {
                 Slot::Freed { .. } => None,
             }
         });
-        hit.unwrap_or_else(|| self.unowned(address, now))
+        match hit {
+            Some(Lookup::Found(found)) => match self.wider_and_newer(realm, address, &found) {
+                Some(wider) => Lookup::Ambiguous(vec![found, wider]),
+                None => Lookup::Found(found),
+            },
+            Some(other) => other,
+            None => self.unowned(address, now),
+        }
+    }
+
+    /// Packets go to the longest prefix as long as its session lives. Was it not heard since another subscriber was given
+    /// a wider one around it, then its Stop may be lost and the address be the other's: neither is to be named.
+    fn wider_and_newer(&self, realm: Realm, address: IpAddr, found: &Found) -> Option<Found> {
+        let seen = found.session.as_ref()?.seen();
+        self.lengths.longest_first(address).find_map(|prefix| {
+            if prefix.prefix_len() >= found.prefix.prefix_len() {
+                return None;
+            }
+            match self.slots.get(&(realm, prefix))?.value() {
+                Slot::Owned(wider)
+                    if wider.since > seen
+                        && !same_subscriber(wider.session.subscriber.as_ref(), found.subscriber.as_ref()) =>
+                {
+                    Some(Found::from((wider, prefix)))
+                }
+                _ => None,
+            }
+        })
     }
 
     /// Whether an address belongs to us in a way that must never relay.

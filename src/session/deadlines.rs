@@ -94,6 +94,11 @@ impl Machine {
             self.remind(believed_until, Due::Session(id.clone()));
             return;
         }
+        if held.interval.known().is_none() && !nas.is_reporting() {
+            // Row 29: the NAS's interval is that of a few others; this one may never have been asked to report.
+            held.interval_of_nas = None;
+            return self.schedule(id);
+        }
         let close_at = time.plus(held.overdue_after(&rules));
         held.enter(State::Suspect { why: Suspicion::Overdue, close_at });
         self.schedule(id);

@@ -29,7 +29,7 @@ use super::{Name, Realm, Timestamp};
 pub(super) const UNDATED_START_DOUBT: Duration = Duration::from_secs(120);
 /// Acct-Delay-Time and Acct-Session-Time count whole seconds: this much apart is still the same moment.
 pub(super) const SAME_MOMENT: Duration = Duration::from_secs(2);
-/// Sessions of a restarted NAS are given up after this.
+/// Sessions of a restarted NAS are given up this long after the next interim update that they may send.
 pub(super) const RESTART_GRACE: Duration = Duration::from_secs(5 * 60);
 /// No session lasts longer; a counter that says so has run over.
 const SESSION_TIME_BELIEVED: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -171,6 +171,46 @@ impl Held {
             || self.started.is_some_and(|started| record.event.plus(slack) < started)
     }
 
+    /// Whether a record names another subscriber on another line: not this session under a new name, but another one
+    /// under this id.
+    pub(super) fn is_elsewhere(&self, record: &Record) -> bool {
+        let (session, line) = (&self.session, &record.line);
+        differ(session.subscriber.as_ref(), record.subscriber.as_ref())
+            && (differ(session.line.calling_station.as_ref(), line.calling_station.as_ref())
+                || differ(session.line.port_id.as_ref(), line.port_id.as_ref()))
+    }
+
+    /// Row 13, for NASes that do not count their delay: whether a Stop is that of the id's former subscriber, sent
+    /// again when the id had been used anew.
+    pub(super) fn is_stop_of_another(&self, record: &Record) -> bool {
+        let began_before =
+            self.started.is_some_and(|started| began(record).plus(UNDATED_START_DOUBT) < started);
+        let lasted = record.session_time.is_some();
+        self.is_elsewhere(record) || (lasted && began_before && !self.same_identity(record))
+    }
+
+    /// A Start of a session that lives. Long after the first it is no copy of it: the NAS uses the id again for the same
+    /// subscriber, and what it sent before concerns the old session.
+    pub(super) fn begin_again(&mut self, record: &Record) {
+        let copied = |started: Timestamp| record.event.since(started) <= UNDATED_START_DOUBT;
+        if record.event > self.last() && self.started.is_some_and(|started| !copied(started)) {
+            self.started = Some(record.event);
+            self.session_time = None;
+        }
+    }
+
+    /// Whether a Start is a new session after one that stopped and was then heard once more, rather than its old Start.
+    pub(super) fn is_followed_by(&self, record: &Record) -> bool {
+        let later = record.event > self.last();
+        let soon = record.event.since(self.last()) < UNDATED_START_DOUBT;
+        later && self.has_stopped() && (record.dated || record.stop_start || !soon)
+    }
+
+    /// Whether its Stop was heard, and only what came after it makes us hesitate.
+    pub(super) fn has_stopped(&self) -> bool {
+        matches!(self.state, State::Suspect { why: Suspicion::Revived | Suspicion::DoubtfulStart { .. }, .. })
+    }
+
     /// The NAS's counter for sessions in this state.
     pub(super) fn count_of(&self, state: State) -> &AtomicU64 {
         match state {
@@ -203,9 +243,6 @@ impl Held {
 
     /// Whether a record speaks of the same line and subscriber; what either side does not say does not differ.
     pub(super) fn same_identity(&self, record: &Record) -> bool {
-        fn differ<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
-            matches!((a, b), (Some(a), Some(b)) if a != b)
-        }
         let (session, line) = (&self.session, &record.line);
         !differ(session.subscriber.as_ref(), record.subscriber.as_ref())
             && !differ(session.line.calling_station.as_ref(), line.calling_station.as_ref())
@@ -267,6 +304,11 @@ impl Held {
     }
 }
 
+/// What either side does not say does not differ.
+fn differ(a: Option<&Name>, b: Option<&Name>) -> bool {
+    matches!((a, b), (Some(a), Some(b)) if a != b)
+}
+
 /// A session that stopped: it must not be woken by what was sent before its Stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tombstone {
@@ -291,8 +333,11 @@ impl Tombstone {
             return AfterStop::Late;
         }
         // A session that began after the Stop is another one whose Start was lost. Only a dated record shows that
-        // within seconds; an undated one may itself have been delayed by as long as retransmissions last.
-        let needed = match record.dated {
+        // within seconds; an undated one may itself have been delayed by as long as retransmissions last. Once these are
+        // over it says as much as a dated one. Were it measured by the old session's time only, the customer would be
+        // kept out for as long as the old session had lasted.
+        let exact = record.dated || record.arrival.since(self.arrival) >= UNDATED_START_DOUBT;
+        let needed = match exact {
             true => self.stopped.minus(SAME_MOMENT),
             false => self.stopped.plus(UNDATED_START_DOUBT),
         };

@@ -112,7 +112,8 @@ impl Machine {
         }
         machine.map.publish_nases(machine.nases.iter().map(|nas| Arc::clone(&nas.shared)).collect());
         for session in image.sessions {
-            if let Some(nas) = machine.nases.get(session.id.nas as usize) {
+            if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
+                nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
                 let (id, held) = session.revive(nas);
                 machine.sessions.insert(&id, held);
             }

@@ -249,8 +249,16 @@ impl Machine {
                 self.open(id, record, Life::after(record.event, record.event), State::Active, effects);
             } else if record.event <= held.born_after {
                 self.note_past(id, record, record.event, effects);
+            } else if held.same_identity(record) && held.is_followed_by(record) {
+                // Row 16, though something straggled in between.
+                let last = held.last();
+                self.close(id, last, Ended::Reused, effects);
+                self.open(id, record, Life::after(record.event, last), State::Active, effects);
             } else if held.same_identity(record) {
                 // Row 14, row 19.
+                if let Some(held) = self.sessions.get_mut(id) {
+                    held.begin_again(record);
+                }
                 self.update(id, record, effects);
             } else if record.event >= held.last() {
                 // Row 15.
@@ -300,8 +308,9 @@ impl Machine {
             }
             return self.update(id, record, effects);
         }
-        // The session time only grows within one life; another subscriber with a shorter one has the id now.
-        if another_life && !held.same_identity(record) {
+        // The session time only grows within one life; another subscriber with a shorter one, or on another line, has the
+        // id now, but not what the former one held.
+        if (another_life && !held.same_identity(record)) || (newer && held.is_elsewhere(record)) {
             let last = held.last();
             let from = began(record).max(last);
             self.close(id, from, Ended::Reused, effects);
@@ -337,6 +346,9 @@ impl Machine {
         };
         if held.stopped_before_it_began(record) {
             return;
+        }
+        if held.is_stop_of_another(record) {
+            return self.note_past(id, record, began(record), effects);
         }
         let (stopped_at, heard_at) = (record.session_time, held.session_time);
         let overtaken = match (stopped_at, heard_at) {
@@ -399,10 +411,13 @@ impl Machine {
 
     /// Rows 25 and 26: everything in scope that was last heard before is in doubt until it reports again.
     fn restart(&mut self, nas: u32, record: &Record) {
-        let close_at = record.arrival.plus(RESTART_GRACE);
         let why = Suspicion::Restarted { at: record.event };
         for held in self.sessions.values_of_mut(nas) {
             if held.last() < record.event && held.in_scope(&record.scope) {
+                // Some NASes keep their sessions through it, and whoever tries accounting out sends one: what lives must
+                // have had its turn to say so.
+                let turn = held.reports_every().unwrap_or(Duration::ZERO);
+                let close_at = record.arrival.plus(turn).plus(RESTART_GRACE);
                 held.enter(State::Suspect { why, close_at });
             }
         }
@@ -537,19 +552,30 @@ impl Machine {
         let Some(seconds) = record.interval.filter(|seconds| INTERVALS_BELIEVED.contains(seconds)) else {
             return;
         };
-        if let Some(held) = self.sessions.get_mut(id) {
-            held.interval.announce(seconds);
-        }
+        self.set_interval(id, |interval| interval.announce(seconds));
         self.nas_interval(id.nas, seconds);
     }
 
     fn learned(&mut self, id: &Id, gap: Duration) {
-        let Some(held) = self.sessions.get_mut(id) else { return };
-        let before = held.interval.known();
-        held.interval.learn(gap);
-        if let Some(seconds) = held.interval.known().filter(|_| held.interval.known() != before) {
+        let (before, known) = self.set_interval(id, |interval| interval.learn(gap));
+        if let Some(seconds) = known.filter(|_| known != before) {
             self.nas_interval(id.nas, seconds);
         }
+    }
+
+    /// Changes a session's own interval and counts it among those that have one. What was known before, and is now.
+    fn set_interval(&mut self, id: &Id, change: impl FnOnce(&mut Interval)) -> (Option<u32>, Option<u32>) {
+        let Some(held) = self.sessions.get_mut(id) else { return (None, None) };
+        let before = held.interval.known();
+        change(&mut held.interval);
+        let known = held.interval.known();
+        if let Some(nas) = self.nases.get_mut(id.nas as usize)
+            && before.is_none()
+            && known.is_some()
+        {
+            nas.reporting = nas.reporting.saturating_add(1);
+        }
+        (before, known)
     }
 
     fn refresh(&mut self, refresh: &Refresh, effects: &mut Vec<Effect>) {

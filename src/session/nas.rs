@@ -117,6 +117,8 @@ pub(super) struct NasState {
     /// Since when the feed is whole again; `EARLIEST` if it never was interrupted.
     pub(super) resumed: Timestamp,
     pub(super) lagging_until: Timestamp,
+    /// How many of its sessions have an interim interval of their own.
+    pub(super) reporting: u64,
     /// When silence is looked for next; `None`: nothing is expected of it.
     pub(super) due: Option<Timestamp>,
 }
@@ -154,7 +156,8 @@ impl NasState {
             refreshes: zero(),
             claims_dropped: zero(),
         };
-        NasState { shared: Arc::new(shared), resumed, lagging_until: Timestamp::EARLIEST, due: None }
+        let (shared, lagging_until) = (Arc::new(shared), Timestamp::EARLIEST);
+        NasState { shared, resumed, lagging_until, reporting: 0, due: None }
     }
 
     pub(super) fn image(&self) -> NasImage {
@@ -223,6 +226,13 @@ impl NasState {
         let sessions = u32::try_from(counts.active.saturating_add(counts.suspect)).unwrap_or(u32::MAX);
         let spacing = self.shared.interval()?.checked_div(sessions)?;
         Some(SILENCE_AT_LEAST.max(spacing.saturating_mul(3)))
+    }
+
+    /// Whether reporting is what its sessions do. RADIUS servers hand out intervals by subscriber: one of a thousand with
+    /// an interval says nothing about the others.
+    pub(super) fn is_reporting(&self) -> bool {
+        let counts = self.shared.counts();
+        self.reporting.saturating_mul(2) >= counts.active.saturating_add(counts.suspect)
     }
 
     /// Until when its feed counts as incomplete after the last interruption.

@@ -73,6 +73,10 @@ impl Machine {
             }
             // A session in doubt takes nothing from anybody.
             Some(_) if !active => self.set_hold(id, prefix, if revived { Hold::Lost } else { Hold::Waits }),
+            Some(Slot::Owned(owner)) if self.yields(&owner, at) => {
+                self.supersede(&owner, realm, prefix, at, effects);
+                self.own(id, realm, prefix, claim, effects);
+            }
             Some(Slot::Owned(owner)) => match judge(&owner, &claim, again) {
                 Judgement::Newer => {
                     self.supersede(&owner, realm, prefix, at, effects);
@@ -89,6 +93,13 @@ impl Machine {
                 self.join(id, realm, prefix, claimants, claim, again, effects);
             }
         }
+    }
+
+    /// Whether an owner that stopped, and was heard once more since, gives way to a claim from after its beginning: it
+    /// would have, had it been heard in the other order. Confirmed it may claim again.
+    fn yields(&self, owner: &Binding, at: Timestamp) -> bool {
+        let held = self.sessions.get(&id_of(&owner.session));
+        held.is_some_and(|held| held.has_stopped() && at > held.opened())
     }
 
     /// A claim on a prefix that is contested already.
@@ -270,6 +281,11 @@ impl Machine {
     pub(super) fn close(&mut self, id: &Id, at: Timestamp, how: Ended, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.remove(id) else { return };
         held.count_of(held.state).fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        if let Some(nas) = self.nases.get_mut(id.nas as usize)
+            && held.interval.known().is_some()
+        {
+            nas.reporting = nas.reporting.saturating_sub(1);
+        }
         for claim in &held.claims {
             self.release_of(&held.session, held.realm, claim.prefix, at, how, effects);
         }
