@@ -38,7 +38,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `desk` the words to mail servers, `staff` those to people, `http` and `web` their way in.
+//! the sockets, `desk` the words to mail servers, `staff` those to people, `http` their way in.
 //!
 //! # What is always true
 //!
@@ -47,7 +47,7 @@
 //! | I1 | a Stop frees only what its own session still owns | `in_order_the_map_is_what_a_scan_finds` |
 //! | I3 | one session's records end in the same state, in any order and however often each comes | `one_sessions_records_commute` |
 //! | I4 | who is found has the newest claim among those who have not stopped; two live claimants of one address are nobody | `out_of_order_only_the_newest_live_claimant_is_found` |
-//! | I5 | an address that can't be a subscriber's own is never bound | `a_special_address_is_no_claim_and_not_counted` |
+//! | I5 | an address that can't be a subscriber's own, or not this client's, is never bound | `what_is_bound_may_be_had`, `a_special_address_is_no_claim_and_not_counted` |
 //! | I6 | yesterday's records, replayed, change none of today's owners | `replaying_yesterday_changes_nothing_today` |
 //! | I7 | an Accounting-On or -Off touches its sender's sessions and nobody else's | `a_restart_touches_the_sender_only` |
 //! | | a snapshot and the rest of the log are the whole log | `an_image_and_the_rest_of_the_log_are_the_whole` |

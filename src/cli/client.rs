@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 
 use super::Exit;
 use super::output::safe;
-use crate::server::problem::{Kind, Problem};
+use crate::server::http::problem::{Kind, Problem};
 
 /// The configuration of an installed package.
 pub const DEFAULT_CONFIG: &str = "/etc/relaywarden/relaywarden.toml";

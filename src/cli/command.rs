@@ -8,7 +8,7 @@ use clap::Args;
 use super::output::safe;
 use super::{Answer, Daemon, Exit, Failure, time};
 use crate::clock;
-use crate::server::api::{OrderBody, OrderRow, rfc3339};
+use crate::server::http::api::{OrderBody, OrderRow, rfc3339};
 use crate::session::Name;
 
 /// What both orders need.

@@ -14,7 +14,7 @@ use super::output::{self, Format, Row, Style};
 use super::rows;
 use super::{Answer, Daemon, Exit, Failure, Shown, time};
 use crate::clock;
-use crate::server::api::{MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339};
+use crate::server::http::api::{MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339};
 use crate::session::Name;
 
 /// `who`

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::output::{Row, safe};
 use super::time::shown;
 use crate::relay::verdict::Reason;
-use crate::server::api::{Candidate, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who};
+use crate::server::http::api::{Candidate, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who};
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";

@@ -9,7 +9,7 @@ use jiff::fmt::friendly::SpanParser;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SpanRelativeTo, Timestamp as Moment};
 
-use crate::server::api::parse_rfc3339;
+use crate::server::http::api::parse_rfc3339;
 use crate::session::Timestamp;
 
 /// Why a text is no moment.
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<String, TimeError> {
-        parse(text, NOW, &berlin()).map(|at| crate::server::api::rfc3339(at).expect("in the calendar"))
+        parse(text, NOW, &berlin()).map(|at| crate::server::http::api::rfc3339(at).expect("in the calendar"))
     }
 
     #[test]

@@ -25,11 +25,12 @@ use super::desk::{self, MailDesk};
 use super::engine::{self, Engine};
 use super::failure::Failure;
 use super::health::Health;
+use super::http::{self, web};
 use super::inbox::Inbox;
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, http, mta, radius, recovery, web};
+use super::{demo, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;

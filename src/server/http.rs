@@ -4,6 +4,12 @@
 //! Knows: paths, parameters, and which question is about a person. Must not know: how an answer is found (that is
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
+pub mod api;
+pub mod metrics;
+pub mod parameters;
+pub mod problem;
+pub mod web;
+
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,11 +26,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
-use super::api::{
+use self::api::{
     Instruction, MessageRow, NasRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
-use super::parameters::{self, Parameters};
-use super::problem::{Kind, Problem};
+use self::parameters::Parameters;
+use self::problem::{Kind, Problem};
 use crate::audit::rows::{MessageFilter, SessionFilter};
 use crate::clock;
 use crate::relay::standing::{Order, Subject};

@@ -1,6 +1,5 @@
 //! Sockets, tasks, deadlines; start order, signals, stop in two phases.
 
-pub mod api;
 pub mod daemon;
 pub mod demo;
 pub mod desk;
@@ -10,13 +9,9 @@ pub mod health;
 pub mod http;
 pub mod inbox;
 pub mod keeper;
-pub mod metrics;
 pub mod mta;
 pub mod nas;
-pub mod parameters;
-pub mod problem;
 pub mod radius;
 pub mod recovery;
 pub mod secret_key;
 pub mod staff;
-pub mod web;

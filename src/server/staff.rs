@@ -10,13 +10,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::api::{
+use super::health::Health as Wellbeing;
+use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
-use super::health::Health as Wellbeing;
+use super::http::metrics::Exposition;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::inbox::Inbox;
-use super::metrics::Exposition;
 use super::{desk, engine, mta, radius};
 use crate::audit::AuditError;
 use crate::audit::past::Past;

@@ -8,11 +8,11 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use relaywarden::audit::rows::{MessageFilter, SessionFilter};
-use relaywarden::server::api::{
+use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who,
 };
-use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble};
-use relaywarden::server::web;
+use relaywarden::server::http::web;
+use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Timestamp};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -149,7 +149,7 @@ impl Staff for Answers {
 
     async fn owner(&self, address: IpAddr, port: Option<u16>, at: Timestamp) -> Result<Who, Trouble> {
         self.rows(Vec::<u8>::new())?;
-        let at = relaywarden::server::api::rfc3339(at).unwrap_or_default();
+        let at = api::rfc3339(at).unwrap_or_default();
         Ok(Who { at, confidence: "until-last-interim".to_owned(), ..whose(address, port, vec![bob()]) })
     }
 

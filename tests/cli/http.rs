@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
-use relaywarden::server::web::{self, BindError};
+use relaywarden::server::http::web::{self, BindError};
 use serde_json::Value;
 
 use crate::fake::{Answers, Daemon};

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::http::Peer;
+use super::Peer;
 use crate::session::Name;
 
 /// A request's head arrives within this; an idle connection is closed after it, too.
