@@ -1,173 +1,162 @@
 //! What folding one event costs the only writer, among ten thousand sessions and among a million.
 //!
-//! Sessions are those of a PPPoE line with an IPv4 address, a prefix for the link and a delegated one. What uses
-//! sessions up (a Start makes the machine larger, a Stop smaller) works on at most a tenth of them before a fresh
-//! machine is restored, so that the size in the name is the size measured. Only the folding is timed.
+//! Sessions are those of a PPPoE line with an IPv4 address, a prefix for the link and a delegated one. Starts and Stops
+//! come in turns of at most a tenth of the sessions, under ids that are always new and on addresses that the turn before
+//! set free, so that the machine stays about as large as the name says. Only the folding is timed.
 
 mod subscribers;
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{
     BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
-use relaywarden::session::Timestamp;
-use relaywarden::session::bindings::LiveMap;
 use relaywarden::session::event::{Effect, Event, Kind, Record, Refresh};
-use relaywarden::session::image::Image;
 use relaywarden::session::machine::Machine;
+use relaywarden::session::{Name, Timestamp};
 use subscribers::{SIZES, filled, moment, record, scattered};
 
-/// Events made ready at a time, so that making them is not what is measured.
-const AT_ONCE: u64 = 10_000;
-
 fn machine(c: &mut Criterion) {
+    Among::new(1000).does_what_it_is_called();
     let mut group = c.benchmark_group("fold");
     group.sampling_mode(SamplingMode::Flat).sample_size(10);
-    group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(200));
+    group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     group.throughput(Throughput::Elements(1));
-    does_what_it_is_called(1000);
     for sessions in SIZES {
-        let octets = postcard::to_stdvec(&filled(sessions).image()).expect("a vector takes every octet");
+        let mut among = Among::new(sessions);
         group.bench_function(BenchmarkId::new("new Start", sessions), |b| {
-            b.iter_custom(|count| {
-                consuming(&octets, sessions, count, &|number| {
-                    record(Kind::Start, sessions + number, moment(1))
-                })
-            });
+            b.iter_custom(|count| among.in_turns(count, |among, most| among.start_and_stop(most).0));
         });
         group.bench_function(BenchmarkId::new("Stop", sessions), |b| {
-            b.iter_custom(|count| {
-                let one = |number| record(Kind::Stop, scattered(number, sessions), moment(1));
-                consuming(&octets, sessions, count, &one)
-            });
+            b.iter_custom(|count| among.in_turns(count, |among, most| among.start_and_stop(most).1));
         });
-
-        let mut machine = restored(&octets);
-        let mut turn = 0;
         group.bench_function(BenchmarkId::new("refresh", sessions), |b| {
-            b.iter_custom(|count| repeating(&mut machine, sessions, &mut turn, count, &refresh));
+            b.iter_custom(|count| among.in_turns(count, |among, most| among.repeat(most, Among::refresh)));
         });
         group.bench_function(BenchmarkId::new("interim with a new address", sessions), |b| {
-            b.iter_custom(|count| repeating(&mut machine, sessions, &mut turn, count, &moved));
+            b.iter_custom(|count| among.in_turns(count, |among, most| among.repeat(most, Among::moved)));
         });
+        let mut turn = 0;
         group.bench_function(BenchmarkId::new("is it a refresh", sessions), |b| {
-            let interim = |number| record(Kind::Interim, scattered(number, sessions), moment(3_600_000));
-            let fresh = restored(&octets);
-            let mut number = 0;
-            b.iter_batched(
-                || {
-                    number += 1;
-                    interim(number)
-                },
-                |record| black_box(fresh.as_refresh(&record)).is_some(),
-                BatchSize::SmallInput,
-            );
+            let interim = || {
+                turn += 1;
+                record(Kind::Interim, scattered(turn, sessions), moment(3_600_000))
+            };
+            let asked = |record: &Record| black_box(among.machine.as_refresh(record)).is_some();
+            b.iter_batched_ref(interim, |record| asked(record), BatchSize::SmallInput);
         });
     }
     group.finish();
 }
 
-/// Numbers of something else would look just as good.
-fn does_what_it_is_called(sessions: u64) {
-    let octets = postcard::to_stdvec(&filled(sessions).image()).expect("a vector takes every octet");
-    let effects_of = |event: Event, at| {
-        let mut effects = Vec::new();
-        restored(&octets).fold(at, &event, &mut effects);
-        effects
-    };
-    let (event, at) = refresh(0, sessions);
-    assert!(effects_of(event, at).is_empty(), "a refresh changes nothing");
-    let (event, at) = moved(0, sessions);
-    assert!(
-        effects_of(event, at).iter().any(|effect| matches!(effect, Effect::Bound { .. })),
-        "a new address is bound"
-    );
-    let interim = record(Kind::Interim, 0, moment(1));
-    assert!(restored(&octets).as_refresh(&interim).is_some(), "an interim update without news is a refresh");
-}
-
-/// Folds records of which each takes a session that no other one takes, on as many fresh machines as that needs.
-fn consuming(octets: &[u8], sessions: u64, count: u64, one: &dyn Fn(u64) -> Record) -> Duration {
-    let mut spent = Duration::ZERO;
-    let mut left = count;
-    while left > 0 {
-        let mut machine = restored(octets);
-        let most = left.min(sessions / 10);
-        let events: Vec<Event> = (0..most).map(|number| Event::Record(Box::new(one(number)))).collect();
-        spent += folding(&mut machine, &events, moment(1));
-        left -= most;
-    }
-    spent
-}
-
-/// Folds events that leave the machine as large as it was, on one machine, going round among all sessions.
-fn repeating(
-    machine: &mut Machine,
+/// A machine with so many sessions, and how far time and numbers have come in it.
+struct Among {
+    machine: Machine,
     sessions: u64,
-    turn: &mut u64,
-    count: u64,
-    one: &dyn Fn(u64, u64) -> (Event, Timestamp),
-) -> Duration {
-    let mut spent = Duration::ZERO;
-    let mut left = count;
-    while left > 0 {
-        let most = left.min(AT_ONCE);
-        let made: Vec<_> = (*turn..*turn + most).map(|turn| one(turn, sessions)).collect();
-        let at = made.last().map_or(moment(0), |(_, at)| *at);
-        let events: Vec<Event> = made.into_iter().map(|(event, _)| event).collect();
-        spent += folding(machine, &events, at);
-        *turn += most;
-        left -= most;
+    /// Milliseconds since the sessions began.
+    now: u64,
+    /// Events of sessions that stay.
+    turn: u64,
+    /// Ids of sessions that come and go.
+    fresh: u64,
+}
+
+impl Among {
+    fn new(sessions: u64) -> Among {
+        Among { machine: filled(sessions), sessions, now: 1, turn: 0, fresh: 0 }
     }
-    spent
-}
 
-fn folding(machine: &mut Machine, events: &[Event], at: Timestamp) -> Duration {
-    let mut effects = Vec::new();
-    let began = Instant::now();
-    for event in events {
-        machine.fold(at, event, &mut effects);
-        black_box(&effects);
-        effects.clear();
+    fn in_turns(&mut self, count: u64, mut one: impl FnMut(&mut Among, u64) -> Duration) -> Duration {
+        let at_once = (self.sessions / 10).min(10_000);
+        let mut spent = Duration::ZERO;
+        let mut left = count;
+        while left > 0 {
+            let most = left.min(at_once);
+            spent += one(self, most);
+            left -= most;
+        }
+        spent
     }
-    began.elapsed()
-}
 
-/// Time passes by a millisecond for a thousand events: fast enough that a session's next event is a later one, slow
-/// enough that no session is overdue before the bench is over.
-fn refresh(turn: u64, sessions: u64) -> (Event, Timestamp) {
-    let at = moment(2 + turn / 1000);
-    let alive = record(Kind::Interim, scattered(turn, sessions), at);
-    let refresh = Refresh {
-        nas: alive.nas,
-        session_id: alive.session_id,
-        event: at,
-        arrival: at,
-        session_time: alive.session_time,
-    };
-    (Event::Refreshes(vec![refresh]), at)
-}
-
-/// Its address is another one each time round, and the first one again after that.
-fn moved(turn: u64, sessions: u64) -> (Event, Timestamp) {
-    let at = moment(2 + turn / 1000);
-    let number = scattered(turn, sessions);
-    let mut interim = record(Kind::Interim, number, at);
-    let elsewhere = record(Kind::Interim, number + 2 * sessions, at);
-    if (turn / sessions).is_multiple_of(2)
-        && let (Some(here), Some(there)) = (interim.claims.first_mut(), elsewhere.claims.first())
-    {
-        *here = *there;
+    /// Opens so many sessions and ends them again; what each half took.
+    fn start_and_stop(&mut self, most: u64) -> (Duration, Duration) {
+        let first = self.fresh;
+        self.fresh += most;
+        let both = [Kind::Start, Kind::Stop].map(|kind| {
+            // Later than whatever the address saw before.
+            self.now += 1;
+            let at = moment(self.now);
+            let records = (0..most).map(|place| {
+                let session_id = Name::from(format!("fresh{:011x}", first + place).as_str());
+                Record { session_id, ..record(kind, self.sessions + place, at) }
+            });
+            let events: Vec<Event> = records.map(|record| Event::Record(Box::new(record))).collect();
+            self.fold(&events)
+        });
+        let [start, stop] = both;
+        (start, stop)
     }
-    (Event::Record(Box::new(interim)), at)
-}
 
-fn restored(octets: &[u8]) -> Machine {
-    let image: Image = postcard::from_bytes(octets).expect("what was packed a moment ago");
-    Machine::restore(Arc::new(LiveMap::default()), image)
+    /// Folds an event for each of so many sessions that stay, in an order that no cache foresees.
+    fn repeat(&mut self, most: u64, event: fn(&Among, u64, Timestamp) -> Event) -> Duration {
+        // A session's next event is a later one, and no session is overdue before the bench is over.
+        self.now += 1;
+        let at = moment(self.now);
+        let events: Vec<Event> = (self.turn..self.turn + most).map(|turn| event(self, turn, at)).collect();
+        self.turn += most;
+        self.fold(&events)
+    }
+
+    fn refresh(&self, turn: u64, at: Timestamp) -> Event {
+        let Record { nas, session_id, session_time, .. } =
+            record(Kind::Interim, scattered(turn, self.sessions), at);
+        Event::Refreshes(vec![Refresh { nas, session_id, event: at, arrival: at, session_time }])
+    }
+
+    /// The session has another address in every other round, and the first one again in the rounds between.
+    fn moved(&self, turn: u64, at: Timestamp) -> Event {
+        let number = scattered(turn, self.sessions);
+        let mut interim = record(Kind::Interim, number, at);
+        let elsewhere = record(Kind::Interim, number + 2 * self.sessions, at);
+        if (turn / self.sessions).is_multiple_of(2)
+            && let (Some(here), Some(there)) = (interim.claims.first_mut(), elsewhere.claims.first())
+        {
+            *here = *there;
+        }
+        Event::Record(Box::new(interim))
+    }
+
+    fn fold(&mut self, events: &[Event]) -> Duration {
+        let mut effects = Vec::new();
+        let at = moment(self.now);
+        let began = Instant::now();
+        for event in events {
+            self.machine.fold(at, event, &mut effects);
+            black_box(&effects);
+            effects.clear();
+        }
+        began.elapsed()
+    }
+
+    /// The numbers of something else would look just as good.
+    fn does_what_it_is_called(mut self) {
+        let interim = record(Kind::Interim, 0, moment(1));
+        assert!(self.machine.as_refresh(&interim).is_some(), "an interim update without news is a refresh");
+        let mut effects = Vec::new();
+        let refresh = self.refresh(0, moment(1));
+        self.machine.fold(moment(1), &refresh, &mut effects);
+        assert!(effects.is_empty(), "a refresh changes nothing");
+        let moved = self.moved(0, moment(2));
+        self.machine.fold(moment(2), &moved, &mut effects);
+        let bound = effects.iter().any(|effect| matches!(effect, Effect::Bound { .. }));
+        assert!(bound, "a new address is bound");
+        self.now = 2;
+        for _ in 0..2 {
+            self.start_and_stop(10);
+            assert_eq!(self.machine.sessions(), 1000, "whatever was started is stopped");
+        }
+    }
 }
 
 criterion_group!(benches, machine);
