@@ -12,6 +12,7 @@ pub mod image;
 pub mod machine;
 pub mod nas;
 mod ownership;
+mod records;
 mod sessions;
 
 use std::fmt;

@@ -1,0 +1,399 @@
+//! What one accounting record does to its session: the rows of the decision table, one function for each kind of record.
+//!
+//! Knows: a session's lives, and what a Start, an interim update, a Stop or a restart means for them (the row numbers in
+//! the comments are those of the table in `docs/sessions.md`). Must not know: who else wants a prefix, deadlines, NASes.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::bindings::Session;
+use super::deadlines::Due;
+use super::event::{Effect, Ended, Kind, Record};
+use super::held::{
+    AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone,
+    UNDATED_START_DOUBT, began,
+};
+use super::machine::Machine;
+use super::{SessionKey, Timestamp};
+
+/// Announced intervals outside of this are mistakes of a configuration, not intervals (RFC 2869, 5.16).
+const INTERVALS_BELIEVED: std::ops::RangeInclusive<u32> = 60..=86_400;
+
+/// When a session's life began, and when the one before it under the same id had ended.
+#[derive(Clone, Copy)]
+struct Life {
+    opened: Timestamp,
+    after: Timestamp,
+}
+
+impl Life {
+    fn after(opened: Timestamp, after: Timestamp) -> Self {
+        Life { opened, after }
+    }
+}
+
+impl Machine {
+    pub(super) fn start(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        if let Some(held) = self.sessions.get(id) {
+            let restarted = match held.state {
+                State::Suspect { why: Suspicion::Restarted { at }, .. } => record.event >= at,
+                _ => false,
+            };
+            if restarted {
+                // The NAS began anew and uses the id again, be it for the same subscriber.
+                self.close(id, record.event, Ended::Reused, effects);
+                self.open(id, record, Life::after(record.event, record.event), State::Active, effects);
+            } else if record.event <= held.born_after {
+                self.note_past(id, record, record.event, effects);
+            } else if held.same_identity(record) && held.is_followed_by(record) {
+                // Row 16, though something straggled in between.
+                let last = held.last();
+                self.close(id, last, Ended::Reused, effects);
+                self.open(id, record, Life::after(record.event, last), State::Active, effects);
+            } else if held.same_identity(record) {
+                // Row 14, row 19.
+                if let Some(held) = self.sessions.get_mut(id) {
+                    held.begin_again(record);
+                }
+                self.update(id, record, effects);
+            } else if record.event >= held.last() {
+                // Row 15.
+                let last = held.last();
+                self.close(id, record.event, Ended::Reused, effects);
+                self.open(id, record, Life::after(record.event, last), State::Active, effects);
+            } else {
+                self.note_past(id, record, record.event, effects);
+            }
+            return;
+        }
+        let tombstone = self.tombstones.get(id);
+        let before = tombstone.map_or(Timestamp::EARLIEST, |tomb| tomb.stopped);
+        let state = match tombstone {
+            None => State::Active,
+            // Row 17; at the very moment of the Stop the order of arrival counts only where Stop and Start come in
+            // pairs (row 16).
+            Some(tomb) if record.event < tomb.stopped => return,
+            Some(tomb) if record.event == tomb.stopped && !record.stop_start => return,
+            Some(tomb) => {
+                let soon = record.arrival.since(tomb.arrival) < UNDATED_START_DOUBT;
+                let doubtful = !record.dated && !record.stop_start && soon;
+                let why = Suspicion::DoubtfulStart { stopped: tomb.stopped };
+                if doubtful { self.suspect(id.nas, record, why) } else { State::Active }
+            }
+        };
+        // Rows 1, 2 and 16.
+        self.open(id, record, Life::after(record.event, before), state, effects);
+    }
+
+    pub(super) fn interim(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else {
+            return self.interim_of_unknown(id, record, effects);
+        };
+        if record.event <= held.born_after {
+            return self.note_past(id, record, record.event, effects);
+        }
+        let newer = record.event >= held.last();
+        let another_life = newer && !held.continues(record.session_time);
+        if let State::Suspect { why: Suspicion::Restarted { at }, .. } = held.state {
+            if record.event <= at {
+                return;
+            }
+            if another_life {
+                self.close(id, at, Ended::Reused, effects);
+                return self.open(id, record, Life::after(began(record).max(at), at), State::Active, effects);
+            }
+            return self.update(id, record, effects);
+        }
+        // The session time only grows within one life; another subscriber with a shorter one, or on another line, has the
+        // id now, but not what the former one held.
+        if (another_life && !held.same_identity(record)) || (newer && held.is_elsewhere(record)) {
+            let last = held.last();
+            let from = began(record).max(last);
+            self.close(id, from, Ended::Reused, effects);
+            return self.open(id, record, Life::after(from, last), State::Active, effects);
+        }
+        if !newer && !held.same_identity(record) {
+            // Sent by an earlier life under the same id, or before the name changed: it moves nothing.
+            return self.note_past(id, record, record.event, effects);
+        }
+        self.update(id, record, effects);
+    }
+
+    fn interim_of_unknown(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(tomb) = self.tombstones.get(id) else {
+            // Row 7. What it held before is told by its session time, but only as far as that.
+            let life = Life::after(began(record), Timestamp::EARLIEST);
+            return self.open(id, record, life, State::Active, effects);
+        };
+        let life = match tomb.judge(record) {
+            // Row 8.
+            AfterStop::Late => return,
+            // Row 9.
+            AfterStop::Revived => Life::after(tomb.incarnation, Timestamp::EARLIEST),
+            AfterStop::AnotherLife => Life::after(began(record).max(tomb.stopped), tomb.stopped),
+        };
+        let state = self.suspect(id.nas, record, Suspicion::Revived);
+        self.open(id, record, life, state, effects);
+    }
+
+    pub(super) fn stop(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else {
+            return self.stop_of_unknown(id, record, effects);
+        };
+        if held.stopped_before_it_began(record) {
+            return;
+        }
+        if held.is_stop_of_another(record) {
+            return self.note_past(id, record, began(record), effects);
+        }
+        let (stopped_at, heard_at) = (record.session_time, held.session_time);
+        let overtaken = match (stopped_at, heard_at) {
+            (Some(stopped), Some(heard)) => heard > stopped && record.event < held.last(),
+            _ => record.event.plus(SAME_MOMENT) < held.last(),
+        };
+        if overtaken {
+            // Row 9 the other way round: an interim update that is later than this Stop was heard before it.
+            let state = self.suspect(id.nas, record, Suspicion::Revived);
+            if let Some(held) = self.sessions.get_mut(id) {
+                held.enter(state);
+            }
+            return;
+        }
+        // What the Stop alone tells was held until now, too.
+        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix).is_none()) {
+            let at = record.event;
+            effects.push(Effect::PastHeld {
+                session: held.session.key.clone(),
+                subscriber: held.session.subscriber.clone(),
+                realm: record.realm,
+                prefix: claim.prefix,
+                from: at,
+                until: at,
+                ended: true,
+                inferred: false,
+            });
+        }
+        // Rows 10, 11 and 44.
+        let (life, incarnation) = (held.tombstone_life(), held.opened());
+        self.close(id, record.event, Ended::Stopped, effects);
+        self.bury(id, record, incarnation, life);
+    }
+
+    fn stop_of_unknown(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        // Row 12. A Stop sent again with another delay is the same Stop.
+        let known = self.tombstones.get(id).map(|tomb| (tomb.stopped, tomb.incarnation));
+        if known.is_some_and(|(stopped, _)| record.event <= stopped) {
+            return;
+        }
+        if known.is_none() {
+            self.note_past(id, record, began(record), effects);
+        }
+        let incarnation = known.map_or_else(|| began(record), |(_, incarnation)| incarnation);
+        self.bury(id, record, incarnation, Tombstone::LIFE);
+    }
+
+    fn bury(&mut self, id: &Id, record: &Record, incarnation: Timestamp, life: Duration) {
+        let until = record.arrival.plus(life);
+        let tombstone = Tombstone {
+            stopped: record.event,
+            arrival: record.arrival,
+            session_time: record.session_time,
+            incarnation,
+            until,
+        };
+        self.tombstones.insert(id.clone(), tombstone);
+        self.deadlines.push(Reverse((until, Due::Tombstone(id.clone()))));
+    }
+
+    /// Rows 25 and 26: everything in scope that was last heard before is in doubt until it reports again.
+    pub(super) fn restart(&mut self, nas: u32, record: &Record) {
+        let why = Suspicion::Restarted { at: record.event };
+        for held in self.sessions.values_of_mut(nas) {
+            if held.last() < record.event && held.in_scope(&record.scope) {
+                // Some NASes keep their sessions through it, and whoever tries accounting out sends one: what lives must
+                // have had its turn to say so.
+                let turn = held.reports_every().unwrap_or(Duration::ZERO);
+                let close_at = record.arrival.plus(turn).plus(RESTART_GRACE);
+                held.enter(State::Suspect { why, close_at });
+            }
+        }
+        self.schedule_all_of(nas);
+    }
+
+    /// The doubt that a record leaves, and when it is given up unless something confirms it.
+    fn suspect(&self, nas: u32, record: &Record, why: Suspicion) -> State {
+        let patience = self.nases.get(nas as usize).map_or(RESTART_GRACE, |nas| {
+            let interval = nas.shared.interval().unwrap_or(super::nas::INTERVAL_ASSUMED);
+            super::nas::span(self.rules().interim_overdue, interval).max(super::nas::OVERDUE_AT_LEAST)
+        });
+        State::Suspect { why, close_at: record.arrival.plus(patience) }
+    }
+
+    fn open(&mut self, id: &Id, record: &Record, life: Life, state: State, effects: &mut Vec<Effect>) {
+        let opened = life.opened;
+        let Some(nas) = self.nases.get(id.nas as usize) else { return };
+        let key = SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: opened };
+        let (subscriber, user_name) = (record.subscriber.clone(), record.user_name.clone());
+        let shared = Arc::clone(&nas.shared);
+        let session = Session::new(
+            key.clone(),
+            subscriber.clone(),
+            user_name.clone(),
+            record.line.clone(),
+            shared,
+            record.event,
+        );
+        let address_less = state == State::Active && record.claims.is_empty();
+        let held = Held {
+            session: Arc::new(session),
+            state: if address_less { State::Pending } else { state },
+            claims: SmallVec::new(),
+            address_at: Timestamp::EARLIEST,
+            started: (record.kind == Kind::Start || record.session_time.is_some()).then_some(opened),
+            born_after: life.after,
+            session_time: record.session_time,
+            interval: Interval::default(),
+            interval_of_nas: nas.shared.interval(),
+            scope: record.scope.clone(),
+            realm: record.realm,
+            due: Timestamp::from_millis(i64::MAX),
+        };
+        held.begin();
+        self.tombstones.remove(id);
+        self.sessions.insert(id, held);
+        effects.push(Effect::SessionOpened {
+            session: key.clone(),
+            subscriber,
+            user_name,
+            line: record.line.clone(),
+        });
+        if opened < record.event {
+            self.note_past(id, record, opened, effects);
+        }
+        self.announced(id, record);
+        self.admit(id, record, effects);
+    }
+
+    /// A record of a session that goes on.
+    fn update(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else { return };
+        let last = held.last();
+        let newer = record.event >= last;
+        let renamed = newer && record.subscriber.is_some() && record.subscriber != held.session.subscriber;
+        if renamed {
+            self.rename(id, record, effects);
+        }
+        self.confirm(id, record);
+        self.announced(id, record);
+        if newer {
+            self.learned(id, record.event.since(last));
+            if let Some(held) = self.sessions.get_mut(id) {
+                held.session.see(record.event);
+                held.interval_of_nas = held.session.nas.interval();
+                held.session_time = record.session_time.or(held.session_time);
+            }
+        }
+        if let Some(held) = self.sessions.get_mut(id)
+            && held.state == State::Pending
+            && !record.claims.is_empty()
+        {
+            // Row 3. Before the claim: only an active session takes an address from its last owner.
+            held.enter(State::Active);
+        }
+        self.admit(id, record, effects);
+    }
+
+    /// Ends a session's doubt where the record does.
+    fn confirm(&mut self, id: &Id, record: &Record) {
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let State::Suspect { why, .. } = held.state else { return };
+        let newer = record.event > held.last();
+        let confirmed = match why {
+            Suspicion::Overdue | Suspicion::Unheard => newer,
+            Suspicion::Restarted { at } => record.event > at && held.continues(record.session_time),
+            Suspicion::Revived => newer && record.kind == Kind::Interim,
+            Suspicion::DoubtfulStart { stopped } => {
+                let begun_later = record.session_time.is_none() || began(record).plus(SAME_MOMENT) >= stopped;
+                record.kind == Kind::Interim && record.event > stopped && begun_later
+            }
+        };
+        if confirmed {
+            held.enter(State::Active);
+        }
+    }
+
+    /// Row 42: the same session under another name. Slots are replaced in place.
+    fn rename(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let old = &held.session;
+        let session = Session::new(
+            old.key.clone(),
+            record.subscriber.clone(),
+            record.user_name.clone(),
+            record.line.clone(),
+            Arc::clone(&old.nas),
+            old.seen(),
+        );
+        session.set_active(held.is_active());
+        held.session = Arc::new(session);
+        effects.push(Effect::SubscriberChanged {
+            session: held.session.key.clone(),
+            subscriber: record.subscriber.clone(),
+            at: record.event,
+        });
+        self.repoint(id, record.event, effects);
+    }
+
+    fn announced(&mut self, id: &Id, record: &Record) {
+        let Some(seconds) = record.interval.filter(|seconds| INTERVALS_BELIEVED.contains(seconds)) else {
+            return;
+        };
+        self.set_interval(id, |interval| interval.announce(seconds));
+        self.nas_interval(id.nas, seconds);
+    }
+
+    pub(super) fn learned(&mut self, id: &Id, gap: Duration) {
+        let (before, known) = self.set_interval(id, |interval| interval.learn(gap));
+        if let Some(seconds) = known.filter(|_| known != before) {
+            self.nas_interval(id.nas, seconds);
+        }
+    }
+
+    /// Changes a session's own interval and counts it among those that have one. What was known before, and is now.
+    fn set_interval(&mut self, id: &Id, change: impl FnOnce(&mut Interval)) -> (Option<u32>, Option<u32>) {
+        let Some(held) = self.sessions.get_mut(id) else { return (None, None) };
+        let before = held.interval.known();
+        change(&mut held.interval);
+        let known = held.interval.known();
+        if let Some(nas) = self.nases.get_mut(id.nas as usize)
+            && before.is_none()
+            && known.is_some()
+        {
+            nas.reporting = nas.reporting.saturating_add(1);
+        }
+        (before, known)
+    }
+
+    /// A past that a record tells of without changing who owns what.
+    pub(super) fn note_past(&self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
+        let session = match self.sessions.get(id) {
+            Some(held) if held.same_identity(record) => held.session.key.clone(),
+            _ => SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: from },
+        };
+        for claim in &record.claims {
+            effects.push(Effect::PastHeld {
+                session: session.clone(),
+                subscriber: record.subscriber.clone(),
+                realm: record.realm,
+                prefix: claim.prefix,
+                from,
+                until: record.event,
+                ended: record.kind == Kind::Stop,
+                inferred: from < record.event,
+            });
+        }
+    }
+}
