@@ -98,6 +98,8 @@ mod tests {
             assert!(!nas.tell_once(&start(number), PATIENCE), "nothing may be acknowledged now");
         }
         assert_eq!(daemon.map("relay", ALICE), "OK alice", "lookups go on from memory");
+        // Who came online meanwhile is not known, so whoever is not known is not refused.
+        assert_eq!(daemon.map("relay", "100.66.0.1"), "TEMP feed-blocked");
         let mut policy = Policy::connect(daemon.policy);
         let mail = Mail { instance: "11.22.33.0", ..Mail::default() };
         assert_eq!(policy.rcpt(&mail), "OK");

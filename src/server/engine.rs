@@ -371,3 +371,6 @@ impl<L: Log> Engine<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

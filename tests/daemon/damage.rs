@@ -3,8 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::Connection;
+
+use relaywarden::log::entry::Entry;
+use relaywarden::log::sqlite::SqliteLog;
+use relaywarden::log::{Batch, Log};
+use relaywarden::session::Timestamp;
 
 use crate::common::daemon::Daemon;
 use crate::common::nas::Status;
@@ -181,4 +187,31 @@ fn a_data_directory_that_is_a_file_ends_with_74_and_is_named() {
     let (code, said) = refused(&mut serve(&daemon));
     assert_eq!(code, 74, "{said}");
     assert!(said.contains(&daemon.data_dir().display().to_string()), "{said}");
+}
+
+/// An hour may be stepped away; a machine that begins in another year must be set right first.
+#[test]
+fn a_clock_behind_the_log_ends_with_75_and_says_to_set_it() {
+    let daemon = stopped();
+    let mut last = 0;
+    let data = daemon.data_dir();
+    let mut log = SqliteLog::open(&data, 0, &mut |batch| last = batch.at.millis()).expect("our own log");
+    let ahead = Timestamp::from_millis(last).plus(Duration::from_secs(2 * 3600));
+    let batch = Batch { sequence: log.next_sequence(), at: ahead, entries: vec![Entry::Alive] };
+    log.append(&batch).expect("room for a row");
+    drop(log);
+    let (code, said) = refused(&mut serve(&daemon));
+    assert_eq!(code, 75, "{said}");
+    assert!(said.contains("set the clock"), "{said}");
+}
+
+/// The log was moved away and the index was not: the two tell different stories.
+#[test]
+fn an_index_of_another_log_ends_with_65_and_names_the_directory() {
+    let daemon = stopped();
+    fs::remove_dir_all(daemon.data_dir().join("log")).expect("our own directory");
+    fs::remove_dir_all(daemon.data_dir().join("snapshots")).expect("our own directory");
+    let (code, said) = refused(&mut serve(&daemon));
+    assert_eq!(code, 65, "{said}");
+    assert!(said.contains("audit") && said.contains("another one"), "{said}");
 }

@@ -1,0 +1,287 @@
+//! The order of append, commit, fold and acknowledge, with a log that fails on command.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+
+use tokio::sync::watch;
+
+use super::*;
+use crate::audit::index::Index;
+use crate::log::LogError;
+use crate::radius::duplicate::Key;
+use crate::relay::Profile;
+use crate::relay::message::Message;
+use crate::relay::verdict::Reason;
+use crate::session::bindings::Lookup;
+use crate::session::event::{Applied, Claim, ClaimSource, Kind, Rules, Scope, Span};
+use crate::session::{Line, Realm};
+use crate::views::Shared;
+
+/// What was made durable, and how many appends are still to fail.
+#[derive(Default)]
+struct Disk {
+    batches: Vec<Batch>,
+    failures: u32,
+    tried: Vec<Batch>,
+}
+
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Disk>>);
+
+impl Log for Paper {
+    fn append(&mut self, batch: &Batch) -> Result<(), LogError> {
+        let mut disk = self.0.lock().unwrap();
+        disk.tried.push(batch.clone());
+        if disk.failures > 0 {
+            disk.failures -= 1;
+            return Err(LogError::Storage { file: "paper".into(), error: "torn".to_owned() });
+        }
+        disk.batches.push(batch.clone());
+        Ok(())
+    }
+
+    fn next_sequence(&self) -> u64 {
+        let disk = self.0.lock().unwrap();
+        disk.batches.last().map_or(1, |batch| batch.sequence + batch.entries.len() as u64)
+    }
+
+    fn size(&self) -> u64 {
+        0
+    }
+
+    fn seal(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    fn forget_below(&mut self, _: u64) -> Result<(), LogError> {
+        Ok(())
+    }
+}
+
+struct World {
+    engine: Engine<Paper>,
+    paper: Paper,
+    shared: Arc<Shared>,
+    health: Arc<Health>,
+    acknowledged: Receiver<(usize, usize)>,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    /// Ready, with a feed that counts as whole.
+    fn new() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let (shared, health, paper) = (Arc::<Shared>::default(), Arc::<Health>::default(), Paper::default());
+        let index = Index::open(dir.path()).unwrap();
+        let (applied, _) = watch::channel(0);
+        let keeper =
+            Keeper::start(dir.path().to_path_buf(), index, Arc::new(applied), Arc::clone(&health)).unwrap();
+        let (tell, acknowledged) = channel();
+        let disk = Arc::clone(&paper.0);
+        let mut engine = Engine::new(
+            paper.clone(),
+            Views::new(Arc::clone(&shared)),
+            Timestamp::EARLIEST,
+            Arc::new(Inbox::new(100)),
+            keeper,
+            Arc::clone(&health),
+            Arc::default(),
+            // How many are acknowledged, and how many batches were durable by then.
+            Box::new(move |receipts| {
+                tell.send((receipts.len(), disk.lock().unwrap().batches.len())).unwrap();
+            }),
+        );
+        let rules = Rules { warm_up: Span::Fixed(Duration::ZERO), ..Rules::default() };
+        let pools = vec![(Name::from("bras1"), Vec::new())];
+        let applied = Applied { rules, pools, ..Applied::default() };
+        assert!(engine.begin(vec![Entry::Session(Event::Applied(Box::new(applied)))]));
+        World { engine, paper, shared, health, acknowledged, _dir: dir }
+    }
+
+    fn round(&mut self, inputs: Vec<Input>) -> bool {
+        self.engine.advance();
+        let round = self.engine.sort(inputs);
+        self.engine.commit(round)
+    }
+
+    fn owner(&self) -> Vec<String> {
+        let found = match self.shared.map.lookup(Realm::PUBLIC, address(), clock::now()) {
+            Lookup::Found(found) => vec![found],
+            Lookup::Ambiguous(all) => all,
+            Lookup::Absent | Lookup::Unready(..) => Vec::new(),
+        };
+        found.into_iter().filter_map(|found| found.subscriber).map(|name| name.to_string()).collect()
+    }
+
+    fn durable(&self) -> usize {
+        self.paper.0.lock().unwrap().batches.len()
+    }
+}
+
+fn address() -> IpAddr {
+    IpAddr::from([192, 0, 2, 7])
+}
+
+fn receipt() -> Receipt {
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let key = Key { peer, identifier: 0, authenticator: [0; 16] };
+    Receipt { listener: 0, peer, local: None, interface: 0, key, response: smallvec::SmallVec::new() }
+}
+
+/// A record about the one address there is, some seconds ago.
+fn record(kind: Kind, id: &str, subscriber: &str, seconds_ago: u64) -> Input {
+    let now = clock::now();
+    let record = Record {
+        arrival: now,
+        event: now.minus(Duration::from_secs(seconds_ago)),
+        dated: true,
+        client: Name::from("bras1"),
+        nas: Name::from("bras1"),
+        kind,
+        session_id: Name::from(id),
+        subscriber: Some(Name::from(subscriber)),
+        user_name: None,
+        realm: Realm::PUBLIC,
+        claims: vec![Claim { prefix: address().into(), source: ClaimSource::FramedAddress }],
+        claims_dropped: 0,
+        session_time: None,
+        interval: None,
+        line: Line::default(),
+        scope: Scope::default(),
+        terminate_cause: None,
+        stop_start: false,
+    };
+    Input::Record(Box::new(record), receipt())
+}
+
+fn message(instance: &str) -> (Input, oneshot::Receiver<u64>) {
+    let message = Message {
+        at: clock::now(),
+        mta: Name::from("mx1"),
+        profile: Profile::Relay,
+        queue_id: Name::from("4bX"),
+        instance: Name::from(instance),
+        owners: Vec::new(),
+        address: Some(address()),
+        port: None,
+        login: None,
+        helo: Name::from("h"),
+        sender: Name::from("s"),
+        recipient_count: 1,
+        recipient_domains: Vec::new(),
+        recipient_hashes: Vec::new(),
+        size: 1,
+        token: None,
+        reason: Reason::Online,
+        observed: false,
+    };
+    let (asker, answer) = oneshot::channel();
+    (Input::Entry(Box::new(Entry::Message(Box::new(message))), asker), answer)
+}
+
+#[test]
+fn a_start_is_acknowledged_after_it_is_durable_and_holds() {
+    let mut world = World::new();
+    assert!(world.round(vec![record(Kind::Start, "1", "alice", 9)]));
+    assert_eq!(world.acknowledged.try_recv(), Ok((1, 2)));
+    assert_eq!(world.owner(), ["alice"]);
+}
+
+#[test]
+fn a_failed_append_is_tried_with_the_same_batch_and_nothing_is_acknowledged_before_it_succeeds() {
+    let mut world = World::new();
+    world.paper.0.lock().unwrap().failures = 1;
+    assert!(world.round(vec![record(Kind::Start, "1", "alice", 9)]));
+    let disk = world.paper.0.lock().unwrap();
+    let [.., first, second] = &disk.tried[..] else { panic!("tried once only") };
+    assert_eq!(first, second);
+    drop(disk);
+    assert_eq!(world.acknowledged.try_recv(), Ok((1, 2)));
+    assert!(!world.health.is_storage_failing());
+}
+
+#[test]
+fn whoever_stops_while_storage_fails_acknowledges_nothing() {
+    let mut world = World::new();
+    world.paper.0.lock().unwrap().failures = u32::MAX;
+    world.health.set_stopping();
+    assert!(!world.round(vec![record(Kind::Start, "1", "alice", 9)]));
+    assert!(world.acknowledged.try_recv().is_err());
+    assert!(world.health.is_storage_failing());
+    assert!(world.owner().is_empty());
+}
+
+#[test]
+fn a_refresh_is_acknowledged_at_once_and_logged_later() {
+    let mut world = World::new();
+    assert!(world.round(vec![record(Kind::Start, "1", "alice", 9)]));
+    let durable = world.durable();
+    assert!(world.round(vec![record(Kind::Interim, "1", "alice", 0)]));
+    assert_eq!(world.acknowledged.try_iter().count(), 2);
+    assert_eq!(world.durable(), durable);
+    let mut round = Round::default();
+    world.engine.flush_refreshes(&mut round);
+    assert!(matches!(&round.entries[..], [Entry::Session(Event::Refreshes(one))] if one.len() == 1));
+}
+
+#[test]
+fn what_a_session_said_before_its_stop_is_folded_before_it() {
+    let mut world = World::new();
+    assert!(world.round(vec![record(Kind::Start, "1", "alice", 9)]));
+    assert!(world.round(vec![record(Kind::Interim, "1", "alice", 5)]));
+    assert!(world.round(vec![record(Kind::Stop, "1", "alice", 0)]));
+    assert!(world.owner().is_empty());
+    assert!(world.engine.refreshes.is_empty());
+}
+
+#[test]
+fn an_owners_acknowledged_refresh_counts_when_another_claims_its_address() {
+    let mut world = World::new();
+    assert!(world.round(vec![record(Kind::Start, "1", "alice", 60)]));
+    assert!(world.round(vec![record(Kind::Interim, "1", "alice", 10)]));
+    // Bob's Start is older than that: both live, so neither is named.
+    assert!(world.round(vec![record(Kind::Start, "2", "bob", 30)]));
+    assert_eq!(world.owner().len(), 2);
+}
+
+#[test]
+fn an_interim_behind_a_rivals_start_in_one_round_is_no_refresh() {
+    let mut world = World::new();
+    assert!(world.round(vec![record(Kind::Start, "1", "alice", 60)]));
+    assert!(world.round(vec![record(Kind::Start, "2", "bob", 30), record(Kind::Interim, "1", "alice", 5)]));
+    assert_eq!(world.owner().len(), 2);
+}
+
+#[test]
+fn a_message_asked_about_twice_is_written_once_and_answered_twice() {
+    let mut world = World::new();
+    let ((first, mut one), (second, mut two), (third, mut three)) =
+        (message("i"), message("i"), message("i"));
+    assert!(world.round(vec![first, second]));
+    assert!(world.round(vec![third]));
+    assert!(one.try_recv().is_ok() && two.try_recv().is_ok() && three.try_recv().is_ok());
+    let disk = world.paper.0.lock().unwrap();
+    let entries = disk.batches.iter().flat_map(|batch| &batch.entries);
+    assert_eq!(entries.filter(|entry| matches!(entry, Entry::Message(_))).count(), 1);
+}
+
+#[test]
+fn a_message_whose_asker_is_gone_is_not_written() {
+    let mut world = World::new();
+    let durable = world.durable();
+    let (input, answer) = message("i");
+    drop(answer);
+    assert!(world.round(vec![input]));
+    assert_eq!(world.durable(), durable);
+}
+
+#[test]
+fn after_a_long_failure_the_time_in_between_is_a_gap() {
+    let mut world = World::new();
+    world.engine.deaf_since = Some(clock::now().minus(Duration::from_secs(60)));
+    assert!(world.round(vec![record(Kind::Start, "1", "alice", 0)]));
+    let disk = world.paper.0.lock().unwrap();
+    let last = &disk.batches.last().unwrap().entries;
+    assert!(matches!(&last[..], [Entry::Session(Event::Resumed { since: Some(_) }), Entry::Session(_)]));
+}
