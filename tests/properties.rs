@@ -24,6 +24,11 @@ use relaywarden::session::{Line, Name, Realm, Timestamp};
 const ADDRESSES: u8 = 4;
 const BEGIN: i64 = 1_800_000_000;
 
+/// In each run; `PROPTEST_CASES` for a longer search.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
+}
+
 /// What one session says at one moment.
 #[derive(Clone, PartialEq)]
 struct Told {
@@ -203,7 +208,7 @@ struct Claimed {
     session: u32,
     subscriber: u8,
     address: u8,
-    since: i64,
+    heard: i64,
     lost: bool,
 }
 
@@ -221,6 +226,9 @@ impl Model {
             }
             return;
         }
+        if let Some(mine) = mine {
+            self.claims[mine].heard = told.second;
+        }
         match mine {
             Some(mine) if self.claims[mine].address == told.address => {
                 if !self.claims[mine].lost {
@@ -232,7 +240,6 @@ impl Model {
                 if self.claims.iter_mut().filter(holding).all(|rival| rival.subscriber == subscriber) {
                     self.claims.iter_mut().filter(holding).for_each(|rival| rival.lost = true);
                 }
-                self.claims[mine].since = told.second;
                 self.claims[mine].lost = false;
                 return;
             }
@@ -246,17 +253,17 @@ impl Model {
             session: told.session,
             subscriber: told.subscriber,
             address: told.address,
-            since: told.second,
+            heard: told.second,
             lost: false,
         });
     }
 
-    /// One claim less. If a conflict is over with it, the newest of the sessions that are left is the owner.
+    /// One claim less. If a conflict is over with it, the one heard last of the sessions that are left is the owner.
     fn leave(&mut self, mine: usize) {
         let address = self.claims.remove(mine).address;
         let holding = |claim: &&mut Claimed| claim.address == address && !claim.lost;
         let mut left: Vec<_> = self.claims.iter_mut().filter(holding).collect();
-        left.sort_by_key(|claim| claim.since);
+        left.sort_by_key(|claim| claim.heard);
         if let Some((newest, others)) = left.split_last_mut()
             && others.iter().all(|other| other.subscriber == newest.subscriber)
         {
@@ -281,7 +288,7 @@ fn histories() -> impl Strategy<Value = Vec<Told>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// I1 and I4 in order: with loss and repetition, the map is what scanning a list of claims finds.
     #[test]

@@ -253,7 +253,9 @@ impl Machine {
         let first = claimants.first().and_then(subscriber);
         let agree =
             claimants.iter().all(|claimant| same_subscriber(subscriber(claimant).as_ref(), first.as_ref()));
-        let newest = claimants.iter().max_by_key(|claimant| claimant.since).cloned();
+        // Of one subscriber's sessions the one that was heard last is the one that lives.
+        let newest =
+            claimants.iter().max_by_key(|claimant| (claimant.session.seen(), claimant.since)).cloned();
         match newest {
             Some(newest) if newest.since < outdone && (agree || claimants.len() == 1) => {
                 claimants.iter().for_each(|claimant| self.supersede(claimant, realm, prefix, at, effects));
@@ -265,9 +267,13 @@ impl Machine {
             }
             Some(newest) if agree || claimants.len() == 1 => {
                 let others = claimants.iter().filter(|claimant| claimant.session.key != newest.session.key);
-                others.for_each(|other| self.supersede(other, realm, prefix, at, effects));
+                let mut outdone = outdone;
+                for other in others {
+                    outdone = outdone.max(other.since);
+                    self.supersede(other, realm, prefix, at, effects);
+                }
                 effects.push(Effect::Conflict { realm, prefix, sessions: Vec::new(), at });
-                Slot::Owned(newest)
+                Slot::Owned(Binding { outdone, ..newest })
             }
             _ => {
                 let sessions = claimants.iter().map(|claimant| claimant.session.key.clone()).collect();
