@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use relaywarden::session::bindings::{LiveMap, Lookup};
 use relaywarden::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Rules, Scope, Span};
 use relaywarden::session::machine::Machine;
@@ -24,9 +25,16 @@ use relaywarden::session::{Line, Name, Realm, Timestamp};
 const ADDRESSES: u8 = 4;
 const BEGIN: i64 = 1_800_000_000;
 
-/// In each run; `PROPTEST_CASES` for a longer search.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
+/// The same ten thousand histories in each run, so that a red run stays red. `PROPTEST_CASES` and `RELAYWARDEN_SEED`
+/// search further: as many as there is time for, from another beginning.
+fn search() -> ProptestConfig {
+    let told = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
+    ProptestConfig {
+        cases: told("PROPTEST_CASES").unwrap_or(10_000),
+        rng_seed: RngSeed::Fixed(told("RELAYWARDEN_SEED").unwrap_or(2866).into()),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 /// What one session says at one moment.
@@ -288,7 +296,7 @@ fn histories() -> impl Strategy<Value = Vec<Told>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(search())]
 
     /// I1 and I4 in order: with loss and repetition, the map is what scanning a list of claims finds.
     #[test]

@@ -69,6 +69,8 @@ pub struct Engine<L: Log> {
     sealed: Timestamp,
     /// Since when nothing could be written, to be told with the next round: what was sent meanwhile may be lost.
     deaf_since: Option<Timestamp>,
+    /// When this loop was last seen to go round: we listen only as long as it does.
+    turned: Timestamp,
 }
 
 /// What one round makes durable, and who waits for it.
@@ -109,6 +111,7 @@ impl<L: Log> Engine<L> {
             last,
             sealed,
             deaf_since: None,
+            turned: clock::now(),
         }
     }
 
@@ -126,6 +129,7 @@ impl<L: Log> Engine<L> {
     pub fn run(mut self) {
         loop {
             let taken = self.inbox.take(self.patience());
+            self.turn();
             let over = taken.closed && taken.inputs.is_empty();
             self.advance();
             let mut round = self.sort(taken.inputs);
@@ -139,11 +143,23 @@ impl<L: Log> Engine<L> {
                 return;
             }
             self.seal_when_full(over);
+            self.turn();
             if over {
                 self.keeper.finish();
                 return;
             }
         }
+    }
+
+    /// Notes that we go on. If that took longer than retransmissions bridge (a commit, a snapshot, an index that had to be
+    /// waited for, a machine that was paused), what was sent meanwhile may be lost.
+    fn turn(&mut self) {
+        let now = clock::now();
+        if now.since(self.turned) > GAP_BRIDGED {
+            self.deaf_since.get_or_insert(self.turned);
+            self.health.set_deaf(true);
+        }
+        self.turned = now;
     }
 
     fn patience(&self) -> Duration {
@@ -273,6 +289,10 @@ impl<L: Log> Engine<L> {
             self.counters.batches.fetch_add(1, Ordering::Relaxed);
             self.counters.entries.fetch_add(batch.entries.len() as u64, Ordering::Relaxed);
             self.fold(&batch);
+            let resumed = |entry: &Entry| matches!(entry, Entry::Session(Event::Resumed { .. }));
+            if self.deaf_since.is_none() && batch.entries.iter().any(resumed) {
+                self.health.set_deaf(false);
+            }
         }
         if !receipts.is_empty() {
             (self.acknowledge)(receipts);
@@ -288,18 +308,15 @@ impl<L: Log> Engine<L> {
     /// drops datagrams, and whoever asks is answered from memory.
     fn append(&mut self, batch: &Batch) -> bool {
         let mut failed = false;
-        let began = clock::now();
         loop {
             match self.log.append(batch) {
                 Ok(()) => {
                     if failed {
                         tracing::info!("storage works again; what was held back is durable");
                     }
-                    let now = clock::now();
-                    if now.since(began) > GAP_BRIDGED {
-                        self.deaf_since = Some(began);
-                    }
-                    self.health.committed(now);
+                    // Before anybody is told that storage works: who came online meanwhile is still not known.
+                    self.turn();
+                    self.health.committed(clock::now());
                     return true;
                 }
                 Err(error) => {

@@ -23,6 +23,8 @@ pub struct Health {
     stopping: AtomicBool,
     storage_failing: AtomicBool,
     index_failing: AtomicBool,
+    index_given_up: AtomicBool,
+    deaf: AtomicBool,
     last_commit: AtomicI64,
     storage_said: Mutex<String>,
 }
@@ -56,7 +58,19 @@ impl Health {
     /// knowledge, and what is not known may be so.
     #[must_use]
     pub fn is_blind(&self, now: Timestamp) -> bool {
-        self.is_storage_failing() || self.is_ready() && now.since(self.last_commit()) > COMMITS_AT_LEAST
+        let deaf = self.deaf.load(Ordering::Acquire);
+        deaf || self.is_storage_failing()
+            || self.is_ready() && now.since(self.last_commit()) > COMMITS_AT_LEAST
+    }
+
+    /// Says whether there is a time behind us in which nothing could be taken, and which is not folded yet.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::Release);
+    }
+
+    /// Says that nothing more is indexed until the next start.
+    pub fn give_up_index(&self) {
+        self.index_given_up.store(true, Ordering::Release);
     }
 
     /// Looks whether a commit hangs: no error says so.
@@ -138,6 +152,10 @@ impl Health {
         }
         if self.index_failing.load(Ordering::Acquire) {
             complaints.push("index-failing: the audit index cannot be written".to_owned());
+        }
+        if self.index_given_up.load(Ordering::Acquire) {
+            let what = "index-given-up: the past is not filled any more until a restart, which refills it from the log";
+            complaints.push(what.to_owned());
         }
         if self.is_stopping() {
             complaints.push("stopping".to_owned());

@@ -78,7 +78,10 @@ impl Keeper {
     /// Hands over what came of a group commit.
     pub fn keep(&mut self, keep: Keep) {
         while self.behind.load(Ordering::Acquire) > BEHIND_AT_MOST && self.work.is_some() {
-            if self.health.is_index_failing() {
+            // A worker that is gone will never catch up either.
+            let gone = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+            if gone || self.health.is_index_failing() {
+                self.health.give_up_index();
                 tracing::error!(
                     "the audit index is given up until the next start, which fills it from the log"
                 );

@@ -175,6 +175,8 @@ impl Replay {
         }
         if self.said.elapsed() >= SAY_EVERY {
             self.said = Instant::now();
+            // A service manager that would end us for being slow would only have us begin again.
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000)]);
             tracing::info!(entries = self.entries, "reading the log");
         }
     }

@@ -105,7 +105,8 @@ impl Staff for StaffDesk {
     }
 
     async fn owner(&self, address: IpAddr, port: Option<u16>, at: Timestamp) -> Result<Who, Trouble> {
-        self.indexed().await;
+        let indexed = self.indexed().await;
+        let whole = indexed && self.health.is_ready() && !self.health.is_blind(clock::now());
         let past = Arc::clone(&self.past);
         let shared = Arc::clone(&self.shared);
         let owner = blocking(move || {
@@ -113,21 +114,29 @@ impl Staff for StaffDesk {
             // is heard, it is known to be alive as much as anything is known.
             let seen = |key: &SessionKey| {
                 let session = live_session(&shared, address, key)?;
-                let known = session.is_active() && !session.is_stale();
+                let known = whole && session.is_active() && !session.is_stale();
                 Some(if known { clock::now() } else { session.seen() })
             };
             opened(&past)?.owner(Realm::PUBLIC, address, port, at, &seen)
         })
         .await?;
+        // What happened last may not be indexed or not even be taken: then neither "nobody" nor a name is sure.
+        let confidence = match owner.confidence {
+            _ if !indexed => Confidence::Unknown,
+            Confidence::Exact if !whole && owner.candidates.is_empty() && at > self.health.last_commit() => {
+                Confidence::Unknown
+            }
+            as_told => as_told,
+        };
         let who = Who {
             address: Some(address.to_string()),
             port,
             at: rfc3339(at).unwrap_or_default(),
-            confidence: owner.confidence.word().to_owned(),
+            confidence: confidence.word().to_owned(),
             ..Who::default()
         };
         let candidates = owner.candidates.into_iter().map(past_candidate).collect();
-        Ok(answer(who, candidates, owner.confidence))
+        Ok(answer(who, candidates, confidence))
     }
 
     async fn by_token(&self, token: &Name) -> Result<Vec<MessageRow>, Trouble> {
@@ -264,10 +273,11 @@ impl StaffDesk {
 
     /// Waits until the index has what was committed when the question came. Late answers say so by what they lack;
     /// an index that fails is on `/readyz`.
-    async fn indexed(&self) {
+    async fn indexed(&self) -> bool {
         let wanted = self.shared.committed();
         let mut applied = self.applied.clone();
-        let _ = tokio::time::timeout(INDEX_WITHIN, applied.wait_for(|applied| *applied >= wanted)).await;
+        let caught_up = applied.wait_for(|applied| *applied >= wanted);
+        matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
     }
 
     async fn messages_by(&self, filter: MessageFilter) -> Result<Vec<MessageRow>, Trouble> {

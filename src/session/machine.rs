@@ -130,6 +130,8 @@ impl Machine {
 
     /// Tells everything that lives as if it had just been heard, for an index that has lost it.
     pub fn retell(&self, effects: &mut Vec<Effect>) {
+        // Whatever ended before is lost: nothing can be said of that time but what lives through it.
+        effects.push(Effect::Gap { since: None, until: self.now });
         for (prefix, (subscriber, since)) in &self.statics {
             let subscriber = Some(subscriber.clone());
             effects.push(Effect::StaticApplied { prefix: *prefix, subscriber, at: *since });

@@ -228,10 +228,8 @@ impl Machine {
                     return;
                 };
                 let gone = claimants.remove(gone);
-                let outdone =
-                    claimants.iter().map(|claimant| claimant.outdone).fold(gone.outdone, Timestamp::max);
                 effects.push(unbound(session, realm, prefix, at.max(gone.since), how));
-                let slot = self.settle(claimants, outdone, realm, prefix, at, effects);
+                let slot = self.settle(claimants, &gone, realm, prefix, at, effects);
                 self.map.put(realm, prefix, slot);
             }
             _ => {}
@@ -243,7 +241,7 @@ impl Machine {
     fn settle(
         &mut self,
         claimants: Vec<Binding>,
-        outdone: Timestamp,
+        gone: &Binding,
         realm: Realm,
         prefix: IpNet,
         at: Timestamp,
@@ -256,6 +254,14 @@ impl Machine {
         // Of one subscriber's sessions the one that was heard last is the one that lives.
         let newest =
             claimants.iter().max_by_key(|claimant| (claimant.session.seen(), claimant.since)).cloned();
+        // What a claim had lost to does not speak against its own subscriber.
+        let outdone = newest.as_ref().map_or(Timestamp::EARLIEST, |newest| {
+            let others = claimants
+                .iter()
+                .chain([gone])
+                .filter(|other| !same_subscriber(subscriber(other).as_ref(), subscriber(newest).as_ref()));
+            others.map(|other| other.outdone).fold(Timestamp::EARLIEST, Timestamp::max)
+        });
         match newest {
             Some(newest) if newest.since < outdone && (agree || claimants.len() == 1) => {
                 claimants.iter().for_each(|claimant| self.supersede(claimant, realm, prefix, at, effects));
@@ -267,7 +273,7 @@ impl Machine {
             }
             Some(newest) if agree || claimants.len() == 1 => {
                 let others = claimants.iter().filter(|claimant| claimant.session.key != newest.session.key);
-                let mut outdone = outdone;
+                let mut outdone = newest.outdone;
                 for other in others {
                     outdone = outdone.max(other.since);
                     self.supersede(other, realm, prefix, at, effects);
