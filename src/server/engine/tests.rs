@@ -285,3 +285,23 @@ fn after_a_long_failure_the_time_in_between_is_a_gap() {
     let last = &disk.batches.last().unwrap().entries;
     assert!(matches!(&last[..], [Entry::Session(Event::Resumed { since: Some(_) }), Entry::Session(_)]));
 }
+
+#[test]
+fn until_a_gap_is_folded_nobody_unknown_is_refused() {
+    let mut world = World::new();
+    assert!(!world.health.is_blind(clock::now()));
+    world.engine.turned = clock::now().minus(Duration::from_secs(11));
+    world.engine.turn();
+    assert!(world.health.is_blind(clock::now()));
+    assert!(world.round(Vec::new()));
+    assert!(!world.health.is_blind(clock::now()));
+}
+
+#[test]
+fn a_turn_that_retransmissions_bridge_is_no_gap() {
+    let mut world = World::new();
+    world.engine.turned = clock::now().minus(Duration::from_secs(9));
+    world.engine.turn();
+    assert!(!world.health.is_blind(clock::now()));
+    assert!(world.engine.deaf_since.is_none());
+}
