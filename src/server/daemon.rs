@@ -388,6 +388,8 @@ fn applied_by(config: &Config) -> Applied {
             .iter()
             .map(|client| (client.name.clone(), client.may_assign.clone()))
             .collect(),
+        translations: Vec::new(),
+        crowd: 0,
     }
 }
 

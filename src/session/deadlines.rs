@@ -14,14 +14,14 @@ use super::event::{Alarm, Effect, Ended};
 use super::held::{Held, Id, State, Suspicion, Tombstone};
 use super::machine::Machine;
 use super::nas::{INTERVAL_ASSUMED, NasState, span};
-use super::{Name, Realm, Timestamp};
+use super::{Name, Place, Timestamp};
 
 /// What is looked at when its time comes. The order settles which of two deadlines at one moment is first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     Nas(u32),
     Session(Id),
-    Slot(Realm, IpNet),
+    Slot(Place),
     Tombstone(Id),
 }
 
@@ -33,7 +33,7 @@ impl Machine {
             match due {
                 Due::Nas(nas) => self.listen_for(nas, time, effects),
                 Due::Session(id) => self.session_due(&id, time, effects),
-                Due::Slot(realm, prefix) => self.forget_slot(realm, prefix, time),
+                Due::Slot(place) => self.forget_slot(place, time),
                 Due::Tombstone(id) => {
                     if self.tombstones.get(&id).is_some_and(|tomb| tomb.until <= time) {
                         self.tombstones.remove(&id);
@@ -127,11 +127,11 @@ impl Machine {
         }
     }
 
-    fn forget_slot(&mut self, realm: Realm, prefix: IpNet, time: Timestamp) {
-        if let Some(Slot::Freed { forget, .. }) = self.map.slot(realm, prefix)
+    fn forget_slot(&mut self, place: Place, time: Timestamp) {
+        if let Some(Slot::Freed { forget, .. }) = self.map.slot(place)
             && forget <= time
         {
-            self.map.clear(realm, prefix);
+            self.map.clear(place);
         }
     }
 
@@ -261,9 +261,9 @@ impl Machine {
         let tombstones: Vec<_> = self.tombstones.iter().map(|(id, tomb)| (tomb.until, id.clone())).collect();
         tombstones.into_iter().for_each(|(until, id)| self.remind(until, Due::Tombstone(id)));
         let mut freed = Vec::new();
-        self.map.each_slot(|realm, prefix, slot| {
+        self.map.each_slot(|place, slot| {
             if let Slot::Freed { forget, .. } = slot {
-                freed.push((*forget, Due::Slot(realm, prefix)));
+                freed.push((*forget, Due::Slot(place)));
             }
         });
         freed.into_iter().for_each(|(forget, due)| self.remind(forget, due));

@@ -117,6 +117,8 @@ pub(super) struct NasState {
     /// Since when the feed is whole again; `EARLIEST` if it never was interrupted.
     pub(super) resumed: Timestamp,
     pub(super) lagging_until: Timestamp,
+    /// NASes of one group stand in for each other.
+    pub(super) group: Option<Name>,
     /// How many of its sessions have an interim interval of their own.
     pub(super) reporting: u64,
     /// When silence is looked for next; `None`: nothing is expected of it.
@@ -131,6 +133,7 @@ pub(super) struct NasImage {
     heard: Timestamp,
     resumed: Timestamp,
     lagging_until: Timestamp,
+    group: Option<Name>,
     silent: bool,
     interval: u32,
     records: u64,
@@ -157,7 +160,7 @@ impl NasState {
             claims_dropped: zero(),
         };
         let (shared, lagging_until) = (Arc::new(shared), Timestamp::EARLIEST);
-        NasState { shared, resumed, lagging_until, reporting: 0, due: None }
+        NasState { shared, resumed, lagging_until, group: None, reporting: 0, due: None }
     }
 
     pub(super) fn image(&self) -> NasImage {
@@ -168,6 +171,7 @@ impl NasState {
             heard: self.shared.heard(),
             resumed: self.resumed,
             lagging_until: self.lagging_until,
+            group: self.group.clone(),
             silent: self.shared.is_silent(),
             interval: self.shared.interval.load(Ordering::Relaxed),
             records: counts.records,
@@ -179,6 +183,7 @@ impl NasState {
     pub(super) fn from_image(number: u32, image: NasImage) -> Self {
         let mut state = NasState::new(number, image.name, image.client, image.heard, image.resumed);
         state.lagging_until = image.lagging_until;
+        state.group = image.group;
         let shared = &state.shared;
         shared.silent.store(image.silent, Ordering::Relaxed);
         shared.interval.store(image.interval, Ordering::Relaxed);
