@@ -143,6 +143,7 @@ pub mod config;
 pub mod log;
 pub mod mta;
 pub mod radius;
+pub mod rehearsal;
 pub mod relay;
 pub mod server;
 pub mod session;

@@ -8,6 +8,7 @@ pub mod client;
 pub mod command;
 pub mod output;
 pub mod read;
+pub mod rehearse;
 pub mod rows;
 pub mod send;
 pub mod serve;
@@ -20,8 +21,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::fault::ConfigError;
 use crate::radius::dictionary::Dictionary;
 use crate::radius::text::TextError;
+use crate::rehearsal::Mistake;
 use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
 use time::TimeError;
@@ -130,6 +133,12 @@ pub enum Command {
                             --secret-file secrets/bras1"
     )]
     Send(send::SendArgs),
+    /// Play scenarios: what would be answered if NASes sent this, without a daemon
+    #[command(
+        after_help = "Examples:\n  relaywarden rehearse ticket-4711.txt\n  relaywarden rehearse ticket-4711.txt \
+                            --config /etc/relaywarden/relaywarden.toml"
+    )]
+    Rehearse(rehearse::RehearseArgs),
 }
 
 /// `serve`
@@ -226,6 +235,10 @@ pub enum Failure {
     List(PathBuf, TextError),
     /// A list of attributes holds no request.
     EmptyList(PathBuf),
+    /// A scenario that is not understood, or can't be played.
+    Story(PathBuf, Mistake),
+    /// The configuration can't be used.
+    Configuration(Box<ConfigError>),
     /// The server's name means nothing.
     NoServer(String, io::Error),
 }
@@ -241,7 +254,10 @@ impl Failure {
             Failure::Send(_) => Exit::Usage,
             Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Failure::File(..) => Exit::InputOutput,
-            Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => Exit::Usage,
+            Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) | Failure::Story(..) => {
+                Exit::Usage
+            }
+            Failure::Configuration(_) => Exit::Config,
         }
     }
 }
@@ -257,6 +273,8 @@ impl fmt::Display for Failure {
             Failure::File(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
+            Failure::Story(path, mistake) => write!(f, "{}:{mistake}", path.display()),
+            Failure::Configuration(error) => write!(f, "{error}"),
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
             }
@@ -305,6 +323,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
         Command::Send(args) => send::run(args),
+        Command::Rehearse(args) => rehearse::run(args),
     };
     match answer.and_then(|answer| print(&answer)) {
         Ok(exit) => exit.into(),

@@ -377,7 +377,7 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 }
 
 /// The part of the configuration that decides what an event means.
-fn applied_by(config: &Config) -> Applied {
+pub(crate) fn applied_by(config: &Config) -> Applied {
     Applied {
         rules: config.rules,
         statics: config.relay.statics.clone(),

@@ -14,6 +14,7 @@ mod lengths;
 pub mod machine;
 pub mod nas;
 mod ownership;
+pub mod phase;
 pub mod place;
 mod records;
 mod sessions;
