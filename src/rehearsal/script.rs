@@ -8,8 +8,9 @@ use super::answer::{Answer, PastAnswer, Question};
 use super::expectation::Expectation;
 use super::records::{Attributes, Told};
 use super::settings::Setting;
-use super::words::{When, duration, unquoted, words};
+use super::words::{When, duration, name, unquoted, words};
 use super::{Fault, Mistake, Scenario};
+use crate::session::Name;
 
 /// One line.
 #[derive(Debug)]
@@ -23,13 +24,15 @@ pub(super) struct Step {
 /// What a line says.
 #[derive(Debug)]
 pub(super) enum Statement {
-    /// `client`, `rule`.
+    /// `client`, `rule`, `nat`.
     Setting(Setting),
     /// `clock`: the NAS as it names itself, how far its clock is ahead of ours in milliseconds (`None`: it has none),
     /// and whether that is known already.
     Clock { nas: Told, skew: Option<i64>, learned: bool },
     /// `nas`.
     Record(Box<Told>),
+    /// `hold bras1 until 14:00`: staff says that a NAS is under maintenance.
+    Hold { nas: Name, until: When },
     /// `again`: the last datagram, octet for octet.
     Again,
     /// Only time goes on.
@@ -46,8 +49,7 @@ pub(super) enum Statement {
     Expect(Expectation),
 }
 
-const STATEMENTS: &str =
-    "client, rule, clock, nas, again, advance, restart, lookup, past, expect, or `at` a time and one of them";
+const STATEMENTS: &str = "client, rule, nat, clock, nas, again, hold, advance, restart, lookup, past, expect, or `at` a time and one of them";
 
 pub(super) fn read(text: &str) -> Result<Vec<Scenario>, Mistake> {
     let mut scenarios: Vec<Scenario> = Vec::new();
@@ -145,8 +147,16 @@ impl<'a> Words<'a> {
                 Statement::Setting(Setting::client(name, self.rest()))
             }
             "rule" => Statement::Setting(Setting::rule(self.rest())),
+            "nat" => Statement::Setting(Setting::nat(self.rest())),
             "clock" => self.clock()?,
             "nas" => Statement::Record(Box::new(Told::read(&mut self)?)),
+            "hold" => {
+                let nas = name(self.next("the name of a NAS")?);
+                if !self.take("until") {
+                    return Err(unexpected(self.any().unwrap_or_default(), "`until` and a time"));
+                }
+                Statement::Hold { nas, until: self.moment()? }
+            }
             "again" => Statement::Again,
             "advance" => {
                 let wanted = "how long, as 5m";

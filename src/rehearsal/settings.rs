@@ -15,32 +15,47 @@ use crate::config::file::{self, Contents, Files};
 use crate::radius::dictionary::Dictionary;
 
 /// Keys that hold lists.
-const LISTS: [&str; 3] = ["may-assign", "identity", "never"];
+const LISTS: [&str; 5] = ["may-assign", "identity", "never", "shared-names", "keep"];
 /// Keys of a table other than `[session]`.
-const TABLES: [(&str, &[&str]); 2] =
-    [("subscriber", &["identity", "lowercase", "strip-realm"]), ("relay", &["never", "static"])];
+const TABLES: [(&str, &[&str]); 2] = [
+    (
+        "subscriber",
+        &["identity", "lowercase", "strip-realm", "fold-mac", "shared-names", "keep", "many-sessions"],
+    ),
+    ("relay", &["never", "static"]),
+];
 const SESSION: &str = "session";
 
-/// A `client` or `rule` line.
+/// Keys with their values in TOML.
+type Keys = Vec<(String, String)>;
+
+/// A line that configures.
 #[derive(Debug, Clone)]
-pub(super) struct Setting {
-    /// `None`: a rule.
-    client: Option<String>,
-    /// Keys with their values in TOML.
-    keys: Vec<(String, String)>,
+pub(super) enum Setting {
+    /// `client`, and its name.
+    Client(String, Keys),
+    /// `rule`.
+    Rule(Keys),
+    /// `nat`: a deterministic translation.
+    Nat(Keys),
 }
 
 impl Setting {
     pub(super) fn client(name: &str, words: &[&str]) -> Self {
-        Setting {
-            client: Some(unquoted(name).to_owned()),
-            keys: words.iter().map(|word| key(word)).collect(),
-        }
+        Setting::Client(unquoted(name).to_owned(), keys(words))
     }
 
     pub(super) fn rule(words: &[&str]) -> Self {
-        Setting { client: None, keys: words.iter().map(|word| key(word)).collect() }
+        Setting::Rule(keys(words))
     }
+
+    pub(super) fn nat(words: &[&str]) -> Self {
+        Setting::Nat(keys(words))
+    }
+}
+
+fn keys(words: &[&str]) -> Keys {
+    words.iter().map(|word| key(word)).collect()
 }
 
 fn key(word: &str) -> (String, String) {
@@ -76,18 +91,20 @@ fn list(value: &str, one: impl Fn(&str) -> String) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     /// In the order in which they were first named.
-    clients: Vec<(String, Vec<(String, String)>)>,
+    clients: Vec<(String, Keys)>,
     rules: BTreeMap<String, String>,
+    translations: Vec<Keys>,
 }
 
 impl Settings {
     pub(super) fn set(&mut self, setting: &Setting) {
-        match &setting.client {
-            Some(name) => match self.clients.iter_mut().find(|(known, _)| known == name) {
-                Some((_, keys)) => keys.clone_from(&setting.keys),
-                None => self.clients.push((name.clone(), setting.keys.clone())),
+        match setting {
+            Setting::Client(name, keys) => match self.clients.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(keys),
+                None => self.clients.push((name.clone(), keys.clone())),
             },
-            None => self.rules.extend(setting.keys.iter().cloned()),
+            Setting::Rule(keys) => self.rules.extend(keys.iter().cloned()),
+            Setting::Nat(keys) => self.translations.push(keys.clone()),
         }
     }
 
@@ -103,6 +120,9 @@ impl Settings {
                 _ => keys.contains(&key),
             };
             write_table(&mut toml, &format!("[{table}]"), self.rules.iter().filter(|(key, _)| here(key)));
+        }
+        for keys in &self.translations {
+            write_table(&mut toml, "[[nat]]", keys.iter().map(|(key, value)| (key, value)));
         }
         for (number, (name, keys)) in (1..).zip(clients) {
             write_table(&mut toml, "[[radius.client]]", keys.iter().map(|(key, value)| (key, value)));

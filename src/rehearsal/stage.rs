@@ -31,7 +31,7 @@ use crate::relay::ruling::{self, rule};
 use crate::relay::standing::Standing;
 use crate::server::daemon::applied_by;
 use crate::session::bindings::{Found, Lookup};
-use crate::session::event::{Alarm, Effect, Event, Record};
+use crate::session::event::{Alarm, Effect, Event, NasHold, Record};
 use crate::session::phase::Phase;
 use crate::session::{Name, Realm, SessionKey, Timestamp};
 use crate::views::{Folded, Outcome, Shared, Views};
@@ -143,6 +143,17 @@ impl<'a> Stage<'a> {
             Statement::Clock { nas, skew, learned } => self.clock(nas, *skew, *learned),
             Statement::Record(told) => self.send(told),
             Statement::Again => self.again(),
+            Statement::Hold { nas, until } => {
+                let hold = NasHold {
+                    at: self.now,
+                    by: Name::from("staff"),
+                    nas: nas.clone(),
+                    until: until.from(self.now),
+                    reason: Name::from("maintenance"),
+                };
+                self.fold(self.now, Entry::Hold(hold));
+                Ok(())
+            }
             Statement::Restart { after } => self.restart(*after),
             Statement::Anew => {
                 self.begin_anew();
