@@ -114,6 +114,7 @@ impl Machine {
             && record.claims_dropped == 0
             && held.continues(record.session_time)
             && held.same_identity(record)
+            && !held.is_named_anew(record)
             && record.interval.is_none_or(|seconds| held.interval.known() == Some(seconds))
             && record.service.is_none()
             && self.known_realm(record) == Some(held.realm)
