@@ -197,14 +197,7 @@ impl World {
 }
 
 fn client(name: &str, address: &str, options: &[&str]) -> Client {
-    let mut client = Client {
-        name: Name::from(name),
-        address: address.parse().unwrap(),
-        secret: Secret::new(SECRET),
-        may_assign: Vec::new(),
-        nas: NasIdentity::Source,
-        stop_start: false,
-    };
+    let mut client = Client::new(Name::from(name), address.parse().unwrap(), Secret::new(SECRET));
     for option in options {
         match option.split_once('=').unwrap_or((option, "")) {
             ("nas", "source") => client.nas = NasIdentity::Source,
@@ -221,10 +214,8 @@ fn client(name: &str, address: &str, options: &[&str]) -> Client {
 }
 
 fn identity(chain: &[&str]) -> Identity {
-    Identity {
-        chain: chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect(),
-        canonical: Canonical { lowercase: true, strip_realm: false },
-    }
+    let chain = chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect();
+    Identity::new(chain, Canonical { lowercase: true, ..Canonical::default() })
 }
 
 fn told(answer: &Lookup) -> String {

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use relaywarden::config::{Client, Identity, NasIdentity, Secret};
+use relaywarden::config::{Client, Identity, Secret};
 use relaywarden::radius::accounting::{self, Ignored, Rules};
 use relaywarden::radius::authenticator::{self, Integrity};
 use relaywarden::radius::dictionary::Dictionary;
@@ -49,19 +49,10 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 }
 
 fn read(packet: &Packet<'_>) -> Result<Box<Record>, Ignored> {
-    let client = Client {
-        name: Name::from("nas"),
-        address: "192.0.2.0/24".parse().unwrap(),
-        secret: Secret::new(SECRET),
-        may_assign: Vec::new(),
-        nas: NasIdentity::Source,
-        stop_start: false,
-    };
+    let client = Client::new(Name::from("nas"), "192.0.2.0/24".parse().unwrap(), Secret::new(SECRET));
     let chain = ["User-Name", "Class", "26.3561.1"];
-    let identity = Identity {
-        chain: chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect(),
-        canonical: Canonical { lowercase: true, strip_realm: false },
-    };
+    let chain = chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect();
+    let identity = Identity::new(chain, Canonical { lowercase: true, ..Canonical::default() });
     let source = "192.0.2.1".parse().unwrap();
     let rules = Rules { client: &client, source, identity: &identity, never: &[] };
     accounting::read(packet, &rules, Timestamp::from_seconds(1_800_000_000), &mut NasClocks::default())

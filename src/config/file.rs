@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
-use super::table::{self, Text, Texts};
+use super::table::{self, Number, Text, Texts};
 use super::{
-    AttributeId, Client, Config, Endpoint, Http, Identity, Listeners, Mta, NasIdentity, Policy, Radius,
-    Relay, Secret, value,
+    AttributeId, Client, Config, Endpoint, Http, Identity, Listeners, Mta, NamedRealm, NasIdentity, Policy,
+    Radius, Relay, Secret, value,
 };
 use crate::mta::policy::is_field_name;
 use crate::session::Name;
@@ -39,6 +39,12 @@ const STALE_LIMIT_BELOW: Duration = Duration::from_secs(24 * 3600);
 
 /// Mode of `http.socket`, which knows its callers by their user.
 const HTTP_MODE: u32 = 0o660;
+
+/// A household has a few sessions at a time; a shared password has dozens.
+const MANY_SESSIONS: u32 = 16;
+
+/// Beyond this it is another way to write "never".
+const MANY_SESSIONS_MOST: u32 = 1_000_000;
 
 /// What a file holds, and who may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +104,7 @@ pub fn read(
     Ok(Loaded { config, warnings: reader.warnings })
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     path: &'a Path,
     base: &'a Path,
     text: &'a str,
@@ -121,6 +127,8 @@ impl Reader<'_> {
             radius: self.radius(&file.radius)?,
             rules: self.rules(&file.session)?,
             relay: self.relay(&file.relay, identity.canonical)?,
+            many_sessions: self.many_sessions(&file.subscriber)?,
+            translations: self.translations(&file.nat)?,
             identity,
             socketmap: self.socketmap(&file.socketmap)?,
             policy: self.policy(&file.policy)?,
@@ -187,8 +195,17 @@ impl Reader<'_> {
                 _ => NasIdentity::Client,
             },
         };
-        let secret = self.secret(&span, table)?;
-        Ok(Client { name, address, secret, may_assign, nas, stop_start: table.stop_start })
+        Ok(Client {
+            may_assign,
+            nas,
+            stop_start: table.stop_start,
+            realm: self.realm(table.realm.as_ref())?,
+            group: table.group.as_ref().map(|text| self.filled(text).map(Name::from_text)).transpose()?,
+            snapshot: table.snapshot,
+            routed_netmask: table.routed_netmask,
+            one_to_one: table.one_to_one,
+            ..Client::new(name, address, self.secret(&span, table)?)
+        })
     }
 
     fn secret(&mut self, span: &Range<usize>, table: &table::Client) -> Result<Secret, ConfigError> {
@@ -227,21 +244,42 @@ impl Reader<'_> {
     }
 
     fn identity(&self, table: &table::Subscriber) -> Result<Identity, ConfigError> {
-        let canonical = Canonical { lowercase: table.lowercase, strip_realm: table.strip_realm };
-        let Some(texts) = &table.identity else {
+        let canonical = Canonical {
+            lowercase: table.lowercase,
+            strip_realm: table.strip_realm,
+            fold_mac: table.fold_mac,
+        };
+        let attribute = |text: &Text| {
+            self.parse(text, |written| {
+                let id = value::attribute(written).or_else(|| (self.resolve)(written));
+                id.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
+            })
+        };
+        let chain = match &table.identity {
             // User-Name (RFC 2865, 5.1).
-            return Ok(Identity { chain: vec![AttributeId { vendor: 0, number: 1 }], canonical });
+            None => vec![AttributeId { vendor: 0, number: 1 }],
+            Some(texts) if texts.get_ref().is_empty() => {
+                return Err(self.error(&texts.span(), Fault::Empty));
+            }
+            Some(texts) => texts.get_ref().iter().map(attribute).collect::<Result<_, _>>()?,
         };
-        if texts.get_ref().is_empty() {
-            return Err(self.error(&texts.span(), Fault::Empty));
-        }
-        let attribute = |written: &str| {
-            let id = value::attribute(written).or_else(|| (self.resolve)(written));
-            id.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
-        };
-        let chain =
-            texts.get_ref().iter().map(|text| self.parse(text, attribute)).collect::<Result<_, _>>()?;
-        Ok(Identity { chain, canonical })
+        let shared_names = table.shared_names.iter().map(|text| self.subscriber(text, canonical));
+        let keep = table.keep.iter().map(|text| Ok((Name::from_text(text.get_ref()), attribute(text)?)));
+        Ok(Identity {
+            chain,
+            canonical,
+            shared_names: shared_names.collect::<Result<_, _>>()?,
+            keep: keep.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A subscriber's name in the form of the names in accounting records, or the same customer would have two of them.
+    fn subscriber(&self, text: &Text, canonical: Canonical) -> Result<Name, ConfigError> {
+        self.parse(text, |written| canonical.name(Name::from_text(written).octets()).ok_or(Fault::NoName))
+    }
+
+    fn many_sessions(&self, table: &table::Subscriber) -> Result<u32, ConfigError> {
+        self.number(table.many_sessions.as_ref(), 0..=MANY_SESSIONS_MOST, MANY_SESSIONS)
     }
 
     fn rules(&self, table: &table::Session) -> Result<Rules, ConfigError> {
@@ -309,10 +347,7 @@ impl Reader<'_> {
             let text = self.required(&span, "prefix", table.prefix.as_ref())?;
             let prefix = self.parse(text, value::prefix)?;
             let subscriber = self.required(&span, "subscriber", table.subscriber.as_ref())?;
-            // The same form as the names in accounting records, or the same customer would have two of them.
-            let subscriber = self.parse(subscriber, |written| {
-                canonical.name(Name::from_text(written).octets()).ok_or(Fault::NoName)
-            })?;
+            let subscriber = self.subscriber(subscriber, canonical)?;
             let fault = |fault| Err(self.error(&text.span(), fault));
             if prefix.prefix_len() == 0 {
                 return fault(Fault::StaticEverybody);
@@ -342,7 +377,7 @@ impl Reader<'_> {
             {
                 return Err(self.duplicate(Some(text), other.get_ref().address.as_ref()));
             }
-            mtas.push(Mta { name, address });
+            mtas.push(Mta { name, address, realm: self.realm(table.realm.as_ref())? });
         }
         mtas.sort_by_key(|mta| Reverse(mta.address.prefix_len()));
         Ok(mtas)
@@ -350,7 +385,8 @@ impl Reader<'_> {
 
     fn socketmap(&self, table: &table::Sockets) -> Result<Listeners, ConfigError> {
         let sockets = (table.socket_mode.as_ref(), table.socket_group.as_ref());
-        self.listeners(table.listen.as_ref(), sockets, 10023)
+        let realm = self.realm(table.realm.as_ref())?;
+        Ok(Listeners { realm, ..self.listeners(table.listen.as_ref(), sockets, 10023)? })
     }
 
     fn policy(&self, table: &table::Policy) -> Result<Policy, ConfigError> {
@@ -367,8 +403,9 @@ impl Reader<'_> {
             }
             _ => Err(Fault::NotAReplyText { limit: CONTACT_LIMIT }),
         };
+        let realm = self.realm(table.realm.as_ref())?;
         Ok(Policy {
-            listeners: self.listeners(table.listen.as_ref(), sockets, 10024)?,
+            listeners: Listeners { realm, ..self.listeners(table.listen.as_ref(), sockets, 10024)? },
             header: table.header.as_ref().map(|text| self.parse(text, header)).transpose()?,
             contact: table.contact.as_ref().map(|text| self.parse(text, contact)).transpose()?,
         })
@@ -393,6 +430,7 @@ impl Reader<'_> {
             listen,
             mode: mode.map(|text| self.parse(text, value::mode)).transpose()?,
             group: group.map(|text| self.filled(text).map(str::to_owned)).transpose()?,
+            realm: None,
         })
     }
 
@@ -476,7 +514,11 @@ impl Reader<'_> {
 
     // What is used again and again.
 
-    fn parse<T>(&self, text: &Text, parse: impl FnOnce(&str) -> Result<T, Fault>) -> Result<T, ConfigError> {
+    pub(super) fn parse<T>(
+        &self,
+        text: &Text,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Result<T, ConfigError> {
         parse(text.get_ref()).map_err(|fault| self.error(&text.span(), fault))
     }
 
@@ -497,6 +539,24 @@ impl Reader<'_> {
         })
     }
 
+    pub(super) fn realm(&self, text: Option<&Text>) -> Result<Option<NamedRealm>, ConfigError> {
+        text.map(|text| self.parse(text, value::realm)).transpose()
+    }
+
+    /// A number within a range; `default` where none is written.
+    pub(super) fn number<N: Copy + TryFrom<i64> + Into<i64>>(
+        &self,
+        number: Option<&Number>,
+        range: RangeInclusive<N>,
+        default: N,
+    ) -> Result<N, ConfigError> {
+        let Some(number) = number else { return Ok(default) };
+        let (least, most) = ((*range.start()).into(), (*range.end()).into());
+        let written = *number.get_ref();
+        let within = (least..=most).contains(&written).then(|| N::try_from(written).ok()).flatten();
+        within.ok_or_else(|| self.error(&number.span(), Fault::NumberOutOfRange { least, most }))
+    }
+
     fn prefixes(&self, texts: &[Text]) -> Result<Vec<IpNet>, ConfigError> {
         texts.iter().map(|text| self.parse(text, value::prefix)).collect()
     }
@@ -505,7 +565,7 @@ impl Reader<'_> {
         texts.get_ref().iter().map(|text| self.parse(text, value::socket_address)).collect()
     }
 
-    fn required<'t>(
+    pub(super) fn required<'t>(
         &self,
         table: &Range<usize>,
         key: &'static str,
@@ -531,11 +591,11 @@ impl Reader<'_> {
         self.error(&span(text), Fault::Duplicate { line })
     }
 
-    fn place(&self, span: &Range<usize>) -> Place {
+    pub(super) fn place(&self, span: &Range<usize>) -> Place {
         place(self.text, self.tree, span)
     }
 
-    fn error(&self, span: &Range<usize>, fault: Fault) -> ConfigError {
+    pub(super) fn error(&self, span: &Range<usize>, fault: Fault) -> ConfigError {
         ConfigError { file: self.path.to_owned(), place: Some(self.place(span)), fault: Box::new(fault) }
     }
 
