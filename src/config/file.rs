@@ -17,8 +17,8 @@ use toml::de::DeTable;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
 use super::table::{self, Number, Text, Texts};
 use super::{
-    AttributeId, Client, Config, Endpoint, Http, Identity, Listeners, Mta, NamedRealm, NasIdentity, Policy,
-    Radius, Relay, Secret, value,
+    AttributeId, Client, Config, Endpoint, Http, Listeners, Mta, NamedRealm, NasIdentity, Policy, Radius,
+    Relay, Secret, value,
 };
 use crate::mta::policy::is_field_name;
 use crate::session::Name;
@@ -39,12 +39,6 @@ const STALE_LIMIT_BELOW: Duration = Duration::from_secs(24 * 3600);
 
 /// Mode of `http.socket`, which knows its callers by their user.
 const HTTP_MODE: u32 = 0o660;
-
-/// A household has a few sessions at a time; a shared password has dozens.
-const MANY_SESSIONS: u32 = 16;
-
-/// Beyond this it is another way to write "never".
-const MANY_SESSIONS_MOST: u32 = 1_000_000;
 
 /// What a file holds, and who may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +105,7 @@ pub(super) struct Reader<'a> {
     tree: Option<&'a DeTable<'a>>,
     mode: u32,
     files: &'a dyn Files,
-    resolve: &'a dyn Fn(&str) -> Option<AttributeId>,
+    pub(super) resolve: &'a dyn Fn(&str) -> Option<AttributeId>,
     warnings: Vec<Warning>,
 }
 
@@ -241,45 +235,6 @@ impl Reader<'_> {
             return Err(self.error(span, Fault::SecretExposed { path: path.to_owned(), mode: mode & 0o7777 }));
         }
         Ok(())
-    }
-
-    fn identity(&self, table: &table::Subscriber) -> Result<Identity, ConfigError> {
-        let canonical = Canonical {
-            lowercase: table.lowercase,
-            strip_realm: table.strip_realm,
-            fold_mac: table.fold_mac,
-        };
-        let attribute = |text: &Text| {
-            self.parse(text, |written| {
-                let id = value::attribute(written).or_else(|| (self.resolve)(written));
-                id.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
-            })
-        };
-        let chain = match &table.identity {
-            // User-Name (RFC 2865, 5.1).
-            None => vec![AttributeId { vendor: 0, number: 1 }],
-            Some(texts) if texts.get_ref().is_empty() => {
-                return Err(self.error(&texts.span(), Fault::Empty));
-            }
-            Some(texts) => texts.get_ref().iter().map(attribute).collect::<Result<_, _>>()?,
-        };
-        let shared_names = table.shared_names.iter().map(|text| self.subscriber(text, canonical));
-        let keep = table.keep.iter().map(|text| Ok((Name::from_text(text.get_ref()), attribute(text)?)));
-        Ok(Identity {
-            chain,
-            canonical,
-            shared_names: shared_names.collect::<Result<_, _>>()?,
-            keep: keep.collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// A subscriber's name in the form of the names in accounting records, or the same customer would have two of them.
-    fn subscriber(&self, text: &Text, canonical: Canonical) -> Result<Name, ConfigError> {
-        self.parse(text, |written| canonical.name(Name::from_text(written).octets()).ok_or(Fault::NoName))
-    }
-
-    fn many_sessions(&self, table: &table::Subscriber) -> Result<u32, ConfigError> {
-        self.number(table.many_sessions.as_ref(), 0..=MANY_SESSIONS_MOST, MANY_SESSIONS)
     }
 
     fn rules(&self, table: &table::Session) -> Result<Rules, ConfigError> {

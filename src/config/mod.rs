@@ -6,6 +6,7 @@
 pub mod fault;
 pub mod file;
 mod nat;
+mod subscriber;
 mod table;
 mod value;
 

@@ -174,16 +174,17 @@ fn subscriber(packet: &Packet<'_>, identity: &Identity) -> Option<Name> {
     identity.canonical.first(candidates, &identity.shared_names)
 }
 
-/// What the operator wants kept, each value of it.
+/// What the operator wants kept, each value of it that is not empty.
 fn kept(packet: &Packet<'_>, identity: &Identity) -> Vec<(Name, Name)> {
     let each =
         identity.keep.iter().flat_map(|(name, id)| values(packet, *id).map(move |value| (name, *id, value)));
-    each.map(|(name, id, value)| (name.clone(), shown(id, value))).collect()
+    let filled = each.filter(|(_, _, value)| !value.is_empty());
+    filled.map(|(name, id, value)| (name.clone(), shown(id, value))).collect()
 }
 
-/// A value as people read it: text where it is printable, octets in hex where it is not.
+/// A value as people are to read it. A name shows itself as text where it is printable, else as octets in hex.
 fn shown(_: AttributeId, value: &[u8]) -> Name {
-    Name::from(Name::new(value).to_string().as_str())
+    Name::new(value)
 }
 
 /// All values of an attribute, in order, whichever space it is of.
@@ -393,3 +394,5 @@ fn first<T>(field: &mut Option<T>, value: Option<T>) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vendor_tests;

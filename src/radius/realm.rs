@@ -48,7 +48,7 @@ impl<'a> Vrfs<'a> {
             None => Name::from(self.nokia.filter(|id| *id != 0)?.to_string().as_str()),
         };
         let is_default = |default: &&str| name.octets().eq_ignore_ascii_case(default.as_bytes());
-        (!DEFAULTS.iter().any(|default| is_default(default))).then_some(name)
+        (!DEFAULTS.iter().any(is_default)).then_some(name)
     }
 
     /// The virtual router or context by which an Accounting-On or -Off can be limited, the default one included.

@@ -9,16 +9,21 @@ use crate::session::identity::Canonical;
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const START: &str = "Acct-Status-Type = Start\nAcct-Session-Id = s1\nUser-Name = \"Alice\"\n";
 
-fn client() -> Client {
+pub(super) fn client() -> Client {
     Client::new(Name::from("bras1"), "192.0.2.1/32".parse().unwrap(), Secret::new(b"testing123"))
 }
 
-fn chain(names: &[&str]) -> Identity {
+pub(super) fn chain(names: &[&str]) -> Identity {
     let chain = names.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect();
     Identity::new(chain, Canonical { lowercase: true, ..Canonical::default() })
 }
 
-fn read_with(text: &str, client: &Client, identity: &Identity, never: &[&str]) -> Result<Record, Ignored> {
+pub(super) fn read_with(
+    text: &str,
+    client: &Client,
+    identity: &Identity,
+    never: &[&str],
+) -> Result<Record, Ignored> {
     let attributes = text::parse_attributes(text, Dictionary::builtin()).unwrap();
     let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
     let never: Vec<IpNet> = never.iter().map(|prefix| prefix.parse().unwrap()).collect();
