@@ -32,6 +32,7 @@
 //! | [`log`] | what is durable, and what is damage | what an entry means |
 //! | [`audit`] | the past as rows | the present |
 //! | [`server`] | sockets, threads, order of start and stop | how anything is decided |
+//! | [`rehearsal`] | scenarios as text, played through the rooms above | sockets, what time it is |
 //! | [`cli`] | commands, formats, exit codes | the daemon, but for its API |
 //! | [`clock`] | what time it is; nobody else reads it | who asks |
 //!
@@ -56,7 +57,8 @@
 //! | | a restart changes no answer | `a_clean_restart_changes_no_answer`, `a_crash_changes_no_answer` |
 //! | | what could not be made durable is not acknowledged | `a_failed_fsync_is_never_acknowledged_and_the_log_goes_on_elsewhere` |
 //!
-//! (I2 is about service sessions and I8 about addresses shared by ports: they come with what they are about.)
+//! (I2, a service's Stop frees nothing, and I8, without a port nobody is named for a shared address, are told by the
+//! scenarios in `tests/scenarios/services.txt` and `cgnat.txt`; every row of the decision table is told by one, too.)
 //!
 //! # Bad input
 //!
@@ -123,6 +125,7 @@
 //! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |
 //! | a data directory that another daemon uses | 75 | standard error | `a_second_daemon_on_one_data_directory_ends_with_75_and_disturbs_nobody` |
 //! | a data directory that can't be used | 74 | standard error | `a_data_directory_that_may_not_be_made_ends_with_74_and_is_named` |
+//! | a scenario that is not understood | 2; file, line, what was expected | standard error | `one_that_is_not_understood_is_2_with_the_line_and_what_is_expected` |
 //! | a filter in `RELAYWARDEN_LOG` that is none | as `info` | line | `the_environment_says_how_much_is_logged` |
 //!
 //! **Files of ours.**

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![
         Trial::test("every_sample_has_a_scenario", every_sample_has_a_scenario),
+        Trial::test("what_the_documentation_tells_comes_out", documented),
         Trial::test("a_mistake_in_a_scenario_is_named_with_its_line", mistakes_are_named),
     ];
     for path in files("scenarios") {
@@ -161,6 +162,15 @@ fn every_sample_has_a_scenario() -> Result<(), Failed> {
         return Err(format!("{} samples, without a scenario: {without:?}", samples.len()).into());
     }
     Ok(())
+}
+
+/// The example in `docs/scenarios.md`.
+fn documented() -> Result<(), Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scenarios.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let begin = text.lines().position(|line| line.starts_with("scenario:")).unwrap() + 1;
+    let length = text.lines().skip(begin).position(|line| line == "```").unwrap();
+    tell(&path, &excerpt(&text, begin, begin + length))
 }
 
 /// What an operator may mistype, and what the answer must hold.

@@ -273,7 +273,9 @@ impl fmt::Display for Failure {
             Failure::File(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
-            Failure::Story(path, mistake) => write!(f, "{}:{mistake}", path.display()),
+            Failure::Story(path, mistake) => {
+                write!(f, "{}:{}", path.display(), output::safe(&mistake.to_string()))
+            }
             Failure::Configuration(error) => write!(f, "{error}"),
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))

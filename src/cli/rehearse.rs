@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::output::safe;
 use super::{Answer, Exit, Failure, check};
 use crate::config::Config;
 use crate::radius::dictionary::Dictionary;
@@ -52,9 +53,9 @@ pub fn run(args: &RehearseArgs) -> Result<Answer, Failure> {
                 }
                 Err(mistake) => return Err(not_understood(mistake)),
             };
-            let _ = writeln!(text, "{word:<10}{}", scenario.title);
+            let _ = writeln!(text, "{word:<10}{}", safe(&scenario.title));
             details.iter().for_each(|line| {
-                let _ = writeln!(text, "{:<10}{line}", "");
+                let _ = writeln!(text, "{:<10}{}", "", safe(line));
             });
         }
     }

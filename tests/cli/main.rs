@@ -9,4 +9,6 @@ mod formats;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod rehearse;
+#[cfg(test)]
 mod send;
