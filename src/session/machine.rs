@@ -197,7 +197,10 @@ impl Machine {
             Kind::On | Kind::Off => self.restart(nas, record),
             Kind::Stop => self.stop(&id, record, effects),
             // Row 31.
-            Kind::Start | Kind::Interim if stale => self.note_past(&id, record, began(record), effects),
+            Kind::Start | Kind::Interim if stale => {
+                self.leave_by_history(&id, record, effects);
+                self.note_past(&id, record, began(record), effects);
+            }
             Kind::Start | Kind::Interim => {
                 self.take_over(&id, record, effects);
                 match record.kind {
