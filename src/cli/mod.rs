@@ -20,7 +20,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::radius::dictionary::Dictionary;
 use crate::radius::text::TextError;
 use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
@@ -294,9 +293,7 @@ pub struct Answer {
 pub fn run(cli: &Cli) -> ExitCode {
     let answer = match &cli.command {
         Command::Serve(args) => return serve::run(args),
-        Command::CheckConfig(args) => {
-            return check::run(&args.config, &|name| Dictionary::builtin().id(name));
-        }
+        Command::CheckConfig(args) => return check::run(&args.config),
         Command::Who(args) => read::who(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
