@@ -146,4 +146,28 @@ mod tests {
         assert_eq!(add(&mut alone, &other), Vec::<String>::new());
         assert_eq!(alone.id("WiMAX-Release").map(|path| path.to_string()).as_deref(), Some("26.24757.1.1"));
     }
+
+    #[test]
+    fn a_configuration_may_name_any_attribute_of_the_tree() {
+        if !present() {
+            return;
+        }
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("relaywarden.toml");
+        let text = format!(
+            "[radius]\ndictionaries = [\"{}\"]\n[subscriber]\nidentity = [\"WiMAX-Source-Inverted\", \"User-Name\"]\n",
+            root().display()
+        );
+        fs::write(&path, text).expect("our own directory");
+        let check = peer::command(env!("CARGO_BIN_EXE_relaywarden"))
+            .arg("check-config")
+            .arg("--config")
+            .arg(&path)
+            .output();
+        let check = check.expect("relaywarden starts");
+        let (out, err) = (String::from_utf8_lossy(&check.stdout), String::from_utf8_lossy(&check.stderr));
+        assert!(check.status.success() && out.contains("identity    26.24757.28.11.5.6, 1\n"), "{out}{err}");
+        // The tree gives no cause for remarks; that nobody feeds this daemon does.
+        assert_eq!(err.lines().filter(|line| line.contains("dictionar")).count(), 0, "{err}");
+    }
 }

@@ -90,7 +90,7 @@ fn a_dictionary_that_cannot_be_used_is_named_with_file_line_and_remedy() {
     }
     assert_eq!(
         mistake("[radius]\ndictionaries = ['/d', '']\n"),
-        "2:17: radius.dictionaries: /d cannot be read: entity not found; name a dictionary that the daemon's user can read"
+        "2:17: radius.dictionaries: /d cannot be read: entity not found; name a dictionary that is there and may be read"
     );
     assert_eq!(
         mistake("[radius]\ndictionaries = ['']\n"),

@@ -181,7 +181,7 @@ impl fmt::Display for DictionaryError {
         self.line.iter().try_for_each(|line| write!(f, ":{line}"))?;
         match &self.reason {
             Reason::Unreadable(error) => {
-                write!(f, " cannot be read: {error}; name a dictionary that the daemon's user can read")
+                write!(f, " cannot be read: {error}; name a dictionary that is there and may be read")
             }
             Reason::NotIncluded { path, error } => write!(
                 f,

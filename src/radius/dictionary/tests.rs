@@ -390,7 +390,7 @@ fn a_missing_include_is_named_unless_it_may_be_missing() {
     }
     assert_eq!(
         from_disk(&Disk::default(), "/d/a").unwrap_err(),
-        "/d/a cannot be read: entity not found; name a dictionary that the daemon's user can read"
+        "/d/a cannot be read: entity not found; name a dictionary that is there and may be read"
     );
 }
 
