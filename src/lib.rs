@@ -126,7 +126,7 @@
 //! | dictionaries that include each other | each is read once | none | `an_include_loop_ends_and_each_file_is_read_once` |
 //! | includes too deep, or too much in them | 78; file | standard error | `files_include_files_sixteen_deep_and_no_deeper`, `more_than_32_megabytes_are_refused` |
 //! | a dictionary that everybody may write | 78; file | standard error | `a_file_that_everybody_may_write_is_refused` |
-//! | a line of a dictionary that is not understood | left out, or octets | a line for each, 20 at most | `a_line_that_is_not_understood_is_left_out_and_the_others_count`, `a_type_or_a_flag_that_nobody_knows_makes_octets`, `remarks_about_a_dictionary_are_warnings_with_both_places` |
+//! | a line of a dictionary that is not understood | left out, or octets | a line for each, 20 of a dictionary | `a_line_that_is_not_understood_is_left_out_and_the_others_count`, `a_type_or_a_flag_that_nobody_knows_makes_octets`, `remarks_about_a_dictionary_are_warnings_with_both_places` |
 //! | TLVs nested too deep, in a dictionary or a name | left out; 78 | line; standard error | `tlvs_that_nest_too_deep_are_left_out`, `the_identity_chain_takes_names_and_numbers_of_any_attribute` |
 //! | a dictionary that contradicts what is built in | what is built in holds | line | `a_strange_dictionary_changes_nothing_that_is_built_in`, `any_octets_as_a_dictionary_are_survived_and_change_nothing_that_is_built_in` |
 //! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad`, `a_dictionary_that_cannot_be_used_keeps_the_old_configuration_and_ends_a_start_with_78` |

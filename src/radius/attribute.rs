@@ -460,6 +460,15 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_of_one_parent_are_written_so_that_each_is_found() {
+        for parent in ["241.6", "241.26.99.1", "245.26.99.1", "26.24757.28", "173"] {
+            let lines = format!("Attr-{parent}.1 = \"a\"\nAttr-{parent}.2 = \"b\"\nAttr-{parent}.1 = \"c\"");
+            let expected = [(b"a".to_vec(), true), (b"c".to_vec(), true)];
+            assert_eq!(written(&lines, &format!("{parent}.1")), expected, "{parent}");
+        }
+    }
+
+    #[test]
     fn internal_attributes_are_in_no_packet() {
         let path = AttributePath::new(0, VendorFormat::USUAL, &[1000]).unwrap();
         let octets = packet(&[&[1, 3, b'x']]);

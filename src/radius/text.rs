@@ -157,7 +157,8 @@ impl List {
                 if long {
                     return self.in_parts(kind, &[extension], &value);
                 }
-                self.extended(kind, extension, &value, !nested.is_empty())
+                // A vendor's would have to share its number and type as well; it goes by itself.
+                self.extended(kind, extension, &value, !nested.is_empty() && vendor.is_none())
             }
             Envelope::Vendor { vendor, format, kind } => self.vendors(vendor, format, kind, &value),
         }

@@ -234,12 +234,9 @@ impl Dictionary {
     }
 
     fn placed(&self, vendor: u32, numbers: &[u32]) -> Option<AttributePath> {
-        let named = match (vendor, numbers) {
-            // The standard space's way to name a vendor.
-            (0, &[26, vendor, ..]) => vendor,
-            _ => vendor,
-        };
-        AttributePath::new(vendor, self.format(named), numbers)
+        // `26.9.1` is the standard space's way to name a vendor.
+        let whose = if let (0, &[26, named, ..]) = (vendor, numbers) { named } else { vendor };
+        AttributePath::new(vendor, self.format(whose), numbers)
     }
 
     fn define(&mut self, definition: Definition) -> Result<(), Fault> {
