@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relaywarden::config::file::{Contents, Files, Loaded, read};
-use relaywarden::config::{AttributeId, Config, Endpoint, NasIdentity};
+use relaywarden::config::{Config, Endpoint, NasIdentity};
+use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::session::Name;
 use relaywarden::session::event::{Rules, Span};
+
+#[path = "config/dictionaries.rs"]
+mod dictionaries;
 
 const FILE: &str = "/etc/relaywarden/relaywarden.toml";
 
@@ -33,16 +37,8 @@ impl Files for Disk {
     }
 }
 
-fn resolve(name: &str) -> Option<AttributeId> {
-    match name {
-        "User-Name" => Some(AttributeId { vendor: 0, number: 1 }),
-        "Class" => Some(AttributeId { vendor: 0, number: 25 }),
-        _ => None,
-    }
-}
-
 fn loaded(disk: &Disk) -> Result<Loaded, String> {
-    read(Path::new(FILE), disk, &resolve).map_err(|error| error.to_string())
+    read(Path::new(FILE), disk, &mut Dictionary::beside_builtin()).map_err(|error| error.to_string())
 }
 
 fn config(text: &str) -> Config {
@@ -219,11 +215,18 @@ fn durations_and_spans_become_rules() {
 }
 
 #[test]
-fn the_identity_chain_takes_names_and_numbers() {
-    let config = config("[subscriber]\nidentity = ['26.3561.1', 'Class', '89']\nstrip-realm = true\n");
+fn the_identity_chain_takes_names_and_numbers_of_any_attribute() {
+    let config = config(
+        "[subscriber]\nidentity = ['26.3561.1', 'class', '89', 'IP-Port-Range-Local-Id', '26.24757.28.11.5', '26.9.0']\n\
+         strip-realm = true\n",
+    );
     let chain: Vec<_> = config.identity.chain.iter().map(ToString::to_string).collect();
-    assert_eq!(chain, ["26.3561.1", "25", "89"]);
+    assert_eq!(chain, ["26.3561.1", "25", "89", "241.6.11", "26.24757.28.11.5", "26.9.0"]);
     assert!(config.identity.canonical.strip_realm && config.identity.canonical.lowercase);
+    for envelope in ["26", "Vendor-Specific", "26.3561", "241", "245.26", "26.3561.256", "1.2.3.4.5.6"] {
+        let mistake = mistake(&format!("[subscriber]\nidentity = ['{envelope}']\n"));
+        assert!(mistake.contains("is no attribute known here"), "{mistake}");
+    }
 }
 
 #[test]
@@ -266,7 +269,6 @@ fn text_that_is_no_toml_has_its_place() {
 fn keys_that_are_not_built_yet_are_unknown() {
     for (text, begins) in [
         ("[[limit]]\nname = 'x'\n", "1:3: limit: unknown field `limit`"),
-        ("[radius]\ndictionaries = []\n", "2:1: radius.dictionaries: unknown field `dictionaries`"),
         ("[[nas]]\nidentifier = 'x'\n", "1:3: nas: unknown field `nas`"),
         ("[[mta]]\nname = 'x'\nrealm = 'public'\n", "3:1: mta.realm: unknown field `realm`"),
         ("[relay]\nMode = 'observe'\n", "2:1: relay.Mode: unknown field `Mode`"),
@@ -310,7 +312,7 @@ fn each_mistake_is_named_with_place_key_and_remedy() {
         (
             "[subscriber]\nidentity = ['Usr-Name']\n",
             "2:13: subscriber.identity: 'Usr-Name' is no attribute known here; write its number, such as \"1\" or \
-             \"26.3561.1\" (vendor, type)",
+             \"26.3561.1\" (vendor, type), or name its dictionary in radius.dictionaries",
         ),
         (
             "[subscriber]\nidentity = []\n",
@@ -520,7 +522,7 @@ fn check_config_reads_real_files_and_ends_with_78_when_they_are_bad() {
     std::fs::write(&path, SAMPLE).unwrap();
     std::fs::write(&secret, "sixteen octets!!\n").unwrap();
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o640)).unwrap();
-    let run = || format!("{:?}", relaywarden::cli::check::run(&path, &resolve));
+    let run = || format!("{:?}", relaywarden::cli::check::run(&path));
     assert_eq!(run(), format!("{:?}", std::process::ExitCode::SUCCESS));
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(run(), format!("{:?}", std::process::ExitCode::from(78)));

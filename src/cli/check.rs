@@ -11,12 +11,13 @@ use std::process::ExitCode;
 
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
-use crate::config::{AttributeId, Client, Config, Listeners, NasIdentity};
+use crate::config::{Client, Config, Listeners, NasIdentity};
+use crate::radius::dictionary::Dictionary;
 
 /// EX_CONFIG of sysexits.h.
 const BAD_CONFIGURATION: u8 = 78;
 
-/// No configuration and no secret is larger. A path that names a device must not fill the memory.
+/// No configuration, secret or dictionary is larger. A path that names a device must not fill the memory.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The files of this machine.
@@ -37,19 +38,19 @@ impl Files for SystemFiles {
     }
 }
 
-/// Reads the configuration at `path` and the secrets it names. `resolve` knows the names of RADIUS attributes.
+/// Reads the configuration at `path`, and the secrets and dictionaries it names.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn load(path: &Path, resolve: &dyn Fn(&str) -> Option<AttributeId>) -> Result<Loaded, ConfigError> {
-    file::read(path, &SystemFiles, resolve)
+pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    file::read(path, &SystemFiles, &mut Dictionary::beside_builtin())
 }
 
 /// `relaywarden check-config`: shows what was understood, or says what is wrong.
 #[must_use]
-pub fn run(path: &Path, resolve: &dyn Fn(&str) -> Option<AttributeId>) -> ExitCode {
+pub fn run(path: &Path) -> ExitCode {
     // Nobody is left to tell when these streams are closed.
-    match load(path, resolve) {
+    match load(path) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 let _ = writeln!(io::stderr(), "warning: {warning}");

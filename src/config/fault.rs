@@ -2,6 +2,7 @@
 //!
 //! Knows: facts about values, lines and columns. Must not know: how values are read.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -145,6 +146,8 @@ pub enum Fault {
     ProxyWithoutPools,
     /// `role` and `nas` both say how NASes are named.
     RoleAndNas,
+    /// A dictionary can't be used; it says itself which file and why.
+    Dictionary(Box<dyn Error + Send + Sync>),
     /// Not an attribute we know.
     UnknownAttribute {
         /// As written.
@@ -195,6 +198,16 @@ pub enum Caution {
     NoMta,
     /// No MTA can ask.
     NoMtaListener,
+    /// A line of a dictionary; it says itself which and what.
+    Dictionary {
+        /// The remark.
+        remark: String,
+    },
+    /// There are more such lines.
+    DictionaryMore {
+        /// How many.
+        more: usize,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -261,9 +274,11 @@ impl fmt::Display for Fault {
                 "a proxy speaks for other NASes; add 'may-assign' to say which prefixes are theirs",
             ),
             Fault::RoleAndNas => f.write_str("'role' says already how NASes are named; remove 'nas'"),
+            Fault::Dictionary(error) => write!(f, "{error}"),
             Fault::UnknownAttribute { written } => write!(
                 f,
-                "'{written}' is no attribute known here; write its number, such as \"1\" or \"26.3561.1\" (vendor, type)"
+                "'{written}' is no attribute known here; write its number, such as \"1\" or \"26.3561.1\" (vendor, type), or \
+                 name its dictionary in radius.dictionaries"
             ),
             Fault::StaticTwice { subscriber } => {
                 write!(f, "this prefix belongs to '{subscriber}' already; remove one of them")
@@ -306,6 +321,8 @@ impl fmt::Display for Caution {
             Caution::NoMtaListener => {
                 f.write_str("neither socketmap.listen nor policy.listen has an entry: no MTA can ask")
             }
+            Caution::Dictionary { remark } => f.write_str(remark),
+            Caution::DictionaryMore { more } => write!(f, "and {more} more remarks about dictionaries"),
         }
     }
 }
@@ -335,7 +352,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl Error for ConfigError {}
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

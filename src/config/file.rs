@@ -14,10 +14,11 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
 use super::table::{self, Text, Texts};
 use super::{
-    AttributeId, Client, Config, Endpoint, Http, Identity, Listeners, Mta, NasIdentity, Policy, Radius,
+    AttributePath, Client, Config, Endpoint, Http, Identity, Listeners, Mta, NasIdentity, Policy, Radius,
     Relay, Secret, value,
 };
 use crate::mta::policy::is_field_name;
@@ -67,18 +68,15 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the configuration at `path`. `resolve` knows the names of standard RADIUS attributes.
+/// Reads the configuration at `path`. `attributes` knows the names of RADIUS attributes, and reads the dictionaries that
+/// the configuration names.
 ///
 /// Relative paths in it begin at its own directory, so that a configuration can be moved as a whole and means the same
 /// to the daemon and to `check-config`, wherever they are started.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn read(
-    path: &Path,
-    files: &dyn Files,
-    resolve: &dyn Fn(&str) -> Option<AttributeId>,
-) -> Result<Loaded, ConfigError> {
+pub fn read(path: &Path, files: &dyn Files, attributes: &mut dyn Attributes) -> Result<Loaded, ConfigError> {
     let whole = |fault| ConfigError { file: path.to_owned(), place: None, fault: Box::new(fault) };
     let contents = files.read(path).map_err(|error| whole(Fault::Unreadable(error)))?;
     let text = std::str::from_utf8(&contents.octets).map_err(|_| whole(Fault::NotUtf8))?;
@@ -93,7 +91,7 @@ pub fn read(
 
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reader =
-        Reader { path, base, text, tree, mode: contents.mode, files, resolve, warnings: Vec::new() };
+        Reader { path, base, text, tree, mode: contents.mode, files, attributes, warnings: Vec::new() };
     let config = reader.config(&file)?;
     Ok(Loaded { config, warnings: reader.warnings })
 }
@@ -105,12 +103,14 @@ struct Reader<'a> {
     tree: Option<&'a DeTable<'a>>,
     mode: u32,
     files: &'a dyn Files,
-    resolve: &'a dyn Fn(&str) -> Option<AttributeId>,
+    attributes: &'a mut dyn Attributes,
     warnings: Vec<Warning>,
 }
 
 impl Reader<'_> {
     fn config(&mut self, file: &table::File) -> Result<Config, ConfigError> {
+        // Names of attributes may come from there.
+        self.dictionaries(&file.radius.dictionaries)?;
         let identity = self.identity(&file.subscriber)?;
         let mtas = self.mtas(&file.mta)?;
         let config = Config {
@@ -226,18 +226,35 @@ impl Reader<'_> {
         Ok(())
     }
 
+    fn dictionaries(&mut self, texts: &[Text]) -> Result<(), ConfigError> {
+        let mut more = 0_usize;
+        for text in texts {
+            let path = self.base.join(self.filled(text)?);
+            let remarks = self.attributes.add(&path, self.files);
+            let remarks = remarks.map_err(|error| self.error(&text.span(), Fault::Dictionary(error)))?;
+            for remark in remarks.first {
+                self.warn(Some(&text.span()), Caution::Dictionary { remark });
+            }
+            more = more.saturating_add(remarks.more);
+        }
+        if let Some(last) = texts.last().filter(|_| more > 0) {
+            self.warn(Some(&last.span()), Caution::DictionaryMore { more });
+        }
+        Ok(())
+    }
+
     fn identity(&self, table: &table::Subscriber) -> Result<Identity, ConfigError> {
         let canonical = Canonical { lowercase: table.lowercase, strip_realm: table.strip_realm };
         let Some(texts) = &table.identity else {
             // User-Name (RFC 2865, 5.1).
-            return Ok(Identity { chain: vec![AttributeId { vendor: 0, number: 1 }], canonical });
+            return Ok(Identity { chain: vec![AttributePath::standard(1)], canonical });
         };
         if texts.get_ref().is_empty() {
             return Err(self.error(&texts.span(), Fault::Empty));
         }
         let attribute = |written: &str| {
-            let id = value::attribute(written).or_else(|| (self.resolve)(written));
-            id.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
+            let path = self.attributes.path(written);
+            path.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
         };
         let chain =
             texts.get_ref().iter().map(|text| self.parse(text, attribute)).collect::<Result<_, _>>()?;

@@ -1,8 +1,10 @@
 //! The configuration as a value that can't be wrong: whoever holds a `Config` need not check it again.
 //!
 //! Knows: every key, its unit, default and effect. Must not know: sockets, or anything a daemon does with it. It
-//! reads the files that the configuration names (secrets) only through a function it is handed.
+//! reads the files that the configuration names (secrets) only through a function it is handed, and leaves
+//! dictionaries to whoever understands them.
 
+pub mod attribute;
 pub mod fault;
 pub mod file;
 mod table;
@@ -14,6 +16,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 use crate::session::Name;
 use crate::session::event::Rules;
 use crate::session::identity::Canonical;
@@ -83,28 +86,9 @@ pub enum NasIdentity {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     /// Attributes by which the subscriber is named; the first present wins.
-    pub chain: Vec<AttributeId>,
+    pub chain: Vec<AttributePath>,
     /// The form names are brought into.
     pub canonical: Canonical,
-}
-
-/// An attribute by number: (0, type) in the standard space, (vendor, type) in a vendor's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AttributeId {
-    /// Private enterprise number; 0 for the standard space.
-    pub vendor: u32,
-    /// Type within the space.
-    pub number: u32,
-}
-
-impl fmt::Display for AttributeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.vendor {
-            0 => self.number.fmt(f),
-            // RFC 2865, 5.26: vendors' attributes are within attribute 26.
-            vendor => write!(f, "26.{vendor}.{}", self.number),
-        }
-    }
 }
 
 /// `[relay]`

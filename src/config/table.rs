@@ -31,6 +31,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Radius {
     pub listen: Option<Texts>,
+    pub dictionaries: Vec<Text>,
     pub client: Vec<Spanned<Client>>,
 }
 

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 
 use super::nas_clock::NasClocks;
 use super::packet::{Attribute, Packet};
-use super::{claims, value, vendor};
-use crate::config::{AttributeId, Client, Identity, NasIdentity};
+use super::{attribute, claims, value, vendor};
+use crate::config::{Client, Identity, NasIdentity};
 use crate::session::event::{Claim, Kind, Record, Scope};
 use crate::session::{Line, Name, Timestamp};
 
@@ -164,22 +164,8 @@ fn name(octets: Option<&[u8]>) -> Option<Name> {
 
 /// The first attribute of the identity chain that names somebody.
 fn subscriber(packet: &Packet<'_>, identity: &Identity) -> Option<Name> {
-    let candidates = identity.chain.iter().flat_map(|id| values(packet, *id));
+    let candidates = identity.chain.iter().flat_map(|path| attribute::values(packet, path));
     identity.canonical.first(candidates)
-}
-
-/// All values of an attribute, in order, whichever space it is of.
-fn values<'a>(packet: &Packet<'a>, id: AttributeId) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let kind = u8::try_from(id.number).ok();
-    let (standard, vendors) = if id.vendor == 0 { (kind, None) } else { (None, kind) };
-    let own = packet.attributes().filter(move |a| Some(a.kind) == standard).map(|a| a.value);
-    let inner = packet
-        .values(vendor::VENDOR_SPECIFIC)
-        .take_while(move |_| vendors.is_some())
-        .flat_map(vendor::attributes)
-        .filter(move |a| a.vendor == id.vendor && Some(a.kind) == vendors)
-        .map(|a| a.value);
-    own.chain(inner)
 }
 
 /// What one walk over the packet finds. Of an attribute that may stand there only once, the first counts.

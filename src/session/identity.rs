@@ -38,8 +38,8 @@ impl Canonical {
     }
 
     /// The first candidate that names somebody.
-    pub fn first<'a>(self, candidates: impl IntoIterator<Item = &'a [u8]>) -> Option<Name> {
-        candidates.into_iter().find_map(|raw| self.name(raw))
+    pub fn first(self, candidates: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Option<Name> {
+        candidates.into_iter().find_map(|raw| self.name(raw.as_ref()))
     }
 }
 
