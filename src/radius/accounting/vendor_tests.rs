@@ -295,3 +295,19 @@ fn a_shared_login_names_nobody_and_the_chain_goes_on() {
     assert_eq!(record.subscriber, Some(Name::from("447700900123")));
     assert_eq!(record.user_name, Some(Name::from("MIG")), "as it came");
 }
+
+#[test]
+fn every_vendors_attribute_of_no_or_one_octet_is_survived_and_claims_nothing() {
+    for vendor in [9, 2011, 2352, 3561, 4874, 6527, 8164, 14988, 18681, 25506, 43823, 54268] {
+        for kind in 0..=255 {
+            for value in ["\"\"", "0x01"] {
+                let record = interim(&format!("Attr-26.{vendor}.{kind} = {value}"));
+                assert_eq!((record.claims.len(), record.claims_dropped), (0, 0), "{vendor} {kind}");
+            }
+        }
+    }
+    for value in ["\"\"", "0x06", "0x0601", "0x060102", "0x06030203", "0xff"] {
+        let record = interim(&format!("Attr-241 = {value}"));
+        assert_eq!((record.claims.len(), record.releases.len()), (0, 0), "{value}");
+    }
+}
