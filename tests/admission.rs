@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
-use relaywarden::config::{Client, Identity, NasIdentity, Secret};
+use relaywarden::config::{Client, Identity, Secret};
 use relaywarden::radius::accounting::{self, Ignored, Rules};
 use relaywarden::radius::authenticator;
 use relaywarden::radius::dictionary::Dictionary;
@@ -153,17 +153,14 @@ impl World {
         };
         let mut machine = Machine::new(Arc::new(LiveMap::default()));
         machine.fold(Timestamp::EARLIEST, &Event::Applied(Box::new(applied)), &mut Vec::new());
+        let secret = Secret::new(SECRET);
         let client = Client {
-            name: Name::from("bras1"),
-            address: "192.0.2.1/32".parse().unwrap(),
-            secret: Secret::new(SECRET),
             may_assign,
-            nas: NasIdentity::Source,
-            stop_start: false,
+            ..Client::new(Name::from("bras1"), "192.0.2.1/32".parse().unwrap(), secret)
         };
         let chain = ["User-Name", "Class", "26.9.1"].map(|name| Dictionary::builtin().id(name).unwrap());
-        let canonical = Canonical { lowercase: true, strip_realm: true };
-        let identity = Identity { chain: chain.to_vec(), canonical };
+        let canonical = Canonical { lowercase: true, strip_realm: true, ..Canonical::default() };
+        let identity = Identity::new(chain.to_vec(), canonical);
         World { client, identity, never, clocks: NasClocks::default(), machine, bound: Vec::new() }
     }
 

@@ -11,8 +11,9 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use proptest::prelude::*;
-use relaywarden::config::{Client, Identity, NasIdentity, Secret};
+use relaywarden::config::{Client, Identity, Secret};
 use relaywarden::radius::accounting::{self, Ignored, Rules};
 use relaywarden::radius::attribute;
 use relaywarden::radius::authenticator::{self, Integrity};
@@ -21,9 +22,9 @@ use relaywarden::radius::nas_clock::NasClocks;
 use relaywarden::radius::packet::Packet;
 use relaywarden::radius::text;
 use relaywarden::radius::vendor;
-use relaywarden::session::event::Record;
+use relaywarden::session::event::{Record, Release};
 use relaywarden::session::identity::Canonical;
-use relaywarden::session::{Name, Timestamp};
+use relaywarden::session::{Name, Ports, Timestamp};
 
 const SECRET: &[u8] = b"testing123";
 
@@ -52,19 +53,10 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 }
 
 fn read(packet: &Packet<'_>) -> Result<Box<Record>, Ignored> {
-    let client = Client {
-        name: Name::from("nas"),
-        address: "192.0.2.0/24".parse().unwrap(),
-        secret: Secret::new(SECRET),
-        may_assign: Vec::new(),
-        nas: NasIdentity::Source,
-        stop_start: false,
-    };
+    let client = Client::new(Name::from("nas"), "192.0.2.0/24".parse().unwrap(), Secret::new(SECRET));
     let chain = ["User-Name", "Class", "26.3561.1"];
-    let identity = Identity {
-        chain: chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect(),
-        canonical: Canonical { lowercase: true, strip_realm: false },
-    };
+    let chain = chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect();
+    let identity = Identity::new(chain, Canonical { lowercase: true, ..Canonical::default() });
     let source = "192.0.2.1".parse().unwrap();
     let rules = Rules { client: &client, source, identity: &identity, never: &[] };
     accounting::read(packet, &rules, Timestamp::from_seconds(1_800_000_000), &mut NasClocks::default())
@@ -144,8 +136,19 @@ fn every_sample_says_what_it_is_expected_to_say() {
         let session = or_dash(record.session_id.text().unwrap_or_default().to_owned());
         let subscriber = or_dash(record.subscriber.as_ref().map(ToString::to_string).unwrap_or_default());
         let mut seen = vec![name.clone(), format!("{:?}", record.kind), session, subscriber];
-        seen.extend(record.claims.iter().map(|claim| claim.prefix.to_string()));
-        if record.claims.is_empty() {
+        let spelled = |prefix: IpNet, ports: Ports| match ports.is_all() {
+            true => prefix.to_string(),
+            false => format!("{}:{ports}", prefix.addr()),
+        };
+        seen.extend(record.claims.iter().map(|claim| spelled(claim.prefix, claim.ports)));
+        seen.extend(record.releases.iter().map(|release| match release {
+            Release::All(source) => format!("-{source:?}"),
+            Release::Only(prefix, ports) => format!("-{}", spelled(*prefix, *ports)),
+        }));
+        seen.extend(record.inside.map(|inside| format!("inside={inside}")));
+        seen.extend(record.realm.map(|realm| format!("realm={realm}")));
+        seen.extend(record.service.map(|service| format!("part-of={}", service.parent.unwrap())));
+        if seen.len() == 4 {
             seen.push("-".to_owned());
         }
         assert_eq!(seen, row);

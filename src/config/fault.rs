@@ -167,6 +167,29 @@ pub enum Fault {
     StaticEverybody,
     /// A subscriber's name of which nothing is left in its canonical form.
     NoName,
+    /// A number outside of what makes sense here.
+    NumberOutOfRange {
+        /// The least.
+        least: i64,
+        /// The most.
+        most: i64,
+    },
+    /// A translation of something else than IPv4.
+    NatIpv4Only,
+    /// A translation with more inside addresses than blocks.
+    NatTooSmall {
+        /// Inside addresses.
+        inside: u64,
+        /// Blocks of ports.
+        blocks: u64,
+    },
+    /// Two translations share outside addresses, so that a port would belong to two.
+    NatOverlap {
+        /// The other one's.
+        outside: IpNet,
+        /// Where that stands.
+        line: usize,
+    },
     /// Not a file mode.
     NotAMode {
         /// As written.
@@ -292,6 +315,21 @@ impl fmt::Display for Fault {
             Fault::NoName => {
                 f.write_str("nothing is left of this name by the rules in [subscriber]; write another")
             }
+            Fault::NumberOutOfRange { least, most } => {
+                write!(f, "is out of range; write a number from {least} to {most}")
+            }
+            Fault::NatIpv4Only => f.write_str(
+                "ports are shared by IPv4 addresses only; write an IPv4 prefix such as \"192.0.2.0/28\"",
+            ),
+            Fault::NatTooSmall { inside, blocks } => write!(
+                f,
+                "'inside' has {inside} addresses and 'outside' {blocks} blocks of ports; \
+                 widen 'outside', or lower 'block' or 'first-port'"
+            ),
+            Fault::NatOverlap { outside, line } => write!(
+                f,
+                "line {line} has {outside}, which overlaps; a port of an outside address can belong to one [[nat]] only"
+            ),
             Fault::NotAMode { written } => {
                 write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")
             }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::Endpoint;
 use super::fault::Fault;
+use super::{Endpoint, NamedRealm};
+use crate::session::Name;
 use crate::session::event::Span;
 
 /// `sun_path` holds 108 octets on Linux, its NUL included.
@@ -117,6 +118,15 @@ pub(super) fn mode(written: &str) -> Result<u32, Fault> {
     mode.filter(|mode| *mode <= 0o777).ok_or_else(|| Fault::NotAMode { written: written.to_owned() })
 }
 
+/// `public`, or the name of a VRF.
+pub(super) fn realm(written: &str) -> Result<NamedRealm, Fault> {
+    match written.trim() {
+        "" => Err(Fault::Empty),
+        "public" => Ok(NamedRealm::Public),
+        _ => Ok(NamedRealm::Vrf(Name::from_text(written))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,5 +218,13 @@ mod tests {
         for written in ["", "66", "0888", "1777", "00660", "+660", "rw-"] {
             assert!(matches!(mode(written), Err(Fault::NotAMode { .. })), "{written:?}");
         }
+    }
+
+    #[test]
+    fn a_realm_is_the_public_one_or_a_vrfs_name() {
+        assert_eq!(realm("public").unwrap(), NamedRealm::Public);
+        assert_eq!(realm("Public").unwrap(), NamedRealm::Vrf(Name::from("Public")));
+        assert_eq!(realm("default:gold").unwrap().to_string(), "default:gold");
+        assert!(matches!(realm(" "), Err(Fault::Empty)));
     }
 }
