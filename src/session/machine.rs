@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use super::bindings::{Binding, LiveMap};
 use super::deadlines::Due;
-use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Rules};
+use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::nas::{LAG, LAG_LASTS, NasState};
 use super::sessions::Sessions;
@@ -115,6 +115,11 @@ impl Machine {
             && record.service.is_none()
             && self.known_realm(record) == Some(held.realm)
             && !held.claims.iter().any(|claim| held.is_given_back(claim, record))
+            && record.releases.iter().all(|release| match release {
+                Release::All(source) => held.whole.contains(*source),
+                // Folded it is remembered, for what gave the block may come later.
+                Release::Only(..) => false,
+            })
             && record.claims.iter().all(|claim| {
                 let known = held.claim(claim.prefix, claim.ports);
                 known.is_some_and(|known| matches!(known.hold, Hold::Owns | Hold::Shares))
