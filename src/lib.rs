@@ -119,7 +119,9 @@
 //! |---|---|---|---|
 //! | unknown key, value that can't be | 78; file, line, key | standard error | `a_configuration_that_is_bad_ends_with_78_and_names_file_line_and_key`, `each_mistake_is_named_with_place_key_and_remedy` |
 //! | a secret that is short, unreadable or open to everybody | 78 | standard error | `a_secret_of_eight_octets_is_taken_with_a_warning_and_one_of_seven_refused`, `what_holds_a_secret_is_not_open_to_everybody`, `a_secret_file_that_is_not_there_is_named` |
-//! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad` |
+//! | a line of the list of prefixes that can't be | 78; its file, line, column | standard error | `a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line`, `each_mistake_has_its_line_its_column_and_its_remedy` |
+//! | a list of prefixes that is missing, or that everybody may change | 78 | standard error | `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
+//! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad`, `a_list_of_prefixes_is_read_again_and_a_bad_line_in_it_keeps_the_old` |
 //! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |
 //! | a data directory that another daemon uses | 75 | standard error | `a_second_daemon_on_one_data_directory_ends_with_75_and_disturbs_nobody` |
 //! | a data directory that can't be used | 74 | standard error | `a_data_directory_that_may_not_be_made_ends_with_74_and_is_named` |

@@ -1,10 +1,11 @@
 //! The configuration as a value that can't be wrong: whoever holds a `Config` need not check it again.
 //!
 //! Knows: every key, its unit, default and effect. Must not know: sockets, or anything a daemon does with it. It
-//! reads the files that the configuration names (secrets) only through a function it is handed.
+//! reads the files that the configuration names (secrets, the list of prefixes) only through a function it is handed.
 
 pub mod fault;
 pub mod file;
+mod prefixes;
 mod table;
 mod value;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub radius: Radius,
     /// `[subscriber]`.
     pub identity: Identity,
+    /// `prefixes` of `[subscriber]`, in order of prefixes, each once.
+    pub prefixes: Vec<Listed>,
     /// `[session]`.
     pub rules: Rules,
     /// `[relay]`.
@@ -86,6 +89,26 @@ pub struct Identity {
     pub chain: Vec<AttributeId>,
     /// The form names are brought into.
     pub canonical: Canonical,
+}
+
+/// A line of `prefixes`: what no accounting record carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose, in canonical form.
+    pub subscriber: Name,
+    /// What.
+    pub prefix: IpNet,
+    /// And when.
+    pub when: When,
+}
+
+/// When a listed prefix is its subscriber's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At all times, as one in `static` of `[relay]`.
+    Always,
+    /// While the subscriber has a session.
+    Online,
 }
 
 /// An attribute by number: (0, type) in the standard space, (vendor, type) in a vendor's.

@@ -55,11 +55,12 @@ pub(super) struct Subscriber {
     pub identity: Option<Texts>,
     pub lowercase: bool,
     pub strip_realm: bool,
+    pub prefixes: Option<Text>,
 }
 
 impl Default for Subscriber {
     fn default() -> Self {
-        Subscriber { identity: None, lowercase: true, strip_realm: false }
+        Subscriber { identity: None, lowercase: true, strip_realm: false, prefixes: None }
     }
 }
 

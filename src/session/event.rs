@@ -146,6 +146,8 @@ pub struct Applied {
     pub never: Vec<IpNet>,
     /// For each RADIUS client the prefixes it may assign; an empty list means everything.
     pub pools: Vec<(Name, Vec<IpNet>)>,
+    /// Prefixes that are their subscriber's while the subscriber has a session, though no record carries them.
+    pub listed: Vec<(Name, IpNet)>,
 }
 
 /// How long things are believed. All durations are positive; zero switches the thing off where that makes sense.

@@ -64,6 +64,7 @@ fn config(secret: &[u8]) -> Config {
             chain: Dictionary::builtin().id("User-Name").into_iter().collect(),
             canonical: Canonical::default(),
         },
+        prefixes: Vec::new(),
         rules: Rules::default(),
         relay: Relay {
             observe: false,
