@@ -6,12 +6,14 @@
 pub mod check;
 pub mod client;
 pub mod command;
+pub mod export;
 pub mod output;
 pub mod read;
 pub mod rows;
 pub mod send;
 pub mod serve;
 pub mod time;
+pub mod whole;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -123,6 +125,9 @@ pub enum Command {
     /// Let a suspended subscriber or login send again
     #[command(after_help = "Example:\n  relaywarden release bob@isp.example --reason 'case 4711: cleaned'")]
     Release(command::ReleaseArgs),
+    /// Write the live map as a table for a mail server, for the day when the daemon is gone
+    #[command(after_help = "Example:\n  relaywarden export cidr -o /etc/postfix/online.cidr")]
+    Export(export::ExportArgs),
     /// Speak RADIUS to an accounting server, to try things
     #[command(
         after_help = "Examples:\n  relaywarden send start --server 127.0.0.1:1813 --secret-file secrets/bras1 --user \
@@ -304,6 +309,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
+        Command::Export(args) => export::run(args),
         Command::Send(args) => send::run(args),
     };
     match answer.and_then(|answer| print(&answer)) {

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod metrics;
 pub mod parameters;
+pub mod permitted;
 pub mod problem;
 pub mod web;
 
@@ -30,6 +31,7 @@ use self::api::{
     Instruction, MessageRow, NasRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
 use self::parameters::Parameters;
+use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
 use crate::audit::rows::{MessageFilter, SessionFilter};
 use crate::clock;
@@ -75,6 +77,9 @@ pub trait Staff: Send + Sync + 'static {
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
+
+    /// Every address that may relay now.
+    fn permitted(&self) -> impl Future<Output = Result<Permitted, Trouble>> + Send;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -123,6 +128,8 @@ pub enum Trouble {
     Storage,
     /// A stored row is not what we wrote.
     Damaged,
+    /// Lookups are not true yet.
+    NotReady,
 }
 
 /// Whether lookups are true.
@@ -151,6 +158,7 @@ impl From<Trouble> for Problem {
             Trouble::Damaged => {
                 Problem::new(Kind::Damaged, "a stored row fails its check; the log names the file")
             }
+            Trouble::NotReady => Problem::new(Kind::NotReady, "the log is being read; see /readyz"),
         }
     }
 }
@@ -183,6 +191,7 @@ pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
         .route("/v1/sessions", get(sessions::<S>))
         .route("/v1/messages", get(messages::<S>))
         .route("/v1/nas", get(nas::<S>))
+        .route("/v1/permitted", get(permitted::<S>))
         .route("/v1/suspensions", get(suspensions::<S>).post(suspend::<S>))
         .route("/v1/suspensions/release", post(release::<S>).delete(release::<S>))
         .merge(health_routes())

@@ -15,6 +15,7 @@ use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
 use super::http::metrics::Exposition;
+use super::http::permitted::Permitted;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::inbox::Inbox;
 use super::{desk, engine, mta, radius};
@@ -25,6 +26,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::log::entry::{Entry, Question};
 use crate::relay::Profile;
+use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
@@ -164,6 +166,21 @@ impl Staff for StaffDesk {
         let doubts = self.shared.map.doubts(now);
         let nases = self.shared.map.nases();
         nases.iter().map(|nas| nas_row(nas, &doubts, self.radius.clock_offset_millis(&nas.name))).collect()
+    }
+
+    async fn permitted(&self) -> Result<Permitted, Trouble> {
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        let at = clock::now();
+        let (blind, observed) = (self.health.is_blind(at), self.config.load().relay.observe);
+        let shared = Arc::clone(&self.shared);
+        // A million addresses take a second: off the threads that serve connections.
+        let prefixes = tokio::task::spawn_blocking(move || {
+            permitted(&shared.map, &shared.standing.load(), Realm::PUBLIC, blind, at)
+        });
+        let prefixes = prefixes.await.map_err(|_| Trouble::Storage)?;
+        Ok(Permitted { at, observed, prefixes })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

@@ -11,6 +11,7 @@ use relaywarden::audit::rows::{MessageFilter, SessionFilter};
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who,
 };
+use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Timestamp};
@@ -25,6 +26,7 @@ pub(crate) struct Answers {
     pub(crate) trouble: Option<Trouble>,
     pub(crate) order_error: Option<OrderError>,
     pub(crate) not_ready: bool,
+    pub(crate) observed: bool,
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
     pub(crate) sessions_asked: Mutex<Option<SessionFilter>>,
@@ -203,6 +205,12 @@ impl Staff for Answers {
             ..NasRow::default()
         };
         self.rows(vec![heard, new]).unwrap_or_default()
+    }
+
+    async fn permitted(&self) -> Result<Permitted, Trouble> {
+        let prefixes = ["198.51.100.7/32", "198.51.100.8/29", "2001:db8:7::/48"];
+        let prefixes = self.rows(prefixes.map(|prefix| prefix.parse().unwrap()).to_vec())?;
+        Ok(Permitted { at: Timestamp::from_seconds(1_795_442_405), observed: self.observed, prefixes })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

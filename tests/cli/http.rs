@@ -79,6 +79,7 @@ fn each_wrong_parameter_is_named() {
         ("/v1/messages?subscribr=alice", "subscribr"),
         ("/v1/nas?x=1", "x"),
         ("/v1/suspensions?x=1", "x"),
+        ("/v1/permitted?x=1", "x"),
     ] {
         problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod exits;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod formats;
