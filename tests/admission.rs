@@ -178,7 +178,7 @@ impl World {
             let mut effects = Vec::new();
             self.machine.fold(NOW, &Event::Record(record.clone()), &mut effects);
             self.bound.extend(effects.iter().filter_map(|effect| match effect {
-                Effect::Bound { prefix, .. } => Some(*prefix),
+                Effect::Bound { place, .. } => Some(place.prefix),
                 _ => None,
             }));
         }
@@ -187,7 +187,7 @@ impl World {
     }
 
     fn finds(&self, address: IpAddr) -> bool {
-        matches!(self.machine.map().lookup(Realm::PUBLIC, address, NOW), Lookup::Found(_))
+        matches!(self.machine.map().lookup(Realm::PUBLIC, address, None, NOW), Lookup::Found(_))
     }
 }
 

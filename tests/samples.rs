@@ -42,7 +42,7 @@ use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::radius::nas_clock::NasClocks;
 use relaywarden::radius::packet::Packet;
 use relaywarden::radius::text;
-use relaywarden::session::bindings::{Doubt, Found, LiveMap, Lookup};
+use relaywarden::session::bindings::{Found, LiveMap, Lookup};
 use relaywarden::session::event::{Applied, Effect, Event, Record, Rules, Span};
 use relaywarden::session::identity::Canonical;
 use relaywarden::session::machine::Machine;
@@ -127,10 +127,10 @@ impl World {
                 self.receive(now, &list.replace(", ", "\n"), from, expected);
             }
             "ask" => {
-                assert_eq!(told(&map.lookup(Realm::PUBLIC, what.parse().unwrap(), now)), expected);
+                assert_eq!(told(&map.lookup(Realm::PUBLIC, what.parse().unwrap(), None, now)), expected);
             }
             "line" => {
-                let Lookup::Found(found) = map.lookup(Realm::PUBLIC, what.parse().unwrap(), now) else {
+                let Lookup::Found(found) = map.lookup(Realm::PUBLIC, what.parse().unwrap(), None, now) else {
                     panic!("nobody owns it");
                 };
                 assert_eq!(line_of(&found), expected);
@@ -189,8 +189,8 @@ impl World {
         let mut effects = Vec::new();
         self.machine.fold(at, event, &mut effects);
         for effect in effects {
-            if let Effect::Bound { prefix, .. } = effect {
-                self.bound.insert(prefix.to_string());
+            if let Effect::Bound { place, .. } = effect {
+                self.bound.insert(place.to_string());
             }
         }
     }
@@ -236,13 +236,7 @@ fn told(answer: &Lookup) -> String {
             let names: BTreeSet<_> = all.iter().map(name).collect();
             format!("ambiguous {}", words(names.into_iter()))
         }
-        Lookup::Unready(doubt, _) => match doubt {
-            Doubt::JustFreed => "unready just-freed".to_owned(),
-            Doubt::Suspect => "unready suspect".to_owned(),
-            Doubt::WarmUp => "unready warm-up".to_owned(),
-            Doubt::NasSilent => "unready nas-silent".to_owned(),
-            Doubt::NasLagging => "unready nas-lagging".to_owned(),
-        },
+        Lookup::Unready(doubt, _) => format!("unready {}", doubt.word()),
     }
 }
 

@@ -14,7 +14,7 @@ use super::packet::{Attribute, Packet};
 use super::{claims, value, vendor};
 use crate::config::{AttributeId, Client, Identity, NasIdentity};
 use crate::session::event::{Claim, Kind, Record, Scope};
-use crate::session::{Line, Name, Realm, Timestamp};
+use crate::session::{Line, Name, Timestamp};
 
 /// What a packet is read by.
 #[derive(Debug, Clone, Copy)]
@@ -95,8 +95,13 @@ pub fn read(
         session_id: Name::new(session_id),
         subscriber: subscriber(packet, rules.identity),
         user_name: name(fields.user_name),
-        realm: Realm::PUBLIC,
+        realm: None,
         claims,
+        releases: Vec::new(),
+        inside: None,
+        service: None,
+        multi_session_id: None,
+        group: None,
         claims_dropped,
         session_time: fields.session_time,
         interval: fields.interval,
@@ -110,9 +115,11 @@ pub fn read(
             nas_identifier: name(fields.nas_identifier),
             called_station: name(fields.called_station),
             nas_port: fields.nas_port,
+            context: None,
         },
         terminate_cause: fields.terminate_cause,
         stop_start: rules.client.stop_start,
+        kept: Vec::new(),
     }))
 }
 
@@ -517,6 +524,7 @@ mod tests {
             nas_identifier: Some(Name::from("box")),
             called_station: Some(Name::from("aa:ssid")),
             nas_port: Some(7),
+            context: None,
         };
         assert_eq!(record.scope, scope);
         assert_eq!(record.line.calling_station, Some(Name::from("m")));

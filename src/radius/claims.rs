@@ -28,7 +28,7 @@ pub(super) fn claim(kind: u8, octets: &[u8]) -> Option<Claim> {
         168 => (IpNet::from(IpAddr::V6(value::ipv6(octets)?)), ClaimSource::FramedIpv6Address),
         _ => return None,
     };
-    Some(Claim { prefix, source })
+    Some(Claim::whole(prefix, source))
 }
 
 /// The claims that may be bound, each once and in one order, and how many were refused. A special address is
@@ -114,7 +114,7 @@ mod tests {
     }
 
     fn claims(prefixes: &[&str]) -> Vec<Claim> {
-        let claim = |prefix| Claim { prefix, source: ClaimSource::FramedRoute };
+        let claim = |prefix| Claim::whole(prefix, ClaimSource::FramedRoute);
         nets(prefixes).into_iter().map(claim).collect()
     }
 

@@ -29,6 +29,8 @@ pub fn permitted(
         let client = Client {
             realm,
             address: Some(address),
+            // A table tells addresses apart and no ports: what is shared is not in it.
+            port: None,
             login: None,
             profile: Profile::Relay,
             logins_relay: false,
@@ -98,13 +100,24 @@ impl Family {
 mod tests {
     use super::*;
     use crate::relay::standing::{Command, Order, Subject};
-    use crate::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Scope, Span};
+    use crate::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Span};
     use crate::session::machine::Machine;
-    use crate::session::{Line, Name};
+    use crate::session::{Name, Ports};
     use std::sync::Arc;
     use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    /// `192.0.2.7/32`, or a block of its ports as `192.0.2.7/32 1024-2047`.
+    fn claim(text: &str) -> Claim {
+        let (prefix, ports) = text.split_once(' ').unwrap_or((text, "0-65535"));
+        let (first, last) = ports.split_once('-').unwrap();
+        Claim {
+            prefix: prefix.parse().unwrap(),
+            ports: Ports::new(first.parse().unwrap(), last.parse().unwrap()).unwrap(),
+            source: ClaimSource::FramedRoute,
+        }
+    }
 
     struct World {
         machine: Machine,
@@ -136,27 +149,9 @@ mod tests {
 
         fn tell(&mut self, kind: Kind, id: &str, subscriber: &str, prefix: &str, second: u64) {
             let at = NOW.plus(Duration::from_secs(second));
-            let prefix = prefix.parse().unwrap();
-            let record = Record {
-                arrival: at,
-                event: at,
-                dated: true,
-                client: Name::from("bras1"),
-                nas: Name::from("bras1"),
-                kind,
-                session_id: Name::from(id),
-                subscriber: (!subscriber.is_empty()).then(|| Name::from(subscriber)),
-                user_name: None,
-                realm: Realm::PUBLIC,
-                claims: vec![Claim { prefix, source: ClaimSource::FramedRoute }],
-                claims_dropped: 0,
-                session_time: None,
-                interval: None,
-                line: Line::default(),
-                scope: Scope::default(),
-                terminate_cause: None,
-                stop_start: false,
-            };
+            let mut record = Record::bare(kind, Name::from("bras1"), Name::from(id), at);
+            record.subscriber = (!subscriber.is_empty()).then(|| Name::from(subscriber));
+            record.claims = vec![claim(prefix)];
             self.machine.fold(at, &Event::Record(Box::new(record)), &mut Vec::new());
         }
 
@@ -238,6 +233,15 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_shared_by_ports_is_not_in_the_table() {
+        let mut world = World::new(&[], &[]);
+        world.online("office", "192.0.2.6/31", 0);
+        world.online("alice", "192.0.2.7/32 1024-2047", 1);
+        world.online("bob", "192.0.2.9/32 0-65535", 1);
+        assert_eq!(world.table(), ["192.0.2.6/32", "192.0.2.9/32"]);
+    }
+
+    #[test]
     fn a_static_prefix_decides_over_what_is_reported_within_it() {
         let mut world = World::new(&[], &[("192.0.2.0/28", "office"), ("255.255.255.240/28", "end")]);
         world.online("alice", "192.0.2.7/32", 0);
@@ -268,6 +272,7 @@ mod tests {
             let client = Client {
                 realm: Realm::PUBLIC,
                 address: Some(address),
+                port: None,
                 login: None,
                 profile: Profile::Relay,
                 logins_relay: false,

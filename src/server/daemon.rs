@@ -397,6 +397,8 @@ fn applied_by(config: &Config) -> Applied {
             .map(|client| (client.name.clone(), client.may_assign.clone()))
             .collect(),
         listed: listed(When::Online).map(|listed| (listed.subscriber.clone(), listed.prefix)).collect(),
+        translations: Vec::new(),
+        crowd: 0,
     }
 }
 

@@ -209,13 +209,11 @@ impl<L: Log> Engine<L> {
             self.refreshes.insert(key, refresh);
             return;
         }
-        // What this session said before must be folded before what it says now, and so must what those said whose
-        // prefixes it claims: that they were heard decides between them.
+        // What this session said before must be folded before what it says now, and so must what those said whom it
+        // concerns: that they were heard decides between them.
         self.fold_first(key, round);
-        for claim in &record.claims {
-            for rival in self.views.machine().claimants(record.realm, claim.prefix) {
-                self.fold_first(rival, round);
-            }
+        for other in self.views.machine().concerned(&record) {
+            self.fold_first(other, round);
         }
         round.entries.push(Entry::Session(Event::Record(Box::new(record))));
     }
@@ -353,8 +351,11 @@ impl<L: Log> Engine<L> {
             let Outcome::Effect(Effect::Alarm(alarm)) = outcome else { continue };
             self.counters.alarms.fetch_add(1, Ordering::Relaxed);
             match alarm {
-                Alarm::Conflict { prefix } => {
-                    tracing::warn!(%prefix, "two subscribers' live sessions claim one prefix: deferred until one ends");
+                Alarm::Conflict { place } => {
+                    tracing::warn!(%place, "two subscribers' live sessions claim one prefix: deferred until one ends");
+                }
+                Alarm::Crowd { subscriber, sessions } => {
+                    tracing::warn!(%subscriber, sessions, "one subscriber has suspiciously many sessions");
                 }
                 Alarm::NasSilent { nas } => {
                     tracing::warn!(%nas, "NAS is silent: its sessions are old knowledge");

@@ -82,11 +82,11 @@ impl Staff for StaffDesk {
             at: rfc3339(now).unwrap_or_default(),
             ..Who::default()
         };
-        let ruling = self.ruling(address, now);
+        let ruling = self.ruling(address, port, now);
         who.verdict = Some(ruling.verdict().word().to_owned());
         who.reason = Some(ruling.reason.word().to_owned());
         let blind = self.health.is_blind(now);
-        let (confidence, found) = match self.shared.map.lookup(Realm::PUBLIC, address, now) {
+        let (confidence, found) = match self.shared.map.lookup(Realm::PUBLIC, address, port, now) {
             _ if !self.health.is_ready() => (Confidence::Unknown, Vec::new()),
             // What is known from before we lost sight of its NAS is as old as its last interim update.
             Lookup::Found(found)
@@ -115,7 +115,7 @@ impl Staff for StaffDesk {
             // An owner that has not ended is the one the live map has at this address. While it is active and its NAS
             // is heard, it is known to be alive as much as anything is known.
             let seen = |key: &SessionKey| {
-                let session = live_session(&shared, address, key)?;
+                let session = live_session(&shared, address, port, key)?;
                 let known = whole && session.is_active() && !session.is_stale();
                 Some(if known { clock::now() } else { session.seen() })
             };
@@ -238,7 +238,7 @@ impl Staff for StaffDesk {
 }
 
 impl StaffDesk {
-    fn ruling(&self, address: IpAddr, now: Timestamp) -> Ruling {
+    fn ruling(&self, address: IpAddr, port: Option<u16>, now: Timestamp) -> Ruling {
         if !self.health.is_ready() {
             let (owners, suspension) = (Vec::new(), None);
             return Ruling { reason: Reason::Starting, owners, suspension };
@@ -246,6 +246,7 @@ impl StaffDesk {
         let client = Client {
             realm: Realm::PUBLIC,
             address: Some(address),
+            port,
             login: None,
             profile: Profile::Relay,
             logins_relay: false,
@@ -310,8 +311,9 @@ impl StaffDesk {
             .iter()
             .filter(|binding| binding.valid_until.is_none() || binding.valid_until == row.valid_until)
             .collect();
-        let live =
-            held.iter().find_map(|binding| live_session(&self.shared, binding.prefix.network(), &row.key));
+        let live = held
+            .iter()
+            .find_map(|binding| live_session(&self.shared, binding.prefix.network(), None, &row.key));
         let state = match (row.how, &live) {
             (Some(how), _) => how,
             (None, Some(session)) if session.is_active() => "active".to_owned(),
@@ -479,13 +481,7 @@ fn nas_row(nas: &Nas, doubts: &[(Name, Doubt, Timestamp)], offset: Option<i64>) 
         whole: doubt.is_none(),
         since: rfc3339(nas.whole_since()),
         why: doubt.map(|(_, doubt, until)| {
-            let why = match doubt {
-                Doubt::WarmUp => "warm-up",
-                Doubt::NasSilent => "nas-silent",
-                Doubt::NasLagging => "nas-lagging",
-                Doubt::JustFreed | Doubt::Suspect => "in doubt",
-            };
-            format!("{why} until {}", rfc3339(*until).unwrap_or_default())
+            format!("{} until {}", doubt.word(), rfc3339(*until).unwrap_or_default())
         }),
         clock_offset_ms: offset,
     }
@@ -501,8 +497,13 @@ fn spelled(prefix: ipnet::IpNet) -> String {
 }
 
 /// The living session of this key, if the map has it at this address.
-fn live_session(shared: &Shared, address: IpAddr, key: &SessionKey) -> Option<Arc<Session>> {
-    let found = match shared.map.lookup(Realm::PUBLIC, address, clock::now()) {
+fn live_session(
+    shared: &Shared,
+    address: IpAddr,
+    port: Option<u16>,
+    key: &SessionKey,
+) -> Option<Arc<Session>> {
+    let found = match shared.map.lookup(Realm::PUBLIC, address, port, clock::now()) {
         Lookup::Found(found) | Lookup::Unready(_, Some(found)) => vec![found],
         Lookup::Ambiguous(all) => all,
         Lookup::Absent | Lookup::Unready(_, None) => Vec::new(),

@@ -13,11 +13,11 @@ use super::bindings::Session;
 use super::deadlines::Due;
 use super::event::{Effect, Ended, Kind, Record};
 use super::held::{
-    AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone,
+    AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, Sources, State, Suspicion, Tombstone,
     UNDATED_START_DOUBT, began,
 };
 use super::machine::Machine;
-use super::{SessionKey, Timestamp};
+use super::{Place, Realm, SessionKey, Timestamp};
 
 /// Announced intervals outside of this are mistakes of a configuration, not intervals (RFC 2869, 5.16).
 const INTERVALS_BELIEVED: std::ops::RangeInclusive<u32> = 60..=86_400;
@@ -163,13 +163,12 @@ impl Machine {
             return;
         }
         // What the Stop alone tells was held until now, too.
-        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix).is_none()) {
+        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix, claim.ports).is_none()) {
             let at = record.event;
             effects.push(Effect::PastHeld {
                 session: held.session.key.clone(),
                 subscriber: held.session.subscriber.clone(),
-                realm: record.realm,
-                prefix: claim.prefix,
+                place: held.place(claim.prefix, claim.ports),
                 from: at,
                 until: at,
                 ended: true,
@@ -234,16 +233,15 @@ impl Machine {
 
     fn open(&mut self, id: &Id, record: &Record, life: Life, state: State, effects: &mut Vec<Effect>) {
         let opened = life.opened;
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
         let Some(nas) = self.nases.get(id.nas as usize) else { return };
-        let key = SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: opened };
-        let (subscriber, user_name) = (record.subscriber.clone(), record.user_name.clone());
-        let shared = Arc::clone(&nas.shared);
         let session = Session::new(
-            key.clone(),
-            subscriber.clone(),
-            user_name.clone(),
+            SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: opened },
+            record.subscriber.clone(),
+            record.user_name.clone(),
             record.line.clone(),
-            shared,
+            Arc::clone(&nas.shared),
+            record.inside.map(|inside| (realm, inside)),
             record.event,
         );
         let address_less = state == State::Active && record.claims.is_empty();
@@ -258,23 +256,23 @@ impl Machine {
             interval: Interval::default(),
             interval_of_nas: nas.shared.interval(),
             scope: record.scope.clone(),
-            realm: record.realm,
+            realm,
+            whole: Sources::default(),
+            host: record.multi_session_id.clone(),
             due: Timestamp::from_millis(i64::MAX),
         };
         held.begin();
+        effects.push(held.opened_effect(record.kept.clone()));
+        self.enrol(id, &held);
         self.tombstones.remove(id);
         self.sessions.insert(id, held);
-        effects.push(Effect::SessionOpened {
-            session: key.clone(),
-            subscriber,
-            user_name,
-            line: record.line.clone(),
-        });
+        self.look_for_crowd(record.subscriber.as_ref(), effects);
         if opened < record.event {
             self.note_past(id, record, opened, effects);
         }
         self.announced(id, record);
         self.admit(id, record, effects);
+        self.claim_listed(id, record.event, effects);
     }
 
     /// A record of a session that goes on.
@@ -303,7 +301,9 @@ impl Machine {
             // Row 3. Before the claim: only an active session takes an address from its last owner.
             held.enter(State::Active);
         }
+        self.adopt(id, record.multi_session_id.as_ref());
         self.admit(id, record, effects);
+        self.claim_listed(id, record.event, effects);
     }
 
     /// Ends a session's doubt where the record does.
@@ -335,15 +335,20 @@ impl Machine {
             record.user_name.clone(),
             record.line.clone(),
             Arc::clone(&old.nas),
+            old.inside,
             old.seen(),
         );
         session.set_active(held.is_active());
-        held.session = Arc::new(session);
+        let before = std::mem::replace(&mut held.session, Arc::new(session)).subscriber.clone();
         effects.push(Effect::SubscriberChanged {
             session: held.session.key.clone(),
             subscriber: record.subscriber.clone(),
             at: record.event,
         });
+        self.leave_crowd(id, before.as_ref());
+        self.join_crowd(id, record.subscriber.as_ref());
+        self.give_back_listed(id, &[], record.event, effects);
+        self.look_for_crowd(record.subscriber.as_ref(), effects);
         self.repoint(id, record.event, effects);
     }
 
@@ -383,12 +388,12 @@ impl Machine {
             Some(held) if held.same_identity(record) => held.session.key.clone(),
             _ => SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: from },
         };
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
         for claim in &record.claims {
             effects.push(Effect::PastHeld {
                 session: session.clone(),
                 subscriber: record.subscriber.clone(),
-                realm: record.realm,
-                prefix: claim.prefix,
+                place: Place::new(realm, claim.prefix, claim.ports),
                 from,
                 until: record.event,
                 ended: record.kind == Kind::Stop,
