@@ -55,7 +55,18 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// Reads an accounting record.
+/// When a record came, and by which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// When it reached us.
+    pub arrival: Timestamp,
+    /// When it left the NAS's hands: it reached us, or the server that wrote it into a file. Never after the arrival.
+    pub received: Timestamp,
+    /// Where that server had it from.
+    pub origin: Option<IpAddr>,
+}
+
+/// Reads an accounting record that came as a packet.
 ///
 /// # Errors
 /// Why it changes nothing.
@@ -65,10 +76,24 @@ pub fn read(
     arrival: Timestamp,
     clocks: &mut NasClocks,
 ) -> Result<Box<Record>, Ignored> {
+    read_relayed(packet, rules, Passage { arrival, received: arrival, origin: None }, clocks)
+}
+
+/// Reads an accounting record that another server had first.
+///
+/// # Errors
+/// Why it changes nothing.
+pub fn read_relayed(
+    packet: &Packet<'_>,
+    rules: &Rules<'_>,
+    passage: Passage,
+    clocks: &mut NasClocks,
+) -> Result<Box<Record>, Ignored> {
+    let Passage { arrival, received, origin } = passage;
     let fields = Fields::of(packet);
     let kind = kind(fields.status)?;
     let whole_nas = matches!(kind, Kind::On | Kind::Off);
-    let nas = match nas(&fields, rules) {
+    let nas = match nas(&fields, rules, origin) {
         Some(nas) => nas,
         None if whole_nas => return Err(Ignored::UnnamedNas),
         // A session of a NAS that the proxy does not name is still somebody's; it counts as the proxy's own.
@@ -84,7 +109,7 @@ pub fn read(
     } else {
         claims::admitted(&fields.claims, &rules.client.may_assign, rules.never)
     };
-    let moment = clocks.moment(&nas, arrival, fields.delay, fields.stamp);
+    let moment = clocks.moment(&nas, received, arrival, fields.delay, fields.stamp);
     Ok(Box::new(Record {
         arrival,
         event: moment.event,
@@ -138,7 +163,7 @@ fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
 
 /// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only
 /// from a proxy that is declared as such: home routers by the thousand call themselves 10.1.0.1.
-fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
+fn nas(fields: &Fields<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Option<Name> {
     let client = &rules.client.name;
     let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
     match rules.client.nas {
@@ -147,9 +172,9 @@ fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
         NasIdentity::Source => Some(named(rules.source.to_string().as_bytes())),
         NasIdentity::Attributes => {
             let identifier = fields.nas_identifier.filter(|identifier| !identifier.is_empty());
-            identifier
-                .map(named)
-                .or_else(|| fields.nas_address().map(|address| named(address.to_string().as_bytes())))
+            // A NAS that names itself by nothing is known to the server that it spoke to.
+            let address = fields.nas_address().or(origin);
+            identifier.map(named).or_else(|| address.map(|address| named(address.to_string().as_bytes())))
         }
     }
 }
@@ -490,6 +515,29 @@ mod tests {
             Name::from("bras1/2001:db8::1")
         );
         assert_eq!(nas("NAS-IPv6-Address = fe80::1"), Name::from("bras1"));
+    }
+
+    #[test]
+    fn a_nas_that_names_itself_by_nothing_is_named_by_where_the_first_server_had_it_from() {
+        let proxy = Client { nas: NasIdentity::Attributes, ..client() };
+        let identity = chain(&["User-Name"]);
+        let nas = |lines: &str, client: &Client| {
+            let attributes = text::parse_attributes(lines, Dictionary::builtin()).unwrap();
+            let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
+            let packet = Packet::decode(&octets).unwrap();
+            let rules =
+                Rules { client, source: "192.0.2.1".parse().unwrap(), identity: &identity, never: &[] };
+            let origin = Some("203.0.113.9".parse().unwrap());
+            let passage = Passage { arrival: NOW, received: NOW, origin };
+            read_relayed(&packet, &rules, passage, &mut NasClocks::default()).map(|record| record.nas)
+        };
+        assert_eq!(nas(START, &proxy), Ok(Name::from("bras1/203.0.113.9")));
+        let named = format!("{START}NAS-IP-Address = 203.0.113.1");
+        assert_eq!(nas(&named, &proxy), Ok(Name::from("bras1/203.0.113.1")));
+        let off = "Acct-Status-Type = Accounting-Off\nNAS-IP-Address = 0.0.0.0";
+        assert_eq!(nas(off, &proxy), Ok(Name::from("bras1/203.0.113.9")));
+        // Who is no proxy is named by its own address only.
+        assert_eq!(nas(START, &client()), Ok(Name::from("bras1")));
     }
 
     // Rows 26 and 27.

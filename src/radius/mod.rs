@@ -5,6 +5,7 @@
 pub mod accounting;
 pub mod authenticator;
 pub mod claims;
+pub mod detail;
 pub mod dictionary;
 pub mod duplicate;
 pub mod nas_clock;

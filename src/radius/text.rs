@@ -1,8 +1,8 @@
 //! The form in which people write accounting records: `Name = value` lines, as `radclient -f` reads them.
 //!
 //! Knows: the spelling of names, values and escapes, and how they become octets. Must not know: files,
-//! sockets, or what an attribute means. What it makes goes to other servers or into tests, never into our own
-//! map directly.
+//! sockets, or what an attribute means. What it makes goes to other servers, into tests, and, for the lines of a
+//! detail file, through the same decoder as a packet; never into our own map directly.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -20,6 +20,8 @@ const EXTENDED: std::ops::RangeInclusive<u32> = 241..=244;
 /// Why a line was not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// Not UTF-8.
+    NotText,
     /// No `=` after the name.
     NoOperator,
     /// No attribute of this name or number.
@@ -45,6 +47,7 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Fault::NotText => f.write_str("not UTF-8 text"),
             Fault::NoOperator => f.write_str("expected `name = value`"),
             Fault::UnknownAttribute => f.write_str("unknown attribute"),
             Fault::NoValue => f.write_str("no value"),
@@ -124,10 +127,26 @@ pub fn encode_request(
     authenticator::sign_request(code, identifier, &[0; 16], attributes, secret)
 }
 
+/// A line taken apart: `name = value`.
+pub(super) struct Assignment<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: Value<'a>,
+}
+
+impl<'a> Assignment<'a> {
+    pub(super) fn parse(line: &'a str) -> Result<Self, Fault> {
+        let (name, rest) = line.split_once('=').ok_or(Fault::NoOperator)?;
+        // FreeRADIUS knows `:=`, `+=` and `==` too; in a request they all say the same.
+        let name = name.trim_end_matches([':', '+']).trim();
+        let value = Value::parse(rest.strip_prefix('=').unwrap_or(rest).trim())?;
+        Ok(Assignment { name, value })
+    }
+}
+
 /// Attributes encoded so far.
 #[derive(Default)]
-struct List {
-    octets: Vec<u8>,
+pub(super) struct List {
+    pub(super) octets: Vec<u8>,
     /// The extended attribute at the end: its two types and where it begins. Neighbours of one parent share
     /// it.
     open: Option<([u32; 2], usize)>,
@@ -135,16 +154,14 @@ struct List {
 
 impl List {
     fn push_line(&mut self, line: &str, dictionary: &Dictionary) -> Result<(), Fault> {
-        let (name, rest) = line.split_once('=').ok_or(Fault::NoOperator)?;
-        // FreeRADIUS knows `:=`, `+=` and `==` too; in a request they all say the same.
-        let name = name.trim_end_matches([':', '+']).trim();
+        let Assignment { name, value } = Assignment::parse(line)?;
         let definition = dictionary.find(name).ok_or(Fault::UnknownAttribute)?;
-        let value = Value::parse(rest.strip_prefix('=').unwrap_or(rest).trim())?;
         let octets = octets_of(&definition, &value, dictionary)?;
         self.push(&definition.path, &octets)
     }
 
-    fn push(&mut self, path: &Path, value: &[u8]) -> Result<(), Fault> {
+    /// Adds an attribute that stands at `path`.
+    pub(super) fn push(&mut self, path: &Path, value: &[u8]) -> Result<(), Fault> {
         match (path.vendor, path.numbers.as_slice()) {
             (0, &[kind]) => self.attribute(kind, &[], value),
             (0, &[outer, extension, ref inner @ ..]) if EXTENDED.contains(&outer) => {
@@ -209,7 +226,7 @@ fn octet(number: u32) -> Result<u8, Fault> {
 }
 
 /// A value as written.
-enum Value<'a> {
+pub(super) enum Value<'a> {
     /// Between quotes; escapes are resolved.
     Quoted(Vec<u8>),
     /// A word.
@@ -230,7 +247,7 @@ impl<'a> Value<'a> {
         if text.is_empty() { Err(Fault::NoValue) } else { Ok(Value::Bare(text)) }
     }
 
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Value::Quoted(octets) => std::str::from_utf8(octets).ok(),
             Value::Bare(text) => Some(text),
@@ -289,7 +306,11 @@ fn numeric_escape(text: &str, digits: usize, radix: u32) -> Result<(u8, &str), F
     u8::from_str_radix(digits, radix).map(|octet| (octet, rest)).map_err(|_| Fault::BadEscape)
 }
 
-fn octets_of(definition: &Definition, value: &Value<'_>, dictionary: &Dictionary) -> Result<Vec<u8>, Fault> {
+pub(super) fn octets_of(
+    definition: &Definition,
+    value: &Value<'_>,
+    dictionary: &Dictionary,
+) -> Result<Vec<u8>, Fault> {
     // Whatever is written there, sixteen zeros are the place for the signature.
     if definition.path.vendor == 0 && definition.path.numbers.as_slice() == [u32::from(MESSAGE_AUTHENTICATOR)]
     {
