@@ -7,6 +7,7 @@ pub mod check;
 pub mod client;
 pub mod command;
 pub mod export;
+pub mod import;
 pub mod output;
 pub mod read;
 pub mod rows;
@@ -128,6 +129,22 @@ pub enum Command {
     /// Write the live map as a table for a mail server, for the day when the daemon is gone
     #[command(after_help = "Example:\n  relaywarden export cidr -o /etc/postfix/online.cidr")]
     Export(export::ExportArgs),
+    /// Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past
+    #[command(
+        long_about = "Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past\n\n\
+                      An open row of radacct counts as its Start and an interim update at acctupdatetime, a closed one \
+                      as Start and Stop; a record of a detail file as what it is. All are read by the rules for packets \
+                      (identity, may-assign, never). What was fresh when the file was made, in a file that is fresh now \
+                      (stale-limit, both times), counts for who owns what; everything else fills the past only. An \
+                      address that nobody owns stays deferred until warm-up is over: a table may lack whoever came \
+                      last.\n\nRows are taken in chunks, each durable before the next. A run that was interrupted is \
+                      gone on with by the same command.",
+        after_help = "Exit status: 0 all rows were taken, 1 there were none, 65 some were rejected.\n\nExamples:\n  \
+                      relaywarden import radacct.csv --dry-run\n  relaywarden import radacct.csv --tz Europe/Berlin \
+                      --rejects rejects.txt\n  relaywarden import detail-20261122.gz detail-20261123 --client radius1\n  \
+                      relaywarden import - --as-of '5m ago'"
+    )]
+    Import(import::ImportArgs),
     /// Speak RADIUS to an accounting server, to try things
     #[command(
         after_help = "Examples:\n  relaywarden send start --server 127.0.0.1:1813 --secret-file secrets/bras1 --user \
@@ -233,6 +250,8 @@ pub enum Failure {
     EmptyList(PathBuf),
     /// The server's name means nothing.
     NoServer(String, io::Error),
+    /// An import came to nothing, or to a halt.
+    Import(Box<import::ImportFailure>),
 }
 
 impl Failure {
@@ -247,6 +266,7 @@ impl Failure {
             Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Failure::File(..) => Exit::InputOutput,
             Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => Exit::Usage,
+            Failure::Import(failure) => failure.exit(),
         }
     }
 }
@@ -261,6 +281,7 @@ impl fmt::Display for Failure {
             Failure::Send(error) => write!(f, "{error}"),
             Failure::File(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::Import(failure) => write!(f, "{failure}"),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
@@ -310,6 +331,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
         Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),
     };
     match answer.and_then(|answer| print(&answer)) {

@@ -32,7 +32,7 @@ use super::inbox::Inbox;
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, mta, radius, recovery};
+use super::{demo, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
@@ -245,6 +245,7 @@ impl House {
             health: Arc::clone(&self.health),
             radius: Arc::clone(&self.radius),
             counters: self.counters.clone(),
+            imported: import::Counters::default(),
         }
     }
 
