@@ -111,9 +111,9 @@ pub fn judge(chunk: &Chunk, config: &Config, now: Timestamp) -> Result<Judged, N
                     read.iter().map(|record| u32::from(record.claims_dropped)).max().unwrap_or(0);
                 let client = read.last().map(|record| record.client.clone());
                 records.extend(read);
-                let dropped = client
-                    .filter(|_| dropped > 0)
-                    .map(|client| format!("without {dropped} prefixes that {client} may not assign"));
+                let dropped = client.filter(|_| dropped > 0).map(|client| {
+                    format!("left out what {client} may not assign: {dropped} of its addresses and prefixes")
+                });
                 (outcome, dropped)
             }
             Err(Nothing::Ignored(ignored)) => (Fate::Ignored, Some(ignored.to_string())),
@@ -254,3 +254,6 @@ fn request(hex: &str) -> Result<Vec<u8>, Unusable> {
     }
     if pairs.remainder().is_empty() { Ok(octets) } else { Err(Unusable::NotHex) }
 }
+
+#[cfg(test)]
+mod tests;

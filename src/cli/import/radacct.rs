@@ -348,9 +348,9 @@ impl Told {
     }
 }
 
-/// A host's address; databases write it with its length, too.
+/// A host's address. Databases write it with a length, too, which widens nothing (row 47 of `docs/sessions.md`).
 fn host(text: &str) -> Option<IpAddr> {
-    text.split('/').next()?.parse().ok()
+    text.parse().ok().or_else(|| text.parse::<IpNet>().ok().map(|net| net.addr()))
 }
 
 /// A value between quotes: everything that is not plain as three octal digits.

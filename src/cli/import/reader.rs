@@ -304,3 +304,114 @@ fn nas_address(packet: &Packet<'_>) -> Option<std::net::IpAddr> {
     let ipv6 = || packet.values(95).find_map(value::ipv6).filter(|address| !address.is_unspecified());
     ipv4.map(Into::into).or_else(|| ipv6().map(Into::into))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use tempfile::TempDir;
+
+    const TABLE: &str =
+        "acctsessionid,acctstarttime,acctstoptime\ns1,1795435200,\n\ns2,never,\ns3,1795435200,\n";
+    const RECORD: &str = "Mon Nov 23 12:00:00 2026\n\tUser-Name = \"alice\"\n\tAcct-Status-Type = Start\n\
+                          \tAcct-Session-Id = \"s1\"\n\tNAS-IP-Address = 192.0.2.1\n\tTimestamp = 1795435200\n\n";
+
+    fn as_of() -> Timestamp {
+        Timestamp::from_seconds(1_795_442_400)
+    }
+
+    fn opened(text: &str, format: Option<Format>) -> Result<Option<Reader>, Fault> {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, text).unwrap();
+        Reader::open(Source::open(&path).unwrap(), format, &TimeZone::UTC, as_of())
+    }
+
+    /// Lines of what is given, with `!` at what can't be read and `?` at what is cut short; and the places behind each.
+    fn read(mut reader: Reader) -> (Vec<String>, Vec<(u64, u64)>) {
+        let (mut lines, mut places) = (Vec::new(), Vec::new());
+        while let Some(item) = reader.item().unwrap() {
+            lines.push(match item {
+                Item::Row(row) => row.line.to_string(),
+                Item::Unreadable(line, _) => format!("{line}!"),
+                Item::CutShort(line, _) => format!("{line}?"),
+            });
+            places.push(reader.place());
+        }
+        (lines, places)
+    }
+
+    fn lines(text: &str) -> Vec<String> {
+        read(opened(text, None).unwrap().unwrap()).0
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_beginning() {
+        let format = |text: &str| opened(text, None).map(|reader| reader.map(|reader| reader.format));
+        assert_eq!(format(TABLE).unwrap(), Some(Format::Radacct));
+        assert_eq!(format(&TABLE.replace(',', "\t")).unwrap(), Some(Format::Radacct));
+        assert_eq!(format(&format!("\n\n{RECORD}")).unwrap(), Some(Format::Detail));
+        assert_eq!(format("").unwrap(), None);
+        assert_eq!(format(" \r\n\n").unwrap(), None);
+        for none in ["alice,192.0.2.0/28,always\n", "+----+\n| id |\n+----+\n", "\tUser-Name = \"alice\"\n"] {
+            assert!(matches!(format(none), Err(Fault::NoFormat)), "{none}");
+        }
+        assert!(matches!(format("acctsessionid,username\ns1,alice\n"), Err(Fault::Head(_))));
+        let told = opened("alice,192.0.2.0/28,always\n", Some(Format::Radacct));
+        assert!(matches!(told, Err(Fault::Head(_))), "what is said is believed");
+    }
+
+    #[test]
+    fn rows_of_a_table_have_the_numbers_of_their_lines() {
+        assert_eq!(lines(TABLE), ["2", "4!", "5"]);
+        assert_eq!(lines(&TABLE.replace('\n', "\r\n")), ["2", "4!", "5"]);
+        assert_eq!(lines(&format!("\u{feff}{TABLE}")), ["2", "4!", "5"]);
+        let long = TABLE.replace("never", &"9".repeat(LINE_OCTETS_MAX));
+        assert_eq!(lines(&long), ["2", "4!", "5"]);
+        let quoted = TABLE.replace("s2,never", "\"s2,1795435200");
+        assert_eq!(lines(&quoted), ["2", "4!", "5"]);
+    }
+
+    #[test]
+    fn records_of_a_detail_file_have_the_number_of_their_first_line() {
+        let twice = "\tAcct-Status-Type = Start\n\tAcct-Status-Type = Stop\n";
+        let broken = RECORD.replace("\tAcct-Status-Type = Start\n", twice);
+        let text = format!("\n{RECORD}{broken}\n{RECORD}Mon Nov 23 12:00:05 2026\n\tUser-Name = \"bob\"\n");
+        assert_eq!(lines(&text), ["2", "9!", "18", "25?"]);
+        let mut reader = opened(RECORD, None).unwrap().unwrap();
+        let Some(Item::Row(row)) = reader.item().unwrap() else { panic!("a row") };
+        assert_eq!(row.nas, Some("192.0.2.1".parse().unwrap()));
+        assert_eq!((row.records[0].at.as_str(), row.records[0].dated), ("2026-11-23T12:00:00.000Z", false));
+    }
+
+    #[test]
+    fn a_record_that_does_not_tell_its_moment_is_as_old_as_its_file() {
+        let mut reader = opened(&RECORD.replace("\tTimestamp = 1795435200\n", ""), None).unwrap().unwrap();
+        let Some(Item::Row(row)) = reader.item().unwrap() else { panic!("a row") };
+        assert_eq!(row.records[0].at, "2026-11-23T14:00:00.000Z");
+    }
+
+    #[test]
+    fn reading_goes_on_behind_any_row_as_if_it_had_never_stopped() {
+        for text in [TABLE.to_owned(), RECORD.repeat(5), format!("\n\n{RECORD}\n\n{RECORD}")] {
+            let whole = read(opened(&text, None).unwrap().unwrap());
+            for (given, (octets, line)) in whole.1.iter().enumerate() {
+                let mut reader = opened(&text, None).unwrap().unwrap();
+                reader.resume(*octets, *line).unwrap();
+                let rest = read(reader);
+                assert_eq!(rest.0, whole.0[given + 1..], "{text}");
+                assert_eq!(rest.1, whole.1[given + 1..], "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_file_ends_with_in_its_middle_is_read_again_when_it_is_whole() {
+        let half = format!("{RECORD}Mon Nov 23 12:00:05 2026\n\tUser-Name = \"bob\"\n");
+        let (lines, places) = read(opened(&half, None).unwrap().unwrap());
+        assert_eq!(lines, ["1", "8?"]);
+        let mut reader = opened(&RECORD.repeat(2), None).unwrap().unwrap();
+        reader.resume(places[0].0, places[0].1).unwrap();
+        assert_eq!(read(reader).0, ["8"]);
+    }
+}

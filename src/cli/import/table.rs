@@ -119,7 +119,7 @@ mod tests {
         let form = Form::of(b"acctsessionid\tuser,name");
         assert_eq!(form, Form::Tabs);
         assert_eq!(split(form, "s1\talice\tNULL\t\\N\t"), ["s1", "alice", "-", "-", "-"]);
-        assert_eq!(split(form, "a\\tb\\nc\\\\d\\0\\\te\"f\\"), ["a\tb\nc\\d\0\t", "e\"f\\"]);
+        assert_eq!(split(form, "a\\tb\\nc\\\\d\\0\te\"f\\"), ["a\tb\nc\\d\0", "e\"f\\"]);
     }
 
     #[test]
