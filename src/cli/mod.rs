@@ -132,13 +132,14 @@ pub enum Command {
     /// Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past
     #[command(
         long_about = "Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past\n\n\
-                      An open row of radacct counts as its Start and an interim update at acctupdatetime, a closed one \
-                      as Start and Stop; a record of a detail file as what it is. All are read by the rules for packets \
-                      (identity, may-assign, never). What was fresh when the file was made, in a file that is fresh now \
-                      (stale-limit, both times), counts for who owns what; everything else fills the past only. An \
-                      address that nobody owns stays deferred until warm-up is over: a table may lack whoever came \
-                      last.\n\nRows are taken in chunks, each durable before the next. A run that was interrupted is \
-                      gone on with by the same command.",
+                      An open row of radacct counts as its Start and an interim update at acctupdatetime, a closed one\n\
+                      as Start and Stop; a record of a detail file as what it is. All are read by the rules for packets\n\
+                      (identity, may-assign, never).\n\n\
+                      What was fresh when the file was made, in a file that is fresh now (stale-limit, both times),\n\
+                      counts for who owns what. Everything else fills the past only. An address that nobody owns\n\
+                      stays deferred until warm-up is over: a table may lack whoever came last.\n\n\
+                      Rows are taken in chunks, each durable before the next. The same command goes on with a run that\n\
+                      was interrupted.",
         after_help = "Exit status: 0 all rows were taken, 1 there were none, 65 some were rejected.\n\nExamples:\n  \
                       relaywarden import radacct.csv --dry-run\n  relaywarden import radacct.csv --tz Europe/Berlin \
                       --rejects rejects.txt\n  relaywarden import detail-20261122.gz detail-20261123 --client radius1\n  \

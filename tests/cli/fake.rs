@@ -1,5 +1,6 @@
 //! A daemon that only says what it is told, behind the real routers and the real Unix socket; and a peer that is none.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -30,6 +31,7 @@ pub(crate) struct Answers {
     pub(crate) observed: bool,
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) imported: Mutex<Vec<Chunk>>,
+    pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
     pub(crate) sessions_asked: Mutex<Option<SessionFilter>>,
     pub(crate) messages_asked: Mutex<Option<MessageFilter>>,
@@ -215,11 +217,22 @@ impl Staff for Answers {
         Ok(Permitted { at: Timestamp::from_seconds(1_795_442_405), observed: self.observed, prefixes })
     }
 
+    /// Refuses chunks as it was told to, one after the other; what it takes is history where a line's number ends with 3,
+    /// and rejected where it ends with 7.
     async fn import(&self, chunk: Chunk) -> Result<ImportAnswer, Trouble> {
-        let fate = |row: &ImportRow| Outcome { line: row.line, outcome: Fate::Accepted, reason: None };
+        if let Some(Some(trouble)) = self.import_troubles.lock().unwrap().pop_front() {
+            return Err(trouble);
+        }
+        let fate = |row: &ImportRow| {
+            let (outcome, reason) = match row.line % 10 {
+                3 => (Fate::History, None),
+                7 => (Fate::Rejected, Some("not\u{1b}[2J this one".to_owned())),
+                _ => (Fate::Accepted, None),
+            };
+            Outcome { line: row.line, outcome, reason }
+        };
         let rows = chunk.rows.iter().map(fate).collect();
         self.imported.lock().unwrap().push(chunk);
-        self.rows::<u8>(Vec::new())?;
         Ok(ImportAnswer { reference: 4713, rows })
     }
 

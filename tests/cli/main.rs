@@ -11,4 +11,6 @@ mod formats;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod send;
