@@ -120,6 +120,11 @@
 //! | a body above 64 KiB; a head above 16 KiB | 413; 431 | none | `a_body_of_64_kib_is_read_and_a_longer_one_is_not`, `a_head_that_is_too_large_is_refused` |
 //! | an unknown path or method | 404, 405 | none | `unknown_paths_and_methods_are_problems_too` |
 //! | a question about people over TCP | 404 `socket-only` | none | `tcp_serves_health_and_metrics_and_nothing_about_people` |
+//! | a chunk of a file above 4 MiB, of more than 1000 rows, or with something else wrong | 413; 400, named | none | `a_chunk_of_4_mib_is_read_and_a_longer_one_is_not`, `each_wrong_chunk_of_a_file_is_named` |
+//! | a row in it that is no packet, of nobody's client, or later than its file | `rejected`, with why; the others count | `imported_rows{outcome="rejected"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected`, `a_row_is_of_the_client_that_has_its_nas_or_of_the_one_that_is_named`, `five_minutes_after_the_file_is_a_matter_of_clocks_and_a_second_more_of_zones` |
+//! | a row that concerns no session | `ignored`, with why | `imported_rows{outcome="ignored"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected` |
+//! | a row with an address outside of the client's pools | taken, claim dropped, told | none | `pools_and_our_own_addresses_hold_for_files_too` |
+//! | a row that is old | `history`: the past only | `imported_rows{outcome="history"}` | `what_was_not_heard_of_for_an_hour_fills_the_past_and_owns_nothing` |
 //! | a question that can't be written down | answered, and noted in the journal | line | `a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal` |
 //!
 //! **Configuration, environment, places.** Refused at the start, with exit code; at a reload the old one is kept.
@@ -137,11 +142,25 @@
 //! | TLVs nested too deep, in a dictionary or a name | left out; 78 | line; standard error | `tlvs_that_nest_too_deep_are_left_out`, `the_identity_chain_takes_names_and_numbers_of_any_attribute` |
 //! | a dictionary that contradicts what is built in | what is built in holds | line | `a_strange_dictionary_changes_nothing_that_is_built_in`, `any_octets_as_a_dictionary_are_survived_and_change_nothing_that_is_built_in` |
 //! | a `[[nat]]` that does not suffice, overlaps another, or is not IPv4 | 78; file, line, key | standard error | `a_translation_has_a_block_for_each_inside_address_and_not_one_too_few`, `an_outside_address_is_of_one_translation_only`, `each_mistake_in_a_translation_is_named` |
-//! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad`, `a_dictionary_that_cannot_be_used_keeps_the_old_configuration_and_ends_a_start_with_78` |
+//! | a line of the list of prefixes that can't be | 78; its file, line, column | standard error | `a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line`, `each_mistake_has_its_line_its_column_and_its_remedy` |
+//! | a list of prefixes that is missing, or that everybody may change | 78 | standard error | `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
+//! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad`, `a_dictionary_that_cannot_be_used_keeps_the_old_configuration_and_ends_a_start_with_78`, `a_list_of_prefixes_is_read_again_and_a_bad_line_in_it_keeps_the_old` |
 //! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |
 //! | a data directory that another daemon uses | 75 | standard error | `a_second_daemon_on_one_data_directory_ends_with_75_and_disturbs_nobody` |
 //! | a data directory that can't be used | 74 | standard error | `a_data_directory_that_may_not_be_made_ends_with_74_and_is_named` |
 //! | a filter in `RELAYWARDEN_LOG` that is none | as `info` | line | `the_environment_says_how_much_is_logged` |
+//!
+//! **Files of others** (`import`). What can't be read is told with its line, and the rest is read.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | neither a table nor a detail file; columns missing | 65; nothing is sent | standard error | `a_file_that_is_none_is_65_and_one_that_cant_be_had_74`, `a_heading_lacks_nothing_and_says_nothing_twice` |
+//! | a line above 64 KiB, however long | rejected; memory as before | `--rejects` | `a_line_of_64_kib_is_read_and_a_longer_one_is_passed_over`, `memory_does_not_grow_with_the_file_nor_with_its_longest_line` |
+//! | a quote that is not closed; too many or too few fields | that line is rejected | `--rejects` | `a_quote_that_is_not_closed_refuses_its_line_and_one_that_is_does_not`, `a_moment_that_was_there_twice_or_is_none_is_named_with_its_column` |
+//! | a moment, an address, a number that is none; a value no attribute can hold | that row is rejected, with its column | `--rejects` | `a_moment_that_was_there_twice_or_is_none_is_named_with_its_column`, `an_address_that_is_none_is_named_and_one_that_says_nothing_yet_is_told_as_it_is`, `a_name_of_253_octets_fits_and_a_longer_one_is_named` |
+//! | a gzip file that is cut | 74; what came before is taken | standard error | `several_gzip_files_in_one_are_read_to_their_end`, `a_file_that_is_none_is_65_and_one_that_cant_be_had_74` |
+//! | a detail file that ends in the middle of a record | told, and read again by the next run | `--rejects` | `what_a_file_ends_with_in_its_middle_is_read_again_when_it_is_whole` |
+//! | a state that is none, or of another file | 2; nothing is sent | standard error | `a_state_of_another_file_is_not_gone_on_with` |
 //!
 //! **Files of ours.**
 //!

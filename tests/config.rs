@@ -94,6 +94,7 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "header",
         "contact",
         "socket-group",
+        "prefixes",
     ];
     let mut seen = 0;
     for (line, key) in SAMPLE.lines().filter_map(|line| {
@@ -140,12 +141,14 @@ fn the_examples_that_are_no_defaults_are_understood() {
         ("# header", "header"),
         ("# contact", "contact"),
         ("# socket-group", "socket-group"),
+        ("# prefixes = ", "prefixes = "),
     ] {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
     }
-    let config = config(&text);
-    assert_eq!(config.mtas.len(), 1);
+    let disk = Disk::with(&text, 0o640).and(LIST, b"bob,2001:db8:7::/48,online\n", 0o644);
+    let config = loaded(&disk).unwrap().config;
+    assert_eq!((config.mtas.len(), config.prefixes.len()), (1, 1));
     let gold = Some(NamedRealm::Vrf(Name::from("gold")));
     assert_eq!((&config.mtas[0].realm, &config.socketmap.realm), (&gold, &gold));
     assert_eq!(config.policy.listeners.realm, gold);
@@ -365,6 +368,78 @@ fn a_part_of_a_static_prefix_may_be_never_or_anothers() {
          { prefix = '192.0.2.8/29', subscriber = 'b' }, { prefix = '192.0.2.0/28', subscriber = 'A' }]\n",
     );
     assert_eq!(config.relay.statics.len(), 2);
+}
+
+const LISTING: &str = "[subscriber]\nprefixes = 'prefixes.csv'\n";
+const LIST: &str = "/etc/relaywarden/prefixes.csv";
+
+#[test]
+fn a_list_of_prefixes_lies_beside_the_configuration_and_names_like_accounting_does() {
+    let list = b"subscriber,prefix,when\nBob,2001:db8:7::/48,online\nAlice,192.0.2.8/29,always\n";
+    let prefixes = |rules: &str| {
+        let disk = Disk::with(&format!("{LISTING}{rules}"), 0o640).and(LIST, list, 0o644);
+        let listed = loaded(&disk).unwrap().config.prefixes;
+        listed.iter().map(|l| format!("{} {} {:?}", l.prefix, l.subscriber, l.when)).collect::<Vec<_>>()
+    };
+    assert_eq!(prefixes(""), ["192.0.2.8/29 alice Always", "2001:db8:7::/48 bob Online"]);
+    assert_eq!(prefixes("lowercase = false\n")[0], "192.0.2.8/29 Alice Always");
+    assert_eq!(config("").prefixes, []);
+}
+
+#[test]
+fn a_hundred_thousand_listed_prefixes_are_read() {
+    let lines =
+        (0..100_000_u32).rev().map(|n| format!("s{n},10.{}.{}.{},online\n", n >> 16, n >> 8 & 255, n & 255));
+    let disk = Disk::with(LISTING, 0o640).and(LIST, lines.collect::<String>().as_bytes(), 0o644);
+    let prefixes = loaded(&disk).unwrap().config.prefixes;
+    assert_eq!(prefixes.len(), 100_000);
+    assert_eq!(
+        (prefixes[0].subscriber.text(), prefixes[99_999].subscriber.text()),
+        (Some("s0"), Some("s99999"))
+    );
+}
+
+#[test]
+fn a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line() {
+    let mistake = |list: &[u8], more: &str| {
+        let disk = Disk::with(&format!("{LISTING}{more}"), 0o640).and(LIST, list, 0o644);
+        loaded(&disk).unwrap_err()
+    };
+    assert_eq!(
+        mistake(b"# routed\na,192.0.2.0/28,always\nb,192.0.2.0/28,always\n", ""),
+        format!("{LIST}:3:3: line 2 gives this prefix to 'a'; change one of them")
+    );
+    assert_eq!(
+        mistake(b"a,192.0.0.0/16,always\n", ""),
+        format!("{LIST}:1:3: is wider than a subscriber's can be; write prefixes of /24 or longer")
+    );
+    assert_eq!(
+        mistake(b"a,192.0.2.0/24,online\n", "[relay]\nnever = ['192.0.2.250']\n"),
+        format!("{LIST}:1:3: relay.never has 192.0.2.250/32, which never relays; change one of them")
+    );
+    assert_eq!(
+        mistake(
+            b"a,192.0.2.0/28,online\n",
+            "[relay]\nstatic = [{ prefix = '192.0.2.0/28', subscriber = 'a' }]\n"
+        ),
+        format!("{LIST}:1:3: relay.static gives this prefix to 'a' at all times; change one of them")
+    );
+}
+
+#[test]
+fn a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named() {
+    assert_eq!(
+        mistake(LISTING),
+        format!(
+            "2:12: subscriber.prefixes: {LIST} cannot be read: entity not found; the daemon's user must be able to"
+        )
+    );
+    for (mode, open) in [(0o100_644, false), (0o664, false), (0o646, true)] {
+        let disk = Disk::with(LISTING, 0o640).and(LIST, b"", mode);
+        assert_eq!(loaded(&disk).is_err(), open, "{mode:o}");
+    }
+    let disk = Disk::with(LISTING, 0o640).and(LIST, b"", 0o666);
+    assert!(loaded(&disk).unwrap_err().contains("can be changed by everybody (mode 0666); run: chmod o-w"));
 }
 
 // What is refused.

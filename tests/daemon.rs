@@ -49,3 +49,5 @@ mod demo;
 #[cfg(test)]
 #[path = "daemon/dictionaries.rs"]
 mod dictionaries;
+#[path = "daemon/import.rs"]
+mod import;

@@ -11,14 +11,15 @@ use std::process::ExitCode;
 
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
-use crate::config::{Client, Config, Identity, Listeners, NamedRealm, NasIdentity};
+use crate::config::{Client, Config, Identity, Listeners, NamedRealm, NasIdentity, When};
 use crate::radius::dictionary::Dictionary;
 
 /// EX_CONFIG of sysexits.h.
 const BAD_CONFIGURATION: u8 = 78;
 
-/// No configuration, secret or dictionary is larger. A path that names a device must not fill the memory.
-const FILE_LIMIT: u64 = 4 * 1024 * 1024;
+/// No configuration, secret or dictionary is larger, and no list of some hundred thousand prefixes. A path that names a
+/// device must not fill the memory.
+const FILE_LIMIT: u64 = 32 * 1024 * 1024;
 
 /// The files of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,6 +97,15 @@ impl Display for Summary<'_> {
         }
         for (prefix, subscriber) in &relay.statics {
             row(f, "static", format_args!("{prefix} belongs to {subscriber}"))?;
+        }
+        if !config.prefixes.is_empty() {
+            let always = config.prefixes.iter().filter(|listed| listed.when == When::Always).count();
+            let online = config.prefixes.len().saturating_sub(always);
+            row(
+                f,
+                "prefixes",
+                format_args!("{always} at all times, {online} while their subscriber is online"),
+            )?;
         }
         for prefix in &relay.never {
             row(f, "never", prefix)?;

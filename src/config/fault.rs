@@ -190,6 +190,54 @@ pub enum Fault {
         /// Where that stands.
         line: usize,
     },
+    /// The list of prefixes can't be read.
+    ListUnreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A list that everybody may write: anybody could let himself relay.
+    ListWritable {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A line of the list that has not its three fields.
+    NotALine {
+        /// How many it has.
+        fields: usize,
+    },
+    /// A line that is longer than anything that could be meant.
+    LineTooLong {
+        /// The most octets it may have.
+        limit: usize,
+    },
+    /// A prefix that would open the relay to many.
+    PrefixTooShort {
+        /// The fewest bits it may have.
+        least: u8,
+    },
+    /// A prefix that is on nobody's line: loopback, link-local, multicast and the like.
+    PrefixOfNobody,
+    /// One listed prefix has two subscribers.
+    ListedTwice {
+        /// The line of the other one.
+        line: usize,
+        /// Who has it there.
+        subscriber: Name,
+    },
+    /// A listed prefix that touches what is never permitted.
+    ListedNever {
+        /// The entry of `relay.never`.
+        never: IpNet,
+    },
+    /// A listed prefix that the configuration itself says something else about.
+    ListedStatic {
+        /// Who has it there.
+        subscriber: Name,
+    },
     /// Not a file mode.
     NotAMode {
         /// As written.
@@ -330,6 +378,37 @@ impl fmt::Display for Fault {
                 f,
                 "line {line} has {outside}, which overlaps; a port of an outside address can belong to one [[nat]] only"
             ),
+            Fault::ListUnreadable { path, error } => {
+                write!(f, "{} cannot be read: {error}; the daemon's user must be able to", path.display())
+            }
+            Fault::ListWritable { path, mode } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} says who may relay and can be changed by everybody (mode {mode:04o}); run: chmod o-w {path}"
+                )
+            }
+            Fault::NotALine { fields } => {
+                write!(f, "has {fields} fields; write subscriber,prefix,always or subscriber,prefix,online")
+            }
+            Fault::LineTooLong { limit } => {
+                write!(f, "is longer than {limit} octets; is a line break missing?")
+            }
+            Fault::PrefixTooShort { least } => {
+                write!(f, "is wider than a subscriber's can be; write prefixes of /{least} or longer")
+            }
+            Fault::PrefixOfNobody => {
+                f.write_str("no subscriber can have this; write an address or prefix that is routed")
+            }
+            Fault::ListedTwice { line, subscriber } => {
+                write!(f, "line {line} gives this prefix to '{subscriber}'; change one of them")
+            }
+            Fault::ListedNever { never } => {
+                write!(f, "relay.never has {never}, which never relays; change one of them")
+            }
+            Fault::ListedStatic { subscriber } => {
+                write!(f, "relay.static gives this prefix to '{subscriber}' at all times; change one of them")
+            }
             Fault::NotAMode { written } => {
                 write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")
             }

@@ -18,8 +18,8 @@ use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
 use super::table::{self, Number, Text, Texts};
 use super::{
-    Client, Config, Endpoint, Http, Listeners, Mta, NamedRealm, NasIdentity, Policy, Radius, Relay, Secret,
-    value,
+    Client, Config, Endpoint, Http, Listed, Listeners, Mta, NamedRealm, NasIdentity, Policy, Radius, Relay,
+    Secret, prefixes, value,
 };
 use crate::mta::policy::is_field_name;
 use crate::session::Name;
@@ -50,7 +50,7 @@ pub struct Contents {
     pub mode: u32,
 }
 
-/// Where the configuration and the secrets it names are read from.
+/// Where the configuration and the files it names are read from.
 pub trait Files {
     /// What `path` holds.
     ///
@@ -113,6 +113,7 @@ impl Reader<'_> {
         self.dictionaries(&file.radius.dictionaries)?;
         let identity = self.identity(&file.subscriber)?;
         let mtas = self.mtas(&file.mta)?;
+        let relay = self.relay(&file.relay, identity.canonical)?;
         let config = Config {
             data_dir: match &file.data_dir {
                 Some(text) => self.base.join(self.filled(text)?),
@@ -120,7 +121,8 @@ impl Reader<'_> {
             },
             radius: self.radius(&file.radius)?,
             rules: self.rules(&file.session)?,
-            relay: self.relay(&file.relay, identity.canonical)?,
+            prefixes: self.listed(&file.subscriber, identity.canonical, &relay)?,
+            relay,
             many_sessions: self.many_sessions(&file.subscriber)?,
             translations: self.translations(&file.nat)?,
             identity,
@@ -252,6 +254,30 @@ impl Reader<'_> {
             self.warn(Some(&last.span()), Caution::DictionaryMore { more });
         }
         Ok(())
+    }
+
+    fn listed(
+        &self,
+        table: &table::Subscriber,
+        canonical: Canonical,
+        relay: &Relay,
+    ) -> Result<Vec<Listed>, ConfigError> {
+        let Some(text) = &table.prefixes else { return Ok(Vec::new()) };
+        let path = self.base.join(self.filled(text)?);
+        let contents = self.files.read(&path).map_err(|error| {
+            let path = path.clone();
+            self.error(&text.span(), Fault::ListUnreadable { path, error })
+        })?;
+        if contents.mode & 0o002 != 0 {
+            let (path, mode) = (path.clone(), contents.mode & 0o7777);
+            return Err(self.error(&text.span(), Fault::ListWritable { path, mode }));
+        }
+        let terms = prefixes::Terms { canonical, never: &relay.never, statics: &relay.statics };
+        prefixes::read(&contents.octets, &terms).map_err(|wrong| ConfigError {
+            file: path,
+            place: Some(Place { line: wrong.line, column: wrong.column, key: None }),
+            fault: Box::new(wrong.fault),
+        })
     }
 
     fn rules(&self, table: &table::Session) -> Result<Rules, ConfigError> {

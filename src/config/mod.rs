@@ -1,13 +1,14 @@
 //! The configuration as a value that can't be wrong: whoever holds a `Config` need not check it again.
 //!
 //! Knows: every key, its unit, default and effect. Must not know: sockets, or anything a daemon does with it. It
-//! reads the files that the configuration names (secrets) only through a function it is handed, and leaves
-//! dictionaries to whoever understands them.
+//! reads the files that the configuration names (secrets, the list of prefixes) only through a function it is handed, and
+//! leaves dictionaries to whoever understands them.
 
 pub mod attribute;
 pub mod fault;
 pub mod file;
 mod nat;
+mod prefixes;
 mod subscriber;
 mod table;
 mod value;
@@ -32,6 +33,8 @@ pub struct Config {
     pub radius: Radius,
     /// `[subscriber]`.
     pub identity: Identity,
+    /// `prefixes` of `[subscriber]`, in order of prefixes, each once.
+    pub prefixes: Vec<Listed>,
     /// `[session]`.
     pub rules: Rules,
     /// `subscriber.many-sessions`: so many sessions of one subscriber are worth a look; zero: never.
@@ -159,6 +162,26 @@ pub struct Identity {
     pub shared_names: Vec<Name>,
     /// Further attributes that are kept with each session, under the names they were asked for by.
     pub keep: Vec<(Name, AttributePath)>,
+}
+
+/// A line of `prefixes`: what no accounting record carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose, in canonical form.
+    pub subscriber: Name,
+    /// What.
+    pub prefix: IpNet,
+    /// And when.
+    pub when: When,
+}
+
+/// When a listed prefix is its subscriber's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At all times, as one in `static` of `[relay]`.
+    Always,
+    /// While the subscriber has a session.
+    Online,
 }
 
 impl Identity {

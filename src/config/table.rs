@@ -69,6 +69,7 @@ pub(super) struct Subscriber {
     pub shared_names: Vec<Text>,
     pub keep: Vec<Text>,
     pub many_sessions: Option<Number>,
+    pub prefixes: Option<Text>,
 }
 
 impl Default for Subscriber {
@@ -81,6 +82,7 @@ impl Default for Subscriber {
             shared_names: Vec::new(),
             keep: Vec::new(),
             many_sessions: None,
+            prefixes: None,
         }
     }
 }

@@ -59,7 +59,18 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// Reads an accounting record.
+/// When a record came, and by which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// When it reached us.
+    pub arrival: Timestamp,
+    /// When it left the NAS's hands: it reached us, or the server that wrote it into a file. Never after the arrival.
+    pub received: Timestamp,
+    /// Where that server had it from.
+    pub origin: Option<IpAddr>,
+}
+
+/// Reads an accounting record that came as a packet.
 ///
 /// # Errors
 /// Why it changes nothing.
@@ -69,10 +80,24 @@ pub fn read(
     arrival: Timestamp,
     clocks: &mut NasClocks,
 ) -> Result<Box<Record>, Ignored> {
+    read_relayed(packet, rules, Passage { arrival, received: arrival, origin: None }, clocks)
+}
+
+/// Reads an accounting record that another server had first.
+///
+/// # Errors
+/// Why it changes nothing.
+pub fn read_relayed(
+    packet: &Packet<'_>,
+    rules: &Rules<'_>,
+    passage: Passage,
+    clocks: &mut NasClocks,
+) -> Result<Box<Record>, Ignored> {
+    let Passage { arrival, received, origin } = passage;
     let mut fields = Fields::of(packet);
     let kind = kind(fields.status)?;
     let whole_nas = matches!(kind, Kind::On | Kind::Off);
-    let nas = match nas(&fields, rules) {
+    let nas = match nas(&fields, rules, origin) {
         Some(nas) => nas,
         None if whole_nas => return Err(Ignored::UnnamedNas),
         // A session of a NAS that the proxy does not name is still somebody's; it counts as the proxy's own.
@@ -82,7 +107,7 @@ pub fn read(
     if session_id.is_empty() && !whole_nas {
         return Err(Ignored::NoSessionId);
     }
-    let moment = clocks.moment(&nas, arrival, fields.delay, fields.stamp);
+    let moment = clocks.moment(&nas, received, arrival, fields.delay, fields.stamp);
     let mut record = Record {
         arrival,
         event: moment.event,
@@ -145,7 +170,7 @@ fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
 
 /// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only
 /// from a proxy that is declared as such: home routers by the thousand call themselves 10.1.0.1.
-fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
+fn nas(fields: &Fields<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Option<Name> {
     let client = &rules.client.name;
     let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
     match rules.client.nas {
@@ -154,9 +179,9 @@ fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
         NasIdentity::Source => Some(named(rules.source.to_string().as_bytes())),
         NasIdentity::Attributes => {
             let identifier = fields.nas_identifier.filter(|identifier| !identifier.is_empty());
-            identifier
-                .map(named)
-                .or_else(|| fields.nas_address().map(|address| named(address.to_string().as_bytes())))
+            // A NAS that names itself by nothing is known to the server that it spoke to.
+            let address = fields.nas_address().or(origin);
+            identifier.map(named).or_else(|| address.map(|address| named(address.to_string().as_bytes())))
         }
     }
 }

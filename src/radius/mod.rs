@@ -6,6 +6,7 @@ pub mod accounting;
 pub mod attribute;
 pub mod authenticator;
 pub mod claims;
+pub mod detail;
 pub mod dictionary;
 pub mod duplicate;
 pub mod nas_clock;

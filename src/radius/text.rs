@@ -1,8 +1,8 @@
 //! The form in which people write accounting records: `Name = value` lines, as `radclient -f` reads them.
 //!
 //! Knows: the spelling of names, values and escapes, and how they become octets. Must not know: files,
-//! sockets, or what an attribute means. What it makes goes to other servers or into tests, never into our own
-//! map directly.
+//! sockets, or what an attribute means. What it makes goes to other servers, into tests, and, for the lines of a
+//! detail file, through the same decoder as a packet; never into our own map directly.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,6 +23,8 @@ const VALUE_MAX: usize = 253;
 /// Why a line was not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// Not UTF-8.
+    NotText,
     /// No `=` after the name.
     NoOperator,
     /// No attribute of this name or number.
@@ -48,6 +50,7 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Fault::NotText => f.write_str("not UTF-8 text"),
             Fault::NoOperator => f.write_str("expected `name = value`"),
             Fault::UnknownAttribute => f.write_str("unknown attribute"),
             Fault::NoValue => f.write_str("no value"),
@@ -127,26 +130,40 @@ pub fn encode_request(
     authenticator::sign_request(code, identifier, &[0; 16], attributes, secret)
 }
 
+/// A line taken apart: `name = value`.
+pub(super) struct Assignment<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: Value<'a>,
+}
+
+impl<'a> Assignment<'a> {
+    pub(super) fn parse(line: &'a str) -> Result<Self, Fault> {
+        let (name, rest) = line.split_once('=').ok_or(Fault::NoOperator)?;
+        // FreeRADIUS knows `:=`, `+=` and `==` too; in a request they all say the same.
+        let name = name.trim_end_matches([':', '+']).trim();
+        let value = Value::parse(rest.strip_prefix('=').unwrap_or(rest).trim())?;
+        Ok(Assignment { name, value })
+    }
+}
+
 /// Attributes encoded so far.
 #[derive(Default)]
-struct List {
-    octets: Vec<u8>,
+pub(super) struct List {
+    pub(super) octets: Vec<u8>,
     /// The extended attribute at the end: its two types and where it begins.
     open: Option<([u8; 2], usize)>,
 }
 
 impl List {
     fn push_line(&mut self, line: &str, dictionary: &Dictionary) -> Result<(), Fault> {
-        let (name, rest) = line.split_once('=').ok_or(Fault::NoOperator)?;
-        // FreeRADIUS knows `:=`, `+=` and `==` too; in a request they all say the same.
-        let name = name.trim_end_matches([':', '+']).trim();
+        let Assignment { name, value } = Assignment::parse(line)?;
         let definition = dictionary.find(name).ok_or(Fault::UnknownAttribute)?;
-        let value = Value::parse(rest.strip_prefix('=').unwrap_or(rest).trim())?;
         let octets = octets_of(&definition, &value, dictionary)?;
         self.push(&definition.path, &octets)
     }
 
-    fn push(&mut self, path: &AttributePath, value: &[u8]) -> Result<(), Fault> {
+    /// Adds an attribute that stands at `path`.
+    pub(super) fn push(&mut self, path: &AttributePath, value: &[u8]) -> Result<(), Fault> {
         let (envelope, nested) = path.envelope().ok_or(Fault::Unsupported)?;
         let value = nest(nested, value)?;
         match envelope {
@@ -253,7 +270,7 @@ fn octet(number: u32) -> Result<u8, Fault> {
 }
 
 /// A value as written.
-enum Value<'a> {
+pub(super) enum Value<'a> {
     /// Between quotes; escapes are resolved.
     Quoted(Vec<u8>),
     /// A word.
@@ -274,7 +291,7 @@ impl<'a> Value<'a> {
         if text.is_empty() { Err(Fault::NoValue) } else { Ok(Value::Bare(text)) }
     }
 
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Value::Quoted(octets) => std::str::from_utf8(octets).ok(),
             Value::Bare(text) => Some(text),
@@ -333,7 +350,11 @@ fn numeric_escape(text: &str, digits: usize, radix: u32) -> Result<(u8, &str), F
     u8::from_str_radix(digits, radix).map(|octet| (octet, rest)).map_err(|_| Fault::BadEscape)
 }
 
-fn octets_of(definition: &Definition, value: &Value<'_>, dictionary: &Dictionary) -> Result<Vec<u8>, Fault> {
+pub(super) fn octets_of(
+    definition: &Definition,
+    value: &Value<'_>,
+    dictionary: &Dictionary,
+) -> Result<Vec<u8>, Fault> {
     // Whatever is written there, sixteen zeros are the place for the signature.
     if definition.path == AttributePath::standard(MESSAGE_AUTHENTICATOR) {
         return Ok(vec![0; 16]);

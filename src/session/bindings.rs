@@ -316,6 +316,18 @@ impl LiveMap {
         self.slots.iter().filter(|slot| !matches!(slot.value(), Slot::Freed { .. })).count()
     }
 
+    /// Every prefix at which an answer of this space may begin to differ from that of its neighbours: owned, contested,
+    /// freed or shared by ports, static, never. In no order.
+    #[must_use]
+    pub fn prefixes(&self, realm: Realm) -> Vec<IpNet> {
+        let slots = self.slots.iter().map(|slot| *slot.key()).filter(|place| place.realm == realm);
+        let mut prefixes: Vec<IpNet> = slots.map(|place| place.prefix).collect();
+        prefixes.extend(self.translations.load().iter().map(|(_, translation)| translation.outside));
+        prefixes.extend(self.statics.load().0.keys());
+        prefixes.extend(self.never.load().iter());
+        prefixes
+    }
+
     /// Whether nobody owns anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -115,6 +115,36 @@ fn a_static_range_has_a_past() {
     past_and_gone(&daemon, &then);
 }
 
+#[test]
+fn a_list_of_prefixes_is_read_again_and_a_bad_line_in_it_keeps_the_old() {
+    let mut daemon = Daemon::start();
+    let list = daemon.configuration().with_file_name("prefixes.csv");
+    let listed = |lines: &str| fs::write(&list, lines).expect("our own directory");
+    listed("office,192.0.2.0/28,always\nsmith,2001:db8:42::/48,online\n");
+    edit(&daemon, "[session]\n", "[subscriber]\nprefixes = \"prefixes.csv\"\n[session]\n");
+    reload(&daemon);
+    assert_eq!(daemon.map("relay", "192.0.2.3"), "OK office");
+    let then = a_moment();
+
+    listed("branch,192.0.2.0/28,always\n");
+    reload(&daemon);
+    assert_eq!(daemon.map("relay", "192.0.2.3"), "OK branch", "the configuration itself is the same");
+
+    listed("branch,192.0.2.0/28,always\nbranch,192.0.2.0/16,always\n");
+    let told = reload(&daemon);
+    for word in ["kept as it was", "prefixes.csv:2:8"] {
+        assert!(told.contains(word), "{word:?} is not in {told}");
+    }
+    assert_eq!(daemon.map("relay", "192.0.2.3"), "OK branch");
+
+    listed("");
+    reload(&daemon);
+    assert_eq!(daemon.map("relay", "192.0.2.3"), "NOTFOUND ");
+    past_and_gone(&daemon, &then);
+    daemon.restart();
+    past_and_gone(&daemon, &then);
+}
+
 fn relay_of(subscriber: &str) -> &'static str {
     assert_eq!(subscriber, "branch");
     "static = [{ prefix = \"192.0.2.0/28\", subscriber = \"branch\" }]"

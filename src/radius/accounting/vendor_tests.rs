@@ -269,9 +269,7 @@ fn accounts_of_a_host_and_nases_of_a_group_are_known_by_their_names() {
 fn what_the_operator_wants_kept_is_kept_under_the_name_it_was_asked_for_by() {
     let mut identity = chain(&["User-Name"]);
     for name in ["Class", "NAS-Port", "26.3561.1"] {
-        identity
-            .keep
-            .push((Name::from(name), crate::radius::dictionary::Dictionary::builtin().id(name).unwrap()));
+        identity.keep.push((Name::from(name), Dictionary::builtin().id(name).unwrap()));
     }
     let lines = "Class = \"gold\"\nClass = 0x00ff\nADSL-Agent-Circuit-Id = \"\"\nNAS-Port = 7\n";
     let kept = |status: &str| {
