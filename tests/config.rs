@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relaywarden::config::file::{Contents, Files, Loaded, read};
-use relaywarden::config::{AttributeId, Config, Endpoint, NamedRealm, NasIdentity};
+use relaywarden::config::{Config, Endpoint, NamedRealm, NasIdentity};
+use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::session::Name;
 use relaywarden::session::event::{Rules, Span};
+
+#[path = "config/dictionaries.rs"]
+mod dictionaries;
 
 const FILE: &str = "/etc/relaywarden/relaywarden.toml";
 
@@ -33,16 +37,8 @@ impl Files for Disk {
     }
 }
 
-fn resolve(name: &str) -> Option<AttributeId> {
-    match name {
-        "User-Name" => Some(AttributeId { vendor: 0, number: 1 }),
-        "Class" => Some(AttributeId { vendor: 0, number: 25 }),
-        _ => None,
-    }
-}
-
 fn loaded(disk: &Disk) -> Result<Loaded, String> {
-    read(Path::new(FILE), disk, &resolve).map_err(|error| error.to_string())
+    read(Path::new(FILE), disk, &mut Dictionary::beside_builtin()).map_err(|error| error.to_string())
 }
 
 fn config(text: &str) -> Config {
@@ -98,6 +94,7 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "header",
         "contact",
         "socket-group",
+        "prefixes",
     ];
     let mut seen = 0;
     for (line, key) in SAMPLE.lines().filter_map(|line| {
@@ -144,12 +141,14 @@ fn the_examples_that_are_no_defaults_are_understood() {
         ("# header", "header"),
         ("# contact", "contact"),
         ("# socket-group", "socket-group"),
+        ("# prefixes = ", "prefixes = "),
     ] {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
     }
-    let config = config(&text);
-    assert_eq!(config.mtas.len(), 1);
+    let disk = Disk::with(&text, 0o640).and(LIST, b"bob,2001:db8:7::/48,online\n", 0o644);
+    let config = loaded(&disk).unwrap().config;
+    assert_eq!((config.mtas.len(), config.prefixes.len()), (1, 1));
     let gold = Some(NamedRealm::Vrf(Name::from("gold")));
     assert_eq!((&config.mtas[0].realm, &config.socketmap.realm), (&gold, &gold));
     assert_eq!(config.policy.listeners.realm, gold);
@@ -238,11 +237,18 @@ fn durations_and_spans_become_rules() {
 }
 
 #[test]
-fn the_identity_chain_takes_names_and_numbers() {
-    let config = config("[subscriber]\nidentity = ['26.3561.1', 'Class', '89']\nstrip-realm = true\n");
+fn the_identity_chain_takes_names_and_numbers_of_any_attribute() {
+    let config = config(
+        "[subscriber]\nidentity = ['26.3561.1', 'class', '89', 'IP-Port-Range-Local-Id', '26.24757.28.11.5', '26.9.0']\n\
+         strip-realm = true\n",
+    );
     let chain: Vec<_> = config.identity.chain.iter().map(ToString::to_string).collect();
-    assert_eq!(chain, ["26.3561.1", "25", "89"]);
+    assert_eq!(chain, ["26.3561.1", "25", "89", "241.6.11", "26.24757.28.11.5", "26.9.0"]);
     assert!(config.identity.canonical.strip_realm && config.identity.canonical.lowercase);
+    for envelope in ["26", "Vendor-Specific", "26.3561", "241", "245.26", "26.3561.256", "1.2.3.4.5.6"] {
+        let mistake = mistake(&format!("[subscriber]\nidentity = ['{envelope}']\n"));
+        assert!(mistake.contains("is no attribute known here"), "{mistake}");
+    }
 }
 
 #[test]
@@ -364,6 +370,78 @@ fn a_part_of_a_static_prefix_may_be_never_or_anothers() {
     assert_eq!(config.relay.statics.len(), 2);
 }
 
+const LISTING: &str = "[subscriber]\nprefixes = 'prefixes.csv'\n";
+const LIST: &str = "/etc/relaywarden/prefixes.csv";
+
+#[test]
+fn a_list_of_prefixes_lies_beside_the_configuration_and_names_like_accounting_does() {
+    let list = b"subscriber,prefix,when\nBob,2001:db8:7::/48,online\nAlice,192.0.2.8/29,always\n";
+    let prefixes = |rules: &str| {
+        let disk = Disk::with(&format!("{LISTING}{rules}"), 0o640).and(LIST, list, 0o644);
+        let listed = loaded(&disk).unwrap().config.prefixes;
+        listed.iter().map(|l| format!("{} {} {:?}", l.prefix, l.subscriber, l.when)).collect::<Vec<_>>()
+    };
+    assert_eq!(prefixes(""), ["192.0.2.8/29 alice Always", "2001:db8:7::/48 bob Online"]);
+    assert_eq!(prefixes("lowercase = false\n")[0], "192.0.2.8/29 Alice Always");
+    assert_eq!(config("").prefixes, []);
+}
+
+#[test]
+fn a_hundred_thousand_listed_prefixes_are_read() {
+    let lines =
+        (0..100_000_u32).rev().map(|n| format!("s{n},10.{}.{}.{},online\n", n >> 16, n >> 8 & 255, n & 255));
+    let disk = Disk::with(LISTING, 0o640).and(LIST, lines.collect::<String>().as_bytes(), 0o644);
+    let prefixes = loaded(&disk).unwrap().config.prefixes;
+    assert_eq!(prefixes.len(), 100_000);
+    assert_eq!(
+        (prefixes[0].subscriber.text(), prefixes[99_999].subscriber.text()),
+        (Some("s0"), Some("s99999"))
+    );
+}
+
+#[test]
+fn a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line() {
+    let mistake = |list: &[u8], more: &str| {
+        let disk = Disk::with(&format!("{LISTING}{more}"), 0o640).and(LIST, list, 0o644);
+        loaded(&disk).unwrap_err()
+    };
+    assert_eq!(
+        mistake(b"# routed\na,192.0.2.0/28,always\nb,192.0.2.0/28,always\n", ""),
+        format!("{LIST}:3:3: line 2 gives this prefix to 'a'; change one of them")
+    );
+    assert_eq!(
+        mistake(b"a,192.0.0.0/16,always\n", ""),
+        format!("{LIST}:1:3: is wider than a subscriber's can be; write prefixes of /24 or longer")
+    );
+    assert_eq!(
+        mistake(b"a,192.0.2.0/24,online\n", "[relay]\nnever = ['192.0.2.250']\n"),
+        format!("{LIST}:1:3: relay.never has 192.0.2.250/32, which never relays; change one of them")
+    );
+    assert_eq!(
+        mistake(
+            b"a,192.0.2.0/28,online\n",
+            "[relay]\nstatic = [{ prefix = '192.0.2.0/28', subscriber = 'a' }]\n"
+        ),
+        format!("{LIST}:1:3: relay.static gives this prefix to 'a' at all times; change one of them")
+    );
+}
+
+#[test]
+fn a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named() {
+    assert_eq!(
+        mistake(LISTING),
+        format!(
+            "2:12: subscriber.prefixes: {LIST} cannot be read: entity not found; the daemon's user must be able to"
+        )
+    );
+    for (mode, open) in [(0o100_644, false), (0o664, false), (0o646, true)] {
+        let disk = Disk::with(LISTING, 0o640).and(LIST, b"", mode);
+        assert_eq!(loaded(&disk).is_err(), open, "{mode:o}");
+    }
+    let disk = Disk::with(LISTING, 0o640).and(LIST, b"", 0o666);
+    assert!(loaded(&disk).unwrap_err().contains("can be changed by everybody (mode 0666); run: chmod o-w"));
+}
+
 // What is refused.
 
 #[test]
@@ -383,7 +461,6 @@ fn text_that_is_no_toml_has_its_place() {
 fn keys_that_are_not_built_yet_are_unknown() {
     for (text, begins) in [
         ("[[limit]]\nname = 'x'\n", "1:3: limit: unknown field `limit`"),
-        ("[radius]\ndictionaries = []\n", "2:1: radius.dictionaries: unknown field `dictionaries`"),
         ("[[nas]]\nidentifier = 'x'\n", "1:3: nas: unknown field `nas`"),
         ("[relay]\nMode = 'observe'\n", "2:1: relay.Mode: unknown field `Mode`"),
     ] {
@@ -426,7 +503,7 @@ fn each_mistake_is_named_with_place_key_and_remedy() {
         (
             "[subscriber]\nidentity = ['Usr-Name']\n",
             "2:13: subscriber.identity: 'Usr-Name' is no attribute known here; write its number, such as \"1\" or \
-             \"26.3561.1\" (vendor, type)",
+             \"26.3561.1\" (vendor, type), or name its dictionary in radius.dictionaries",
         ),
         (
             "[subscriber]\nidentity = []\n",
@@ -488,7 +565,7 @@ fn each_mistake_about_a_name_or_a_realm_is_named() {
         (
             "[subscriber]\nkeep = ['Clas']\n",
             "2:9: subscriber.keep: 'Clas' is no attribute known here; write its number, such as \"1\" or \"26.3561.1\" \
-             (vendor, type)",
+             (vendor, type), or name its dictionary in radius.dictionaries",
         ),
         (
             "[subscriber]\nstrip-realm = true\nshared-names = ['@apn.example']\n",
@@ -670,7 +747,7 @@ fn check_config_reads_real_files_and_ends_with_78_when_they_are_bad() {
     std::fs::write(&path, SAMPLE).unwrap();
     std::fs::write(&secret, "sixteen octets!!\n").unwrap();
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o640)).unwrap();
-    let run = || format!("{:?}", relaywarden::cli::check::run(&path, &resolve));
+    let run = || format!("{:?}", relaywarden::cli::check::run(&path));
     assert_eq!(run(), format!("{:?}", std::process::ExitCode::SUCCESS));
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(run(), format!("{:?}", std::process::ExitCode::from(78)));

@@ -11,13 +11,15 @@ use std::process::ExitCode;
 
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
-use crate::config::{AttributeId, Client, Config, Identity, Listeners, NamedRealm, NasIdentity};
+use crate::config::{Client, Config, Identity, Listeners, NamedRealm, NasIdentity, When};
+use crate::radius::dictionary::Dictionary;
 
 /// EX_CONFIG of sysexits.h.
 const BAD_CONFIGURATION: u8 = 78;
 
-/// No configuration and no secret is larger. A path that names a device must not fill the memory.
-const FILE_LIMIT: u64 = 4 * 1024 * 1024;
+/// No configuration, secret or dictionary is larger, and no list of some hundred thousand prefixes. A path that names a
+/// device must not fill the memory.
+const FILE_LIMIT: u64 = 32 * 1024 * 1024;
 
 /// The files of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,19 +39,19 @@ impl Files for SystemFiles {
     }
 }
 
-/// Reads the configuration at `path` and the secrets it names. `resolve` knows the names of RADIUS attributes.
+/// Reads the configuration at `path`, and the secrets and dictionaries it names.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn load(path: &Path, resolve: &dyn Fn(&str) -> Option<AttributeId>) -> Result<Loaded, ConfigError> {
-    file::read(path, &SystemFiles, resolve)
+pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    file::read(path, &SystemFiles, &mut Dictionary::beside_builtin())
 }
 
 /// `relaywarden check-config`: shows what was understood, or says what is wrong.
 #[must_use]
-pub fn run(path: &Path, resolve: &dyn Fn(&str) -> Option<AttributeId>) -> ExitCode {
+pub fn run(path: &Path) -> ExitCode {
     // Nobody is left to tell when these streams are closed.
-    match load(path, resolve) {
+    match load(path) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 let _ = writeln!(io::stderr(), "warning: {warning}");
@@ -95,6 +97,15 @@ impl Display for Summary<'_> {
         }
         for (prefix, subscriber) in &relay.statics {
             row(f, "static", format_args!("{prefix} belongs to {subscriber}"))?;
+        }
+        if !config.prefixes.is_empty() {
+            let always = config.prefixes.iter().filter(|listed| listed.when == When::Always).count();
+            let online = config.prefixes.len().saturating_sub(always);
+            row(
+                f,
+                "prefixes",
+                format_args!("{always} at all times, {online} while their subscriber is online"),
+            )?;
         }
         for prefix in &relay.never {
             row(f, "never", prefix)?;

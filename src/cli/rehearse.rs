@@ -12,7 +12,6 @@ use clap::Args;
 use super::output::safe;
 use super::{Answer, Exit, Failure, check};
 use crate::config::Config;
-use crate::radius::dictionary::Dictionary;
 use crate::rehearsal::{self, Props};
 
 /// `rehearse`
@@ -64,6 +63,5 @@ pub fn run(args: &RehearseArgs) -> Result<Answer, Failure> {
 }
 
 fn config(path: &Path) -> Result<Config, Failure> {
-    let loaded = check::load(path, &|name| Dictionary::builtin().id(name));
-    loaded.map(|loaded| loaded.config).map_err(|error| Failure::Configuration(Box::new(error)))
+    check::load(path).map(|loaded| loaded.config).map_err(|error| Failure::Configuration(Box::new(error)))
 }

@@ -14,11 +14,12 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
 use super::table::{self, Number, Text, Texts};
 use super::{
-    AttributeId, Client, Config, Endpoint, Http, Listeners, Mta, NamedRealm, NasIdentity, Policy, Radius,
-    Relay, Secret, value,
+    Client, Config, Endpoint, Http, Listed, Listeners, Mta, NamedRealm, NasIdentity, Policy, Radius, Relay,
+    Secret, prefixes, value,
 };
 use crate::mta::policy::is_field_name;
 use crate::session::Name;
@@ -49,7 +50,7 @@ pub struct Contents {
     pub mode: u32,
 }
 
-/// Where the configuration and the secrets it names are read from.
+/// Where the configuration and the files it names are read from.
 pub trait Files {
     /// What `path` holds.
     ///
@@ -67,18 +68,15 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the configuration at `path`. `resolve` knows the names of standard RADIUS attributes.
+/// Reads the configuration at `path`. `attributes` knows the names of RADIUS attributes, and reads the dictionaries that
+/// the configuration names.
 ///
 /// Relative paths in it begin at its own directory, so that a configuration can be moved as a whole and means the same
 /// to the daemon and to `check-config`, wherever they are started.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn read(
-    path: &Path,
-    files: &dyn Files,
-    resolve: &dyn Fn(&str) -> Option<AttributeId>,
-) -> Result<Loaded, ConfigError> {
+pub fn read(path: &Path, files: &dyn Files, attributes: &mut dyn Attributes) -> Result<Loaded, ConfigError> {
     let whole = |fault| ConfigError { file: path.to_owned(), place: None, fault: Box::new(fault) };
     let contents = files.read(path).map_err(|error| whole(Fault::Unreadable(error)))?;
     let text = std::str::from_utf8(&contents.octets).map_err(|_| whole(Fault::NotUtf8))?;
@@ -93,7 +91,7 @@ pub fn read(
 
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reader =
-        Reader { path, base, text, tree, mode: contents.mode, files, resolve, warnings: Vec::new() };
+        Reader { path, base, text, tree, mode: contents.mode, files, attributes, warnings: Vec::new() };
     let config = reader.config(&file)?;
     Ok(Loaded { config, warnings: reader.warnings })
 }
@@ -105,14 +103,17 @@ pub(super) struct Reader<'a> {
     tree: Option<&'a DeTable<'a>>,
     mode: u32,
     files: &'a dyn Files,
-    pub(super) resolve: &'a dyn Fn(&str) -> Option<AttributeId>,
+    pub(super) attributes: &'a mut dyn Attributes,
     warnings: Vec<Warning>,
 }
 
 impl Reader<'_> {
     fn config(&mut self, file: &table::File) -> Result<Config, ConfigError> {
+        // Names of attributes may come from there.
+        self.dictionaries(&file.radius.dictionaries)?;
         let identity = self.identity(&file.subscriber)?;
         let mtas = self.mtas(&file.mta)?;
+        let relay = self.relay(&file.relay, identity.canonical)?;
         let config = Config {
             data_dir: match &file.data_dir {
                 Some(text) => self.base.join(self.filled(text)?),
@@ -120,7 +121,8 @@ impl Reader<'_> {
             },
             radius: self.radius(&file.radius)?,
             rules: self.rules(&file.session)?,
-            relay: self.relay(&file.relay, identity.canonical)?,
+            prefixes: self.listed(&file.subscriber, identity.canonical, &relay)?,
+            relay,
             many_sessions: self.many_sessions(&file.subscriber)?,
             translations: self.translations(&file.nat)?,
             identity,
@@ -235,6 +237,47 @@ impl Reader<'_> {
             return Err(self.error(span, Fault::SecretExposed { path: path.to_owned(), mode: mode & 0o7777 }));
         }
         Ok(())
+    }
+
+    fn dictionaries(&mut self, texts: &[Text]) -> Result<(), ConfigError> {
+        let mut more = 0_usize;
+        for text in texts {
+            let path = self.base.join(self.filled(text)?);
+            let remarks = self.attributes.add(&path, self.files);
+            let remarks = remarks.map_err(|error| self.error(&text.span(), Fault::Dictionary(error)))?;
+            for remark in remarks.first {
+                self.warn(Some(&text.span()), Caution::Dictionary { remark });
+            }
+            more = more.saturating_add(remarks.more);
+        }
+        if let Some(last) = texts.last().filter(|_| more > 0) {
+            self.warn(Some(&last.span()), Caution::DictionaryMore { more });
+        }
+        Ok(())
+    }
+
+    fn listed(
+        &self,
+        table: &table::Subscriber,
+        canonical: Canonical,
+        relay: &Relay,
+    ) -> Result<Vec<Listed>, ConfigError> {
+        let Some(text) = &table.prefixes else { return Ok(Vec::new()) };
+        let path = self.base.join(self.filled(text)?);
+        let contents = self.files.read(&path).map_err(|error| {
+            let path = path.clone();
+            self.error(&text.span(), Fault::ListUnreadable { path, error })
+        })?;
+        if contents.mode & 0o002 != 0 {
+            let (path, mode) = (path.clone(), contents.mode & 0o7777);
+            return Err(self.error(&text.span(), Fault::ListWritable { path, mode }));
+        }
+        let terms = prefixes::Terms { canonical, never: &relay.never, statics: &relay.statics };
+        prefixes::read(&contents.octets, &terms).map_err(|wrong| ConfigError {
+            file: path,
+            place: Some(Place { line: wrong.line, column: wrong.column, key: None }),
+            fault: Box::new(wrong.fault),
+        })
     }
 
     fn rules(&self, table: &table::Session) -> Result<Rules, ConfigError> {

@@ -1,11 +1,14 @@
 //! The configuration as a value that can't be wrong: whoever holds a `Config` need not check it again.
 //!
 //! Knows: every key, its unit, default and effect. Must not know: sockets, or anything a daemon does with it. It
-//! reads the files that the configuration names (secrets) only through a function it is handed.
+//! reads the files that the configuration names (secrets, the list of prefixes) only through a function it is handed, and
+//! leaves dictionaries to whoever understands them.
 
+pub mod attribute;
 pub mod fault;
 pub mod file;
 mod nat;
+mod prefixes;
 mod subscriber;
 mod table;
 mod value;
@@ -16,6 +19,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
 use crate::session::identity::Canonical;
@@ -29,6 +33,8 @@ pub struct Config {
     pub radius: Radius,
     /// `[subscriber]`.
     pub identity: Identity,
+    /// `prefixes` of `[subscriber]`, in order of prefixes, each once.
+    pub prefixes: Vec<Listed>,
     /// `[session]`.
     pub rules: Rules,
     /// `subscriber.many-sessions`: so many sessions of one subscriber are worth a look; zero: never.
@@ -149,39 +155,40 @@ pub enum NasIdentity {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     /// Attributes by which the subscriber is named; the first present wins.
-    pub chain: Vec<AttributeId>,
+    pub chain: Vec<AttributePath>,
     /// The form names are brought into.
     pub canonical: Canonical,
     /// Canonical names that many share, so that they name nobody.
     pub shared_names: Vec<Name>,
     /// Further attributes that are kept with each session, under the names they were asked for by.
-    pub keep: Vec<(Name, AttributeId)>,
+    pub keep: Vec<(Name, AttributePath)>,
+}
+
+/// A line of `prefixes`: what no accounting record carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose, in canonical form.
+    pub subscriber: Name,
+    /// What.
+    pub prefix: IpNet,
+    /// And when.
+    pub when: When,
+}
+
+/// When a listed prefix is its subscriber's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At all times, as one in `static` of `[relay]`.
+    Always,
+    /// While the subscriber has a session.
+    Online,
 }
 
 impl Identity {
     /// A chain and the form of its names; nothing shared, nothing kept.
     #[must_use]
-    pub fn new(chain: Vec<AttributeId>, canonical: Canonical) -> Self {
+    pub fn new(chain: Vec<AttributePath>, canonical: Canonical) -> Self {
         Identity { chain, canonical, shared_names: Vec::new(), keep: Vec::new() }
-    }
-}
-
-/// An attribute by number: (0, type) in the standard space, (vendor, type) in a vendor's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AttributeId {
-    /// Private enterprise number; 0 for the standard space.
-    pub vendor: u32,
-    /// Type within the space.
-    pub number: u32,
-}
-
-impl fmt::Display for AttributeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.vendor {
-            0 => self.number.fmt(f),
-            // RFC 2865, 5.26: vendors' attributes are within attribute 26.
-            vendor => write!(f, "26.{vendor}.{}", self.number),
-        }
     }
 }
 

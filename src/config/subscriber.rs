@@ -6,7 +6,7 @@
 use super::fault::{ConfigError, Fault};
 use super::file::Reader;
 use super::table::{self, Text};
-use super::{AttributeId, Identity, value};
+use super::{AttributePath, Identity};
 use crate::session::Name;
 use crate::session::identity::Canonical;
 
@@ -25,13 +25,13 @@ impl Reader<'_> {
         };
         let attribute = |text: &Text| {
             self.parse(text, |written| {
-                let id = value::attribute(written).or_else(|| (self.resolve)(written));
-                id.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
+                let path = self.attributes.path(written);
+                path.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
             })
         };
         let chain = match &table.identity {
             // User-Name (RFC 2865, 5.1).
-            None => vec![AttributeId { vendor: 0, number: 1 }],
+            None => vec![AttributePath::standard(1)],
             Some(texts) if texts.get_ref().is_empty() => {
                 return Err(self.error(&texts.span(), Fault::Empty));
             }

@@ -35,6 +35,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Radius {
     pub listen: Option<Texts>,
+    pub dictionaries: Vec<Text>,
     pub client: Vec<Spanned<Client>>,
 }
 
@@ -68,6 +69,7 @@ pub(super) struct Subscriber {
     pub shared_names: Vec<Text>,
     pub keep: Vec<Text>,
     pub many_sessions: Option<Number>,
+    pub prefixes: Option<Text>,
 }
 
 impl Default for Subscriber {
@@ -80,6 +82,7 @@ impl Default for Subscriber {
             shared_names: Vec::new(),
             keep: Vec::new(),
             many_sessions: None,
+            prefixes: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::fault::Fault;
-use super::{AttributeId, Endpoint, NamedRealm};
+use super::{Endpoint, NamedRealm};
 use crate::session::Name;
 use crate::session::event::Span;
 
@@ -127,21 +127,6 @@ pub(super) fn realm(written: &str) -> Result<NamedRealm, Fault> {
     }
 }
 
-/// The number of an attribute: `1`, or `26.3561.1` for what a vendor defined (RFC 2865, 5.26).
-pub(super) fn attribute(written: &str) -> Option<AttributeId> {
-    let mut parts = written.split('.');
-    let first: u32 = digits(parts.next()?)?;
-    let id = match (first, parts.next(), parts.next(), parts.next()) {
-        (1..=255, None, None, None) => AttributeId { vendor: 0, number: first },
-        (26, Some(vendor), Some(number), None) => {
-            AttributeId { vendor: digits(vendor).filter(|&vendor| vendor != 0)?, number: digits(number)? }
-        }
-        _ => return None,
-    };
-    // Attribute 26 of the standard space is only an envelope.
-    (id.number != 0 && id != AttributeId { vendor: 0, number: 26 }).then_some(id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,17 +226,5 @@ mod tests {
         assert_eq!(realm("Public").unwrap(), NamedRealm::Vrf(Name::from("Public")));
         assert_eq!(realm("default:gold").unwrap().to_string(), "default:gold");
         assert!(matches!(realm(" "), Err(Fault::Empty)));
-    }
-
-    #[test]
-    fn attributes_have_numbers() {
-        assert_eq!(attribute("1"), Some(AttributeId { vendor: 0, number: 1 }));
-        assert_eq!(attribute("255"), Some(AttributeId { vendor: 0, number: 255 }));
-        assert_eq!(attribute("26.3561.1"), Some(AttributeId { vendor: 3561, number: 1 }));
-        for written in
-            ["", "0", "256", "26", "26.3561", "26.0.1", "26.3561.0", "26.1.2.3", "25.3561.1", "User-Name"]
-        {
-            assert_eq!(attribute(written), None, "{written:?}");
-        }
     }
 }

@@ -9,10 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use super::dictionary::Dictionary;
 use super::nas_clock::NasClocks;
 use super::packet::{Attribute, Packet};
-use super::{claims, ports, realm, reason, service, translator, value, vendor};
-use crate::config::{AttributeId, Client, Identity, NasIdentity};
+use super::{attribute, claims, ports, realm, reason, service, translator, value, vendor};
+use crate::config::{AttributePath, Client, Identity, NasIdentity};
 use crate::session::event::{Claim, ClaimSource, Kind, Record, Release, Scope};
 use crate::session::{Line, Name, Timestamp};
 
@@ -58,7 +59,18 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// Reads an accounting record.
+/// When a record came, and by which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// When it reached us.
+    pub arrival: Timestamp,
+    /// When it left the NAS's hands: it reached us, or the server that wrote it into a file. Never after the arrival.
+    pub received: Timestamp,
+    /// Where that server had it from.
+    pub origin: Option<IpAddr>,
+}
+
+/// Reads an accounting record that came as a packet.
 ///
 /// # Errors
 /// Why it changes nothing.
@@ -68,10 +80,24 @@ pub fn read(
     arrival: Timestamp,
     clocks: &mut NasClocks,
 ) -> Result<Box<Record>, Ignored> {
+    read_relayed(packet, rules, Passage { arrival, received: arrival, origin: None }, clocks)
+}
+
+/// Reads an accounting record that another server had first.
+///
+/// # Errors
+/// Why it changes nothing.
+pub fn read_relayed(
+    packet: &Packet<'_>,
+    rules: &Rules<'_>,
+    passage: Passage,
+    clocks: &mut NasClocks,
+) -> Result<Box<Record>, Ignored> {
+    let Passage { arrival, received, origin } = passage;
     let mut fields = Fields::of(packet);
     let kind = kind(fields.status)?;
     let whole_nas = matches!(kind, Kind::On | Kind::Off);
-    let nas = match nas(&fields, rules) {
+    let nas = match nas(&fields, rules, origin) {
         Some(nas) => nas,
         None if whole_nas => return Err(Ignored::UnnamedNas),
         // A session of a NAS that the proxy does not name is still somebody's; it counts as the proxy's own.
@@ -81,7 +107,7 @@ pub fn read(
     if session_id.is_empty() && !whole_nas {
         return Err(Ignored::NoSessionId);
     }
-    let moment = clocks.moment(&nas, arrival, fields.delay, fields.stamp);
+    let moment = clocks.moment(&nas, received, arrival, fields.delay, fields.stamp);
     let mut record = Record {
         arrival,
         event: moment.event,
@@ -144,7 +170,7 @@ fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
 
 /// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only
 /// from a proxy that is declared as such: home routers by the thousand call themselves 10.1.0.1.
-fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
+fn nas(fields: &Fields<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Option<Name> {
     let client = &rules.client.name;
     let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
     match rules.client.nas {
@@ -153,9 +179,9 @@ fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
         NasIdentity::Source => Some(named(rules.source.to_string().as_bytes())),
         NasIdentity::Attributes => {
             let identifier = fields.nas_identifier.filter(|identifier| !identifier.is_empty());
-            identifier
-                .map(named)
-                .or_else(|| fields.nas_address().map(|address| named(address.to_string().as_bytes())))
+            // A NAS that names itself by nothing is known to the server that it spoke to.
+            let address = fields.nas_address().or(origin);
+            identifier.map(named).or_else(|| address.map(|address| named(address.to_string().as_bytes())))
         }
     }
 }
@@ -170,35 +196,25 @@ fn name(octets: Option<&[u8]>) -> Option<Name> {
 
 /// The first attribute of the identity chain that names somebody.
 fn subscriber(packet: &Packet<'_>, identity: &Identity) -> Option<Name> {
-    let candidates = identity.chain.iter().flat_map(|id| values(packet, *id));
+    let candidates = identity.chain.iter().flat_map(|path| attribute::values(packet, path));
     identity.canonical.first(candidates, &identity.shared_names)
 }
 
 /// What the operator wants kept, each value of it that is not empty.
 fn kept(packet: &Packet<'_>, identity: &Identity) -> Vec<(Name, Name)> {
-    let each =
-        identity.keep.iter().flat_map(|(name, id)| values(packet, *id).map(move |value| (name, *id, value)));
+    let each = identity
+        .keep
+        .iter()
+        .flat_map(|(name, path)| attribute::values(packet, path).map(move |value| (name, path, value)));
     let filled = each.filter(|(_, _, value)| !value.is_empty());
-    filled.map(|(name, id, value)| (name.clone(), shown(id, value))).collect()
+    filled.map(|(name, path, value)| (name.clone(), shown(path, &value))).collect()
 }
 
-/// A value as people are to read it. A name shows itself as text where it is printable, else as octets in hex.
-fn shown(_: AttributeId, value: &[u8]) -> Name {
-    Name::new(value)
-}
-
-/// All values of an attribute, in order, whichever space it is of.
-fn values<'a>(packet: &Packet<'a>, id: AttributeId) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let kind = u8::try_from(id.number).ok();
-    let (standard, vendors) = if id.vendor == 0 { (kind, None) } else { (None, kind) };
-    let own = packet.attributes().filter(move |a| Some(a.kind) == standard).map(|a| a.value);
-    let inner = packet
-        .values(vendor::VENDOR_SPECIFIC)
-        .take_while(move |_| vendors.is_some())
-        .flat_map(vendor::attributes)
-        .filter(move |a| a.vendor == id.vendor && Some(a.kind) == vendors)
-        .map(|a| a.value);
-    own.chain(inner)
+/// A value as people are to read it, by the type of its attribute; what has none, or does not fit, as octets: a name
+/// shows these as text where they are printable, else in hex.
+fn shown(path: &AttributePath, value: &[u8]) -> Name {
+    let text = Dictionary::builtin().show(path, value).to_string();
+    if text.starts_with("0x") { Name::new(value) } else { Name::from(text.as_str()) }
 }
 
 /// What one walk over the packet finds. Of an attribute that may stand there only once, the first counts.

@@ -98,11 +98,7 @@ enum Judgement {
 }
 
 fn judge(prefix: IpNet, may_assign: &[IpNet], never: &[IpNet]) -> Judgement {
-    let length_min = match prefix {
-        IpNet::V4(_) => IPV4_LENGTH_MIN,
-        IpNet::V6(_) => IPV6_LENGTH_MIN,
-    };
-    if prefix.prefix_len() < length_min {
+    if prefix.prefix_len() < length_min(prefix) {
         return Judgement::Refused;
     }
     if is_special(prefix) {
@@ -115,8 +111,16 @@ fn judge(prefix: IpNet, may_assign: &[IpNet], never: &[IpNet]) -> Judgement {
     Judgement::Admitted
 }
 
+/// The fewest bits that a subscriber's prefix of this family can have.
+pub(crate) fn length_min(prefix: IpNet) -> u8 {
+    match prefix {
+        IpNet::V4(_) => IPV4_LENGTH_MIN,
+        IpNet::V6(_) => IPV6_LENGTH_MIN,
+    }
+}
+
 /// Addresses that no subscriber can have on the Internet: equipment puts them where it has no address yet.
-fn is_special(prefix: IpNet) -> bool {
+pub(crate) fn is_special(prefix: IpNet) -> bool {
     const IPV4: [Ipv4Net; 5] = [
         Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8),
         Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8),

@@ -24,7 +24,7 @@ pub(super) struct Step {
 /// What a line says.
 #[derive(Debug)]
 pub(super) enum Statement {
-    /// `client`, `rule`, `nat`.
+    /// `client`, `rule`, `nat`, `listed`.
     Setting(Setting),
     /// `clock`: the NAS as it names itself, how far its clock is ahead of ours in milliseconds (`None`: it has none),
     /// and whether that is known already.
@@ -148,6 +148,7 @@ impl<'a> Words<'a> {
             }
             "rule" => Statement::Setting(Setting::rule(self.rest())),
             "nat" => Statement::Setting(Setting::nat(self.rest())),
+            "listed" => Statement::Setting(Setting::listed(self.rest())),
             "clock" => self.clock()?,
             "nas" => Statement::Record(Box::new(Told::read(&mut self)?)),
             "hold" => {

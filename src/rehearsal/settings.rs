@@ -20,7 +20,17 @@ const LISTS: [&str; 5] = ["may-assign", "identity", "never", "shared-names", "ke
 const TABLES: [(&str, &[&str]); 2] = [
     (
         "subscriber",
-        &["identity", "lowercase", "strip-realm", "fold-mac", "shared-names", "keep", "many-sessions"],
+        &[
+            "identity",
+            "lowercase",
+            "strip-realm",
+            "fold-mac",
+            "shared-names",
+            "keep",
+            "many-sessions",
+            "prefixes",
+            "prefixes",
+        ],
     ),
     ("relay", &["never", "static"]),
 ];
@@ -38,6 +48,8 @@ pub(super) enum Setting {
     Rule(Keys),
     /// `nat`: a deterministic translation.
     Nat(Keys),
+    /// `listed`: a line of the list of prefixes that no record carries.
+    Listed(String),
 }
 
 impl Setting {
@@ -51,6 +63,10 @@ impl Setting {
 
     pub(super) fn nat(words: &[&str]) -> Self {
         Setting::Nat(keys(words))
+    }
+
+    pub(super) fn listed(words: &[&str]) -> Self {
+        Setting::Listed(format!("{}\n", words.join(",")))
     }
 }
 
@@ -94,6 +110,7 @@ pub(super) struct Settings {
     clients: Vec<(String, Keys)>,
     rules: BTreeMap<String, String>,
     translations: Vec<Keys>,
+    listed: Vec<String>,
 }
 
 impl Settings {
@@ -105,6 +122,10 @@ impl Settings {
             },
             Setting::Rule(keys) => self.rules.extend(keys.iter().cloned()),
             Setting::Nat(keys) => self.translations.push(keys.clone()),
+            Setting::Listed(line) => {
+                self.listed.push(line.clone());
+                self.rules.insert("prefixes".to_owned(), text(LISTED));
+            }
         }
     }
 
@@ -131,8 +152,8 @@ impl Settings {
                 let _ = writeln!(toml, "address = \"198.51.100.{number}\"");
             }
         }
-        let resolve = |name: &str| Dictionary::builtin().id(name);
-        let loaded = file::read(Path::new("scenario"), &Written(toml), &resolve);
+        let written = Written { toml, listed: self.listed.concat() };
+        let loaded = file::read(Path::new(CONFIGURATION), &written, &mut Dictionary::beside_builtin());
         loaded.map(|loaded| loaded.config).map_err(|error| {
             let key = error.place.and_then(|place| place.key).map(|key| format!("{key}: "));
             Fault::Settings(format!("{}{}", key.unwrap_or_default(), error.fault))
@@ -147,12 +168,20 @@ fn write_table<'a>(toml: &mut String, header: &str, keys: impl Iterator<Item = (
     });
 }
 
-/// The configuration's text, which is nobody else's to read.
-struct Written(String);
+/// The names of the two files that a story's settings would be.
+const CONFIGURATION: &str = "scenario";
+const LISTED: &str = "listed";
+
+/// Their texts, which are nobody else's to read.
+struct Written {
+    toml: String,
+    listed: String,
+}
 
 impl Files for Written {
-    fn read(&self, _: &Path) -> io::Result<Contents> {
-        Ok(Contents { octets: self.0.clone().into_bytes(), mode: 0o600 })
+    fn read(&self, path: &Path) -> io::Result<Contents> {
+        let text = if path == Path::new(CONFIGURATION) { &self.toml } else { &self.listed };
+        Ok(Contents { octets: text.clone().into_bytes(), mode: 0o600 })
     }
 }
 

@@ -271,7 +271,8 @@ impl<'a> Stage<'a> {
         for lesson in (0..LESSONS).rev().filter(|_| learned) {
             let arrival = self.now.millis() - lesson * LESSON_EVERY;
             let stamp = u32::try_from((arrival + skew).div_euclid(1000)).ok();
-            self.clocks.moment(&nas, Timestamp::from_millis(arrival), None, stamp);
+            let arrival = Timestamp::from_millis(arrival);
+            self.clocks.moment(&nas, arrival, arrival, None, stamp);
         }
         self.skews.insert(nas, skew);
         Ok(())

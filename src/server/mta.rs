@@ -436,7 +436,8 @@ mod tests {
         "[[mta]]\nname = 'net'\naddress = '192.0.2.0/24'\n[[mta]]\nname = 'mx1'\naddress = '192.0.2.25'\n";
 
     fn config(text: &'static str) -> Config {
-        crate::config::file::read(Path::new("/c"), &Configuration(text), &|_| None).unwrap().config
+        let attributes = &mut crate::radius::dictionary::Dictionary::default();
+        crate::config::file::read(Path::new("/c"), &Configuration(text), attributes).unwrap().config
     }
 
     fn named(text: &'static str, source: &str) -> Option<String> {

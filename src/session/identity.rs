@@ -45,12 +45,13 @@ impl Canonical {
     }
 
     /// The first candidate that names somebody: names that many share name nobody.
-    pub fn first<'a>(
+    pub fn first(
         self,
-        candidates: impl IntoIterator<Item = &'a [u8]>,
+        candidates: impl IntoIterator<Item = impl AsRef<[u8]>>,
         shared_names: &[Name],
     ) -> Option<Name> {
-        candidates.into_iter().filter_map(|raw| self.name(raw)).find(|name| !shared_names.contains(name))
+        let names = candidates.into_iter().filter_map(|raw| self.name(raw.as_ref()));
+        names.into_iter().find(|name| !shared_names.contains(name))
     }
 }
 

@@ -207,6 +207,28 @@ fn a_nas_behind_a_proxy_is_named_by_its_attributes() {
     assert_eq!(nas("NAS-IPv6-Address = fe80::1"), Name::from("bras1"));
 }
 
+#[test]
+fn a_nas_that_names_itself_by_nothing_is_named_by_where_the_first_server_had_it_from() {
+    let proxy = Client { nas: NasIdentity::Attributes, ..client() };
+    let identity = chain(&["User-Name"]);
+    let nas = |lines: &str, client: &Client| {
+        let attributes = text::parse_attributes(lines, Dictionary::builtin()).unwrap();
+        let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
+        let packet = Packet::decode(&octets).unwrap();
+        let rules = Rules { client, source: "192.0.2.1".parse().unwrap(), identity: &identity, never: &[] };
+        let origin = Some("203.0.113.9".parse().unwrap());
+        let passage = Passage { arrival: NOW, received: NOW, origin };
+        read_relayed(&packet, &rules, passage, &mut NasClocks::default()).map(|record| record.nas)
+    };
+    assert_eq!(nas(START, &proxy), Ok(Name::from("bras1/203.0.113.9")));
+    let named = format!("{START}NAS-IP-Address = 203.0.113.1");
+    assert_eq!(nas(&named, &proxy), Ok(Name::from("bras1/203.0.113.1")));
+    let off = "Acct-Status-Type = Accounting-Off\nNAS-IP-Address = 0.0.0.0";
+    assert_eq!(nas(off, &proxy), Ok(Name::from("bras1/203.0.113.9")));
+    // Who is no proxy is named by its own address only.
+    assert_eq!(nas(START, &client()), Ok(Name::from("bras1")));
+}
+
 // Rows 26 and 27.
 #[test]
 fn an_accounting_on_of_nobody_concerns_its_sender_or_from_a_proxy_nothing() {

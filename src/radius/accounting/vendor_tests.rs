@@ -269,9 +269,7 @@ fn accounts_of_a_host_and_nases_of_a_group_are_known_by_their_names() {
 fn what_the_operator_wants_kept_is_kept_under_the_name_it_was_asked_for_by() {
     let mut identity = chain(&["User-Name"]);
     for name in ["Class", "NAS-Port", "26.3561.1"] {
-        identity
-            .keep
-            .push((Name::from(name), crate::radius::dictionary::Dictionary::builtin().id(name).unwrap()));
+        identity.keep.push((Name::from(name), Dictionary::builtin().id(name).unwrap()));
     }
     let lines = "Class = \"gold\"\nClass = 0x00ff\nADSL-Agent-Circuit-Id = \"\"\nNAS-Port = 7\n";
     let kept = |status: &str| {
@@ -279,7 +277,7 @@ fn what_the_operator_wants_kept_is_kept_under_the_name_it_was_asked_for_by() {
         let record = read_with(&text, &client(), &identity, &[]).unwrap();
         record.kept.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
     };
-    let expected = ["Class=gold", "Class=0x00ff", "NAS-Port=0x00000007"];
+    let expected = ["Class=gold", "Class=0x00ff", "NAS-Port=7"];
     assert_eq!(kept("Start"), expected);
     assert_eq!(kept("Interim-Update"), expected);
     assert_eq!(kept("Stop"), Vec::<String>::new());
@@ -294,4 +292,20 @@ fn a_shared_login_names_nobody_and_the_chain_goes_on() {
     let record = read_with(text, &client(), &identity, &[]).unwrap();
     assert_eq!(record.subscriber, Some(Name::from("447700900123")));
     assert_eq!(record.user_name, Some(Name::from("MIG")), "as it came");
+}
+
+#[test]
+fn every_vendors_attribute_of_no_or_one_octet_is_survived_and_claims_nothing() {
+    for vendor in [9, 2011, 2352, 3561, 4874, 6527, 8164, 14988, 18681, 25506, 43823, 54268] {
+        for kind in 0..=255 {
+            for value in ["\"\"", "0x01"] {
+                let record = interim(&format!("Attr-26.{vendor}.{kind} = {value}"));
+                assert_eq!((record.claims.len(), record.claims_dropped), (0, 0), "{vendor} {kind}");
+            }
+        }
+    }
+    for value in ["\"\"", "0x06", "0x0601", "0x060102", "0x06030203", "0xff"] {
+        let record = interim(&format!("Attr-241 = {value}"));
+        assert_eq!((record.claims.len(), record.releases.len()), (0, 0), "{value}");
+    }
 }

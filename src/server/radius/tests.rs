@@ -59,6 +59,7 @@ fn config(secret: &[u8]) -> Config {
             Canonical::default(),
         ),
         many_sessions: 0,
+        prefixes: Vec::new(),
         rules: Rules::default(),
         relay: Relay {
             observe: false,
