@@ -45,3 +45,7 @@ mod answers;
 #[cfg(test)]
 #[path = "daemon/demo.rs"]
 mod demo;
+
+#[cfg(test)]
+#[path = "daemon/feeds.rs"]
+mod feeds;

@@ -123,6 +123,20 @@ pub fn read(
     }))
 }
 
+/// The NAS that a packet counts for, also one that is no record: as [`read`] would name it, and where that names none,
+/// the client.
+#[must_use]
+pub fn nas_of(packet: &Packet<'_>, rules: &Rules<'_>) -> Name {
+    nas(&Fields::of(packet), rules).unwrap_or_else(|| rules.client.name.clone())
+}
+
+/// Whether the NAS says that it had to wait before it could send this (Acct-Delay-Time above zero, RFC 2866 section 5.2):
+/// it was sent in vain before, or waited its turn.
+#[must_use]
+pub fn was_held_back(packet: &Packet<'_>) -> bool {
+    packet.values(41).find_map(value::integer).is_some_and(|delay| delay > 0)
+}
+
 /// RFC 2866 section 5.1, and 18 and 19 by which equipment reports a part of itself.
 fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
     match status.ok_or(Ignored::NoStatus)? {
@@ -490,6 +504,39 @@ mod tests {
             Name::from("bras1/2001:db8::1")
         );
         assert_eq!(nas("NAS-IPv6-Address = fe80::1"), Name::from("bras1"));
+    }
+
+    #[test]
+    fn a_packet_counts_for_the_nas_that_a_record_of_it_would_name() {
+        let proxy = Client { nas: NasIdentity::Attributes, ..client() };
+        let fleet = Client { address: "192.0.2.0/24".parse().unwrap(), ..client() };
+        let lines = ["", "NAS-Identifier = x", "NAS-IP-Address = 203.0.113.1\nNAS-Identifier = \"\""];
+        for client in [client(), proxy, fleet] {
+            for lines in lines {
+                let text = format!("{START}{lines}");
+                let attributes = text::parse_attributes(&text, Dictionary::builtin()).unwrap();
+                let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
+                let packet = Packet::decode(&octets).unwrap();
+                let identity = chain(&["User-Name"]);
+                let source = "192.0.2.1".parse().unwrap();
+                let rules = Rules { client: &client, source, identity: &identity, never: &[] };
+                let record = read(&packet, &rules, NOW, &mut NasClocks::default()).unwrap();
+                assert_eq!(nas_of(&packet, &rules), record.nas, "{lines}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_delay_of_zero_is_none_and_one_of_a_second_says_that_it_waited() {
+        let held_back = |lines: &str| {
+            let text = format!("{START}{lines}");
+            let attributes = text::parse_attributes(&text, Dictionary::builtin()).unwrap();
+            let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
+            was_held_back(&Packet::decode(&octets).unwrap())
+        };
+        assert!(!held_back(""));
+        assert!(!held_back("Acct-Delay-Time = 0"));
+        assert!(held_back("Acct-Delay-Time = 1"));
     }
 
     // Rows 26 and 27.

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod metrics;
+pub mod nas;
 pub mod parameters;
 pub mod problem;
 pub mod web;
@@ -25,10 +26,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use self::api::{
-    Instruction, MessageRow, NasRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339,
-};
+use self::api::{Instruction, MessageRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339};
+use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
 use self::problem::{Kind, Problem};
 use crate::audit::rows::{MessageFilter, SessionFilter};
@@ -82,6 +83,9 @@ pub trait Staff: Send + Sync + 'static {
     /// Carries out an order; answers once it is durable and holds.
     fn order(&self, instruction: Instruction) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
 
+    /// Believes a NAS for a while, or no longer; answers once that is durable and holds.
+    fn hold(&self, order: HoldOrder) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
+
     /// Writes down that `by` asked `what` (path and query); answers once that is durable.
     fn asked(&self, by: Name, what: Name) -> impl Future<Output = Result<(), Trouble>> + Send;
 
@@ -110,6 +114,10 @@ pub enum OrderError {
     StaticRange,
     /// There is nothing to release.
     NotSuspended,
+    /// No record of a NAS of that name was ever taken.
+    UnknownNas,
+    /// The NAS is not held.
+    NotHeld,
     /// It could not be made durable.
     Storage,
 }
@@ -167,6 +175,11 @@ impl From<OrderError> for Problem {
                 "everybody in that range is concerned; say force if that is meant",
             ),
             OrderError::NotSuspended => Problem::new(Kind::NotSuspended, "there is nothing to release"),
+            OrderError::UnknownNas => Problem::new(
+                Kind::UnknownNas,
+                "no record of it was ever taken, so there is nothing to believe; the list of NASes has the spelling",
+            ),
+            OrderError::NotHeld => Problem::new(Kind::NotHeld, "there is nothing to end"),
             OrderError::Storage => Problem::new(
                 Kind::Unrecorded,
                 "the order does not hold: it could not be made durable; see /readyz",
@@ -182,7 +195,9 @@ pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
         .route("/v1/owner", get(owner::<S>))
         .route("/v1/sessions", get(sessions::<S>))
         .route("/v1/messages", get(messages::<S>))
-        .route("/v1/nas", get(nas::<S>))
+        .route("/v1/nas", get(nas::list::<S>))
+        .route("/v1/nas/hold", post(nas::hold::<S>))
+        .route("/v1/nas/unhold", post(nas::unhold::<S>))
         .route("/v1/suspensions", get(suspensions::<S>).post(suspend::<S>))
         .route("/v1/suspensions/release", post(release::<S>).delete(release::<S>))
         .merge(health_routes())
@@ -340,12 +355,6 @@ async fn messages<S: Staff>(
     Ok(Json(staff.messages(&filter).await?))
 }
 
-/// The state of the feed is about machines: it is answered without a record.
-async fn nas<S: Staff>(State(staff): State<Arc<S>>, asked: Asked) -> Result<Json<Vec<NasRow>>, Problem> {
-    asked.parameters.finish()?;
-    Ok(Json(staff.nas()))
-}
-
 async fn suspensions<S: Staff>(
     State(staff): State<Arc<S>>,
     asked: Asked,
@@ -359,7 +368,7 @@ async fn suspend<S: Staff>(
     Peer(by): Peer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
-    let body = order_body(body)?;
+    let body: OrderBody = body_of(body)?;
     let until = match &body.until {
         None => None,
         Some(text) => Some(parameters::time("until", text)?),
@@ -375,14 +384,14 @@ async fn release<S: Staff>(
     Peer(by): Peer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
-    let body = order_body(body)?;
+    let body: OrderBody = body_of(body)?;
     if body.until.is_some() {
         return Err(Problem::parameter("until", "a release holds at once and for good"));
     }
     carry_out(&*staff, by, body, Order::Release).await
 }
 
-fn order_body(body: Result<Bytes, BytesRejection>) -> Result<OrderBody, Problem> {
+fn body_of<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(Kind::BodyTooLarge, format!("more than {BODY_OCTETS_MAX} octets"))
@@ -390,6 +399,17 @@ fn order_body(body: Result<Bytes, BytesRejection>) -> Result<OrderBody, Problem>
         _ => Problem::new(Kind::BadBody, "it ended before its length"),
     })?;
     serde_json::from_slice(&body).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))
+}
+
+/// An order without a reason can't be judged by whoever finds it a year later.
+fn reason(text: &str) -> Result<Name, Problem> {
+    if text.trim().is_empty() || text.len() > REASON_OCTETS_MAX {
+        return Err(Problem::parameter(
+            "reason",
+            format!("empty, or longer than {REASON_OCTETS_MAX} octets"),
+        ));
+    }
+    Ok(Name::from(text.trim()))
 }
 
 async fn carry_out<S: Staff>(
@@ -401,13 +421,7 @@ async fn carry_out<S: Staff>(
     if body.subject.is_empty() {
         return Err(Problem::parameter("subject", "empty"));
     }
-    // An order without a reason can't be judged by whoever finds it a year later.
-    if body.reason.trim().is_empty() || body.reason.len() > REASON_OCTETS_MAX {
-        return Err(Problem::parameter(
-            "reason",
-            format!("empty, or longer than {REASON_OCTETS_MAX} octets"),
-        ));
-    }
+    let reason = reason(&body.reason)?;
     let name = Name::from_text(&body.subject);
     let kind = body.kind.as_deref().unwrap_or("subscriber");
     let subject = match kind {
@@ -419,7 +433,6 @@ async fn carry_out<S: Staff>(
         Order::Suspend { until } => ("suspend", *until),
         Order::Release => ("release", None),
     };
-    let reason = Name::from(body.reason.trim());
     let mut row = OrderRow {
         order: word.to_owned(),
         kind: kind.to_owned(),
