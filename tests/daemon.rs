@@ -49,5 +49,7 @@ mod demo;
 #[cfg(test)]
 #[path = "daemon/dictionaries.rs"]
 mod dictionaries;
+#[path = "daemon/feeds.rs"]
+mod feeds;
 #[path = "daemon/import.rs"]
 mod import;

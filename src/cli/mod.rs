@@ -7,7 +7,9 @@ pub mod check;
 pub mod client;
 pub mod command;
 pub mod export;
+pub mod feeds;
 pub mod import;
+pub mod nas;
 pub mod output;
 pub mod read;
 pub mod rehearse;
@@ -114,9 +116,13 @@ pub enum Command {
     /// Messages that were let go
     #[command(after_help = "Example:\n  relaywarden messages --queue-id 4XyZ1b2c3d -o json")]
     Messages(read::MessagesArgs),
-    /// Feed health, a line per NAS
-    #[command(after_help = "Example:\n  relaywarden nas -o csv > feeds.csv")]
-    Nas(read::PlainArgs),
+    /// Feed health: a line per NAS, what is wrong and what to do; or everything about one
+    #[command(
+        after_help = "Examples:\n  relaywarden nas\n  relaywarden nas bras1\n  relaywarden nas -o csv > \
+                            feeds.csv\n  relaywarden nas hold bras1 --until 2026-11-23T18:00:00Z --reason 'new line \
+                            card'\n  relaywarden nas unhold bras1 --reason 'it is back'"
+    )]
+    Nas(nas::NasArgs),
     /// Suspensions in force
     #[command(after_help = "Example:\n  relaywarden suspensions")]
     Suspensions(read::PlainArgs),
@@ -350,7 +356,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Who(args) => read::who(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
-        Command::Nas(args) => read::nas(args),
+        Command::Nas(args) => nas::run(args),
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
@@ -396,9 +402,17 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// All of them, also those within others.
+    fn commands() -> Vec<clap::Command> {
+        let mut found: Vec<_> = Cli::command().get_subcommands().cloned().collect();
+        let within: Vec<_> = found.iter().flat_map(|command| command.get_subcommands().cloned()).collect();
+        found.extend(within);
+        found
+    }
+
     #[test]
     fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands() {
+        for command in commands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("\n  relaywarden "), "{}", command.get_name());
         }
@@ -406,7 +420,7 @@ mod tests {
 
     #[test]
     fn every_example_is_understood() {
-        for command in Cli::command().get_subcommands() {
+        for command in commands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
                 let words = words(line);

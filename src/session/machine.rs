@@ -252,8 +252,8 @@ impl Machine {
         // A NAS that brings old records now may not have told us of the present yet.
         let lagging = record.arrival.since(record.event) > LAG;
         nas.shared.late.fetch_add(lagging.into(), Ordering::Relaxed);
-        if lagging && nas.lagging_until < record.arrival.plus(LAG_LASTS / 2) {
-            nas.lagging_until = record.arrival.plus(LAG_LASTS);
+        if lagging && nas.shared.lagging_until() < record.arrival.plus(LAG_LASTS / 2) {
+            nas.lag(record.arrival.plus(LAG_LASTS));
             news = true;
         }
         if news {
