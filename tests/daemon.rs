@@ -47,5 +47,7 @@ mod answers;
 mod demo;
 
 #[cfg(test)]
+#[path = "daemon/dictionaries.rs"]
+mod dictionaries;
 #[path = "daemon/import.rs"]
 mod import;

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::radius::dictionary::Dictionary;
+use crate::radius::dictionary::fault::DictionaryError;
 use crate::radius::text::TextError;
 use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
@@ -245,6 +245,8 @@ pub enum Failure {
     Send(crate::server::nas::SendError),
     /// A file that was named can't be read.
     File(PathBuf, io::Error),
+    /// A dictionary can't be used.
+    Dictionary(DictionaryError),
     /// A list of attributes is not understood.
     List(PathBuf, TextError),
     /// A list of attributes holds no request.
@@ -266,7 +268,9 @@ impl Failure {
             Failure::Send(_) => Exit::Usage,
             Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Failure::File(..) => Exit::InputOutput,
-            Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => Exit::Usage,
+            Failure::Dictionary(_) | Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => {
+                Exit::Usage
+            }
             Failure::Import(failure) => failure.exit(),
         }
     }
@@ -281,6 +285,7 @@ impl fmt::Display for Failure {
             Failure::Output(error) => write!(f, "standard output: {error}"),
             Failure::Send(error) => write!(f, "{error}"),
             Failure::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::Dictionary(error) => write!(f, "--dictionary: {error}"),
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::Import(failure) => write!(f, "{failure}"),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
@@ -321,9 +326,7 @@ pub struct Answer {
 pub fn run(cli: &Cli) -> ExitCode {
     let answer = match &cli.command {
         Command::Serve(args) => return serve::run(args),
-        Command::CheckConfig(args) => {
-            return check::run(&args.config, &|name| Dictionary::builtin().id(name));
-        }
+        Command::CheckConfig(args) => return check::run(&args.config),
         Command::Who(args) => read::who(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),

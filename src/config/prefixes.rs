@@ -169,7 +169,7 @@ fn listed(
 mod tests {
     use super::*;
 
-    const PLAIN: Canonical = Canonical { lowercase: true, strip_realm: false };
+    const PLAIN: Canonical = Canonical { lowercase: true, strip_realm: false, fold_mac: false };
 
     fn read_with(text: &str, never: &[&str], statics: &[(&str, &str)]) -> Result<Vec<String>, String> {
         let never: Vec<IpNet> = never.iter().map(|prefix| prefix.parse().unwrap()).collect();

@@ -398,8 +398,8 @@ fn applied_by(config: &Config) -> Applied {
             .map(|client| (client.name.clone(), client.may_assign.clone()))
             .collect(),
         listed: listed(When::Online).map(|listed| (listed.subscriber.clone(), listed.prefix)).collect(),
-        translations: Vec::new(),
-        crowd: 0,
+        translations: config.translations.clone(),
+        crowd: config.many_sessions,
     }
 }
 
@@ -408,8 +408,8 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     [
         (old.data_dir != new.data_dir, "data-dir"),
         (old.radius.listen != new.radius.listen, "radius.listen"),
-        (old.socketmap != new.socketmap, "[socketmap]"),
-        (old.policy.listeners != new.policy.listeners, "policy.listen"),
+        (!old.socketmap.same_sockets(&new.socketmap), "[socketmap]"),
+        (!old.policy.listeners.same_sockets(&new.policy.listeners), "policy.listen"),
         (old.http != new.http, "[http]"),
     ]
     .into_iter()

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use super::bindings::{Binding, LiveMap};
 use super::deadlines::Due;
-use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Rules};
+use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
@@ -123,6 +123,11 @@ impl Machine {
             && self.known_realm(record) == Some(held.realm)
             && self.has_listed(held)
             && !held.claims.iter().any(|claim| held.is_given_back(claim, record))
+            && record.releases.iter().all(|release| match release {
+                Release::All(source) => held.whole.contains(*source),
+                // Folded it is remembered, for what gave the block may come later.
+                Release::Only(..) => false,
+            })
             && record.claims.iter().all(|claim| {
                 let known = held.claim(claim.prefix, claim.ports);
                 known.is_some_and(|known| matches!(known.hold, Hold::Owns | Hold::Shares))
@@ -201,7 +206,10 @@ impl Machine {
             Kind::On | Kind::Off => self.restart(nas, record),
             Kind::Stop => self.stop(&id, record, effects),
             // Row 31.
-            Kind::Start | Kind::Interim if stale => self.note_past(&id, record, began(record), effects),
+            Kind::Start | Kind::Interim if stale => {
+                self.leave_by_history(&id, record, effects);
+                self.note_past(&id, record, began(record), effects);
+            }
             Kind::Start | Kind::Interim => {
                 self.take_over(&id, record, effects);
                 match record.kind {

@@ -169,3 +169,24 @@ fn another_socket_waits_for_the_next_start_and_the_file_of_that_name_is_left_alo
     assert!(!old.exists(), "our own socket goes with us");
     assert_eq!(fs::read_to_string(&other).expect("it is still there"), "somebody else's");
 }
+
+#[test]
+fn a_realm_and_a_translation_hold_from_the_reload_on() {
+    let daemon = Daemon::start();
+    // ERX-Virtual-Router-Name.
+    let vrf = [[0, 0, 0x13, 0x0a, 1, 6].as_slice(), b"gold"].concat();
+    let address = "100.64.0.7".parse().expect("an address");
+    assert!(daemon.nas().tell(&Attributes::record(Status::Start, "alice", "s1", address).with(26, &vrf)));
+    assert_eq!(daemon.map("subscriber", "100.64.0.7"), "NOTFOUND ", "it is not in the public space");
+    assert_eq!(daemon.map("subscriber", "192.0.2.0 1724"), "NOTFOUND ");
+
+    edit(&daemon, "[socketmap]\n", "[socketmap]\nrealm = \"gold\"\n");
+    let nat = "[[nat]]\ninside = \"100.64.0.0/24\"\noutside = \"192.0.2.0\"\nblock = 100\nrealm = \"gold\"\n\n[relay]\n";
+    edit(&daemon, "[relay]\n", nat);
+    let told = reload(&daemon);
+    assert!(!told.contains("at the next start"), "no socket has changed: {told}");
+    assert_eq!(daemon.map("subscriber", "100.64.0.7"), "OK alice");
+    assert_eq!(daemon.map("subscriber", "192.0.2.0 1724"), "OK alice");
+    assert_eq!(daemon.map("relay", "192.0.2.0"), "TEMP port-required");
+    assert_eq!(daemon.map("subscriber", "192.0.2.0 1824"), "NOTFOUND ", "the neighbour's block");
+}

@@ -21,6 +21,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::cli::time::TimeError;
+use crate::config::AttributePath;
 use crate::radius::dictionary::{Dictionary, Type};
 use crate::radius::text::{self, Fault};
 use crate::server::http::api::rfc3339;
@@ -258,7 +259,7 @@ impl Told {
                 self.say(attribute, address.to_string().as_bytes());
             }
             Column::Cause => {
-                let number = || Dictionary::builtin().value("Acct-Terminate-Cause", text);
+                let number = || Dictionary::builtin().value(&AttributePath::standard(49), text);
                 // Why a session ended is for people; a word that is not known is not worth the row.
                 self.cause = text.parse().ok().or_else(number);
             }

@@ -1,7 +1,7 @@
 //! Rows and what becomes of them, by client, by age, by what they lack.
 
 use super::*;
-use crate::config::{AttributeId, Http, Identity, Listeners, Policy, Radius, Relay, Secret};
+use crate::config::{AttributePath, Http, Identity, Listeners, Policy, Radius, Relay, Secret};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::text;
 use crate::session::event::{Kind, Rules as SessionRules};
@@ -13,14 +13,8 @@ const START: &str =
     "Acct-Status-Type = Start\nAcct-Session-Id = s1\nUser-Name = Alice\nFramed-IP-Address = 100.64.0.7";
 
 fn client(name: &str, address: &str) -> Client {
-    Client {
-        name: Name::from(name),
-        address: address.parse().unwrap(),
-        secret: Secret::new(b"testing123"),
-        may_assign: vec!["100.64.0.0/10".parse().unwrap()],
-        nas: NasIdentity::Source,
-        stop_start: false,
-    }
+    let client = Client::new(Name::from(name), address.parse().unwrap(), Secret::new(b"testing123"));
+    Client { may_assign: vec!["100.64.0.0/10".parse().unwrap()], ..client }
 }
 
 fn config() -> Config {
@@ -30,10 +24,12 @@ fn config() -> Config {
     Config {
         data_dir: "/nonexistent".into(),
         radius: Radius { listen: Vec::new(), clients },
-        identity: Identity {
-            chain: vec![AttributeId { vendor: 0, number: 1 }],
-            canonical: Canonical { lowercase: true, strip_realm: false },
-        },
+        identity: Identity::new(
+            vec![AttributePath::standard(1)],
+            Canonical { lowercase: true, ..Canonical::default() },
+        ),
+        many_sessions: 0,
+        translations: Vec::new(),
         prefixes: Vec::new(),
         rules: SessionRules::default(),
         relay: Relay {
