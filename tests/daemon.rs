@@ -49,5 +49,7 @@ mod demo;
 #[cfg(test)]
 #[path = "daemon/dictionaries.rs"]
 mod dictionaries;
+
+#[cfg(test)]
 #[path = "daemon/import.rs"]
 mod import;
