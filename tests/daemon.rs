@@ -51,5 +51,9 @@ mod demo;
 mod dictionaries;
 
 #[cfg(test)]
+#[path = "daemon/feeds.rs"]
+mod feeds;
+
+#[cfg(test)]
 #[path = "daemon/import.rs"]
 mod import;

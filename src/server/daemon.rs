@@ -380,7 +380,7 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 }
 
 /// The part of the configuration that decides what an event means.
-fn applied_by(config: &Config) -> Applied {
+pub(crate) fn applied_by(config: &Config) -> Applied {
     let listed = |when| config.prefixes.iter().filter(move |listed| listed.when == when);
     let mut statics = config.relay.statics.clone();
     // Written in both places it is the same subscriber's in both.

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod desk;
 pub mod engine;
 pub mod failure;
+mod feed_health;
 pub mod health;
 pub mod http;
 pub mod import;
