@@ -28,6 +28,7 @@ fn decode(c: &mut Criterion) {
         may_assign: vec!["203.0.0.0/16".parse().expect("a prefix")],
         nas: NasIdentity::Source,
         stop_start: false,
+        nases: Vec::new(),
     };
     let identity = Identity {
         chain: dictionary.id("User-Name").into_iter().collect(),

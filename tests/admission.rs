@@ -160,6 +160,7 @@ impl World {
             may_assign,
             nas: NasIdentity::Source,
             stop_start: false,
+            nases: Vec::new(),
         };
         let chain = ["User-Name", "Class", "26.9.1"].map(|name| Dictionary::builtin().id(name).unwrap());
         let canonical = Canonical { lowercase: true, strip_realm: true };

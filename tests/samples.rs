@@ -204,6 +204,7 @@ fn client(name: &str, address: &str, options: &[&str]) -> Client {
         may_assign: Vec::new(),
         nas: NasIdentity::Source,
         stop_start: false,
+        nases: Vec::new(),
     };
     for option in options {
         match option.split_once('=').unwrap_or((option, "")) {

@@ -56,6 +56,7 @@ fn read(packet: &Packet<'_>) -> Result<Box<Record>, Ignored> {
         may_assign: Vec::new(),
         nas: NasIdentity::Source,
         stop_start: false,
+        nases: Vec::new(),
     };
     let chain = ["User-Name", "Class", "26.3561.1"];
     let identity = Identity {

@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use glob::Pattern;
 use ipnet::IpNet;
 
 use crate::session::Name;
@@ -48,6 +49,21 @@ pub struct Radius {
     pub listen: Vec<SocketAddr>,
     /// `[[radius.client]]`, longest prefix first.
     pub clients: Vec<Client>,
+    /// `[[radius.detail]]`.
+    pub details: Vec<Detail>,
+}
+
+/// `[[radius.detail]]`: files that a FreeRADIUS writes, and we follow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    /// Where they are: in it, and one level below.
+    pub directory: PathBuf,
+    /// The client by whose rules they are read; it exists.
+    pub client: Name,
+    /// `files`: which names count, `detail*` by default.
+    pub files: Pattern,
+    /// Whether a file that was read wholly is deleted when there is a newer one beside it.
+    pub remove: bool,
 }
 
 /// `[[radius.client]]`: whose secret we hold.
@@ -65,6 +81,21 @@ pub struct Client {
     pub nas: NasIdentity,
     /// Stop and Start instead of interim updates.
     pub stop_start: bool,
+    /// `[[nas]]`: NASes behind it that have settings of their own. Only a proxy has some.
+    pub nases: Vec<Nas>,
+}
+
+/// `[[nas]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nas {
+    /// The NAS-Identifier it is known by.
+    pub identifier: Option<Name>,
+    /// The address it is known by where no identifier is. One of the two is there.
+    pub address: Option<IpAddr>,
+    /// Its name in output and in the log; by default made of its client's and of what it is known by.
+    pub name: Option<Name>,
+    /// Prefixes it may assign; empty: those of its client.
+    pub may_assign: Vec<IpNet>,
 }
 
 /// How the NAS behind a packet is named.
@@ -213,5 +244,29 @@ impl Radius {
     #[must_use]
     pub fn client(&self, source: IpAddr) -> Option<&Client> {
         self.clients.iter().find(|client| client.address.contains(&source))
+    }
+}
+
+impl Client {
+    /// The NAS behind this proxy that has this NAS-Identifier, else the one that has this address.
+    #[must_use]
+    pub fn nas_behind(&self, identifier: Option<&[u8]>, address: Option<IpAddr>) -> Option<&Nas> {
+        let called = |nas: &&Nas| nas.identifier.as_ref().is_some_and(|own| Some(own.octets()) == identifier);
+        let placed = |nas: &&Nas| nas.address.is_some() && nas.address == address;
+        self.nases.iter().find(called).or_else(|| self.nases.iter().find(placed))
+    }
+
+    /// What this NAS of its may assign; `None`: nothing, because it is not listed and the proxy itself has no pools.
+    #[must_use]
+    pub fn may_assign<'a>(&'a self, nas: Option<&'a Nas>) -> Option<&'a [IpNet]> {
+        let own = nas.map(|nas| nas.may_assign.as_slice()).filter(|own| !own.is_empty());
+        let known = self.nas != NasIdentity::Attributes || !self.may_assign.is_empty();
+        own.or_else(|| known.then_some(self.may_assign.as_slice()))
+    }
+
+    /// Everything that may be assigned through it; empty: any prefix.
+    #[must_use]
+    pub fn pools(&self) -> Vec<IpNet> {
+        self.may_assign.iter().chain(self.nases.iter().flat_map(|nas| &nas.may_assign)).copied().collect()
     }
 }

@@ -20,6 +20,7 @@ pub(super) struct File {
     pub subscriber: Subscriber,
     pub session: Session,
     pub relay: Relay,
+    pub nas: Vec<Spanned<Nas>>,
     pub mta: Vec<Spanned<Mta>>,
     pub socketmap: Sockets,
     pub policy: Policy,
@@ -32,6 +33,28 @@ pub(super) struct File {
 pub(super) struct Radius {
     pub listen: Option<Texts>,
     pub client: Vec<Spanned<Client>>,
+    pub detail: Vec<Spanned<Detail>>,
+}
+
+/// `[[radius.detail]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Detail {
+    pub directory: Option<Text>,
+    pub client: Option<Text>,
+    pub files: Option<Text>,
+    pub remove: bool,
+}
+
+/// `[[nas]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Nas {
+    pub client: Option<Text>,
+    pub identifier: Option<Text>,
+    pub address: Option<Text>,
+    pub name: Option<Text>,
+    pub may_assign: Option<Texts>,
 }
 
 /// `[[radius.client]]`

@@ -7,12 +7,12 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::nas_clock::NasClocks;
 use super::packet::{Attribute, Packet};
 use super::{claims, value, vendor};
-use crate::config::{AttributeId, Client, Identity, NasIdentity};
+use crate::config::{self, AttributeId, Client, Identity, NasIdentity};
 use crate::session::event::{Claim, Kind, Record, Scope};
 use crate::session::{Line, Name, Realm, Timestamp};
 
@@ -93,7 +93,8 @@ pub fn read_relayed(
     let fields = Fields::of(packet);
     let kind = kind(fields.status)?;
     let whole_nas = matches!(kind, Kind::On | Kind::Off);
-    let nas = match nas(&fields, rules, origin) {
+    let behind = behind(&fields, rules, origin);
+    let nas = match nas(&fields, rules, behind, origin) {
         Some(nas) => nas,
         None if whole_nas => return Err(Ignored::UnnamedNas),
         // A session of a NAS that the proxy does not name is still somebody's; it counts as the proxy's own.
@@ -104,10 +105,10 @@ pub fn read_relayed(
         return Err(Ignored::NoSessionId);
     }
     // A session's addresses in an Accounting-On would be nonsense; what does not exist can't be misread.
-    let (claims, claims_dropped) = if whole_nas {
-        (Vec::new(), 0)
-    } else {
-        claims::admitted(&fields.claims, &rules.client.may_assign, rules.never)
+    let (claims, claims_dropped) = match rules.client.may_assign(behind) {
+        _ if whole_nas => (Vec::new(), 0),
+        Some(pools) => claims::admitted(&fields.claims, pools, rules.never),
+        None => claims::admitted(&fields.claims, &[], &everything()),
     };
     let moment = clocks.moment(&nas, received, arrival, fields.delay, fields.stamp);
     Ok(Box::new(Record {
@@ -156,7 +157,15 @@ fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
 
 /// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only
 /// from a proxy that is declared as such: home routers by the thousand call themselves 10.1.0.1.
-fn nas(fields: &Fields<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Option<Name> {
+fn nas(
+    fields: &Fields<'_>,
+    rules: &Rules<'_>,
+    behind: Option<&config::Nas>,
+    origin: Option<IpAddr>,
+) -> Option<Name> {
+    if let Some(name) = behind.and_then(|nas| nas.name.clone()) {
+        return Some(name);
+    }
     let client = &rules.client.name;
     let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
     match rules.client.nas {
@@ -164,12 +173,22 @@ fn nas(fields: &Fields<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Option
         NasIdentity::Source if is_single_host(rules.client.address) => Some(client.clone()),
         NasIdentity::Source => Some(named(rules.source.to_string().as_bytes())),
         NasIdentity::Attributes => {
-            let identifier = fields.nas_identifier.filter(|identifier| !identifier.is_empty());
-            // A NAS that names itself by nothing is known to the server that it spoke to.
             let address = fields.nas_address().or(origin);
-            identifier.map(named).or_else(|| address.map(|address| named(address.to_string().as_bytes())))
+            let identifier = fields.identifier().map(named);
+            identifier.or_else(|| address.map(|address| named(address.to_string().as_bytes())))
         }
     }
+}
+
+/// What is configured about the NAS behind a proxy. One that names itself by nothing is known by where the server
+/// before us had it from.
+fn behind<'a>(fields: &Fields<'_>, rules: &Rules<'a>, origin: Option<IpAddr>) -> Option<&'a config::Nas> {
+    rules.client.nas_behind(fields.identifier(), fields.nas_address().or(origin))
+}
+
+/// Where nobody said what may be had, nothing is.
+fn everything() -> [IpNet; 2] {
+    [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())]
 }
 
 fn is_single_host(prefix: IpNet) -> bool {
@@ -273,6 +292,10 @@ impl<'a> Fields<'a> {
         }
     }
 
+    fn identifier(&self) -> Option<&'a [u8]> {
+        self.nas_identifier.filter(|identifier| !identifier.is_empty())
+    }
+
     /// IOS-XR sends `::` beside a valid IPv4 address, others 0.0.0.0: both name nobody.
     fn nas_address(&self) -> Option<IpAddr> {
         let ipv4 = self.nas_ipv4.filter(|address| !address.is_unspecified()).map(IpAddr::V4);
@@ -307,6 +330,7 @@ mod tests {
             may_assign: Vec::new(),
             nas: NasIdentity::Source,
             stop_start: false,
+            nases: Vec::new(),
         }
     }
 
@@ -531,6 +555,44 @@ mod tests {
         assert_eq!(nas(off, &proxy), Ok(Name::from("bras1/203.0.113.9")));
         // Who is no proxy is named by its own address only.
         assert_eq!(nas(START, &client()), Ok(Name::from("bras1")));
+    }
+
+    #[test]
+    fn a_nas_behind_a_proxy_may_have_a_name_and_pools_of_its_own() {
+        let nas = |identifier: &str, address: &str, name: &str, pool: &str| config::Nas {
+            identifier: Some(identifier).filter(|text| !text.is_empty()).map(Name::from),
+            address: address.parse().ok(),
+            name: Some(name).filter(|text| !text.is_empty()).map(Name::from),
+            may_assign: pool.parse().into_iter().collect(),
+        };
+        let nases = vec![
+            nas("bras7", "", "berlin-7", "198.51.100.0/25"),
+            nas("", "203.0.113.1", "", "198.51.100.128/25"),
+            nas("bras9", "", "berlin-9", ""),
+        ];
+        let may_assign = vec!["192.0.2.0/24".parse().unwrap()];
+        let proxy = Client { nas: NasIdentity::Attributes, nases, may_assign, ..client() };
+        let read = |lines: &str, proxy: &Client| {
+            let addresses = "Framed-IP-Address = 198.51.100.7\nFramed-Route = \"198.51.100.129/32\"\n\
+                             Framed-Route = \"192.0.2.7/32\"";
+            let lines = format!("{START}{lines}\n{addresses}");
+            let record = read_with(&lines, proxy, &chain(&["User-Name"]), &[]).unwrap();
+            let had: Vec<_> = record.claims.iter().map(|claim| claim.prefix.addr().to_string()).collect();
+            (record.nas.to_string(), had.join(" "), record.claims_dropped)
+        };
+        let told = |nas: &str, had: &str, dropped| (nas.to_owned(), had.to_owned(), dropped);
+        let bras7 = "NAS-Identifier = bras7";
+        assert_eq!(read(bras7, &proxy), told("berlin-7", "198.51.100.7", 2));
+        let by_address = "NAS-Identifier = other\nNAS-IP-Address = 203.0.113.1";
+        assert_eq!(read(by_address, &proxy), told("bras1/other", "198.51.100.129", 2));
+        // Those of the proxy where a NAS has none of its own, or is not listed.
+        assert_eq!(read("NAS-Identifier = bras9", &proxy), told("berlin-9", "192.0.2.7", 2));
+        assert_eq!(read("NAS-Identifier = bras8", &proxy), told("bras1/bras8", "192.0.2.7", 2));
+        // A proxy without pools lends none.
+        let bare = Client { may_assign: Vec::new(), ..proxy };
+        assert_eq!(read(bras7, &bare), told("berlin-7", "198.51.100.7", 2));
+        assert_eq!(read("NAS-Identifier = bras8", &bare), told("bras1/bras8", "", 3));
+        assert_eq!(bare.pools().len(), 2);
     }
 
     // Rows 26 and 27.

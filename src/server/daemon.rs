@@ -382,12 +382,7 @@ fn applied_by(config: &Config) -> Applied {
         rules: config.rules,
         statics: config.relay.statics.clone(),
         never: config.relay.never.clone(),
-        pools: config
-            .radius
-            .clients
-            .iter()
-            .map(|client| (client.name.clone(), client.may_assign.clone()))
-            .collect(),
+        pools: config.radius.clients.iter().map(|client| (client.name.clone(), client.pools())).collect(),
     }
 }
 
@@ -396,6 +391,7 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     [
         (old.data_dir != new.data_dir, "data-dir"),
         (old.radius.listen != new.radius.listen, "radius.listen"),
+        (old.radius.details != new.radius.details, "[[radius.detail]]"),
         (old.socketmap != new.socketmap, "[socketmap]"),
         (old.policy.listeners != new.policy.listeners, "policy.listen"),
         (old.http != new.http, "[http]"),

@@ -56,10 +56,15 @@ fn config(secret: &[u8]) -> Config {
         may_assign: Vec::new(),
         nas: NasIdentity::Source,
         stop_start: false,
+        nases: Vec::new(),
     };
     Config {
         data_dir: "/nonexistent".into(),
-        radius: Radius { listen: Vec::new(), clients: vec![client("127.0.0.0/30"), client("::1/128")] },
+        radius: Radius {
+            listen: Vec::new(),
+            clients: vec![client("127.0.0.0/30"), client("::1/128")],
+            details: Vec::new(),
+        },
         identity: Identity {
             chain: Dictionary::builtin().id("User-Name").into_iter().collect(),
             canonical: Canonical::default(),
