@@ -26,11 +26,11 @@ use super::engine::{self, Engine};
 use super::failure::Failure;
 use super::health::Health;
 use super::http::{self, web};
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Receipt};
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, mta, radius, recovery};
+use super::{demo, detail, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
@@ -150,6 +150,7 @@ struct House {
     inbox: Arc<Inbox>,
     health: Arc<Health>,
     radius: Arc<radius::Running>,
+    details: Arc<detail::Running>,
     applied: Arc<watch::Sender<u64>>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
@@ -184,6 +185,15 @@ impl House {
             health.accepting(),
             Arc::clone(&counters.radius),
         )?;
+        let feeds = detail::Shared {
+            config: Arc::clone(&config),
+            inbox: Arc::clone(&inbox),
+            health: Arc::clone(&health),
+            clocks: running.clocks(),
+            radius: Arc::clone(&counters.radius),
+        };
+        let details = detail::Running::start(data_dir, &feeds)
+            .map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
         let house = House {
             data_dir: data_dir.to_path_buf(),
             config,
@@ -191,6 +201,7 @@ impl House {
             inbox,
             health,
             radius: Arc::new(running),
+            details: Arc::new(details),
             applied: Arc::new(applied),
             counters,
             stop: Arc::new(stop),
@@ -242,6 +253,7 @@ impl House {
             inbox: Arc::clone(&self.inbox),
             health: Arc::clone(&self.health),
             radius: Arc::clone(&self.radius),
+            details: Arc::clone(&self.details),
             counters: self.counters.clone(),
         }
     }
@@ -264,7 +276,7 @@ impl House {
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
             )?;
-            let radius = Arc::clone(&self.radius);
+            let (radius, details) = (Arc::clone(&self.radius), Arc::clone(&self.details));
             let mut engine = Engine::new(
                 recovered.log,
                 recovered.views,
@@ -273,7 +285,7 @@ impl House {
                 keeper,
                 Arc::clone(&self.health),
                 Arc::clone(&self.counters.engine),
-                Box::new(move |receipts| radius.answer(receipts)),
+                Box::new(move |receipts| acknowledge(&radius, &details, receipts)),
             );
             let long = recovered.entries > LONG_REPLAY;
             let work = move || {
@@ -338,6 +350,7 @@ impl House {
         notify(&[sd_notify::NotifyState::Stopping]);
         // First phase: nothing new comes in, and whoever has asked is answered, which takes a working engine.
         self.stop.send_replace(true);
+        self.details.stop_reading();
         let radius = Arc::clone(&self.radius);
         let _ = tokio::task::spawn_blocking(move || radius.stop_receiving()).await;
         let connections =
@@ -354,12 +367,13 @@ impl House {
         // Second phase: what was taken is written down and answered.
         self.health.set_stopping();
         self.inbox.close();
-        let radius = Arc::clone(&self.radius);
+        let (radius, details) = (Arc::clone(&self.radius), Arc::clone(&self.details));
         let _ = tokio::task::spawn_blocking(move || {
             if engine.join().is_err() {
                 tracing::error!("the engine ended by a panic");
             }
             radius.stop();
+            details.stop();
         })
         .await;
         tracing::info!("stopped");
@@ -374,6 +388,20 @@ fn announce(banner: &str) {
 /// Without systemd there is nobody to tell; with it, a failure to tell is its own log line.
 fn notify(state: &[sd_notify::NotifyState<'_>]) {
     let _ = sd_notify::notify(state);
+}
+
+/// Tells everybody whose record is durable.
+fn acknowledge(radius: &radius::Running, details: &detail::Running, receipts: Vec<Receipt>) {
+    let mut of_files = Vec::new();
+    let of_nases = receipts.into_iter().filter_map(|receipt| match receipt {
+        Receipt::Nas(receipt) => Some(receipt),
+        Receipt::File(receipt) => {
+            of_files.push(receipt);
+            None
+        }
+    });
+    radius.answer(of_nases.collect());
+    details.committed(&of_files);
 }
 
 /// The part of the configuration that decides what an event means.

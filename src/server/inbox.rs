@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::radius::{Offer, Receipt};
+use super::detail;
+use super::radius::{self, Offer};
 use crate::log::entry::Entry;
 use crate::session::event::{Kind, Record};
 
@@ -16,9 +17,18 @@ use crate::session::event::{Kind, Record};
 /// them does not wait for long.
 const AT_ONCE: usize = 8192;
 
+/// Who waits for an accounting record to be durable, and what the acknowledgement needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// A NAS, for its answer.
+    Nas(radius::Receipt),
+    /// Whoever follows a file, to go on from there after a restart.
+    File(detail::Receipt),
+}
+
 /// What the engine is given.
 pub enum Input {
-    /// An accounting record, and what its acknowledgement needs.
+    /// An accounting record.
     Record(Box<Record>, Receipt),
     /// An entry from an MTA or from staff; the answer is its sequence once it is durable.
     Entry(Box<Entry>, oneshot::Sender<u64>),
@@ -58,6 +68,19 @@ impl Inbox {
         self.push(Input::Entry(Box::new(entry), done), self.capacity).then_some(sequence)
     }
 
+    /// Takes a record out of a file. The room that is kept for what frees addresses is not for it: it can wait.
+    ///
+    /// # Errors
+    /// The record, when there is no room.
+    pub fn offer_from_file(&self, record: Box<Record>, receipt: detail::Receipt) -> Result<(), Box<Record>> {
+        let mut state = self.locked();
+        if state.closed || state.inputs.len() >= self.ordinary_room() {
+            return Err(record);
+        }
+        self.put(&mut state, Input::Record(record, Receipt::File(receipt)));
+        Ok(())
+    }
+
     /// Waits until something arrives, the queue is closed, or the time is over.
     pub fn take(&self, patience: Duration) -> Taken {
         let waiting = |state: &mut State| state.inputs.is_empty() && !state.closed;
@@ -92,12 +115,21 @@ impl Inbox {
         if state.closed || state.inputs.len() >= room {
             return false;
         }
+        self.put(&mut state, input);
+        true
+    }
+
+    fn put(&self, state: &mut State, input: Input) {
         state.inputs.push_back(input);
         // One waiter, and it sleeps only on an empty queue.
         if state.inputs.len() == 1 {
             self.arrived.notify_one();
         }
-        true
+    }
+
+    /// Row 45: the last tenth of the room is for what frees addresses.
+    fn ordinary_room(&self) -> usize {
+        self.capacity - self.capacity / 10
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -106,13 +138,13 @@ impl Inbox {
 }
 
 impl Offer for Inbox {
-    /// Row 45: the last tenth of the room is for what frees addresses. Order stays that of arrival.
-    fn offer(&self, record: Box<Record>, receipt: Receipt) -> bool {
+    /// Order stays that of arrival.
+    fn offer(&self, record: Box<Record>, receipt: radius::Receipt) -> bool {
         let room = match record.kind {
             Kind::Stop | Kind::On | Kind::Off => self.capacity,
-            Kind::Start | Kind::Interim => self.capacity - self.capacity / 10,
+            Kind::Start | Kind::Interim => self.ordinary_room(),
         };
-        self.push(Input::Record(record, receipt), room)
+        self.push(Input::Record(record, Receipt::Nas(receipt)), room)
     }
 }
 
