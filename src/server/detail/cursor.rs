@@ -20,6 +20,9 @@ pub(super) struct Mark {
     pub(super) inode: u64,
     /// Where the first record begins that is not durable yet.
     pub(super) offset: u64,
+    /// The second of the record before it, and how many were of that second.
+    pub(super) second: i64,
+    pub(super) records: u16,
     /// Octets that the file had.
     pub(super) length: u64,
     pub(super) head: Head,
@@ -112,7 +115,8 @@ mod tests {
 
     fn marks() -> Vec<Mark> {
         let head = Head { length: 9, crc: 7 };
-        vec![Mark { device: 1, inode: 2, offset: 3, length: 4, head, path: "detail".to_owned() }]
+        let path = "detail".to_owned();
+        vec![Mark { device: 1, inode: 2, offset: 3, second: 10, records: 5, length: 4, head, path }]
     }
 
     #[test]

@@ -14,7 +14,7 @@ use glob::Pattern;
 use nix::fcntl::OFlag;
 
 use super::cursor::{Head, Mark};
-use crate::radius::detail::{Found, Reader};
+use crate::radius::detail::{Found, Reader, Tick};
 use crate::radius::dictionary::Dictionary;
 use crate::session::Timestamp;
 
@@ -119,6 +119,8 @@ pub(super) struct Followed {
     pub(super) listed: Listed,
     /// Where the first record begins that is not durable.
     pub(super) durable: u64,
+    /// What reading on from there needs.
+    pub(super) durable_tick: Tick,
     /// Whether it is not listed any more, and only kept for what may still be written to it.
     pub(super) gone: bool,
     /// Whether the last attempt to read it failed.
@@ -134,13 +136,15 @@ impl Followed {
     /// A file that is followed from its mark, or from its beginning.
     pub(super) fn new(key: u64, listed: Listed, mark: Option<&Mark>) -> Self {
         let offset = mark.map_or(0, |mark| mark.offset);
+        let tick = mark.map(|mark| Tick { second: mark.second, records: mark.records }).unwrap_or_default();
         Followed {
             key,
             listed,
             durable: offset,
+            durable_tick: tick,
             gone: false,
             unreadable: false,
-            reader: Reader::at(offset),
+            reader: Reader::resume(offset, tick),
             position: offset,
             head: mark.map_or_else(Head::default, |mark| mark.head),
             file: None,
@@ -177,6 +181,8 @@ impl Followed {
             device: self.listed.device,
             inode: self.listed.inode,
             offset: self.durable,
+            second: self.durable_tick.second,
+            records: self.durable_tick.records,
             length: self.listed.length,
             head: self.head,
             path: self.listed.path.display().to_string(),
@@ -240,7 +246,7 @@ impl Followed {
     /// Keeps no room for a file of which nothing is in hand.
     fn rest(&mut self) {
         if !self.has_half() {
-            self.reader = Reader::at(self.position);
+            self.reader = Reader::resume(self.position, self.reader.tick());
         }
     }
 

@@ -17,7 +17,7 @@ use super::{Receipt, Shared};
 use crate::clock;
 use crate::config::{Config, Detail};
 use crate::radius::accounting::{self, Rules};
-use crate::radius::detail::{self, Found};
+use crate::radius::detail::{self, Found, Tick};
 use crate::radius::dictionary::Dictionary;
 use crate::server::complaints::Complaints;
 use crate::session::Timestamp;
@@ -67,6 +67,7 @@ pub(super) enum Turn {
 struct Flight {
     file: u64,
     end: u64,
+    tick: Tick,
     received: Timestamp,
     durable: bool,
 }
@@ -76,6 +77,7 @@ struct Refused {
     record: Box<Record>,
     file: u64,
     end: u64,
+    tick: Tick,
     received: Timestamp,
 }
 
@@ -287,11 +289,17 @@ impl Follower {
 
     /// False: the engine had no room.
     fn take(&mut self, file: u64, written: Timestamp, found: Found, config: &Config, now: Timestamp) -> bool {
-        let end = found.end;
+        let (end, tick) = (found.end, found.tick);
         let told = match found.record {
             Ok(record) => {
                 let received = record.passage(now, written).received;
-                self.read(&record, config, written, now).map(|record| Refused { record, file, end, received })
+                self.read(&record, config, written, now).map(|record| Refused {
+                    record,
+                    file,
+                    end,
+                    tick,
+                    received,
+                })
             }
             Err(rejected) => {
                 self.counters.count_rejected(rejected);
@@ -302,7 +310,7 @@ impl Follower {
         match told {
             Some(record) => self.offer(record, now),
             None => {
-                self.flights.push_back(Flight { file, end, received: now, durable: true });
+                self.flights.push_back(Flight { file, end, tick, received: now, durable: true });
                 self.land(&[]);
                 true
             }
@@ -351,7 +359,7 @@ impl Follower {
         }
     }
 
-    fn offer(&mut self, Refused { mut record, file, end, received }: Refused, now: Timestamp) -> bool {
+    fn offer(&mut self, Refused { mut record, file, end, tick, received }: Refused, now: Timestamp) -> bool {
         // It arrives when it is taken, however long it had to wait for that.
         record.arrival = now.max(record.arrival);
         let flying = u64::try_from(self.flights.len()).unwrap_or(u64::MAX);
@@ -359,11 +367,11 @@ impl Follower {
         match self.shared.inbox.offer_from_file(record, receipt) {
             Ok(()) => {
                 count(&self.counters.accepted);
-                self.flights.push_back(Flight { file, end, received, durable: false });
+                self.flights.push_back(Flight { file, end, tick, received, durable: false });
                 true
             }
             Err(record) => {
-                self.refused = Some(Refused { record, file, end, received });
+                self.refused = Some(Refused { record, file, end, tick, received });
                 false
             }
         }
@@ -377,18 +385,18 @@ impl Follower {
                 flight.durable = true;
             }
         }
-        let mut ends: Vec<(u64, u64)> = Vec::new();
+        let mut ends: Vec<Flight> = Vec::new();
         while let Some(flight) = self.flights.pop_front_if(|flight| flight.durable) {
             self.first_ticket = self.first_ticket.saturating_add(1);
             match ends.last_mut() {
-                Some((file, end)) if *file == flight.file => *end = flight.end,
-                _ => ends.push((flight.file, flight.end)),
+                Some(last) if last.file == flight.file => *last = flight,
+                _ => ends.push(flight),
             }
         }
-        for (key, end) in ends {
+        for Flight { file: key, end, tick, .. } in ends {
             // What was read of a file before it was cut says nothing about what it is now.
             if let Some(file) = self.files.iter_mut().find(|file| file.key == key) {
-                file.durable = end;
+                (file.durable, file.durable_tick) = (end, tick);
                 self.moved = true;
             }
         }

@@ -222,6 +222,22 @@ fn a_crash_reads_again_what_was_not_durable_and_nothing_else() {
 }
 
 #[test]
+fn a_record_is_of_the_same_moment_when_it_is_read_again() {
+    let mut world = World::new();
+    let second = clock::now().millis() / 1000 - 10;
+    world.write("detail", &["1", "2", "3"].map(|session| record_at(session, second)).concat());
+    world.turn();
+    let first: Vec<_> = world.records().iter().map(|record| record.event).collect();
+    assert_eq!(first[2].since(first[0]), Duration::from_millis(2));
+    let tickets = world.taken.clone();
+    world.follower.land(&tickets[..2]);
+    world.follower.store(clock::now());
+    world.crash();
+    world.turn();
+    assert_eq!(world.records()[0].event, first[2]);
+}
+
+#[test]
 fn durable_but_not_remembered_is_read_again() {
     let mut world = World::new();
     world.write("detail", &record("1"));
