@@ -8,30 +8,19 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use relaywarden::log::entry::Entry;
 use relaywarden::log::sqlite::SqliteLog;
 use relaywarden::log::{Batch, Log};
-use relaywarden::session::event::{Claim, ClaimSource, Event, Kind, Record, Scope};
-use relaywarden::session::{Line, Name, Realm, Timestamp};
+use relaywarden::session::event::{Claim, ClaimSource, Event, Kind, Record};
+use relaywarden::session::{Line, Name, Timestamp};
 
 fn entry(number: u64) -> Entry {
     let name = |text: String| Name::from(text.as_str());
     let at = Timestamp::from_millis(1_700_000_000_000);
     let prefix = std::net::Ipv4Addr::from(0x6440_0000 | u32::try_from(number % 4_000_000).unwrap_or(0));
+    let address = std::net::IpAddr::V4(prefix).into();
+    let session_id = name(format!("{number:016x}"));
     Entry::Session(Event::Record(Box::new(Record {
-        arrival: at,
-        event: at,
-        dated: true,
-        client: name("bras1".to_owned()),
-        nas: name("bras1".to_owned()),
-        kind: Kind::Start,
-        session_id: name(format!("{number:016x}")),
         subscriber: Some(name(format!("subscriber{number}@isp.example"))),
         user_name: Some(name(format!("subscriber{number}@isp.example"))),
-        realm: Realm::PUBLIC,
-        claims: vec![Claim {
-            prefix: std::net::IpAddr::V4(prefix).into(),
-            source: ClaimSource::FramedAddress,
-        }],
-        claims_dropped: 0,
-        session_time: None,
+        claims: vec![Claim::whole(address, ClaimSource::FramedAddress)],
         interval: Some(900),
         line: Line {
             port_id: Some(name(format!("ge-0/1/2.{number}"))),
@@ -39,9 +28,7 @@ fn entry(number: u64) -> Entry {
             circuit_id: Some(name(format!("dslam1 eth 2/1:{number}"))),
             remote_id: None,
         },
-        scope: Scope::default(),
-        terminate_cause: None,
-        stop_start: false,
+        ..Record::bare(Kind::Start, name("bras1".to_owned()), session_id, at)
     })))
 }
 

@@ -58,7 +58,7 @@ fn lookup(c: &mut Criterion) {
 }
 
 fn ask(map: &LiveMap, address: IpAddr) -> Lookup {
-    map.lookup(Realm::PUBLIC, address, moment(0))
+    map.lookup(Realm::PUBLIC, address, None, moment(0))
 }
 
 fn asking(map: &LiveMap, address: Address, sessions: u64, first: u64, count: u64) -> Duration {

@@ -45,3 +45,9 @@ mod answers;
 #[cfg(test)]
 #[path = "daemon/demo.rs"]
 mod demo;
+
+#[cfg(test)]
+#[path = "daemon/dictionaries.rs"]
+mod dictionaries;
+#[path = "daemon/import.rs"]
+mod import;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use relaywarden::session::bindings::{LiveMap, Lookup};
-use relaywarden::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Rules, Scope, Span};
+use relaywarden::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Rules, Span};
 use relaywarden::session::machine::Machine;
 use relaywarden::session::{Line, Name, Realm, Timestamp};
 
@@ -145,28 +145,15 @@ fn address(number: u8) -> IpAddr {
 fn record(told: &Told, arrival: i64) -> Record {
     let nas = Name::from(if told.nas == 0 { "bras1" } else { "bras2" });
     let subscriber = Some(Name::from(format!("s{}", told.subscriber).as_str()));
+    let session = Name::from(told.session.to_string().as_str());
     Record {
-        arrival: at(arrival),
         event: at(told.second),
-        dated: true,
-        client: nas.clone(),
-        nas,
-        kind: told.kind,
-        session_id: Name::from(told.session.to_string().as_str()),
         user_name: subscriber.clone(),
         subscriber,
-        realm: Realm::PUBLIC,
-        claims: vec![Claim { prefix: address(told.address).into(), source: ClaimSource::FramedAddress }],
-        claims_dropped: 0,
+        claims: vec![Claim::whole(address(told.address).into(), ClaimSource::FramedAddress)],
         session_time: (told.kind != Kind::Start).then(|| u32::try_from(told.second - told.since).unwrap()),
-        interval: None,
-        line: Line {
-            calling_station: Some(Name::from(told.session.to_string().as_str())),
-            ..Line::default()
-        },
-        scope: Scope::default(),
-        terminate_cause: None,
-        stop_start: false,
+        line: Line { calling_station: Some(session.clone()), ..Line::default() },
+        ..Record::bare(told.kind, nas, session, at(arrival))
     }
 }
 
@@ -196,7 +183,7 @@ fn feed_as_daemon(machine: &mut Machine, told: &Told, arrival: i64) {
 
 /// Who owns each address: subscribers, sorted; empty for nobody.
 fn owners(machine: &Machine, second: i64) -> Vec<Vec<String>> {
-    let ask = |number| match machine.map().lookup(Realm::PUBLIC, address(number), at(second)) {
+    let ask = |number| match machine.map().lookup(Realm::PUBLIC, address(number), None, at(second)) {
         Lookup::Found(found) => vec![found.subscriber.unwrap().to_string()],
         Lookup::Ambiguous(all) => {
             let mut names: Vec<_> =
@@ -218,11 +205,15 @@ struct Claimed {
     address: u8,
     heard: i64,
     lost: bool,
+    /// Somebody else's record told that it was theirs meanwhile.
+    doubted: i64,
 }
 
 #[derive(Default)]
 struct Model {
     claims: Vec<Claimed>,
+    /// Sessions that stopped.
+    stopped: Vec<u32>,
 }
 
 impl Model {
@@ -230,8 +221,15 @@ impl Model {
         let mine = self.claims.iter().position(|claim| claim.session == told.session);
         if told.kind == Kind::Stop {
             if let Some(mine) = mine {
+                let elsewhere = self.claims[mine].address != told.address;
                 self.leave(mine);
+                if elsewhere {
+                    self.doubt(told);
+                }
+            } else if !self.stopped.contains(&told.session) {
+                self.doubt(told);
             }
+            self.stopped.push(told.session);
             return;
         }
         if let Some(mine) = mine {
@@ -263,7 +261,16 @@ impl Model {
             address: told.address,
             heard: told.second,
             lost: false,
+            doubted: 0,
         });
+    }
+
+    /// Its session was not heard with this address before, and had it until now: so somebody's Stop was lost.
+    fn doubt(&mut self, told: &Told) {
+        let rivals = self.claims.iter_mut().filter(|claim| {
+            claim.address == told.address && claim.subscriber != told.subscriber && !claim.lost
+        });
+        rivals.for_each(|rival| rival.doubted = told.second);
     }
 
     /// One claim less. If a conflict is over with it, the one heard last of the sessions that are left is the owner.
@@ -281,8 +288,14 @@ impl Model {
 
     fn owners(&self) -> Vec<Vec<String>> {
         let of = |address| {
-            let holding = self.claims.iter().filter(|claim| claim.address == address && !claim.lost);
-            let mut names: Vec<_> = holding.map(|claim| format!("s{}", claim.subscriber)).collect();
+            let holding: Vec<_> =
+                self.claims.iter().filter(|claim| claim.address == address && !claim.lost).collect();
+            if let [owner] = holding[..]
+                && owner.doubted > owner.heard
+            {
+                return Vec::new();
+            }
+            let mut names: Vec<_> = holding.iter().map(|claim| format!("s{}", claim.subscriber)).collect();
             names.sort();
             names.dedup();
             names

@@ -26,7 +26,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relaywarden::session::bindings::{Doubt, LiveMap, Lookup};
+use relaywarden::session::bindings::{LiveMap, Lookup};
 use relaywarden::session::event::{
     Applied, Claim, ClaimSource, Effect, Event, Kind, Record, Rules, Scope, Span,
 };
@@ -101,7 +101,7 @@ impl World {
             }
             ["ask", address, "=>", expected @ ..] => {
                 self.machine.advance(now, &mut self.effects);
-                let answer = self.machine.map().lookup(Realm::PUBLIC, address.parse().unwrap(), now);
+                let answer = self.machine.map().lookup(Realm::PUBLIC, address.parse().unwrap(), None, now);
                 assert_eq!(told(&answer), expected.join(" "), "about {address}");
             }
             ["refresh", session, options @ ..] => {
@@ -145,26 +145,22 @@ fn record(now: Timestamp, kind: &str, session: &str, said: &[&str], options: &[&
             ipnet::IpNet::V6(net) if net.prefix_len() == 128 => ClaimSource::FramedIpv6Address,
             ipnet::IpNet::V6(_) => ClaimSource::DelegatedIpv6Prefix,
         };
-        Claim { prefix, source }
+        Claim::whole(prefix, source)
     });
     let nas = name("nas").unwrap_or(Name::from("bras1"));
+    let kind = match kind {
+        "start" => Kind::Start,
+        "stop" => Kind::Stop,
+        "interim" => Kind::Interim,
+        "on" => Kind::On,
+        _ => Kind::Off,
+    };
     Record {
-        arrival: now,
         event: options.get("event").map_or(now, |time| clock(time)),
         dated: options.contains_key("dated"),
         client: name("client").unwrap_or(nas.clone()),
-        nas,
-        kind: match kind {
-            "start" => Kind::Start,
-            "stop" => Kind::Stop,
-            "interim" => Kind::Interim,
-            "on" => Kind::On,
-            _ => Kind::Off,
-        },
-        session_id: Name::from(session),
         user_name: subscriber.clone(),
         subscriber,
-        realm: Realm::PUBLIC,
         claims: claims.collect(),
         claims_dropped: number("dropped").unwrap_or(0).try_into().unwrap(),
         session_time: number("time"),
@@ -174,9 +170,11 @@ fn record(now: Timestamp, kind: &str, session: &str, said: &[&str], options: &[&
             nas_identifier: name("ident"),
             called_station: name("called"),
             nas_port: number("nas-port"),
+            context: name("context"),
         },
-        terminate_cause: None,
         stop_start: options.contains_key("stop-start"),
+        group: name("group"),
+        ..Record::bare(kind, nas, Name::from(session), now)
     }
 }
 
@@ -195,16 +193,7 @@ fn told(answer: &Lookup) -> String {
             names.sort();
             format!("ambiguous {}", names.join(" "))
         }
-        Lookup::Unready(doubt, _) => format!(
-            "unready {}",
-            match doubt {
-                Doubt::JustFreed => "just-freed",
-                Doubt::Suspect => "suspect",
-                Doubt::WarmUp => "warm-up",
-                Doubt::NasSilent => "nas-silent",
-                Doubt::NasLagging => "nas-lagging",
-            }
-        ),
+        Lookup::Unready(doubt, _) => format!("unready {}", doubt.word()),
     }
 }
 

@@ -9,7 +9,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use relaywarden::session::bindings::LiveMap;
 use relaywarden::session::event::{Claim, ClaimSource, Event, Kind, Record, Scope};
 use relaywarden::session::machine::Machine;
-use relaywarden::session::{Line, Name, Realm, Timestamp};
+use relaywarden::session::{Line, Name, Timestamp};
 
 /// How many sessions live.
 pub(crate) const SIZES: [u64; 2] = [10_000, 1_000_000];
@@ -44,33 +44,21 @@ pub(crate) fn record(kind: Kind, number: u64, at: Timestamp) -> Record {
     let link = (0x2001_0db8_c000_0000_u128 | u128::from(number)) << 64;
     let v6 = |bits, length| Ipv6Net::new(Ipv6Addr::from(bits), length).expect("a length").into();
     Record {
-        arrival: at,
-        event: at,
-        dated: true,
-        client: Name::from("bras1"),
-        nas: Name::from("bras1"),
-        kind,
-        session_id: Name::from(format!("{number:016x}").as_str()),
         subscriber: name(format!("subscriber{number}@isp.example")),
         user_name: name(format!("subscriber{number}@isp.example")),
-        realm: Realm::PUBLIC,
         claims: vec![
-            Claim { prefix: Ipv4Net::from(ipv4(number)).into(), source: ClaimSource::FramedAddress },
-            Claim { prefix: v6(link, 64), source: ClaimSource::FramedIpv6Prefix },
-            Claim { prefix: v6(delegated(number), 56), source: ClaimSource::DelegatedIpv6Prefix },
+            Claim::whole(Ipv4Net::from(ipv4(number)).into(), ClaimSource::FramedAddress),
+            Claim::whole(v6(link, 64), ClaimSource::FramedIpv6Prefix),
+            Claim::whole(v6(delegated(number), 56), ClaimSource::DelegatedIpv6Prefix),
         ],
-        claims_dropped: 0,
-        session_time: None,
-        interval: None,
         line: Line {
             port_id: name(format!("ge-3/1/0.demux0.{number}:100-200")),
             calling_station: name(format!("02:00:{number:08x}")),
             circuit_id: None,
             remote_id: None,
         },
-        scope: Scope { nas_identifier: Some(Name::from("petrel1")), called_station: None, nas_port: None },
-        terminate_cause: None,
-        stop_start: false,
+        scope: Scope { nas_identifier: Some(Name::from("petrel1")), ..Scope::default() },
+        ..Record::bare(kind, Name::from("bras1"), Name::from(format!("{number:016x}").as_str()), at)
     }
 }
 

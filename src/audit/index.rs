@@ -15,7 +15,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +22,7 @@ use super::AuditError;
 use super::schema::{Key, Moment, column, failed, file_in, open_for_writing};
 use crate::relay::message::Message;
 use crate::relay::standing::{Command, Order, Subject};
-use crate::session::event::{Effect, Ended};
+use crate::session::event::{Effect, Ended, NasHold};
 use crate::session::{Line, Name, Realm, SessionKey, Timestamp};
 use crate::views::{Folded, Outcome};
 
@@ -162,6 +161,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
         Outcome::Message(message) => Some(message.at),
         Outcome::Command(command) => Some(command.at),
         Outcome::Question(question) => Some(question.at),
+        Outcome::Hold(hold) => Some(hold.at),
         Outcome::Effect(effect) => match effect {
             Effect::Gap { until, .. } => Some(*until),
             Effect::Bound { from, .. } => Some(*from),
@@ -169,23 +169,24 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
             Effect::SubscriberChanged { at, .. }
             | Effect::SessionClosed { at, .. }
             | Effect::Conflict { at, .. }
-            | Effect::StaticApplied { at, .. } => Some(*at),
+            | Effect::StaticApplied { at, .. }
+            | Effect::TranslationsApplied { at, .. } => Some(*at),
             // A session may have begun long before it was heard of.
-            Effect::SessionOpened { .. } | Effect::Alarm(_) => None,
+            Effect::SessionOpened { .. } | Effect::RealmNamed { .. } | Effect::Alarm(_) => None,
         },
     }
 }
 
 /// A prefix in an address space.
 #[derive(Clone, Copy)]
-struct Place {
+struct Spot {
     realm: u16,
     key: Key,
 }
 
-impl Place {
-    fn of(realm: Realm, prefix: IpNet) -> Place {
-        Place { realm: realm.number(), key: Key::of(prefix) }
+impl Spot {
+    fn of(place: &crate::session::Place) -> Spot {
+        Spot { realm: place.realm.number(), key: Key::of(place.prefix) }
     }
 }
 
@@ -199,6 +200,7 @@ impl Writing<'_> {
             Outcome::Effect(effect) => self.effect(effect),
             Outcome::Message(message) => self.message(item.sequence, message),
             Outcome::Command(command) => self.command(item.sequence, command),
+            Outcome::Hold(hold) => self.hold(item.sequence, hold),
             Outcome::Question(question) => {
                 let row = (
                     column(item.sequence),
@@ -214,7 +216,7 @@ impl Writing<'_> {
 
     fn effect(&self, effect: &Effect) -> rusqlite::Result<()> {
         match effect {
-            Effect::SessionOpened { session, subscriber, user_name, line } => {
+            Effect::SessionOpened { session, subscriber, user_name, line, .. } => {
                 self.opened(session, subscriber.as_ref(), user_name.as_ref(), line)?;
                 Ok(())
             }
@@ -224,26 +226,20 @@ impl Writing<'_> {
             Effect::SessionClosed { session, at, last_seen, how } => {
                 self.closed(session, *at, *last_seen, *how)
             }
-            Effect::Bound { session, subscriber, realm, prefix, from } => {
+            Effect::Bound { session, subscriber, place, from } => {
                 let session = self.session(session, subscriber.as_ref())?;
-                self.bound(session, subscriber.as_ref(), Place::of(*realm, *prefix), *from)
+                self.bound(session, subscriber.as_ref(), Spot::of(place), *from)
             }
-            Effect::Unbound { session, realm, prefix, until, last_seen, how } => {
+            Effect::Unbound { session, place, until, last_seen, how } => {
                 let session = self.session(session, None)?;
-                self.unbound(
-                    session,
-                    Place::of(*realm, *prefix),
-                    End { until: *until, last_seen: *last_seen, how },
-                )
+                self.unbound(session, Spot::of(place), End { until: *until, last_seen: *last_seen, how })
             }
-            Effect::PastHeld { session, subscriber, realm, prefix, from, until, ended, inferred } => {
+            Effect::PastHeld { session, subscriber, place, from, until, ended, inferred } => {
                 let id = self.session(session, subscriber.as_ref())?;
                 let held = Held { from: *from, until: *until, ended: *ended, inferred: *inferred };
-                self.past_held(id, subscriber.as_ref(), Place::of(*realm, *prefix), &held)
+                self.past_held(id, subscriber.as_ref(), Spot::of(place), &held)
             }
-            Effect::Conflict { realm, prefix, sessions, at } => {
-                self.conflict(Place::of(*realm, *prefix), sessions, *at)
-            }
+            Effect::Conflict { place, sessions, at } => self.conflict(Spot::of(place), sessions, *at),
             Effect::StaticApplied { prefix, subscriber, at } => {
                 self.static_applied(Key::of(*prefix), subscriber.as_ref(), *at)
             }
@@ -257,7 +253,7 @@ impl Writing<'_> {
                 Ok(())
             }
             // Alarms are for people now; their causes are in the other tables.
-            Effect::Alarm(_) => Ok(()),
+            Effect::Alarm(_) | Effect::RealmNamed { .. } | Effect::TranslationsApplied { .. } => Ok(()),
         }
     }
 
@@ -364,11 +360,12 @@ impl Writing<'_> {
         how: Ended,
     ) -> rusqlite::Result<()> {
         let id = self.session(session, None)?;
-        let known: Option<String> = self
+        let (known, ended): (Option<String>, Option<Moment>) = self
             .transaction
-            .prepare_cached("SELECT how FROM session WHERE id = ?1")?
-            .query_row((id,), |row| row.get(0))?;
-        if known.is_none_or(|known| how.is_exact() && !is_exact(&known)) {
+            .prepare_cached("SELECT how, ended FROM session WHERE id = ?1")?
+            .query_row((id,), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let later = ended.is_none_or(|Moment(ended)| at > ended);
+        if known.is_none_or(|known| !is_exact(&known) && (how.is_exact() || later)) {
             self.execute(
                 "UPDATE session SET ended = ?2, last_seen = ?3, how = ?4 WHERE id = ?1",
                 (id, Moment(at), Moment(last_seen), how.word()),
@@ -381,10 +378,10 @@ impl Writing<'_> {
         &self,
         session: i64,
         subscriber: Option<&Name>,
-        place: Place,
+        place: Spot,
         from: Timestamp,
     ) -> rusqlite::Result<()> {
-        let Place { realm, key } = place;
+        let Spot { realm, key } = place;
         let open = self.exists(
             "SELECT 1 FROM binding
              WHERE session = ?1 AND length = ?2 AND network = ?3 AND realm = ?4 AND valid_until IS NULL",
@@ -413,8 +410,8 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn unbound(&self, session: i64, place: Place, end: End<'_>) -> rusqlite::Result<()> {
-        let Place { realm, key } = place;
+    fn unbound(&self, session: i64, place: Spot, end: End<'_>) -> rusqlite::Result<()> {
+        let Spot { realm, key } = place;
         let End { until, last_seen, how } = end;
         // An end before the beginning (clocks) still is an end: left open, the row would accuse for ever.
         self.execute(
@@ -430,10 +427,10 @@ impl Writing<'_> {
         &self,
         session: i64,
         subscriber: Option<&Name>,
-        place: Place,
+        place: Spot,
         held: &Held,
     ) -> rusqlite::Result<()> {
-        let Place { realm, key } = place;
+        let Spot { realm, key } = place;
         let known = self
             .transaction
             .prepare_cached(
@@ -513,8 +510,8 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn conflict(&self, place: Place, sessions: &[SessionKey], at: Timestamp) -> rusqlite::Result<()> {
-        let Place { realm, key } = place;
+    fn conflict(&self, place: Spot, sessions: &[SessionKey], at: Timestamp) -> rusqlite::Result<()> {
+        let Spot { realm, key } = place;
         if sessions.is_empty() {
             self.execute(
                 "UPDATE conflict SET valid_until = ?4
@@ -605,6 +602,21 @@ impl Writing<'_> {
                 (subscriber.octets(), Moment(message.at), sequence),
             )?;
         }
+        Ok(())
+    }
+
+    fn hold(&self, sequence: u64, hold: &NasHold) -> rusqlite::Result<()> {
+        self.execute(
+            "INSERT INTO command VALUES (?1, ?2, ?3, 'nas', ?4, 'hold', ?5, ?6) ON CONFLICT DO NOTHING",
+            (
+                column(sequence),
+                Moment(hold.at),
+                hold.by.octets(),
+                hold.nas.octets(),
+                Moment(hold.until),
+                hold.reason.octets(),
+            ),
+        )?;
         Ok(())
     }
 

@@ -18,6 +18,8 @@ pub struct Client<'a> {
     pub realm: Realm,
     /// Its address.
     pub address: Option<IpAddr>,
+    /// The client's source port, where the MTA tells it: what parts those who share an address.
+    pub port: Option<u16>,
     /// Its SASL login.
     pub login: Option<&'a Name>,
     /// What the listener it came to is for.
@@ -66,7 +68,7 @@ pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timesta
     if client.address.is_some_and(|address| map.is_never(address)) {
         return Ruling::of(Reason::Never, Vec::new());
     }
-    let lookup = client.address.map(|address| map.lookup(client.realm, address, now));
+    let lookup = client.address.map(|address| map.lookup(client.realm, address, client.port, now));
     let doubtful = lookup.as_ref().and_then(doubtful);
     let by_address =
         lookup.map_or(Ruling::of(Reason::NoAddress, Vec::new()), |lookup| by_address(lookup, client.blind));
@@ -105,6 +107,8 @@ fn by_address(lookup: Lookup, blind: bool) -> Ruling {
                 Doubt::WarmUp => Reason::WarmUp,
                 Doubt::NasSilent => Reason::NasSilent,
                 Doubt::NasLagging => Reason::NasLagging,
+                Doubt::PortRequired => Reason::PortRequired,
+                Doubt::Unjoined => Reason::SessionSuspect,
             };
             Ruling::of(reason, Vec::new())
         }
@@ -140,7 +144,7 @@ fn owner(found: &Found) -> Owner {
 mod tests {
     use super::super::standing::{Command, Order};
     use super::*;
-    use crate::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Scope, Span};
+    use crate::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Span};
     use crate::session::machine::Machine;
     use std::sync::Arc;
     use std::time::Duration;
@@ -158,28 +162,11 @@ mod tests {
         applied.rules.warm_up = Span::Fixed(Duration::ZERO);
         machine.fold(NOW, &Event::Applied(Box::new(applied)), &mut Vec::new());
         for (id, subscriber, address) in [("1", Some("alice"), "192.0.2.7"), ("2", None, "192.0.2.8")] {
+            let prefix = address.parse::<IpAddr>().unwrap().into();
             let record = Record {
-                arrival: NOW,
-                event: NOW,
-                dated: true,
-                client: Name::from("bras1"),
-                nas: Name::from("bras1"),
-                kind: Kind::Start,
-                session_id: Name::from(id),
                 subscriber: subscriber.map(Name::from),
-                user_name: None,
-                realm: Realm::PUBLIC,
-                claims: vec![Claim {
-                    prefix: address.parse::<IpAddr>().unwrap().into(),
-                    source: ClaimSource::FramedAddress,
-                }],
-                claims_dropped: 0,
-                session_time: None,
-                interval: None,
-                line: Line::default(),
-                scope: Scope::default(),
-                terminate_cause: None,
-                stop_start: false,
+                claims: vec![Claim::whole(prefix, ClaimSource::FramedAddress)],
+                ..Record::bare(Kind::Start, Name::from("bras1"), Name::from(id), NOW)
             };
             machine.fold(NOW, &Event::Record(Box::new(record)), &mut Vec::new());
         }
@@ -210,6 +197,7 @@ mod tests {
         let client = Client {
             realm: Realm::PUBLIC,
             address: address.parse().ok(),
+            port: None,
             login: login.as_ref(),
             profile,
             logins_relay,
@@ -248,6 +236,7 @@ mod tests {
             let client = Client {
                 realm: Realm::PUBLIC,
                 address,
+                port: None,
                 login: None,
                 profile,
                 logins_relay: false,

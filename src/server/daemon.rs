@@ -8,6 +8,7 @@
 //! SIGTERM ─► nothing more received ─► what is in hand answered ─► log, index and snapshot written ─► answers sent
 //! ```
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -30,14 +32,15 @@ use super::inbox::{Inbox, Receipt};
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, detail, mta, radius, recovery};
+use super::{demo, detail, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, When};
 
 use crate::log::entry::Entry;
 use crate::log::sqlite::DataLock;
+use crate::radius::dictionary::Dictionary;
 use crate::relay::attribution::Attributions;
 use crate::session::event::{Applied, Event};
 use crate::views::Shared;
@@ -51,8 +54,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long connections may take to finish what they have in hand when we stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// A configuration, and the names by which it and the feeds speak of attributes.
+pub struct Configured {
+    /// What is configured.
+    pub config: Config,
+    /// The dictionaries that are compiled in, and those that it names.
+    pub dictionary: Dictionary,
+}
+
 /// Reads the configuration again, for a reload.
-pub type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
+pub type Reread = Box<dyn Fn() -> Result<Configured, String> + Send>;
 
 /// A made-up feed, if this is a demo.
 pub struct Demo {
@@ -74,15 +85,16 @@ struct Sockets {
 ///
 /// # Errors
 /// Why it could not start. Once it has started it goes on, whatever storage does.
-pub fn run(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+pub fn run(configured: Configured, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(config, reread, demo));
+    let outcome = runtime.block_on(serve(configured, reread, demo));
     // Told to stop while the log is still read: reading has changed nothing and need not be waited for.
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
 }
 
-async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+async fn serve(configured: Configured, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+    let Configured { config, dictionary } = configured;
     // Signals are caught from the beginning: one that comes while the log is read must not be lost.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
@@ -90,7 +102,8 @@ async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(),
     let lock = recovery::prepare(&data_dir)?;
     let sockets = bind(&config).await?;
     let config = Arc::new(ArcSwap::from_pointee(config));
-    let house = House::open(&data_dir, config, sockets)?;
+    let dictionary = Arc::new(ArcSwap::from_pointee(dictionary));
+    let house = House::open(&data_dir, config, dictionary, sockets)?;
 
     let engine = tokio::select! {
         engine = house.clone().recover(lock) => engine?,
@@ -146,6 +159,7 @@ async fn bind(config: &Config) -> Result<Sockets, Failure> {
 struct House {
     data_dir: PathBuf,
     config: Arc<ArcSwap<Config>>,
+    dictionary: Arc<ArcSwap<Dictionary>>,
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     health: Arc<Health>,
@@ -165,7 +179,12 @@ struct House {
 
 impl House {
     /// Starts everything that answers; until the log is read, it answers that we are starting.
-    fn open(data_dir: &Path, config: Arc<ArcSwap<Config>>, sockets: Sockets) -> Result<House, Failure> {
+    fn open(
+        data_dir: &Path,
+        config: Arc<ArcSwap<Config>>,
+        dictionary: Arc<ArcSwap<Dictionary>>,
+        sockets: Sockets,
+    ) -> Result<House, Failure> {
         let key =
             SecretKey::open(data_dir).map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
         let (applied, _) = watch::channel(0);
@@ -187,6 +206,7 @@ impl House {
         )?;
         let feeds = detail::Shared {
             config: Arc::clone(&config),
+            dictionary: Arc::clone(&dictionary),
             inbox: Arc::clone(&inbox),
             health: Arc::clone(&health),
             clocks: running.clocks(),
@@ -197,6 +217,7 @@ impl House {
         let house = House {
             data_dir: data_dir.to_path_buf(),
             config,
+            dictionary,
             shared: Arc::new(Shared::default()),
             inbox,
             health,
@@ -255,6 +276,7 @@ impl House {
             radius: Arc::clone(&self.radius),
             details: Arc::clone(&self.details),
             counters: self.counters.clone(),
+            imported: import::Counters::default(),
         }
     }
 
@@ -308,7 +330,7 @@ impl House {
         notify(&[sd_notify::NotifyState::Reloading]);
         match reread() {
             Err(error) => tracing::error!("the configuration is kept as it was: {error}"),
-            Ok(new) => {
+            Ok(Configured { config: new, dictionary }) => {
                 let old = self.config.load_full();
                 for what in needs_a_restart(&old, &new) {
                     tracing::warn!("{what} has changed: that takes effect at the next start");
@@ -321,6 +343,7 @@ impl House {
                 self.unsure.store(!durable, Ordering::Relaxed);
                 if durable {
                     self.config.store(Arc::new(new));
+                    self.dictionary.store(Arc::new(dictionary));
                     tracing::info!("the configuration was read again");
                 } else {
                     tracing::error!("the configuration is kept as it was: the log cannot be written");
@@ -406,11 +429,20 @@ fn acknowledge(radius: &radius::Running, details: &detail::Running, receipts: Ve
 
 /// The part of the configuration that decides what an event means.
 fn applied_by(config: &Config) -> Applied {
+    let listed = |when| config.prefixes.iter().filter(move |listed| listed.when == when);
+    let mut statics = config.relay.statics.clone();
+    // Written in both places it is the same subscriber's in both.
+    let written: HashSet<IpNet> = statics.iter().map(|(prefix, _)| *prefix).collect();
+    let always = listed(When::Always).filter(|listed| !written.contains(&listed.prefix));
+    statics.extend(always.map(|listed| (listed.prefix, listed.subscriber.clone())));
     Applied {
         rules: config.rules,
-        statics: config.relay.statics.clone(),
+        statics,
         never: config.relay.never.clone(),
         pools: config.radius.clients.iter().map(|client| (client.name.clone(), client.pools())).collect(),
+        listed: listed(When::Online).map(|listed| (listed.subscriber.clone(), listed.prefix)).collect(),
+        translations: config.translations.clone(),
+        crowd: config.many_sessions,
     }
 }
 
@@ -420,8 +452,8 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (old.data_dir != new.data_dir, "data-dir"),
         (old.radius.listen != new.radius.listen, "radius.listen"),
         (old.radius.details != new.radius.details, "[[radius.detail]]"),
-        (old.socketmap != new.socketmap, "[socketmap]"),
-        (old.policy.listeners != new.policy.listeners, "policy.listen"),
+        (!old.socketmap.same_sockets(&new.socketmap), "[socketmap]"),
+        (!old.policy.listeners.same_sockets(&new.policy.listeners), "policy.listen"),
         (old.http != new.http, "[http]"),
     ]
     .into_iter()

@@ -26,7 +26,7 @@ use crate::relay::message::{Message, Owner};
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
-use crate::session::bindings::Lookup;
+use crate::session::bindings::{Doubt, Lookup};
 use crate::session::{Name, Timestamp};
 use crate::views::Shared;
 
@@ -90,7 +90,7 @@ pub struct MailDesk {
 
 impl Desk for MailDesk {
     fn socketmap(&self, peer: &Peer, request: &socketmap::Request) -> Reply {
-        let Key { address, .. } = request.key;
+        let Key { address, port } = request.key;
         let config = self.config.load();
         if request.map == Map::Unknown {
             let unknown = Reply::Temp("no such map: relay, access or subscriber");
@@ -103,18 +103,21 @@ impl Desk for MailDesk {
             return if config.relay.observe { Reply::NotFound } else { Reply::Temp("starting") };
         }
         if request.map == Map::Subscriber {
-            return match self.shared.map.lookup(peer.realm, address, now) {
+            let realm = self.shared.map.realm(peer.realm.as_ref());
+            return match self.shared.map.lookup(realm, address, port, now) {
                 _ if config.relay.observe => Reply::NotFound,
                 Lookup::Found(found) => found.subscriber.map_or(Reply::NotFound, |name| found_as(&name)),
                 Lookup::Absent if self.health.is_blind(now) => Reply::Temp(Reason::FeedBlocked.word()),
                 Lookup::Absent => Reply::NotFound,
                 Lookup::Ambiguous(_) => Reply::Temp("conflict"),
+                Lookup::Unready(Doubt::PortRequired, _) => Reply::Temp(Reason::PortRequired.word()),
                 Lookup::Unready(..) => Reply::Temp("not known at the moment"),
             };
         }
         let client = Client {
-            realm: peer.realm,
+            realm: self.shared.map.realm(peer.realm.as_ref()),
             address: Some(address),
+            port,
             login: None,
             profile: Profile::Relay,
             logins_relay: false,
@@ -160,8 +163,9 @@ impl MailDesk {
         let now = clock::now();
         let login = query.login.as_deref().map(Name::new);
         let client = Client {
-            realm: peer.realm,
+            realm: self.shared.map.realm(peer.realm.as_ref()),
             address: query.address,
+            port: query.port,
             login: login.as_ref(),
             profile: query.profile,
             logins_relay: config.relay.permit_authenticated,

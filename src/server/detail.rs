@@ -26,6 +26,7 @@ use super::health::Health;
 use super::inbox::Inbox;
 use super::radius;
 use crate::config::Config;
+use crate::radius::dictionary::Dictionary;
 use crate::radius::nas_clock::NasClocks;
 
 /// Names a record that was handed to the engine. The engine keeps it and hands it back.
@@ -42,6 +43,8 @@ pub struct Receipt {
 pub struct Shared {
     /// Reloaded as a whole; which directories are followed is not.
     pub config: Arc<ArcSwap<Config>>,
+    /// The names that a file's lines have: those that are compiled in, and the operator's own.
+    pub dictionary: Arc<ArcSwap<Dictionary>>,
     /// The engine's door.
     pub inbox: Arc<Inbox>,
     /// Nothing is read before lookups are true.

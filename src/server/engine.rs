@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::health::Health;
-use super::inbox::{Inbox, Input, Receipt};
+use super::inbox::{Import, Inbox, Input, Receipt};
 use super::keeper::{Keep, Keeper};
 use crate::clock;
 use crate::log::entry::Entry;
@@ -191,7 +191,8 @@ impl<L: Log> Engine<L> {
                     round.receipts.push(receipt);
                 }
                 // Nobody waits any more: the MTA was told to try again, so it must not be written down.
-                Input::Entry(_, asker) if asker.is_closed() => {}
+                Input::Entry(_, asker) | Input::Import(_, asker) if asker.is_closed() => {}
+                Input::Import(import, asker) => self.sort_import(*import, asker, &mut round),
                 Input::Entry(entry, asker) => self.sort_entry(*entry, asker, &mut round),
             }
         }
@@ -208,15 +209,27 @@ impl<L: Log> Engine<L> {
             self.refreshes.insert(key, refresh);
             return;
         }
-        // What this session said before must be folded before what it says now, and so must what those said whose
-        // prefixes it claims: that they were heard decides between them.
-        self.fold_first(key, round);
-        for claim in &record.claims {
-            for rival in self.views.machine().claimants(record.realm, claim.prefix) {
-                self.fold_first(rival, round);
-            }
-        }
+        self.fold_before(&record, round);
         round.entries.push(Entry::Session(Event::Record(Box::new(record))));
+    }
+
+    /// All of it is made durable by one commit, or none.
+    fn sort_import(&mut self, import: Import, asker: oneshot::Sender<u64>, round: &mut Round) {
+        round.askers.push((round.entries.len(), asker));
+        round.entries.push(import.by);
+        for record in import.records {
+            self.fold_before(&record, round);
+            round.entries.push(Entry::Session(Event::Imported(Box::new(record))));
+        }
+    }
+
+    /// What a session said before must be folded before what it says now, and so must what those said whom it concerns:
+    /// that they were heard decides between them.
+    fn fold_before(&mut self, record: &Record, round: &mut Round) {
+        self.fold_first((record.nas.clone(), record.session_id.clone()), round);
+        for other in self.views.machine().concerned(record) {
+            self.fold_first(other, round);
+        }
     }
 
     /// Logs what is acknowledged of a session and not yet logged, and takes no further refresh of it in this round.
@@ -352,8 +365,11 @@ impl<L: Log> Engine<L> {
             let Outcome::Effect(Effect::Alarm(alarm)) = outcome else { continue };
             self.counters.alarms.fetch_add(1, Ordering::Relaxed);
             match alarm {
-                Alarm::Conflict { prefix } => {
-                    tracing::warn!(%prefix, "two subscribers' live sessions claim one prefix: deferred until one ends");
+                Alarm::Conflict { place } => {
+                    tracing::warn!(%place, "two subscribers' live sessions claim one prefix: deferred until one ends");
+                }
+                Alarm::Crowd { subscriber, sessions } => {
+                    tracing::warn!(%subscriber, sessions, "one subscriber has suspiciously many sessions");
                 }
                 Alarm::NasSilent { nas } => {
                     tracing::warn!(%nas, "NAS is silent: its sessions are old knowledge");

@@ -5,8 +5,10 @@
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
 pub mod api;
+pub mod import;
 pub mod metrics;
 pub mod parameters;
+pub mod permitted;
 pub mod problem;
 pub mod web;
 
@@ -25,11 +27,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use self::api::{
     Instruction, MessageRow, NasRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
+use self::import::{Chunk, ImportAnswer, import};
 use self::parameters::Parameters;
+use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
 use crate::audit::rows::{MessageFilter, SessionFilter};
 use crate::clock;
@@ -75,6 +80,12 @@ pub trait Staff: Send + Sync + 'static {
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
+
+    /// Every address that may relay now.
+    fn permitted(&self) -> impl Future<Output = Result<Permitted, Trouble>> + Send;
+
+    /// Takes a chunk of somebody else's records; answers once what came of them is durable.
+    fn import(&self, chunk: Chunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -123,6 +134,12 @@ pub enum Trouble {
     Storage,
     /// A stored row is not what we wrote.
     Damaged,
+    /// Lookups are not true yet.
+    NotReady,
+    /// What was taken before is not worked off yet.
+    Behind,
+    /// No RADIUS client has this name.
+    NoSuchClient,
 }
 
 /// Whether lookups are true.
@@ -150,6 +167,13 @@ impl From<Trouble> for Problem {
             }
             Trouble::Damaged => {
                 Problem::new(Kind::Damaged, "a stored row fails its check; the log names the file")
+            }
+            Trouble::NotReady => Problem::new(Kind::NotReady, "the log is being read; see /readyz"),
+            Trouble::Behind => {
+                Problem::new(Kind::TooSlow, "what was taken before is not worked off yet; go on in a moment")
+            }
+            Trouble::NoSuchClient => {
+                Problem::parameter("client", "no [[radius.client]] of the configuration has this name")
             }
         }
     }
@@ -183,6 +207,8 @@ pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
         .route("/v1/sessions", get(sessions::<S>))
         .route("/v1/messages", get(messages::<S>))
         .route("/v1/nas", get(nas::<S>))
+        .route("/v1/permitted", get(permitted::<S>))
+        .route("/v1/import", post(import::<S>).layer(DefaultBodyLimit::max(import::BODY_OCTETS_MAX)))
         .route("/v1/suspensions", get(suspensions::<S>).post(suspend::<S>))
         .route("/v1/suspensions/release", post(release::<S>).delete(release::<S>))
         .merge(health_routes())
@@ -383,9 +409,17 @@ async fn release<S: Staff>(
 }
 
 fn order_body(body: Result<Bytes, BytesRejection>) -> Result<OrderBody, Problem> {
+    body_of(body, BODY_OCTETS_MAX)
+}
+
+/// A body of at most so many octets, as the router sees to it.
+fn body_of<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+    octets_max: usize,
+) -> Result<T, Problem> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(Kind::BodyTooLarge, format!("more than {BODY_OCTETS_MAX} octets"))
+            Problem::new(Kind::BodyTooLarge, format!("more than {octets_max} octets"))
         }
         _ => Problem::new(Kind::BadBody, "it ended before its length"),
     })?;

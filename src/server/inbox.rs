@@ -32,6 +32,16 @@ pub enum Input {
     Record(Box<Record>, Receipt),
     /// An entry from an MTA or from staff; the answer is its sequence once it is durable.
     Entry(Box<Entry>, oneshot::Sender<u64>),
+    /// Records out of a file, and the entry that says who brought them; the answer is that one's sequence.
+    Import(Box<Import>, oneshot::Sender<u64>),
+}
+
+/// Records out of a file.
+pub struct Import {
+    /// Who brought them, and from where.
+    pub by: Entry,
+    /// In the order in which they stood there.
+    pub records: Vec<Record>,
 }
 
 /// The queue.
@@ -68,17 +78,23 @@ impl Inbox {
         self.push(Input::Entry(Box::new(entry), done), self.capacity).then_some(sequence)
     }
 
-    /// Takes a record out of a file. The room that is kept for what frees addresses is not for it: it can wait.
+    /// Takes a record out of a file that is followed.
     ///
     /// # Errors
-    /// The record, when there is no room.
+    /// The record, when the queue is half full: a file can wait, NASes can't.
     pub fn offer_from_file(&self, record: Box<Record>, receipt: detail::Receipt) -> Result<(), Box<Record>> {
         let mut state = self.locked();
-        if state.closed || state.inputs.len() >= self.ordinary_room() {
+        if state.closed || state.inputs.len() >= self.capacity / 2 {
             return Err(record);
         }
         self.put(&mut state, Input::Record(record, Receipt::File(receipt)));
         Ok(())
+    }
+
+    /// Hands over records out of a file. `None` when the queue is half full: a file can wait, NASes can't.
+    pub fn submit_import(&self, import: Import) -> Option<oneshot::Receiver<u64>> {
+        let (done, sequence) = oneshot::channel();
+        self.push(Input::Import(Box::new(import), done), self.capacity / 2).then_some(sequence)
     }
 
     /// Waits until something arrives, the queue is closed, or the time is over.
@@ -127,22 +143,20 @@ impl Inbox {
         }
     }
 
-    /// Row 45: the last tenth of the room is for what frees addresses.
-    fn ordinary_room(&self) -> usize {
-        self.capacity - self.capacity / 10
-    }
-
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Offer for Inbox {
-    /// Order stays that of arrival.
+    /// Row 45: the last tenth of the room is for what frees addresses, the tenth before it for new sessions. What an
+    /// interim update says it says again. Order stays that of arrival.
     fn offer(&self, record: Box<Record>, receipt: radius::Receipt) -> bool {
+        let tenth = self.capacity / 10;
         let room = match record.kind {
             Kind::Stop | Kind::On | Kind::Off => self.capacity,
-            Kind::Start | Kind::Interim => self.ordinary_room(),
+            Kind::Start => self.capacity - tenth,
+            Kind::Interim => self.capacity - 2 * tenth,
         };
         self.push(Input::Record(record, Receipt::Nas(receipt)), room)
     }
@@ -150,10 +164,21 @@ impl Offer for Inbox {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::radius::duplicate::Key;
+    use crate::session::{Name, Timestamp};
 
     fn alive() -> Entry {
         Entry::Alive
+    }
+
+    fn receipt() -> radius::Receipt {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let key = Key { peer, identifier: 0, authenticator: [0; 16] };
+        let response = smallvec::SmallVec::new();
+        radius::Receipt { listener: 0, peer, local: None, interface: 0, key, response }
     }
 
     #[test]
@@ -164,6 +189,30 @@ mod tests {
         assert!(inbox.submit(alive()).is_none());
         assert_eq!(inbox.take(Duration::ZERO).inputs.len(), 2);
         assert!(inbox.submit(alive()).is_some());
+    }
+
+    #[test]
+    fn a_storm_sheds_interim_updates_first_then_starts_and_stops_last() {
+        let inbox = Inbox::new(10);
+        let offered = |kind| {
+            let record = Record::bare(kind, Name::from("bras1"), Name::from("1"), Timestamp::from_seconds(0));
+            inbox.offer(Box::new(record), receipt())
+        };
+        let taken = |kind| (0..20).filter(|_| offered(kind)).count();
+        assert_eq!(taken(Kind::Interim), 8);
+        assert_eq!(taken(Kind::Start), 1);
+        assert_eq!(taken(Kind::Stop), 1);
+        assert!(!offered(Kind::Off));
+    }
+
+    #[test]
+    fn a_file_is_taken_while_the_queue_is_not_half_full() {
+        let inbox = Inbox::new(4);
+        let import = || Import { by: alive(), records: Vec::new() };
+        assert!(inbox.submit(alive()).is_some());
+        assert!(inbox.submit_import(import()).is_some());
+        assert!(inbox.submit_import(import()).is_none());
+        assert!(inbox.submit(alive()).is_some(), "there is room for everybody else");
     }
 
     #[test]

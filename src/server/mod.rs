@@ -9,6 +9,7 @@ pub mod engine;
 pub mod failure;
 pub mod health;
 pub mod http;
+pub mod import;
 pub mod inbox;
 pub mod keeper;
 pub mod mta;

@@ -14,9 +14,12 @@ use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
+use super::http::import::{Chunk, ImportAnswer};
 use super::http::metrics::Exposition;
+use super::http::permitted::Permitted;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
-use super::inbox::Inbox;
+use super::import::{self, Judged, NoSuchClient};
+use super::inbox::{Import, Inbox};
 use super::{desk, detail, engine, mta, radius};
 use crate::audit::AuditError;
 use crate::audit::past::Past;
@@ -25,6 +28,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::log::entry::{Entry, Question};
 use crate::relay::Profile;
+use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
@@ -37,6 +41,9 @@ use crate::views::Shared;
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a question about the past waits for the index to have what is committed.
 const INDEX_WITHIN: Duration = Duration::from_secs(5);
+
+/// So many entries may be committed and not indexed before more rows of a file are taken.
+const IMPORT_AHEAD_MAX: u64 = 20_000;
 
 /// Everything that staff's answers are made of.
 pub struct StaffDesk {
@@ -58,6 +65,8 @@ pub struct StaffDesk {
     pub details: Arc<detail::Running>,
     /// Numbers for the metrics.
     pub counters: Counters,
+    /// What became of rows of files.
+    pub imported: import::Counters,
 }
 
 /// Everybody's counters.
@@ -82,11 +91,11 @@ impl Staff for StaffDesk {
             at: rfc3339(now).unwrap_or_default(),
             ..Who::default()
         };
-        let ruling = self.ruling(address, now);
+        let ruling = self.ruling(address, port, now);
         who.verdict = Some(ruling.verdict().word().to_owned());
         who.reason = Some(ruling.reason.word().to_owned());
         let blind = self.health.is_blind(now);
-        let (confidence, found) = match self.shared.map.lookup(Realm::PUBLIC, address, now) {
+        let (confidence, found) = match self.shared.map.lookup(Realm::PUBLIC, address, port, now) {
             _ if !self.health.is_ready() => (Confidence::Unknown, Vec::new()),
             // What is known from before we lost sight of its NAS is as old as its last interim update.
             Lookup::Found(found)
@@ -115,7 +124,7 @@ impl Staff for StaffDesk {
             // An owner that has not ended is the one the live map has at this address. While it is active and its NAS
             // is heard, it is known to be alive as much as anything is known.
             let seen = |key: &SessionKey| {
-                let session = live_session(&shared, address, key)?;
+                let session = live_session(&shared, address, port, key)?;
                 let known = whole && session.is_active() && !session.is_stale();
                 Some(if known { clock::now() } else { session.seen() })
             };
@@ -166,6 +175,50 @@ impl Staff for StaffDesk {
         let doubts = self.shared.map.doubts(now);
         let nases = self.shared.map.nases();
         nases.iter().map(|nas| nas_row(nas, &doubts, self.radius.clock_offset_millis(&nas.name))).collect()
+    }
+
+    async fn permitted(&self) -> Result<Permitted, Trouble> {
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        let at = clock::now();
+        let (blind, observed) = (self.health.is_blind(at), self.config.load().relay.observe);
+        let shared = Arc::clone(&self.shared);
+        // A million addresses take a second: off the threads that serve connections.
+        let prefixes = tokio::task::spawn_blocking(move || {
+            permitted(&shared.map, &shared.standing.load(), Realm::PUBLIC, blind, at)
+        });
+        let prefixes = prefixes.await.map_err(|_| Trouble::Storage)?;
+        Ok(Permitted { at, observed, prefixes })
+    }
+
+    async fn import(&self, chunk: Chunk) -> Result<ImportAnswer, Trouble> {
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        let now = clock::now();
+        if !chunk.dry_run {
+            if self.health.is_blind(now) {
+                return Err(Trouble::Unrecorded);
+            }
+            if !self.has_kept_up().await {
+                return Err(Trouble::Behind);
+            }
+        }
+        let judged = import::judge(&chunk, &self.config.load_full(), now);
+        let Judged { records, rows } = judged.map_err(|NoSuchClient| Trouble::NoSuchClient)?;
+        if chunk.dry_run || records.is_empty() {
+            if !chunk.dry_run {
+                self.imported.count(&rows);
+            }
+            return Ok(ImportAnswer { reference: 0, rows });
+        }
+        let by = Entry::Question(Question { at: now, by: chunk.by.clone(), what: import::spelled(&chunk) });
+        let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
+        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
+        let reference = committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)?;
+        self.imported.count(&rows);
+        Ok(ImportAnswer { reference, rows })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {
@@ -224,7 +277,7 @@ impl Staff for StaffDesk {
 }
 
 impl StaffDesk {
-    fn ruling(&self, address: IpAddr, now: Timestamp) -> Ruling {
+    fn ruling(&self, address: IpAddr, port: Option<u16>, now: Timestamp) -> Ruling {
         if !self.health.is_ready() {
             let (owners, suspension) = (Vec::new(), None);
             return Ruling { reason: Reason::Starting, owners, suspension };
@@ -232,6 +285,7 @@ impl StaffDesk {
         let client = Client {
             realm: Realm::PUBLIC,
             address: Some(address),
+            port,
             login: None,
             profile: Profile::Relay,
             logins_relay: false,
@@ -283,6 +337,15 @@ impl StaffDesk {
         matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
     }
 
+    /// Waits until the index is not far behind: a file must not fill the queue before it, for which the engine, and with
+    /// it everybody's records, would have to wait.
+    async fn has_kept_up(&self) -> bool {
+        let wanted = self.shared.committed().saturating_sub(IMPORT_AHEAD_MAX);
+        let mut applied = self.applied.clone();
+        let caught_up = applied.wait_for(|applied| *applied >= wanted);
+        matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
+    }
+
     async fn messages_by(&self, filter: MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
         self.indexed().await;
         let past = Arc::clone(&self.past);
@@ -296,8 +359,9 @@ impl StaffDesk {
             .iter()
             .filter(|binding| binding.valid_until.is_none() || binding.valid_until == row.valid_until)
             .collect();
-        let live =
-            held.iter().find_map(|binding| live_session(&self.shared, binding.prefix.network(), &row.key));
+        let live = held
+            .iter()
+            .find_map(|binding| live_session(&self.shared, binding.prefix.network(), None, &row.key));
         let state = match (row.how, &live) {
             (Some(how), _) => how,
             (None, Some(session)) if session.is_active() => "active".to_owned(),
@@ -354,6 +418,10 @@ impl StaffDesk {
         }
         let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
         out.gauge("mta_connections_open", "MTA connections open now", &[], open);
+        for (fate, count) in self.imported.read() {
+            let labels = [("outcome", fate.word())];
+            out.counter("imported_rows", "What became of rows of imported files", &labels, count);
+        }
         out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
         out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
         out.counter("log_batches", "Group commits", &[], read(&engine.batches));
@@ -505,13 +573,7 @@ fn nas_row(nas: &Nas, doubts: &[(Name, Doubt, Timestamp)], offset: Option<i64>) 
         whole: doubt.is_none(),
         since: rfc3339(nas.whole_since()),
         why: doubt.map(|(_, doubt, until)| {
-            let why = match doubt {
-                Doubt::WarmUp => "warm-up",
-                Doubt::NasSilent => "nas-silent",
-                Doubt::NasLagging => "nas-lagging",
-                Doubt::JustFreed | Doubt::Suspect => "in doubt",
-            };
-            format!("{why} until {}", rfc3339(*until).unwrap_or_default())
+            format!("{} until {}", doubt.word(), rfc3339(*until).unwrap_or_default())
         }),
         clock_offset_ms: offset,
     }
@@ -527,8 +589,13 @@ fn spelled(prefix: ipnet::IpNet) -> String {
 }
 
 /// The living session of this key, if the map has it at this address.
-fn live_session(shared: &Shared, address: IpAddr, key: &SessionKey) -> Option<Arc<Session>> {
-    let found = match shared.map.lookup(Realm::PUBLIC, address, clock::now()) {
+fn live_session(
+    shared: &Shared,
+    address: IpAddr,
+    port: Option<u16>,
+    key: &SessionKey,
+) -> Option<Arc<Session>> {
+    let found = match shared.map.lookup(Realm::PUBLIC, address, port, clock::now()) {
         Lookup::Found(found) | Lookup::Unready(_, Some(found)) => vec![found],
         Lookup::Ambiguous(all) => all,
         Lookup::Absent | Lookup::Unready(_, None) => Vec::new(),

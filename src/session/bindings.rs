@@ -1,20 +1,22 @@
 //! The live map: which session owns which prefix at this moment. Read by everybody, written by the machine alone.
 //!
-//! Knows: slots by prefix, statics, which pools are not whole, longest match. Must not know: why a session lives or
-//! dies, records, or what an MTA makes of an answer. Writing is private to `session`.
+//! Knows: slots by place, statics, which pools are not whole, longest match; ports are `shared.rs`'s. Must not know: why a
+//! session lives or dies, records, or what an MTA makes of an answer. Writing is private to `session`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use ipnet::IpNet;
 
+use super::event::Translation;
+use super::lengths::LengthsInUse;
 use super::nas::Nas;
-use super::{Line, Name, Realm, SessionKey, Timestamp};
+use super::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// A living session as everybody may see it. What changes with every interim update is atomic; the rest is replaced.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Session {
     pub line: Line,
     /// Which NAS reports it.
     pub nas: Arc<Nas>,
+    /// Its blocks of ports belong to whoever owns this address, behind the translator that reports it.
+    pub inside: Option<(Realm, IpAddr)>,
     seen: AtomicI64,
     certain: AtomicU8,
 }
@@ -40,10 +44,17 @@ impl Session {
         user_name: Option<Name>,
         line: Line,
         nas: Arc<Nas>,
+        inside: Option<(Realm, IpAddr)>,
         seen: Timestamp,
     ) -> Self {
         let (seen, certain) = (AtomicI64::new(seen.millis()), AtomicU8::new(1));
-        Session { key, subscriber, user_name, line, nas, seen, certain }
+        Session { key, subscriber, user_name, line, nas, inside, seen, certain }
+    }
+
+    /// The same session under another key and NAS.
+    pub(super) fn renamed(&self, key: SessionKey, nas: Arc<Nas>) -> Self {
+        let (subscriber, user_name) = (self.subscriber.clone(), self.user_name.clone());
+        Session::new(key, subscriber, user_name, self.line.clone(), nas, self.inside, self.seen())
     }
 
     /// When it was last heard of alive, by event time.
@@ -73,7 +84,7 @@ impl Session {
     }
 }
 
-/// A session's hold on one prefix.
+/// A session's hold on one place.
 #[derive(Debug, Clone)]
 pub struct Binding {
     /// Who holds it.
@@ -82,9 +93,22 @@ pub struct Binding {
     pub since: Timestamp,
     /// Event time of the newest claim that lost against it: when this one is gone, nothing older may win.
     pub(super) outdone: Timestamp,
+    /// Event time of the newest record by which somebody else had it meanwhile, though it did not take it over.
+    pub(super) doubted: Timestamp,
 }
 
-/// What stands at one prefix.
+impl Binding {
+    pub(super) fn new(session: Arc<Session>, since: Timestamp) -> Self {
+        Binding { session, since, outdone: Timestamp::EARLIEST, doubted: Timestamp::EARLIEST }
+    }
+
+    /// Whether its owner may be named: nothing was heard against it that is newer than its own last word.
+    pub(super) fn is_believed(&self) -> bool {
+        self.session.is_active() && self.session.seen() >= self.doubted
+    }
+}
+
+/// What stands at one place.
 #[derive(Debug, Clone)]
 pub(super) enum Slot {
     /// One owner.
@@ -122,6 +146,25 @@ pub struct Found {
     pub since: Timestamp,
 }
 
+impl Slot {
+    /// Those who own or contest it.
+    pub(super) fn holders(&self) -> &[Binding] {
+        match self {
+            Slot::Owned(owner) => std::slice::from_ref(owner),
+            Slot::Contested(claimants) => claimants,
+            Slot::Freed { .. } => &[],
+        }
+    }
+
+    pub(super) fn holders_mut(&mut self) -> &mut [Binding] {
+        match self {
+            Slot::Owned(owner) => std::slice::from_mut(owner),
+            Slot::Contested(claimants) => claimants,
+            Slot::Freed { .. } => &mut [],
+        }
+    }
+}
+
 impl From<(&Binding, IpNet)> for Found {
     fn from((binding, prefix): (&Binding, IpNet)) -> Self {
         let session = Arc::clone(&binding.session);
@@ -142,6 +185,26 @@ pub enum Doubt {
     NasSilent,
     /// The NAS that would know is replaying old records.
     NasLagging,
+    /// Several subscribers share the address, and no port was told.
+    PortRequired,
+    /// A translator has just given the port to an inside address of which nobody is known to be the owner yet.
+    Unjoined,
+}
+
+impl Doubt {
+    /// The word used in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Doubt::JustFreed => "just-freed",
+            Doubt::Suspect => "suspect",
+            Doubt::WarmUp => "warm-up",
+            Doubt::NasSilent => "nas-silent",
+            Doubt::NasLagging => "nas-lagging",
+            Doubt::PortRequired => "port-required",
+            Doubt::Unjoined => "unjoined",
+        }
+    }
 }
 
 /// Pools about which nothing can be said for now. No prefix means: the whole address space.
@@ -159,7 +222,11 @@ pub(super) type Statics = HashMap<IpNet, (Name, Timestamp)>;
 /// The live map.
 #[derive(Default)]
 pub struct LiveMap {
-    slots: DashMap<(Realm, IpNet), Slot>,
+    pub(super) slots: DashMap<Place, Slot>,
+    /// The blocks that stand at addresses shared by ports.
+    pub(super) blocks: DashMap<(Realm, IpAddr), Vec<Ports>>,
+    pub(super) translations: ArcSwap<Vec<(Realm, Translation)>>,
+    realms: ArcSwap<HashMap<Name, Realm>>,
     lengths: LengthsInUse,
     statics: ArcSwap<(Statics, LengthsInUse)>,
     never: ArcSwap<Vec<IpNet>>,
@@ -168,18 +235,28 @@ pub struct LiveMap {
 }
 
 impl LiveMap {
-    /// Who owns this address now. Reads only; never waits for the writer beyond one shard's short lock.
+    /// Who owns this address, or this port of it, now. Reads only; never waits for the writer beyond one shard's short
+    /// lock.
     #[must_use]
-    pub fn lookup(&self, realm: Realm, address: IpAddr, now: Timestamp) -> Lookup {
+    pub fn lookup(&self, realm: Realm, address: IpAddr, port: Option<u16>, now: Timestamp) -> Lookup {
+        let realm = realm.around(address);
         if let Some(found) = self.fixed(realm, address) {
             return Lookup::Found(found);
         }
+        if let Some(answer) = self.shared(realm, address, port, now) {
+            return answer;
+        }
+        self.unshared(realm, address, now)
+    }
+
+    /// Who owns the whole of an address.
+    pub(super) fn unshared(&self, realm: Realm, address: IpAddr, now: Timestamp) -> Lookup {
         let hit = self.lengths.longest_first(address).find_map(|prefix| {
-            let slot = self.slots.get(&(realm, prefix))?;
+            let slot = self.slots.get(&Place { realm, prefix, ports: Ports::ALL })?;
             match slot.value() {
                 Slot::Owned(binding) => {
                     let found = Found::from((binding, prefix));
-                    if binding.session.is_active() {
+                    if binding.is_believed() {
                         return Some(Lookup::Found(found));
                     }
                     Some(Lookup::Unready(Doubt::Suspect, Some(found)))
@@ -209,7 +286,7 @@ impl LiveMap {
             if prefix.prefix_len() >= found.prefix.prefix_len() {
                 return None;
             }
-            match self.slots.get(&(realm, prefix))?.value() {
+            match self.slots.get(&Place { realm, prefix, ports: Ports::ALL })?.value() {
                 Slot::Owned(wider)
                     if wider.since > seen
                         && !same_subscriber(wider.session.subscriber.as_ref(), found.subscriber.as_ref()) =>
@@ -239,6 +316,18 @@ impl LiveMap {
         self.slots.iter().filter(|slot| !matches!(slot.value(), Slot::Freed { .. })).count()
     }
 
+    /// Every prefix at which an answer of this space may begin to differ from that of its neighbours: owned, contested,
+    /// freed or shared by ports, static, never. In no order.
+    #[must_use]
+    pub fn prefixes(&self, realm: Realm) -> Vec<IpNet> {
+        let slots = self.slots.iter().map(|slot| *slot.key()).filter(|place| place.realm == realm);
+        let mut prefixes: Vec<IpNet> = slots.map(|place| place.prefix).collect();
+        prefixes.extend(self.translations.load().iter().map(|(_, translation)| translation.outside));
+        prefixes.extend(self.statics.load().0.keys());
+        prefixes.extend(self.never.load().iter());
+        prefixes
+    }
+
     /// Whether nobody owns anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -266,7 +355,7 @@ impl LiveMap {
         })
     }
 
-    fn unowned(&self, address: IpAddr, now: Timestamp) -> Lookup {
+    pub(super) fn unowned(&self, address: IpAddr, now: Timestamp) -> Lookup {
         let open = self.open.load();
         let covers = |pool: &&OpenPool| {
             now < pool.until
@@ -275,35 +364,62 @@ impl LiveMap {
         open.iter().find(covers).map_or(Lookup::Absent, |pool| Lookup::Unready(pool.doubt, None))
     }
 
-    pub(super) fn slot(&self, realm: Realm, prefix: IpNet) -> Option<Slot> {
-        self.slots.get(&(realm, prefix)).map(|slot| slot.value().clone())
+    pub(super) fn slot(&self, place: Place) -> Option<Slot> {
+        self.slots.get(&place).map(|slot| slot.value().clone())
     }
 
     /// Replaces in place: readers see the old slot or the new one, never nothing.
-    pub(super) fn put(&self, realm: Realm, prefix: IpNet, slot: Slot) {
-        match self.slots.entry((realm, prefix)) {
+    pub(super) fn put(&self, place: Place, slot: Slot) {
+        match self.slots.entry(place) {
             Entry::Occupied(mut occupied) => {
                 occupied.insert(slot);
             }
             Entry::Vacant(vacant) => {
-                // Counted first: a reader that misses the length would miss the slot.
-                self.lengths.add(prefix);
+                // Counted first: a reader that misses the length, or the block, would miss the slot.
+                if place.ports.is_all() {
+                    self.lengths.add(place.prefix);
+                } else {
+                    self.blocks.entry((place.realm, place.prefix.addr())).or_default().push(place.ports);
+                }
                 vacant.insert(slot);
             }
         }
     }
 
-    pub(super) fn clear(&self, realm: Realm, prefix: IpNet) {
-        if self.slots.remove(&(realm, prefix)).is_some() {
-            self.lengths.remove(prefix);
+    pub(super) fn clear(&self, place: Place) {
+        if self.slots.remove(&place).is_none() {
+            return;
+        }
+        if place.ports.is_all() {
+            return self.lengths.remove(place.prefix);
+        }
+        let address = (place.realm, place.prefix.addr());
+        self.blocks.remove_if_mut(&address, |_, blocks| {
+            blocks.retain(|ports| *ports != place.ports);
+            blocks.is_empty()
+        });
+    }
+
+    pub(super) fn each_slot(&self, mut visit: impl FnMut(Place, &Slot)) {
+        for slot in &self.slots {
+            visit(*slot.key(), slot.value());
         }
     }
 
-    pub(super) fn each_slot(&self, mut visit: impl FnMut(Realm, IpNet, &Slot)) {
-        for slot in &self.slots {
-            let (realm, prefix) = *slot.key();
-            visit(realm, prefix, slot.value());
-        }
+    /// The space of this name: the public one where there is none, and [`Realm::NOWHERE`] before anything was heard of
+    /// it.
+    #[must_use]
+    pub fn realm(&self, name: Option<&Name>) -> Realm {
+        let Some(name) = name else { return Realm::PUBLIC };
+        self.realms.load().get(name).copied().unwrap_or(Realm::NOWHERE)
+    }
+
+    pub(super) fn publish_realms(&self, realms: HashMap<Name, Realm>) {
+        self.realms.store(Arc::new(realms));
+    }
+
+    pub(super) fn publish_translations(&self, translations: Vec<(Realm, Translation)>) {
+        self.translations.store(Arc::new(translations));
     }
 
     pub(super) fn publish_statics(&self, statics: Statics, never: Vec<IpNet>) {
@@ -324,111 +440,7 @@ impl LiveMap {
     }
 }
 
-/// Which prefix lengths occur at all: a longest match probes only those, two or three in practice.
-#[derive(Debug)]
-struct LengthsInUse {
-    counts: [AtomicU64; 33 + 129],
-    /// One bit per length and family; a copy of `counts != 0` that is read in three loads.
-    present: [AtomicU64; 4],
-}
-
-impl Default for LengthsInUse {
-    fn default() -> Self {
-        LengthsInUse { counts: [const { AtomicU64::new(0) }; 33 + 129], present: Default::default() }
-    }
-}
-
-impl LengthsInUse {
-    /// Position of a length: IPv4 lengths first, then those of IPv6.
-    fn position(prefix: IpNet) -> usize {
-        match prefix {
-            IpNet::V4(net) => usize::from(net.prefix_len()),
-            IpNet::V6(net) => 33 + usize::from(net.prefix_len()),
-        }
-    }
-
-    fn add(&self, prefix: IpNet) {
-        let position = Self::position(prefix);
-        if let (Some(count), Some(word)) = (self.counts.get(position), self.present.get(position / 64)) {
-            count.fetch_add(1, Ordering::AcqRel);
-            word.fetch_or(1 << (position % 64), Ordering::AcqRel);
-        }
-    }
-
-    /// Only the single writer removes, so nobody adds between the count and the bit.
-    fn remove(&self, prefix: IpNet) {
-        let position = Self::position(prefix);
-        if let (Some(count), Some(word)) = (self.counts.get(position), self.present.get(position / 64))
-            && count.fetch_sub(1, Ordering::AcqRel) == 1
-        {
-            word.fetch_and(!(1 << (position % 64)), Ordering::AcqRel);
-        }
-    }
-
-    /// The prefixes of an address by the lengths in use, longest first. Only bits that are set cost anything.
-    fn longest_first(&self, address: IpAddr) -> impl Iterator<Item = IpNet> + '_ {
-        let family = match address {
-            IpAddr::V4(_) => 0..33,
-            IpAddr::V6(_) => 33..33 + 129,
-        };
-        let mut words = (0..self.present.len()).rev();
-        let (mut word, mut base) = (0_u64, 0);
-        std::iter::from_fn(move || {
-            loop {
-                while word != 0 {
-                    let bit = 63 - word.leading_zeros() as usize;
-                    word &= !(1 << bit);
-                    let position = base + bit;
-                    if family.contains(&position) {
-                        let length = u8::try_from(position - family.start).ok()?;
-                        return IpNet::new(address, length).ok().map(|net| net.trunc());
-                    }
-                }
-                let next = words.next()?;
-                base = next * 64;
-                word = self.present.get(next)?.load(Ordering::Acquire);
-            }
-        })
-    }
-}
-
 /// Two names for "the same subscriber": both known and equal.
 pub(super) fn same_subscriber(a: Option<&Name>, b: Option<&Name>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a == b)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn net(text: &str) -> IpNet {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn only_lengths_in_use_are_probed_longest_first() {
-        let lengths = LengthsInUse::default();
-        for prefix in ["192.0.2.0/24", "192.0.2.7/32", "2001:db8::/56", "2001:db8::/128", "0.0.0.0/0", "::/0"]
-        {
-            lengths.add(net(prefix));
-        }
-        let probed: Vec<_> = lengths.longest_first("192.0.2.9".parse().unwrap()).collect();
-        assert_eq!(probed, [net("192.0.2.9/32"), net("192.0.2.0/24"), net("0.0.0.0/0")]);
-        lengths.remove(net("192.0.2.0/24"));
-        let probed: Vec<_> = lengths.longest_first("192.0.2.9".parse().unwrap()).collect();
-        assert_eq!(probed, [net("192.0.2.9/32"), net("0.0.0.0/0")]);
-        let probed: Vec<_> = lengths.longest_first("2001:db8:0:ff::9".parse().unwrap()).collect();
-        assert_eq!(probed, [net("2001:db8:0:ff::9/128"), net("2001:db8::/56"), net("::/0")]);
-    }
-
-    #[test]
-    fn a_length_goes_with_its_last_prefix() {
-        let lengths = LengthsInUse::default();
-        lengths.add(net("192.0.2.1/32"));
-        lengths.add(net("192.0.2.2/32"));
-        lengths.remove(net("192.0.2.1/32"));
-        assert_eq!(lengths.longest_first("192.0.2.2".parse().unwrap()).count(), 1);
-        lengths.remove(net("192.0.2.2/32"));
-        assert_eq!(lengths.longest_first("192.0.2.2".parse().unwrap()).count(), 0);
-    }
 }

@@ -3,12 +3,13 @@
 //! Knows: the shape of an event (it is part of a log entry, so its fields are a file format) and of an effect.
 //! Must not know: how an event was decoded, or who carries an effect out.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Line, Name, Realm, SessionKey, Timestamp};
+use super::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// Something that the machine folds. Everything in it was resolved by the rules in force when it arrived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,24 @@ pub enum Event {
         /// Last moment before the gap.
         since: Option<Timestamp>,
     },
+    /// One accounting record out of a file of somebody else's: it says nothing about whether its NAS speaks now. Its
+    /// arrival is the moment as of which it is to be judged.
+    Imported(Box<Record>),
+}
+
+/// Staff's word that a NAS is under maintenance: its sessions are believed and its silence is no alarm. A log entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NasHold {
+    /// When it was given.
+    pub at: Timestamp,
+    /// By whom: the Unix user behind the socket.
+    pub by: Name,
+    /// Which NAS, as resolved at the edge.
+    pub nas: Name,
+    /// Until when; not later than `at`: no longer.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: Name,
 }
 
 /// What an accounting record reports (Acct-Status-Type, RFC 2866 section 5.1).
@@ -63,10 +82,21 @@ pub struct Record {
     pub subscriber: Option<Name>,
     /// User-Name as it came, for people.
     pub user_name: Option<Name>,
-    /// The address space of the claims.
-    pub realm: Realm,
+    /// The VRF in which private addresses among the claims lie; `None`: the public space.
+    pub realm: Option<Name>,
     /// What it asks for, already admitted.
     pub claims: Vec<Claim>,
+    /// What it gives back besides what its claims replace.
+    pub releases: Vec<Release>,
+    /// The address behind a translator whose blocks the claims are, where the record itself names no subscriber: they
+    /// belong to whoever owns that address.
+    pub inside: Option<IpAddr>,
+    /// It reports a service within a session, which never owns anything.
+    pub service: Option<Service>,
+    /// Acct-Multi-Session-Id, by which several accounts of one host belong together.
+    pub multi_session_id: Option<Name>,
+    /// The redundancy group of its NAS: NASes that take each other's sessions over.
+    pub group: Option<Name>,
     /// How many claims were dropped at the edge (pool, special address, prefix too wide, never-list).
     pub claims_dropped: u16,
     /// Acct-Session-Time in seconds.
@@ -81,6 +111,58 @@ pub struct Record {
     pub terminate_cause: Option<u32>,
     /// The client is declared to send Stop and Start instead of interim updates.
     pub stop_start: bool,
+    /// Further attributes that the operator wants kept for people, under the names by which they were asked for.
+    pub kept: Vec<(Name, Name)>,
+}
+
+impl Record {
+    /// A record that says nothing but this much, at this moment.
+    #[must_use]
+    pub fn bare(kind: Kind, nas: Name, session_id: Name, at: Timestamp) -> Self {
+        Record {
+            arrival: at,
+            event: at,
+            dated: true,
+            client: nas.clone(),
+            nas,
+            kind,
+            session_id,
+            subscriber: None,
+            user_name: None,
+            realm: None,
+            claims: Vec::new(),
+            releases: Vec::new(),
+            inside: None,
+            service: None,
+            multi_session_id: None,
+            group: None,
+            claims_dropped: 0,
+            session_time: None,
+            interval: None,
+            line: Line::default(),
+            scope: Scope::default(),
+            terminate_cause: None,
+            stop_start: false,
+            kept: Vec::new(),
+        }
+    }
+}
+
+/// A service within a session (Cisco ISG, Juniper, Nokia): it has a record, an Acct-Session-Id and an end of its own,
+/// but the address belongs to the session that it is part of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Acct-Session-Id of the session, when the record tells it.
+    pub parent: Option<Name>,
+}
+
+/// What a record gives back explicitly: a session that goes on no longer has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Release {
+    /// Everything that came by this attribute, but for what the very same record claims.
+    All(ClaimSource),
+    /// These ports of this address.
+    Only(IpNet, Ports),
 }
 
 /// Attributes by which an Accounting-On or -Off can be limited to a part of its NAS.
@@ -92,6 +174,8 @@ pub struct Scope {
     pub called_station: Option<Name>,
     /// NAS-Port (5).
     pub nas_port: Option<u32>,
+    /// The virtual router or context, under whichever attribute its vendor tells it.
+    pub context: Option<Name>,
 }
 
 /// An address or prefix that a record asks for.
@@ -99,8 +183,18 @@ pub struct Scope {
 pub struct Claim {
     /// Host bits are zero.
     pub prefix: IpNet,
+    /// Which ports of it.
+    pub ports: Ports,
     /// Which attribute asked.
     pub source: ClaimSource,
+}
+
+impl Claim {
+    /// A claim on a whole prefix.
+    #[must_use]
+    pub fn whole(prefix: IpNet, source: ClaimSource) -> Self {
+        Claim { prefix, ports: Ports::ALL, source }
+    }
 }
 
 /// The attribute a claim came from.
@@ -118,6 +212,23 @@ pub enum ClaimSource {
     DelegatedIpv6Prefix,
     /// Framed-IPv6-Route (99).
     FramedIpv6Route,
+    /// A block of ports of a translator's public address, or all of them, under its vendor's attribute.
+    PortBlock,
+    /// No attribute: the operator's list of prefixes.
+    Listed,
+}
+
+impl ClaimSource {
+    /// All that records carry.
+    pub const ALL: [ClaimSource; 7] = [
+        ClaimSource::FramedAddress,
+        ClaimSource::FramedRoute,
+        ClaimSource::FramedIpv6Prefix,
+        ClaimSource::FramedIpv6Address,
+        ClaimSource::DelegatedIpv6Prefix,
+        ClaimSource::FramedIpv6Route,
+        ClaimSource::PortBlock,
+    ];
 }
 
 /// "Still alive": an interim update that changes nothing else.
@@ -144,8 +255,29 @@ pub struct Applied {
     pub statics: Vec<(IpNet, Name)>,
     /// Addresses of our own that are never bound and never permitted.
     pub never: Vec<IpNet>,
+    /// Prefixes that no record carries: each belongs to the subscriber while one of their sessions is active.
+    pub listed: Vec<(Name, IpNet)>,
     /// For each RADIUS client the prefixes it may assign; an empty list means everything.
     pub pools: Vec<(Name, Vec<IpNet>)>,
+    /// Translators that report no blocks, because their blocks follow from the inside address (RFC 7422).
+    pub translations: Vec<Translation>,
+    /// So many live sessions of one subscriber are worth a look by a human; zero: never.
+    pub crowd: u32,
+}
+
+/// A deterministic translation (RFC 7422): inside addresses share the outside ones in order, a block of ports each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Translation {
+    /// The VRF of the inside addresses; `None`: the public space.
+    pub realm: Option<Name>,
+    /// IPv4, not longer than the outside prefix can serve.
+    pub inside: IpNet,
+    /// IPv4.
+    pub outside: IpNet,
+    /// The lowest port that is given to anybody.
+    pub first_port: u16,
+    /// Ports in a block; at least one.
+    pub block: u16,
 }
 
 /// How long things are believed. All durations are positive; zero switches the thing off where that makes sense.
@@ -204,6 +336,10 @@ pub enum Effect {
         user_name: Option<Name>,
         /// Where its line ends.
         line: Line,
+        /// A translator's session belongs to whoever owns this address.
+        inside: Option<(Realm, IpAddr)>,
+        /// Further attributes that the operator wants kept.
+        kept: Vec<(Name, Name)>,
     },
     /// The subscriber of a living session has another name now.
     SubscriberChanged {
@@ -231,10 +367,8 @@ pub enum Effect {
         session: SessionKey,
         /// Whose it is.
         subscriber: Option<Name>,
-        /// Address space.
-        realm: Realm,
-        /// The prefix.
-        prefix: IpNet,
+        /// What.
+        place: Place,
         /// Event time.
         from: Timestamp,
     },
@@ -242,10 +376,8 @@ pub enum Effect {
     Unbound {
         /// Which session.
         session: SessionKey,
-        /// Address space.
-        realm: Realm,
-        /// The prefix.
-        prefix: IpNet,
+        /// What.
+        place: Place,
         /// Event time.
         until: Timestamp,
         /// When the session was last heard of alive; between here and `until` ownership is an assumption.
@@ -259,10 +391,8 @@ pub enum Effect {
         session: SessionKey,
         /// Whose it was.
         subscriber: Option<Name>,
-        /// Address space.
-        realm: Realm,
-        /// The prefix.
-        prefix: IpNet,
+        /// What.
+        place: Place,
         /// From when.
         from: Timestamp,
         /// Until when it is known to have held.
@@ -275,10 +405,8 @@ pub enum Effect {
     },
     /// Two live sessions of different subscribers claim one prefix in turn, or no longer do.
     Conflict {
-        /// Address space.
-        realm: Realm,
-        /// The prefix.
-        prefix: IpNet,
+        /// What.
+        place: Place,
         /// The claimants while it lasts; empty when it is over.
         sessions: Vec<SessionKey>,
         /// When.
@@ -292,6 +420,20 @@ pub enum Effect {
         subscriber: Option<Name>,
         /// When it was applied.
         at: Timestamp,
+    },
+    /// These deterministic translations hold from here on, and no others.
+    TranslationsApplied {
+        /// All of them.
+        translations: Vec<Translation>,
+        /// When they were applied.
+        at: Timestamp,
+    },
+    /// A VRF was heard of for the first time and has this number from here on.
+    RealmNamed {
+        /// The number.
+        realm: Realm,
+        /// As the operator or the NAS calls it.
+        name: Name,
     },
     /// Nothing was received between these moments.
     Gap {
@@ -347,8 +489,15 @@ impl Ended {
 pub enum Alarm {
     /// Two subscribers' live sessions claim one prefix.
     Conflict {
-        /// The prefix.
-        prefix: IpNet,
+        /// What they claim.
+        place: Place,
+    },
+    /// One subscriber has suspiciously many sessions at once: a shared name, or a shared password.
+    Crowd {
+        /// Whose.
+        subscriber: Name,
+        /// How many.
+        sessions: u32,
     },
     /// A NAS is silent beyond what its sessions lead to expect.
     NasSilent {

@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::bindings::Session;
-use super::event::{ClaimSource, Record, Rules, Scope, Span};
+use super::event::{Claim, ClaimSource, Effect, Record, Release, Rules, Scope, Span};
 use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
-use super::{Name, Realm, Timestamp};
+use super::{Name, Place, Ports, Realm, Timestamp};
 
 /// A Start that is not dated and follows its own session's Stop within this may be the session's old Start, sent
 /// again by a NAS that does not count its delay: retransmissions are over by then.
@@ -77,6 +77,7 @@ pub(super) enum Suspicion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HeldClaim {
     pub(super) prefix: IpNet,
+    pub(super) ports: Ports,
     pub(super) source: ClaimSource,
     /// Event time of the claim in force.
     pub(super) since: Timestamp,
@@ -93,6 +94,10 @@ pub(super) enum Hold {
     Lost,
     /// It was claimed in doubt while somebody else had it. Once the doubt is over it is a first claim like any other.
     Waits,
+    /// Another account of the same host owns it (row 23), and this one takes over when that one ends.
+    Shares,
+    /// The session gave it back at that time; what it claimed before comes too late.
+    Left,
 }
 
 /// A session and what only the machine needs of it.
@@ -113,8 +118,26 @@ pub(super) struct Held {
     pub(super) interval_of_nas: Option<Duration>,
     pub(super) scope: Scope,
     pub(super) realm: Realm,
+    /// Attributes of which each record tells all that holds: an older record adds nothing.
+    pub(super) whole: Sources,
+    /// Acct-Multi-Session-Id.
+    pub(super) host: Option<Name>,
     /// When it is looked at next. Deadlines queued for another moment are void.
     pub(super) due: Timestamp,
+}
+
+/// A set of attributes that claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Sources(u8);
+
+impl Sources {
+    pub(super) fn insert(&mut self, source: ClaimSource) {
+        self.0 |= 1 << source as u8;
+    }
+
+    pub(super) fn contains(self, source: ClaimSource) -> bool {
+        self.0 & (1 << source as u8) != 0
+    }
 }
 
 /// A session's interim interval in seconds: announced by the NAS, or learned from two gaps that agree.
@@ -161,6 +184,24 @@ impl Held {
     pub(super) fn begin(&self) {
         self.count_of(self.state).fetch_add(1, Ordering::Relaxed);
         self.session.set_active(self.is_active());
+    }
+
+    /// Ends being counted in the state it has.
+    pub(super) fn uncount(&self) {
+        self.count_of(self.state).fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// That it exists, for people.
+    pub(super) fn opened_effect(&self, kept: Vec<(Name, Name)>) -> Effect {
+        let session = &self.session;
+        Effect::SessionOpened {
+            session: session.key.clone(),
+            subscriber: session.subscriber.clone(),
+            user_name: session.user_name.clone(),
+            line: session.line.clone(),
+            inside: session.inside,
+            kept,
+        }
     }
 
     /// Row 13: whether a Stop belongs to an earlier life. Undated event times of a quick Start and Stop may be
@@ -233,12 +274,32 @@ impl Held {
         self.state == State::Active
     }
 
-    pub(super) fn claim(&self, prefix: IpNet) -> Option<&HeldClaim> {
-        self.claims.iter().find(|claim| claim.prefix == prefix)
+    pub(super) fn claim(&self, prefix: IpNet, ports: Ports) -> Option<&HeldClaim> {
+        self.claims.iter().find(|claim| claim.prefix == prefix && claim.ports == ports)
     }
 
-    pub(super) fn claim_mut(&mut self, prefix: IpNet) -> Option<&mut HeldClaim> {
-        self.claims.iter_mut().find(|claim| claim.prefix == prefix)
+    /// The claim on a place in this session's realm.
+    pub(super) fn claim_mut(&mut self, place: Place) -> Option<&mut HeldClaim> {
+        self.claims.iter_mut().find(|claim| claim.prefix == place.prefix && claim.ports == place.ports)
+    }
+
+    /// Where a claim of this session lies.
+    pub(super) fn place(&self, prefix: IpNet, ports: Ports) -> Place {
+        Place::new(self.realm, prefix, ports)
+    }
+
+    /// Whether a record gives back something that the session has.
+    pub(super) fn is_given_back(&self, claim: &HeldClaim, record: &Record) -> bool {
+        if claim.hold == Hold::Left || claim.since > record.event {
+            return false;
+        }
+        record.releases.iter().any(|release| match release {
+            Release::Only(prefix, ports) => claim.prefix == *prefix && claim.ports == *ports,
+            Release::All(source) => {
+                let still = |asked: &Claim| asked.prefix == claim.prefix && asked.ports == claim.ports;
+                claim.source == *source && !record.claims.iter().any(still)
+            }
+        })
     }
 
     /// Whether a record speaks of the same line and subscriber; what either side does not say does not differ.
@@ -264,6 +325,7 @@ impl Held {
         };
         name && (scope.called_station.is_none() || scope.called_station == self.scope.called_station)
             && (scope.nas_port.is_none() || scope.nas_port == self.scope.nas_port)
+            && (scope.context.is_none() || scope.context == self.scope.context)
     }
 
     /// The interval it reports at, from its own records or those of its NAS.
@@ -281,9 +343,9 @@ impl Held {
         }
     }
 
-    /// From when its silence counts: its last record, or the moment its NAS could be heard again.
+    /// From when its silence counts: its last record, or the moment its NAS could be heard or is expected again.
     pub(super) fn silent_from(&self, nas: &NasState) -> Timestamp {
-        self.last().max(nas.resumed)
+        self.last().max(nas.resumed).max(nas.shared.held_until())
     }
 
     /// When it must be looked at next.
@@ -292,7 +354,7 @@ impl Held {
             State::Suspect { close_at, .. } => close_at,
             State::Pending | State::Active => match self.reports_every() {
                 Some(_) => self.silent_from(nas).plus(self.overdue_after(rules)),
-                None => self.last().plus(rules.lifetime_without_interim),
+                None => self.last().plus(rules.lifetime_without_interim).max(nas.shared.held_until()),
             },
         }
     }
@@ -305,7 +367,7 @@ impl Held {
 }
 
 /// What either side does not say does not differ.
-fn differ(a: Option<&Name>, b: Option<&Name>) -> bool {
+pub(super) fn differ(a: Option<&Name>, b: Option<&Name>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a != b)
 }
 
@@ -320,6 +382,8 @@ pub(super) struct Tombstone {
     pub(super) session_time: Option<u32>,
     /// The life that ended.
     pub(super) incarnation: Timestamp,
+    /// Whether the session was known when it stopped, so that what it says of itself later was judged already.
+    pub(super) known: bool,
     /// When it is forgotten.
     pub(super) until: Timestamp,
 }

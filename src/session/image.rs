@@ -2,6 +2,7 @@
 //!
 //! Knows: every field that a fold may read. Must not know: files, or when a snapshot is taken.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,12 @@ use smallvec::SmallVec;
 
 use super::bindings::{Binding, LiveMap, Session, Slot};
 use super::event::{Applied, Scope};
-use super::held::{Held, HeldClaim, Id, Interval, State, Tombstone};
+use super::held::{Held, HeldClaim, Id, Interval, Sources, State, Tombstone};
+use super::listed::Listed;
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
 use super::sessions::Sessions;
-use super::{Line, Name, Realm, SessionKey, Timestamp};
+use super::{Line, Name, Place, Realm, SessionKey, Timestamp};
 
 /// A machine at rest.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,7 @@ pub struct Image {
     statics: Vec<(IpNet, Name, Timestamp)>,
     nases: Vec<NasImage>,
     clients_resumed: Vec<(Name, Timestamp)>,
+    realms: Vec<(Name, Realm)>,
     sessions: Vec<SessionImage>,
     tombstones: Vec<(Id, Tombstone)>,
     slots: Vec<SlotImage>,
@@ -48,12 +51,15 @@ struct SessionImage {
     interval_of_nas: Option<Duration>,
     scope: Scope,
     realm: Realm,
+    whole: Sources,
+    host: Option<Name>,
+    inside: Option<(Realm, IpAddr)>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum SlotImage {
-    Held { realm: Realm, prefix: IpNet, claimants: Vec<(Id, Timestamp, Timestamp)> },
-    Freed { realm: Realm, prefix: IpNet, claimed: Timestamp, until: Timestamp, forget: Timestamp },
+    Held { place: Place, claimants: Vec<(Id, Timestamp, Timestamp, Timestamp)> },
+    Freed { place: Place, claimed: Timestamp, until: Timestamp, forget: Timestamp },
 }
 
 impl Machine {
@@ -66,34 +72,31 @@ impl Machine {
             statics: self.statics.iter().map(|(net, (name, since))| (*net, name.clone(), *since)).collect(),
             nases: self.nases.iter().map(NasState::image).collect(),
             clients_resumed: self.clients_resumed.iter().map(|(name, at)| (name.clone(), *at)).collect(),
+            realms: self.realms.iter().map(|(name, realm)| (name.clone(), *realm)).collect(),
             sessions: self.sessions.iter().map(|(id, held)| SessionImage::of(&id, held)).collect(),
             tombstones: self.tombstones.iter().map(|(id, tomb)| (id.clone(), tomb.clone())).collect(),
             slots: Vec::new(),
         };
-        self.map.each_slot(|realm, prefix, slot| image.slots.push(self.slot_image(realm, prefix, slot)));
+        self.map.each_slot(|place, slot| image.slots.push(self.slot_image(place, slot)));
         image.statics.sort_by_key(|(prefix, ..)| *prefix);
         image.clients_resumed.sort();
+        image.realms.sort();
         image.sessions.sort_by(|a, b| a.id.cmp(&b.id));
         image.tombstones.sort_by(|a, b| a.0.cmp(&b.0));
         image.slots.sort_by_key(SlotImage::place);
         image
     }
 
-    fn slot_image(&self, realm: Realm, prefix: IpNet, slot: &Slot) -> SlotImage {
-        let claimants = match slot {
-            Slot::Owned(owner) => std::slice::from_ref(owner),
-            Slot::Contested(claimants) => claimants,
-            Slot::Freed { claimed, until, forget } => {
-                return SlotImage::Freed { realm, prefix, claimed: *claimed, until: *until, forget: *forget };
-            }
-        };
+    fn slot_image(&self, place: Place, slot: &Slot) -> SlotImage {
+        if let Slot::Freed { claimed, until, forget } = slot {
+            return SlotImage::Freed { place, claimed: *claimed, until: *until, forget: *forget };
+        }
         let id = |claimant: &Binding| Id {
             nas: self.nas_numbers.get(&claimant.session.key.nas).copied().unwrap_or(u32::MAX),
             session: claimant.session.key.id.clone(),
         };
-        let claimants =
-            claimants.iter().map(|claimant| (id(claimant), claimant.since, claimant.outdone)).collect();
-        SlotImage::Held { realm, prefix, claimants }
+        let named = |one: &Binding| (id(one), one.since, one.outdone, one.doubted);
+        SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
     }
 
     /// A machine that goes on where the image was taken.
@@ -102,8 +105,11 @@ impl Machine {
         let mut machine = Machine::new(map);
         machine.now = image.now;
         machine.statics = image.statics.into_iter().map(|(net, name, since)| (net, (name, since))).collect();
-        machine.map.publish_statics(machine.statics.clone(), image.applied.never.clone());
+        machine.realms = image.realms.into_iter().collect();
+        machine.map.publish_realms(machine.realms.clone());
         machine.applied = image.applied;
+        machine.listed = Listed::new(&machine.applied.listed);
+        machine.publish_applied();
         machine.clients_resumed = image.clients_resumed.into_iter().collect();
         for (number, nas) in (0_u32..).zip(image.nases) {
             let state = NasState::from_image(number, nas);
@@ -115,14 +121,15 @@ impl Machine {
             if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
                 nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
                 let (id, held) = session.revive(nas);
+                machine.enrol(&id, &held);
                 machine.sessions.insert(&id, held);
             }
         }
         machine.tombstones = image.tombstones.into_iter().collect();
         for slot in image.slots {
-            let (realm, prefix) = slot.place();
+            let place = slot.place();
             if let Some(slot) = slot.revive(&machine.sessions) {
-                machine.map.put(realm, prefix, slot);
+                machine.map.put(place, slot);
             }
         }
         machine.requeue();
@@ -151,6 +158,9 @@ impl SessionImage {
             interval_of_nas: held.interval_of_nas,
             scope: held.scope.clone(),
             realm: held.realm,
+            whole: held.whole,
+            host: held.host.clone(),
+            inside: session.inside,
         }
     }
 
@@ -161,7 +171,8 @@ impl SessionImage {
             id: self.id.session.clone(),
             incarnation: self.incarnation,
         };
-        let session = Session::new(key, self.subscriber, self.user_name, self.line, shared, self.seen);
+        let session =
+            Session::new(key, self.subscriber, self.user_name, self.line, shared, self.inside, self.seen);
         let held = Held {
             session: Arc::new(session),
             state: self.state,
@@ -174,6 +185,8 @@ impl SessionImage {
             interval_of_nas: self.interval_of_nas,
             scope: self.scope,
             realm: self.realm,
+            whole: self.whole,
+            host: self.host,
             due: Timestamp::from_millis(i64::MAX),
         };
         held.begin();
@@ -182,11 +195,9 @@ impl SessionImage {
 }
 
 impl SlotImage {
-    fn place(&self) -> (Realm, IpNet) {
+    fn place(&self) -> Place {
         match self {
-            SlotImage::Held { realm, prefix, .. } | SlotImage::Freed { realm, prefix, .. } => {
-                (*realm, *prefix)
-            }
+            SlotImage::Held { place, .. } | SlotImage::Freed { place, .. } => *place,
         }
     }
 
@@ -196,9 +207,9 @@ impl SlotImage {
             SlotImage::Held { claimants, .. } => {
                 let mut claimants: Vec<_> = claimants
                     .into_iter()
-                    .filter_map(|(id, since, outdone)| {
+                    .filter_map(|(id, since, outdone, doubted)| {
                         let session = Arc::clone(&sessions.get(&id)?.session);
-                        Some(Binding { session, since, outdone })
+                        Some(Binding { session, since, outdone, doubted })
                     })
                     .collect();
                 match claimants.len() {

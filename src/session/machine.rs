@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::bindings::{Binding, LiveMap, Slot};
+use super::bindings::{Binding, LiveMap};
 use super::deadlines::Due;
-use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Rules};
+use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
+use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
 use super::sessions::Sessions;
-use super::{Name, Realm, Timestamp};
+use super::{Name, Place, Realm, Timestamp};
 
 /// A receiving gap up to this loses nothing: every NAS sends again for longer.
 pub const GAP_BRIDGED: Duration = Duration::from_secs(10);
@@ -36,6 +37,13 @@ pub struct Machine {
     pub(super) nas_numbers: HashMap<Name, u32>,
     /// Since when each RADIUS client is listened to without a gap, where there was one.
     pub(super) clients_resumed: HashMap<Name, Timestamp>,
+    /// The number of each VRF, in the order in which they were first heard of.
+    pub(super) realms: HashMap<Name, Realm>,
+    /// The accounts of each host: by NAS and Acct-Multi-Session-Id the Acct-Session-Ids.
+    pub(super) hosts: HashMap<(u32, Name), Vec<Name>>,
+    /// How many sessions each subscriber has.
+    pub(super) crowds: HashMap<Name, u32>,
+    pub(super) listed: Listed,
     pub(super) deadlines: BinaryHeap<Reverse<(Timestamp, Due)>>,
     pub(super) now: Timestamp,
 }
@@ -53,6 +61,10 @@ impl Machine {
             nases: Vec::new(),
             nas_numbers: HashMap::new(),
             clients_resumed: HashMap::new(),
+            realms: HashMap::new(),
+            hosts: HashMap::new(),
+            crowds: HashMap::new(),
+            listed: Listed::default(),
             deadlines: BinaryHeap::new(),
             now: Timestamp::EARLIEST,
         }
@@ -80,7 +92,11 @@ impl Machine {
     pub fn fold(&mut self, at: Timestamp, event: &Event, effects: &mut Vec<Effect>) {
         self.advance(at, effects);
         match event {
-            Event::Record(record) => self.record(record, effects),
+            Event::Record(record) => {
+                let nas = self.hear(record, effects);
+                self.follow(nas, record, effects);
+            }
+            Event::Imported(record) => self.import(record, effects),
             Event::Refreshes(refreshes) => {
                 refreshes.iter().for_each(|refresh| self.refresh(refresh, effects));
             }
@@ -103,10 +119,19 @@ impl Machine {
             && held.continues(record.session_time)
             && held.same_identity(record)
             && record.interval.is_none_or(|seconds| held.interval.known() == Some(seconds))
-            && record
-                .claims
-                .iter()
-                .all(|claim| held.claim(claim.prefix).is_some_and(|held| held.hold == Hold::Owns));
+            && record.service.is_none()
+            && self.known_realm(record) == Some(held.realm)
+            && self.has_listed(held)
+            && !held.claims.iter().any(|claim| held.is_given_back(claim, record))
+            && record.releases.iter().all(|release| match release {
+                Release::All(source) => held.whole.contains(*source),
+                // Folded it is remembered, for what gave the block may come later.
+                Release::Only(..) => false,
+            })
+            && record.claims.iter().all(|claim| {
+                let known = held.claim(claim.prefix, claim.ports);
+                known.is_some_and(|known| matches!(known.hold, Hold::Owns | Hold::Shares))
+            });
         unchanged.then(|| Refresh {
             nas: record.nas.clone(),
             session_id: record.session_id.clone(),
@@ -116,40 +141,48 @@ impl Machine {
         })
     }
 
-    /// The sessions that own or contest a prefix, by NAS and Acct-Session-Id: what they said last bears on whoever
-    /// claims it next.
+    /// The other sessions that a record concerns, by NAS and Acct-Session-Id; what they said last bears on what it does:
+    /// those that own or contest what it claims, the session that a service is part of, and the same session under a
+    /// NAS of the same redundancy group.
     #[must_use]
-    pub fn claimants(&self, realm: Realm, prefix: IpNet) -> Vec<(Name, Name)> {
-        let named = |claimant: &Binding| (claimant.session.key.nas.clone(), claimant.session.key.id.clone());
-        match self.map.slot(realm, prefix) {
-            Some(Slot::Owned(owner)) => vec![named(&owner)],
-            Some(Slot::Contested(claimants)) => claimants.iter().map(named).collect(),
-            Some(Slot::Freed { .. }) | None => Vec::new(),
+    pub fn concerned(&self, record: &Record) -> Vec<(Name, Name)> {
+        let parent = record.service.as_ref().and_then(|service| service.parent.clone());
+        let mut concerned: Vec<_> = parent.map(|parent| (record.nas.clone(), parent)).into_iter().collect();
+        if record.group.is_some() {
+            let partners = self.nases.iter().filter(|nas| nas.group == record.group);
+            let partners = partners.map(|nas| nas.shared.name.clone()).filter(|nas| *nas != record.nas);
+            concerned.extend(partners.map(|nas| (nas, record.session_id.clone())));
         }
+        let Some(realm) = self.known_realm(record) else { return concerned };
+        for claim in &record.claims {
+            let Some(slot) = self.map.slot(Place::new(realm, claim.prefix, claim.ports)) else { continue };
+            let named = |one: &Binding| (one.session.key.nas.clone(), one.session.key.id.clone());
+            concerned.extend(slot.holders().iter().map(named));
+        }
+        concerned
     }
 
     /// Tells everything that lives as if it had just been heard, for an index that has lost it.
     pub fn retell(&self, effects: &mut Vec<Effect>) {
         // Whatever ended before is lost: nothing can be said of that time but what lives through it.
         effects.push(Effect::Gap { since: None, until: self.now });
+        for (name, realm) in &self.realms {
+            effects.push(Effect::RealmNamed { realm: *realm, name: name.clone() });
+        }
         for (prefix, (subscriber, since)) in &self.statics {
             let subscriber = Some(subscriber.clone());
             effects.push(Effect::StaticApplied { prefix: *prefix, subscriber, at: *since });
         }
+        let translations = self.applied.translations.clone();
+        effects.push(Effect::TranslationsApplied { translations, at: self.now });
         for (_, held) in self.sessions.iter() {
+            effects.push(held.opened_effect(Vec::new()));
             let session = &held.session;
-            effects.push(Effect::SessionOpened {
-                session: session.key.clone(),
-                subscriber: session.subscriber.clone(),
-                user_name: session.user_name.clone(),
-                line: session.line.clone(),
-            });
             for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Owns) {
                 effects.push(Effect::Bound {
                     session: session.key.clone(),
                     subscriber: session.subscriber.clone(),
-                    realm: held.realm,
-                    prefix: claim.prefix,
+                    place: held.place(claim.prefix, claim.ports),
                     from: claim.since,
                 });
             }
@@ -160,17 +193,30 @@ impl Machine {
         self.applied.rules
     }
 
-    fn record(&mut self, record: &Record, effects: &mut Vec<Effect>) {
-        let nas = self.hear(record, effects);
+    /// What a record of this NAS does to its session.
+    pub(super) fn follow(&mut self, nas: u32, record: &Record, effects: &mut Vec<Effect>) {
         let id = Id { nas, session: record.session_id.clone() };
-        let stale = record.arrival.since(record.event) > self.rules().stale_limit;
+        if let Some(service) = &record.service {
+            self.service(nas, service, record);
+            return self.expect_nas(nas);
+        }
+        self.name_realm(record.realm.as_ref(), effects);
+        let stale = self.is_stale(record);
         match record.kind {
             Kind::On | Kind::Off => self.restart(nas, record),
             Kind::Stop => self.stop(&id, record, effects),
             // Row 31.
-            Kind::Start | Kind::Interim if stale => self.note_past(&id, record, began(record), effects),
-            Kind::Start => self.start(&id, record, effects),
-            Kind::Interim => self.interim(&id, record, effects),
+            Kind::Start | Kind::Interim if stale => {
+                self.leave_by_history(&id, record, effects);
+                self.note_past(&id, record, began(record), effects);
+            }
+            Kind::Start | Kind::Interim => {
+                self.take_over(&id, record, effects);
+                match record.kind {
+                    Kind::Start => self.start(&id, record, effects),
+                    _ => self.interim(&id, record, effects),
+                }
+            }
         }
         if self.sessions.contains(&id) {
             self.schedule(&id);
@@ -178,14 +224,22 @@ impl Machine {
         self.expect_nas(nas);
     }
 
+    /// Row 31: whether a Start or an interim update is history rather than ownership.
+    pub(super) fn is_stale(&self, record: &Record) -> bool {
+        record.arrival.since(record.event) > self.rules().stale_limit
+    }
+
     /// Notes that the NAS speaks; the number it has from its first word on.
     fn hear(&mut self, record: &Record, effects: &mut Vec<Effect>) -> u32 {
         let number = match self.nas_numbers.get(&record.nas) {
             Some(&number) => number,
-            None => self.meet(record),
+            None => self.meet(record, record.arrival),
         };
         let Some(nas) = self.nases.get_mut(number as usize) else { return number };
         nas.shared.records.fetch_add(1, Ordering::Relaxed);
+        if nas.group != record.group {
+            nas.group.clone_from(&record.group);
+        }
         let mut news = nas.hear(record.arrival);
         let heard_again = news;
         if record.claims_dropped > 0 {
@@ -196,6 +250,7 @@ impl Machine {
         }
         // A NAS that brings old records now may not have told us of the present yet.
         let lagging = record.arrival.since(record.event) > LAG;
+        nas.shared.late.fetch_add(lagging.into(), Ordering::Relaxed);
         if lagging && nas.lagging_until < record.arrival.plus(LAG_LASTS / 2) {
             nas.lagging_until = record.arrival.plus(LAG_LASTS);
             news = true;
@@ -209,11 +264,12 @@ impl Machine {
         number
     }
 
-    fn meet(&mut self, record: &Record) -> u32 {
+    /// Gives the NAS of a record its number; it was `heard` then.
+    pub(super) fn meet(&mut self, record: &Record, heard: Timestamp) -> u32 {
         let number = u32::try_from(self.nases.len()).unwrap_or(u32::MAX);
         let resumed = self.clients_resumed.get(&record.client).copied().unwrap_or(Timestamp::EARLIEST);
         let (name, client) = (record.nas.clone(), record.client.clone());
-        self.nases.push(NasState::new(number, name.clone(), client, record.arrival, resumed));
+        self.nases.push(NasState::new(number, name.clone(), client, heard, resumed));
         self.nas_numbers.insert(name, number);
         self.map.publish_nases(self.nases.iter().map(|nas| Arc::clone(&nas.shared)).collect());
         self.publish_coverage();
@@ -274,10 +330,53 @@ impl Machine {
                 self.clients_resumed.insert(client.clone(), at);
             }
         }
+        for realm in applied.translations.iter().filter_map(|translation| translation.realm.as_ref()) {
+            self.name_realm(Some(realm), effects);
+        }
+        if applied.translations != self.applied.translations {
+            let translations = applied.translations.clone();
+            effects.push(Effect::TranslationsApplied { translations, at });
+        }
+        let another_list = applied.listed != self.applied.listed;
         self.applied = applied.clone();
-        self.map.publish_statics(self.statics.clone(), applied.never.clone());
+        self.publish_applied();
+        if another_list {
+            self.follow_list(at, effects);
+        }
         self.schedule_all();
         self.publish_coverage();
+    }
+
+    /// Tells readers what was applied, as far as it answers lookups.
+    pub(super) fn publish_applied(&self) {
+        self.map.publish_statics(self.statics.clone(), self.applied.never.clone());
+        let number = |name: Option<&Name>| match name {
+            None => Realm::PUBLIC,
+            Some(name) => self.realms.get(name).copied().unwrap_or(Realm::NOWHERE),
+        };
+        let translations = self.applied.translations.iter();
+        self.map.publish_translations(
+            translations.map(|one| (number(one.realm.as_ref()), one.clone())).collect(),
+        );
+    }
+
+    /// Gives a VRF its number when it is heard of for the first time. Numbers are never used again.
+    pub(super) fn name_realm(&mut self, name: Option<&Name>, effects: &mut Vec<Effect>) {
+        let Some(name) = name.filter(|name| !self.realms.contains_key(*name)) else { return };
+        // Those who come when there are no numbers left share the space in which nothing is found.
+        let number = u16::try_from(self.realms.len().saturating_add(1)).unwrap_or(u16::MAX);
+        let realm = Realm::of_number(number);
+        self.realms.insert(name.clone(), realm);
+        effects.push(Effect::RealmNamed { realm, name: name.clone() });
+        self.map.publish_realms(self.realms.clone());
+    }
+
+    /// The space in which a record's private addresses lie; `None`: one that was never heard of.
+    pub(super) fn known_realm(&self, record: &Record) -> Option<Realm> {
+        match &record.realm {
+            None => Some(Realm::PUBLIC),
+            Some(name) => self.realms.get(name).copied(),
+        }
     }
 
     /// Row 48: we listen again after a gap.

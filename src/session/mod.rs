@@ -9,17 +9,25 @@ pub mod event;
 mod held;
 pub mod identity;
 pub mod image;
+mod imports;
+mod kin;
+mod lengths;
+mod listed;
 pub mod machine;
 pub mod nas;
 mod ownership;
+pub mod place;
 mod records;
 mod sessions;
+mod shared;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use self::place::{Place, Ports, Realm};
 
 /// Milliseconds since 1970-01-01T00:00:00Z on our own clock. Only `clock.rs` makes one out of nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -171,21 +179,6 @@ impl<'de> Deserialize<'de> for Name {
             }
         }
         deserializer.deserialize_bytes(Octets)
-    }
-}
-
-/// An address space. The public one is single; private spaces belong to a VRF and come with their own number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct Realm(u16);
-
-impl Realm {
-    /// The one space in which an address means the same to everybody.
-    pub const PUBLIC: Realm = Realm(0);
-
-    /// Its number; 0 is the public one.
-    #[must_use]
-    pub const fn number(self) -> u16 {
-        self.0
     }
 }
 

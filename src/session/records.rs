@@ -13,11 +13,11 @@ use super::bindings::Session;
 use super::deadlines::Due;
 use super::event::{Effect, Ended, Kind, Record};
 use super::held::{
-    AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone,
+    AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, Sources, State, Suspicion, Tombstone,
     UNDATED_START_DOUBT, began,
 };
 use super::machine::Machine;
-use super::{SessionKey, Timestamp};
+use super::{Place, Realm, SessionKey, Timestamp};
 
 /// Announced intervals outside of this are mistakes of a configuration, not intervals (RFC 2869, 5.16).
 const INTERVALS_BELIEVED: std::ops::RangeInclusive<u32> = 60..=86_400;
@@ -75,8 +75,11 @@ impl Machine {
             None => State::Active,
             // Row 17; at the very moment of the Stop the order of arrival counts only where Stop and Start come in
             // pairs (row 16).
-            Some(tomb) if record.event < tomb.stopped => return,
-            Some(tomb) if record.event == tomb.stopped && !record.stop_start => return,
+            Some(tomb)
+                if record.event < tomb.stopped || (record.event == tomb.stopped && !record.stop_start) =>
+            {
+                return self.doubt_claims(id, record);
+            }
             Some(tomb) => {
                 let soon = record.arrival.since(tomb.arrival) < UNDATED_START_DOUBT;
                 let doubtful = !record.dated && !record.stop_start && soon;
@@ -130,7 +133,7 @@ impl Machine {
         };
         let life = match tomb.judge(record) {
             // Row 8.
-            AfterStop::Late => return,
+            AfterStop::Late => return self.doubt_claims(id, record),
             // Row 9.
             AfterStop::Revived => Life::after(tomb.incarnation, Timestamp::EARLIEST),
             AfterStop::AnotherLife => Life::after(began(record).max(tomb.stopped), tomb.stopped),
@@ -163,13 +166,12 @@ impl Machine {
             return;
         }
         // What the Stop alone tells was held until now, too.
-        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix).is_none()) {
+        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix, claim.ports).is_none()) {
             let at = record.event;
             effects.push(Effect::PastHeld {
                 session: held.session.key.clone(),
                 subscriber: held.session.subscriber.clone(),
-                realm: record.realm,
-                prefix: claim.prefix,
+                place: held.place(claim.prefix, claim.ports),
                 from: at,
                 until: at,
                 ended: true,
@@ -178,8 +180,9 @@ impl Machine {
         }
         // Rows 10, 11 and 44.
         let (life, incarnation) = (held.tombstone_life(), held.opened());
+        self.doubt_claims(id, record);
         self.close(id, record.event, Ended::Stopped, effects);
-        self.bury(id, record, incarnation, life);
+        self.bury(id, record, incarnation, true, life);
     }
 
     fn stop_of_unknown(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
@@ -192,16 +195,17 @@ impl Machine {
             self.note_past(id, record, began(record), effects);
         }
         let incarnation = known.map_or_else(|| began(record), |(_, incarnation)| incarnation);
-        self.bury(id, record, incarnation, Tombstone::LIFE);
+        self.bury(id, record, incarnation, false, Tombstone::LIFE);
     }
 
-    fn bury(&mut self, id: &Id, record: &Record, incarnation: Timestamp, life: Duration) {
+    fn bury(&mut self, id: &Id, record: &Record, incarnation: Timestamp, known: bool, life: Duration) {
         let until = record.arrival.plus(life);
         let tombstone = Tombstone {
             stopped: record.event,
             arrival: record.arrival,
             session_time: record.session_time,
             incarnation,
+            known,
             until,
         };
         self.tombstones.insert(id.clone(), tombstone);
@@ -234,16 +238,15 @@ impl Machine {
 
     fn open(&mut self, id: &Id, record: &Record, life: Life, state: State, effects: &mut Vec<Effect>) {
         let opened = life.opened;
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
         let Some(nas) = self.nases.get(id.nas as usize) else { return };
-        let key = SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: opened };
-        let (subscriber, user_name) = (record.subscriber.clone(), record.user_name.clone());
-        let shared = Arc::clone(&nas.shared);
         let session = Session::new(
-            key.clone(),
-            subscriber.clone(),
-            user_name.clone(),
+            SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: opened },
+            record.subscriber.clone(),
+            record.user_name.clone(),
             record.line.clone(),
-            shared,
+            Arc::clone(&nas.shared),
+            record.inside.map(|inside| (realm, inside)),
             record.event,
         );
         let address_less = state == State::Active && record.claims.is_empty();
@@ -258,23 +261,23 @@ impl Machine {
             interval: Interval::default(),
             interval_of_nas: nas.shared.interval(),
             scope: record.scope.clone(),
-            realm: record.realm,
+            realm,
+            whole: Sources::default(),
+            host: record.multi_session_id.clone(),
             due: Timestamp::from_millis(i64::MAX),
         };
         held.begin();
+        effects.push(held.opened_effect(record.kept.clone()));
+        self.enrol(id, &held);
         self.tombstones.remove(id);
         self.sessions.insert(id, held);
-        effects.push(Effect::SessionOpened {
-            session: key.clone(),
-            subscriber,
-            user_name,
-            line: record.line.clone(),
-        });
+        self.look_for_crowd(record.subscriber.as_ref(), effects);
         if opened < record.event {
             self.note_past(id, record, opened, effects);
         }
         self.announced(id, record);
         self.admit(id, record, effects);
+        self.claim_listed(id, record.event, effects);
     }
 
     /// A record of a session that goes on.
@@ -303,7 +306,9 @@ impl Machine {
             // Row 3. Before the claim: only an active session takes an address from its last owner.
             held.enter(State::Active);
         }
+        self.adopt(id, record.multi_session_id.as_ref());
         self.admit(id, record, effects);
+        self.claim_listed(id, record.event, effects);
     }
 
     /// Ends a session's doubt where the record does.
@@ -335,15 +340,20 @@ impl Machine {
             record.user_name.clone(),
             record.line.clone(),
             Arc::clone(&old.nas),
+            old.inside,
             old.seen(),
         );
         session.set_active(held.is_active());
-        held.session = Arc::new(session);
+        let before = std::mem::replace(&mut held.session, Arc::new(session)).subscriber.clone();
         effects.push(Effect::SubscriberChanged {
             session: held.session.key.clone(),
             subscriber: record.subscriber.clone(),
             at: record.event,
         });
+        self.leave_crowd(id, before.as_ref());
+        self.join_crowd(id, record.subscriber.as_ref());
+        self.give_back_listed(id, &[], record.event, effects);
+        self.look_for_crowd(record.subscriber.as_ref(), effects);
         self.repoint(id, record.event, effects);
     }
 
@@ -378,17 +388,18 @@ impl Machine {
     }
 
     /// A past that a record tells of without changing who owns what.
-    pub(super) fn note_past(&self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn note_past(&mut self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
+        self.doubt_claims(id, record);
         let session = match self.sessions.get(id) {
             Some(held) if held.same_identity(record) => held.session.key.clone(),
             _ => SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: from },
         };
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
         for claim in &record.claims {
             effects.push(Effect::PastHeld {
                 session: session.clone(),
                 subscriber: record.subscriber.clone(),
-                realm: record.realm,
-                prefix: claim.prefix,
+                place: Place::new(realm, claim.prefix, claim.ports),
                 from,
                 until: record.event,
                 ended: record.kind == Kind::Stop,

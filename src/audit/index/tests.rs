@@ -3,8 +3,11 @@
 use proptest::prelude::*;
 use rusqlite::types::Value;
 
+use ipnet::IpNet;
+
 use super::*;
 use crate::log::entry::Question;
+use crate::session::Place;
 
 const TABLES: [&str; 14] = [
     "written",
@@ -54,13 +57,15 @@ fn effect() -> impl Strategy<Value = Effect> {
         let all = [Ended::Stopped, Ended::Moved, Ended::Superseded, Ended::Expired];
         prop::sample::select(all.to_vec())
     };
-    let realm = Realm::PUBLIC;
+    let place = |prefix| Place::whole(Realm::PUBLIC, prefix);
     prop_oneof![
         1 => (session(), subscriber()).prop_map(|(session, subscriber)| Effect::SessionOpened {
             session,
             subscriber,
             user_name: None,
             line: Line::default(),
+            inside: None,
+            kept: Vec::new(),
         }),
         1 => (session(), subscriber(), moment())
             .prop_map(|(session, subscriber, at)| Effect::SubscriberChanged { session, subscriber, at }),
@@ -68,19 +73,18 @@ fn effect() -> impl Strategy<Value = Effect> {
             Effect::SessionClosed { session, at, last_seen, how }
         }),
         4 => (session(), subscriber(), prefix(), moment()).prop_map(move |(session, subscriber, prefix, from)| {
-            Effect::Bound { session, subscriber, realm, prefix, from }
+            Effect::Bound { session, subscriber, place: place(prefix), from }
         }),
         4 => (session(), prefix(), moment(), moment(), how()).prop_map(
             move |(session, prefix, until, last_seen, how)| {
-                Effect::Unbound { session, realm, prefix, until, last_seen, how }
+                Effect::Unbound { session, place: place(prefix), until, last_seen, how }
             }
         ),
         2 => (session(), subscriber(), prefix(), moment(), moment(), any::<bool>()).prop_map(
             move |(session, subscriber, prefix, one, other, ended)| Effect::PastHeld {
                 session,
                 subscriber,
-                realm,
-                prefix,
+                place: place(prefix),
                 from: one.min(other),
                 until: one.max(other),
                 ended,
@@ -88,7 +92,7 @@ fn effect() -> impl Strategy<Value = Effect> {
             }
         ),
         1 => (prefix(), prop::collection::vec(session(), 0..3), moment())
-            .prop_map(move |(prefix, sessions, at)| Effect::Conflict { realm, prefix, sessions, at }),
+            .prop_map(move |(prefix, sessions, at)| Effect::Conflict { place: place(prefix), sessions, at }),
         1 => (prefix(), subscriber(), moment())
             .prop_map(|(prefix, subscriber, at)| Effect::StaticApplied { prefix, subscriber, at }),
         1 => (prop::option::of(moment()), moment()).prop_map(|(since, until)| Effect::Gap { since, until }),
@@ -151,13 +155,12 @@ proptest! {
 fn a_deadline_after_the_last_applied_entry_is_not_taken_for_a_repetition() {
     let data = tempfile::tempdir().unwrap();
     let mut index = Index::open(data.path()).unwrap();
-    let prefix: IpNet = "192.0.2.1/32".parse().unwrap();
-    let realm = Realm::PUBLIC;
+    let place = Place::whole(Realm::PUBLIC, "192.0.2.1/32".parse().unwrap());
     let folded = |effect| [Folded { sequence: 4, outcome: Outcome::Effect(effect) }];
-    let bound = Effect::Bound { session: key(1), subscriber: None, realm, prefix, from: at(3) };
+    let bound = Effect::Bound { session: key(1), subscriber: None, place, from: at(3) };
     index.apply(4, &folded(bound)).unwrap();
     let (until, last_seen) = (at(9), at(5));
-    let expired = Effect::Unbound { session: key(1), realm, prefix, until, last_seen, how: Ended::Expired };
+    let expired = Effect::Unbound { session: key(1), place, until, last_seen, how: Ended::Expired };
     index.apply(4, &folded(expired)).unwrap();
     let ended: i64 =
         index.connection.query_row("SELECT valid_until FROM binding", (), |row| row.get(0)).unwrap();
@@ -168,10 +171,9 @@ fn a_deadline_after_the_last_applied_entry_is_not_taken_for_a_repetition() {
 fn what_is_held_already_is_not_bound_again() {
     let data = tempfile::tempdir().unwrap();
     let mut index = Index::open(data.path()).unwrap();
-    let prefix: IpNet = "192.0.2.1/32".parse().unwrap();
+    let place = Place::whole(Realm::PUBLIC, "192.0.2.1/32".parse().unwrap());
     let bound = |sequence, from| {
-        let (session, realm) = (key(1), Realm::PUBLIC);
-        let effect = Effect::Bound { session, subscriber: None, realm, prefix, from: at(from) };
+        let effect = Effect::Bound { session: key(1), subscriber: None, place, from: at(from) };
         Folded { sequence, outcome: Outcome::Effect(effect) }
     };
     index.apply(2, &[bound(1, 3), bound(2, 5)]).unwrap();

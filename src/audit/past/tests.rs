@@ -7,8 +7,8 @@ use crate::audit::index::Index;
 use crate::relay::Profile;
 use crate::relay::message::{Message, Owner};
 use crate::relay::verdict::Reason;
-use crate::session::Line;
 use crate::session::event::{Effect, Ended};
+use crate::session::{Line, Place};
 use crate::views::{Folded, Outcome};
 
 /// Minutes, so that gaps and `REPORTING` are easy to see.
@@ -24,33 +24,42 @@ fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
+fn place(text: &str) -> Place {
+    Place::whole(REALM, net(text))
+}
+
 const REALM: Realm = Realm::PUBLIC;
 const HOST: &str = "192.0.2.1/32";
 
 fn opened(session: &SessionKey, subscriber: &str) -> Effect {
     let line = Line { port_id: Some(Name::from("eth1:7")), ..Line::default() };
     let subscriber = Some(Name::from(subscriber));
-    Effect::SessionOpened { session: session.clone(), user_name: subscriber.clone(), subscriber, line }
+    Effect::SessionOpened {
+        session: session.clone(),
+        user_name: subscriber.clone(),
+        subscriber,
+        line,
+        inside: None,
+        kept: Vec::new(),
+    }
 }
 
 fn bound(session: &SessionKey, subscriber: &str, prefix: &str, from: i64) -> Effect {
     let subscriber = Some(Name::from(subscriber));
-    Effect::Bound { session: session.clone(), subscriber, realm: REALM, prefix: net(prefix), from: at(from) }
+    Effect::Bound { session: session.clone(), subscriber, place: place(prefix), from: at(from) }
 }
 
 fn unbound(session: &SessionKey, prefix: &str, until: i64, last_seen: i64, how: Ended) -> Effect {
     let (until, last_seen) = (at(until), at(last_seen));
-    Effect::Unbound { session: session.clone(), realm: REALM, prefix: net(prefix), until, last_seen, how }
+    Effect::Unbound { session: session.clone(), place: place(prefix), until, last_seen, how }
 }
 
 fn past_held(session: &SessionKey, subscriber: &str, from: i64, until: i64, ended: bool) -> Effect {
-    let (subscriber, prefix) = (Some(Name::from(subscriber)), net(HOST));
-    let (session, realm) = (session.clone(), REALM);
+    let (session, subscriber) = (session.clone(), Some(Name::from(subscriber)));
     Effect::PastHeld {
         session,
         subscriber,
-        realm,
-        prefix,
+        place: place(HOST),
         from: at(from),
         until: at(until),
         ended,
@@ -244,8 +253,7 @@ fn a_session_that_is_history_when_it_is_heard_of_is_found() {
 fn a_conflict_is_ambiguous_while_it_lasts() {
     let (one, two) = (key("1", 100), key("2", 150));
     let conflict = |sessions: &[&SessionKey], from| Effect::Conflict {
-        realm: REALM,
-        prefix: net(HOST),
+        place: place(HOST),
         sessions: sessions.iter().map(|session| (*session).clone()).collect(),
         at: at(from),
     };

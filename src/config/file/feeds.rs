@@ -67,6 +67,7 @@ impl Reader<'_> {
                 Some(texts) => self.prefixes(texts.get_ref())?,
                 None => Vec::new(),
             },
+            realm: self.realm(table.realm.as_ref())?,
         };
         if nas.identifier.is_none() && nas.address.is_none() {
             return Err(self.error(span, Fault::NasUnnamed));

@@ -204,8 +204,8 @@ impl<'a> Lines<'a> {
             Err(Fault::TooLong) if self.list.octets.len() > ATTRIBUTES_MAX => self.too_many = true,
             outcome => outcome?,
         }
-        if definition.path.vendor == 0
-            && let [number] = definition.path.numbers.as_slice()
+        if definition.path.vendor() == 0
+            && let [number] = definition.path.numbers()
             && let Some(place) = ONCE.iter().position(|once| once == number)
             && let Some(seen) = self.seen.get_mut(place)
         {

@@ -18,7 +18,6 @@ use crate::clock;
 use crate::config::{Config, Detail};
 use crate::radius::accounting::{self, Rules};
 use crate::radius::detail::{self, Found, Tick};
-use crate::radius::dictionary::Dictionary;
 use crate::server::complaints::Complaints;
 use crate::session::Timestamp;
 use crate::session::event::Record;
@@ -218,8 +217,9 @@ impl Follower {
 
     /// One step in one file; false: the engine has no room for what was found. `None`: nothing more is there now.
     fn step(&mut self, position: usize, config: &Config, now: Timestamp) -> Option<bool> {
+        let dictionary = self.shared.dictionary.load();
         let file = self.files.get_mut(position)?;
-        match file.step(Dictionary::builtin()) {
+        match file.step(&dictionary) {
             Ok(Step::Found(found)) => {
                 file.unreadable = false;
                 let (key, modified) = (file.key, file.listed.modified);
@@ -235,7 +235,7 @@ impl Follower {
                 }
                 let file = self.files.get_mut(position)?;
                 let (key, modified) = (file.key, file.listed.modified);
-                let found = file.finish(Dictionary::builtin())?;
+                let found = file.finish(&dictionary)?;
                 Some(self.take(key, modified, found, config, now))
             }
             Ok(Step::Anew) => {

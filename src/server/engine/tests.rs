@@ -14,9 +14,9 @@ use crate::relay::Profile;
 use crate::relay::message::Message;
 use crate::relay::verdict::Reason;
 use crate::server::radius;
+use crate::session::Realm;
 use crate::session::bindings::Lookup;
-use crate::session::event::{Applied, Claim, ClaimSource, Kind, Rules, Scope, Span};
-use crate::session::{Line, Realm};
+use crate::session::event::{Applied, Claim, ClaimSource, Kind, Rules, Span};
 use crate::views::Shared;
 
 /// What was made durable, and how many appends are still to fail.
@@ -107,7 +107,7 @@ impl World {
     }
 
     fn owner(&self) -> Vec<String> {
-        let found = match self.shared.map.lookup(Realm::PUBLIC, address(), clock::now()) {
+        let found = match self.shared.map.lookup(Realm::PUBLIC, address(), None, clock::now()) {
             Lookup::Found(found) => vec![found],
             Lookup::Ambiguous(all) => all,
             Lookup::Absent | Lookup::Unready(..) => Vec::new(),
@@ -135,24 +135,10 @@ fn receipt() -> Receipt {
 fn record(kind: Kind, id: &str, subscriber: &str, seconds_ago: u64) -> Input {
     let now = clock::now();
     let record = Record {
-        arrival: now,
         event: now.minus(Duration::from_secs(seconds_ago)),
-        dated: true,
-        client: Name::from("bras1"),
-        nas: Name::from("bras1"),
-        kind,
-        session_id: Name::from(id),
         subscriber: Some(Name::from(subscriber)),
-        user_name: None,
-        realm: Realm::PUBLIC,
-        claims: vec![Claim { prefix: address().into(), source: ClaimSource::FramedAddress }],
-        claims_dropped: 0,
-        session_time: None,
-        interval: None,
-        line: Line::default(),
-        scope: Scope::default(),
-        terminate_cause: None,
-        stop_start: false,
+        claims: vec![Claim::whole(address().into(), ClaimSource::FramedAddress)],
+        ..Record::bare(kind, Name::from("bras1"), Name::from(id), now)
     };
     Input::Record(Box::new(record), receipt())
 }

@@ -1,0 +1,224 @@
+//! Sessions that belong together: accounts of one host, a service and the session it is part of, one session on two NASes
+//! that stand in for each other, and a subscriber with suspiciously many.
+//!
+//! Knows: by what they are recognised (rows 21 to 23 and 34 of `docs/sessions.md`). Must not know: who else wants a place,
+//! deadlines, or how a record was decoded.
+
+use std::sync::Arc;
+
+use super::bindings::{Binding, Session, Slot};
+use super::event::{Alarm, Claim, Effect, Ended, Kind, Record, Service};
+use super::held::{Held, Hold, Id, State, Suspicion, differ};
+use super::machine::Machine;
+use super::{Name, Place, SessionKey, Timestamp};
+
+impl Machine {
+    /// Notes a session that begins to be held among its kin.
+    pub(super) fn enrol(&mut self, id: &Id, held: &Held) {
+        if let Some(host) = &held.host {
+            self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
+        }
+        self.join_crowd(id, held.session.subscriber.as_ref());
+    }
+
+    /// The Acct-Multi-Session-Id that a session did not tell when it began.
+    pub(super) fn adopt(&mut self, id: &Id, host: Option<&Name>) {
+        let Some(held) = self.sessions.get_mut(id).filter(|held| held.host.is_none()) else { return };
+        let Some(host) = host else { return };
+        held.host = Some(host.clone());
+        self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
+    }
+
+    /// The reverse.
+    pub(super) fn dismiss(&mut self, id: &Id, held: &Held) {
+        if let Some(host) = &held.host {
+            let key = (id.nas, host.clone());
+            if let Some(accounts) = self.hosts.get_mut(&key) {
+                accounts.retain(|account| *account != id.session);
+                if accounts.is_empty() {
+                    self.hosts.remove(&key);
+                }
+            }
+        }
+        self.leave_crowd(id, held.session.subscriber.as_ref());
+    }
+
+    /// A subscriber has one session more.
+    pub(super) fn join_crowd(&mut self, id: &Id, subscriber: Option<&Name>) {
+        let Some(subscriber) = subscriber else { return };
+        let sessions = self.crowds.entry(subscriber.clone()).or_default();
+        *sessions = sessions.saturating_add(1);
+        self.listed.join(id, subscriber);
+    }
+
+    /// The reverse.
+    pub(super) fn leave_crowd(&mut self, id: &Id, subscriber: Option<&Name>) {
+        let Some(subscriber) = subscriber else { return };
+        self.listed.leave(id, subscriber);
+        if let Some(sessions) = self.crowds.get_mut(subscriber) {
+            *sessions = sessions.saturating_sub(1);
+            if *sessions == 0 {
+                self.crowds.remove(subscriber);
+            }
+        }
+    }
+
+    /// Says so when a subscriber's sessions have just become so many that somebody should look.
+    pub(super) fn look_for_crowd(&self, subscriber: Option<&Name>, effects: &mut Vec<Effect>) {
+        let Some(subscriber) = subscriber else { return };
+        let sessions = self.crowds.get(subscriber).copied().unwrap_or_default();
+        if self.applied.crowd > 0 && sessions == self.applied.crowd {
+            let subscriber = subscriber.clone();
+            effects.push(Effect::Alarm(Alarm::Crowd { subscriber, sessions }));
+        }
+    }
+
+    /// Rows 21 and 22: that a service is alive says that its session is. Its end says nothing, and it owns nothing.
+    pub(super) fn service(&mut self, nas: u32, service: &Service, record: &Record) {
+        let Some(parent) = service.parent.clone() else { return };
+        let id = Id { nas, session: parent };
+        if matches!(record.kind, Kind::Stop) {
+            return;
+        }
+        let Some(held) = self.sessions.get_mut(&id) else { return };
+        let another = differ(held.session.subscriber.as_ref(), record.subscriber.as_ref());
+        if another || record.event <= held.last() {
+            return;
+        }
+        held.session.see(record.event);
+        if let State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } = held.state {
+            held.enter(State::Active);
+        }
+        self.schedule(&id);
+    }
+
+    /// Whether two sessions are accounts of one host: one subscriber, one NAS, one Acct-Multi-Session-Id.
+    pub(super) fn is_same_host(&self, id: &Id, owner: &Binding) -> bool {
+        let Some(held) = self.sessions.get(id) else { return false };
+        let other = Id { nas: owner.session.nas.number, session: owner.session.key.id.clone() };
+        let Some(other_held) = self.sessions.get(&other) else { return false };
+        held.host.is_some()
+            && other.nas == id.nas
+            && held.host == other_held.host
+            && held.session.subscriber.is_some()
+            && held.session.subscriber == other_held.session.subscriber
+    }
+
+    /// Row 23: the account of the same host that takes a place over from one that ends. An active one before one in doubt.
+    pub(super) fn heir(&self, session: &Session, host: Option<&Name>, place: Place) -> Option<Id> {
+        let nas = session.nas.number;
+        let accounts = self.hosts.get(&(nas, host?.clone()))?;
+        let shares = |id: &Id| {
+            let held = self.sessions.get(id)?;
+            let claim = held.claim(place.prefix, place.ports)?;
+            let kin = claim.hold == Hold::Shares
+                && held.place(claim.prefix, claim.ports) == place
+                && held.session.key.id != session.key.id;
+            kin.then_some(held.is_active())
+        };
+        let accounts = accounts.iter().map(|session| Id { nas, session: session.clone() });
+        accounts.filter_map(|id| Some((shares(&id)?, id))).max_by_key(|(active, _)| *active).map(|(_, id)| id)
+    }
+
+    /// What the accounts of a host shared in is lost to all of them with the one that owned it.
+    pub(super) fn lose_shares(&mut self, loser: &Session, place: Place) {
+        let id = Id { nas: loser.nas.number, session: loser.key.id.clone() };
+        let Some(host) = self.sessions.get(&id).and_then(|held| held.host.clone()) else { return };
+        let accounts = self.hosts.get(&(id.nas, host)).cloned().unwrap_or_default();
+        for session in accounts {
+            let Some(held) = self.sessions.get_mut(&Id { nas: id.nas, session }) else { continue };
+            if let Some(claim) = held.claim_mut(place).filter(|claim| claim.hold == Hold::Shares) {
+                claim.hold = Hold::Lost;
+            }
+        }
+    }
+
+    /// Row 34: the session of this record under another NAS of its redundancy group comes over to this one. Only one
+    /// with the same id, subscriber and an address of it is the same; and only a newer record moves it.
+    pub(super) fn take_over(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(group) = &record.group else { return };
+        if record.subscriber.is_none() {
+            return;
+        }
+        // Heard under both already, the first time perhaps the wrong way round: then they need no address in common.
+        let here = self.sessions.get(id).is_some_and(|held| held.same_identity(record));
+        if self.sessions.contains(id) && !here {
+            return;
+        }
+        let same = |held: &Held| {
+            let shared = |claim: &Claim| held.claim(claim.prefix, claim.ports).is_some();
+            held.session.subscriber == record.subscriber
+                && record.event > held.last()
+                && !differ(held.session.line.calling_station.as_ref(), record.line.calling_station.as_ref())
+                && (here || record.claims.iter().any(shared))
+        };
+        let partners = self.nases.iter().filter(|nas| nas.group.as_ref() == Some(group));
+        let from = partners
+            .map(|nas| Id { nas: nas.shared.number, session: id.session.clone() })
+            .find(|partner| partner.nas != id.nas && self.sessions.get(partner).is_some_and(same));
+        match from {
+            Some(from) if here => self.close(&from, record.event, Ended::Moved, effects),
+            Some(from) => self.carry_over(&from, id, record.event, effects),
+            None => {}
+        }
+    }
+
+    /// Moves a session to another NAS with everything it holds; readers see the one or the other, never nobody.
+    fn carry_over(&mut self, from: &Id, to: &Id, at: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(nas) = self.nases.get(to.nas as usize).map(|nas| Arc::clone(&nas.shared)) else { return };
+        let Some(mut held) = self.sessions.remove(from) else { return };
+        self.dismiss(from, &held);
+        held.uncount();
+        let reports = u64::from(held.interval.known().is_some());
+        for (number, sign) in [(from.nas, false), (to.nas, true)] {
+            let Some(state) = self.nases.get_mut(number as usize) else { continue };
+            state.reporting = if sign {
+                state.reporting.saturating_add(reports)
+            } else {
+                state.reporting.saturating_sub(reports)
+            };
+        }
+        let old = Arc::clone(&held.session);
+        let key = SessionKey { nas: nas.name.clone(), ..old.key.clone() };
+        held.session = Arc::new(old.renamed(key, nas));
+        held.due = Timestamp::from_millis(i64::MAX);
+        held.begin();
+        effects.push(held.opened_effect(Vec::new()));
+        for claim in &held.claims {
+            let place = held.place(claim.prefix, claim.ports);
+            self.replace(&old, &held.session, place, at, effects);
+        }
+        let (session, last_seen) = (old.key.clone(), old.seen());
+        effects.push(Effect::SessionClosed { session, at, last_seen, how: Ended::Moved });
+        self.enrol(to, &held);
+        self.tombstones.remove(to);
+        self.sessions.insert(to, held);
+    }
+
+    /// Puts a session's new value where its old one stood.
+    pub(super) fn replace(
+        &mut self,
+        old: &Session,
+        new: &Arc<Session>,
+        place: Place,
+        at: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let same = |binding: &Binding| binding.session.key == old.key;
+        let slot = match self.map.slot(place) {
+            Some(Slot::Owned(owner)) if same(&owner) => {
+                effects.push(super::ownership::unbound(&owner.session, place, at, Ended::Moved));
+                effects.push(super::ownership::bound(&Binding::new(Arc::clone(new), at), place));
+                Slot::Owned(Binding { session: Arc::clone(new), ..owner })
+            }
+            Some(Slot::Contested(mut claimants)) => {
+                for claimant in claimants.iter_mut().filter(|claimant| same(claimant)) {
+                    claimant.session = Arc::clone(new);
+                }
+                Slot::Contested(claimants)
+            }
+            _ => return,
+        };
+        self.map.put(place, slot);
+    }
+}

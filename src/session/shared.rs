@@ -1,0 +1,216 @@
+//! Addresses that several subscribers share by ports (CGNAT): which of them a port belongs to.
+//!
+//! Knows: blocks of ports, translators whose blocks follow from the inside address (RFC 7422), and the step from a block
+//! to whoever owns the address behind it. Must not know: how a block was reported. Invariant I8: without a port nobody
+//! is named.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::bindings::{Binding, Doubt, Found, LiveMap, Lookup, Slot, same_subscriber};
+use super::event::Translation;
+use super::{Place, Ports, Realm, Timestamp};
+
+/// A translator's record may overtake the one that says who owns the inside address: for so long it is waited for.
+const JOINED_WITHIN: Duration = Duration::from_secs(60);
+
+impl LiveMap {
+    /// Who owns a port of an address, where it is shared. `None`: it is not.
+    pub(super) fn shared(
+        &self,
+        realm: Realm,
+        address: IpAddr,
+        port: Option<u16>,
+        now: Timestamp,
+    ) -> Option<Lookup> {
+        if let Some(answer) = self.block(realm, address, port, now) {
+            return Some(answer);
+        }
+        let translations = self.translations.load();
+        let (inside_realm, translation) =
+            translations.iter().find(|(_, translation)| translation.outside.contains(&address))?;
+        let Some(port) = port else { return Some(Lookup::Unready(Doubt::PortRequired, None)) };
+        // A port that is given to nobody is the translator's own.
+        let Some(inside) = translation.inside_of(address, port) else {
+            return Some(self.unowned(address, now));
+        };
+        Some(self.unshared(inside_realm.around(inside), inside, now))
+    }
+
+    /// The blocks that stand at an address and their owners, for people who were told no port.
+    #[must_use]
+    pub fn sharers(&self, realm: Realm, address: IpAddr) -> Vec<(Ports, Found)> {
+        let realm = realm.around(address);
+        let mut sharers = Vec::new();
+        for ports in self.blocks_at(realm, address) {
+            let place = Place { realm, prefix: address.into(), ports };
+            let Some(slot) = self.slot(place) else { continue };
+            for binding in slot.holders() {
+                sharers.push((ports, Found::from((binding, place.prefix))));
+            }
+        }
+        sharers.sort_by_key(|(ports, _)| *ports);
+        sharers
+    }
+
+    fn blocks_at(&self, realm: Realm, address: IpAddr) -> Vec<Ports> {
+        self.blocks.get(&(realm, address)).map(|blocks| blocks.value().clone()).unwrap_or_default()
+    }
+
+    fn block(&self, realm: Realm, address: IpAddr, port: Option<u16>, now: Timestamp) -> Option<Lookup> {
+        let blocks = self.blocks_at(realm, address);
+        if blocks.is_empty() {
+            return None;
+        }
+        let prefix = IpNet::from(address);
+        let slots = |ports: &Ports| self.slot(Place { realm, prefix, ports: *ports });
+        let just_freed = |slot: &Slot| matches!(slot, Slot::Freed { until, .. } if now < *until);
+        let Some(port) = port else {
+            let mut freed = false;
+            for slot in blocks.iter().filter_map(slots) {
+                if !slot.holders().is_empty() {
+                    return Some(Lookup::Unready(Doubt::PortRequired, None));
+                }
+                freed |= just_freed(&slot);
+            }
+            return freed.then_some(Lookup::Unready(Doubt::JustFreed, None));
+        };
+        let around: Vec<Slot> = blocks
+            .iter()
+            .filter(|ports| ports.contains(port))
+            .chain([&Ports::ALL])
+            .filter_map(slots)
+            .collect();
+        if let Some(Slot::Contested(claimants)) = around.iter().find(|slot| slot.holders().len() > 1) {
+            return Some(Lookup::Ambiguous(claimants.iter().map(|one| Found::from((one, prefix))).collect()));
+        }
+        let owners: Vec<&Binding> = around.iter().flat_map(Slot::holders).collect();
+        let Some(newest) = owners.iter().max_by_key(|owner| owner.since) else {
+            if around.iter().any(just_freed) {
+                return Some(Lookup::Unready(Doubt::JustFreed, None));
+            }
+            let shared = blocks.iter().filter_map(slots).any(|slot| !slot.holders().is_empty());
+            return shared.then(|| self.unowned(address, now));
+        };
+        // Nobody was given the port, and the address as a whole belonged to somebody before it came to be shared.
+        let given = |slot: &Slot| slot.holders().iter().any(|holder| holder.since > newest.since);
+        if owners.len() == 1
+            && blocks.iter().filter_map(slots).any(|slot| given(&slot))
+            && self.is_whole(newest, realm, prefix)
+        {
+            return Some(Lookup::Ambiguous(vec![Found::from((*newest, prefix))]));
+        }
+        // Row 36: of blocks that overlap, the newest counts, unless the other session was heard since: then both live.
+        let rivals: Vec<_> = owners
+            .iter()
+            .filter(|owner| {
+                let (ours, theirs) = (&newest.session, &owner.session);
+                ours.key != theirs.key
+                    && !same_subscriber(ours.subscriber.as_ref(), theirs.subscriber.as_ref())
+                    && theirs.seen() > newest.since
+            })
+            .map(|owner| Found::from((*owner, prefix)))
+            .collect();
+        if rivals.is_empty() {
+            return Some(self.joined(newest, prefix, now));
+        }
+        Some(Lookup::Ambiguous(rivals.into_iter().chain([Found::from((*newest, prefix))]).collect()))
+    }
+
+    fn is_whole(&self, owner: &Binding, realm: Realm, prefix: IpNet) -> bool {
+        let whole = self.slot(Place { realm, prefix, ports: Ports::ALL });
+        whole.is_some_and(|slot| slot.holders().iter().any(|holder| holder.session.key == owner.session.key))
+    }
+
+    /// Rows 36 and 39: the owner of a block, or of the address for which a translator reports it.
+    fn joined(&self, binding: &Binding, prefix: IpNet, now: Timestamp) -> Lookup {
+        let found = Found::from((binding, prefix));
+        if !binding.is_believed() {
+            return Lookup::Unready(Doubt::Suspect, Some(found));
+        }
+        let Some((realm, inside)) = binding.session.inside else { return Lookup::Found(found) };
+        match self.unshared(realm.around(inside), inside, now) {
+            Lookup::Absent if now.since(binding.since) < JOINED_WITHIN => {
+                Lookup::Unready(Doubt::Unjoined, None)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Translation {
+    /// The inside address that a port of an outside one belongs to: inside addresses take the blocks of the first outside
+    /// address in order, then those of the second (RFC 7422, section 2). `None`: a port that is given to nobody.
+    #[must_use]
+    pub fn inside_of(&self, outside: IpAddr, port: u16) -> Option<IpAddr> {
+        let (IpNet::V4(pool), IpNet::V4(inside), IpAddr::V4(outside)) = (self.outside, self.inside, outside)
+        else {
+            return None;
+        };
+        let blocks = self.blocks_of_an_address();
+        let block = u32::from(port.checked_sub(self.first_port)?.checked_div(self.block)?);
+        let order = u32::from(outside).checked_sub(u32::from(pool.network()))?;
+        let number = order.checked_mul(blocks)?.checked_add(block)?;
+        let address = Ipv4Addr::from(u32::from(inside.network()).checked_add(number)?);
+        (block < blocks && pool.contains(&outside) && inside.contains(&address)).then_some(address.into())
+    }
+
+    /// How many inside addresses share an outside one.
+    #[must_use]
+    pub fn blocks_of_an_address(&self) -> u32 {
+        let ports = u32::from(u16::MAX).saturating_sub(self.first_port.into()).saturating_add(1);
+        ports.checked_div(self.block.into()).unwrap_or_default()
+    }
+
+    /// Whether every inside address has a block.
+    #[must_use]
+    pub fn suffices(&self) -> bool {
+        let addresses = |net: IpNet| 1_u64 << net.max_prefix_len().saturating_sub(net.prefix_len()).min(63);
+        addresses(self.outside).saturating_mul(self.blocks_of_an_address().into()) >= addresses(self.inside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translation(inside: &str, outside: &str, first_port: u16, block: u16) -> Translation {
+        let (inside, outside) = (inside.parse().unwrap(), outside.parse().unwrap());
+        Translation { realm: None, inside, outside, first_port, block }
+    }
+
+    // RFC 7422, section 2: 1024 ports are reserved, 64,512 are given in blocks of 1008: 64 subscribers an address.
+    #[test]
+    fn blocks_follow_the_inside_addresses_in_order() {
+        let nat = translation("100.64.0.0/22", "192.0.2.0/28", 1024, 1008);
+        let inside = |outside: &str, port| {
+            nat.inside_of(outside.parse().unwrap(), port).map(|address| address.to_string())
+        };
+        let some = |address: &str| Some(address.to_owned());
+        assert_eq!(nat.blocks_of_an_address(), 64);
+        assert_eq!(inside("192.0.2.0", 1023), None);
+        assert_eq!(inside("192.0.2.0", 1024), some("100.64.0.0"));
+        assert_eq!(inside("192.0.2.0", 2031), some("100.64.0.0"));
+        assert_eq!(inside("192.0.2.0", 2032), some("100.64.0.1"));
+        assert_eq!(inside("192.0.2.0", 65_535), some("100.64.0.63"));
+        assert_eq!(inside("192.0.2.1", 1024), some("100.64.0.64"));
+        assert_eq!(inside("192.0.2.15", 65_535), some("100.64.3.255"));
+        assert_eq!(inside("192.0.2.16", 1024), None);
+    }
+
+    #[test]
+    fn ports_beyond_the_last_whole_block_or_the_last_inside_address_are_nobodys() {
+        let uneven = translation("100.64.0.0/30", "192.0.2.0/31", 1024, 30_000);
+        let inside = |outside: &str, port| uneven.inside_of(outside.parse().unwrap(), port);
+        assert_eq!(uneven.blocks_of_an_address(), 2);
+        assert_eq!(inside("192.0.2.0", 61_023), "100.64.0.1".parse().ok());
+        assert_eq!(inside("192.0.2.0", 61_024), None);
+        assert!(uneven.suffices());
+        let wide = translation("100.64.0.0/29", "192.0.2.0/31", 1024, 30_000);
+        assert!(!wide.suffices());
+        let narrow = translation("100.64.0.0/31", "192.0.2.0/31", 1024, 30_000);
+        assert_eq!(narrow.inside_of("192.0.2.1".parse().unwrap(), 1024), None);
+    }
+}
