@@ -32,6 +32,7 @@
 //! | [`log`] | what is durable, and what is damage | what an entry means |
 //! | [`audit`] | the past as rows | the present |
 //! | [`server`] | sockets, threads, order of start and stop | how anything is decided |
+//! | [`rehearsal`] | scenarios as text, played through the rooms above | sockets, what time it is |
 //! | [`cli`] | commands, formats, exit codes | the daemon, but for its API |
 //! | [`clock`] | what time it is; nobody else reads it | who asks |
 //!
@@ -56,14 +57,16 @@
 //! | | a restart changes no answer | `a_clean_restart_changes_no_answer`, `a_crash_changes_no_answer` |
 //! | | what could not be made durable is not acknowledged | `a_failed_fsync_is_never_acknowledged_and_the_log_goes_on_elsewhere` |
 //!
-//! (I2 is about service sessions and I8 about addresses shared by ports: they come with what they are about.)
+//! (I2, a service's Stop frees nothing, and I8, without a port nobody is named for a shared address, are told by the
+//! scenarios in `tests/scenarios/services.txt` and `cgnat.txt`; every row of the decision table is told by one, too.)
 //!
 //! # Bad input
 //!
 //! Everything from outside is an attacker's until it is proven. Counters are on `/metrics`, without the prefix
 //! `relaywarden_`; at most one line per reason and ten seconds (one second for mail servers) goes to the journal.
 //!
-//! **RADIUS.** Until the authenticator is proven nothing is remembered.
+//! **RADIUS.** Until the authenticator is proven nothing is remembered but a number. What is counted for a NAS or a
+//! client is in `nas_unusable{nas,reason}` too.
 //!
 //! | input | answer | record | test |
 //! |---|---|---|---|
@@ -77,12 +80,13 @@
 //! | Status-Server that is not signed | silence | `bad_message_authenticator`, line | `a_status_server_is_answered_only_when_it_is_signed` |
 //! | sent again while in hand; after its answer | silence; the same answer | `duplicate_in_flight`; `duplicate_answered` | `a_repetition_in_flight_is_dropped_and_after_the_answer_gets_the_same_one` |
 //! | more than the engine can take | silence, and its repetition is taken | `queue_full`, line | `a_record_that_finds_the_queue_full_is_taken_when_it_is_repeated` |
-//! | no session id, or a status that concerns no session | answered, ignored | `ignored_session_id`, `ignored_status`, line | `what_is_authentic_but_ignored_is_answered_at_once_and_repeated_the_same` |
+//! | more names of NASes than there is room for | as any other | `nas_unusable{nas=""}` and the like | `names_beyond_the_room_are_counted_in_none_and_known_ones_go_on` |
+//! | no session id, or a status that concerns no session | answered, ignored | `ignored_session_id`, `ignored_status`, line | `what_is_authentic_but_ignored_is_answered_at_once_and_repeated_the_same`, `each_packet_of_no_use_is_counted_for_its_nas_with_the_reason` |
 //! | a value that does not fit its type | the rest counts | none | `an_attribute_that_does_not_fit_its_type_leaves_the_rest_alone` |
 //! | a vendor's attribute that lies about its length | what came before it counts | none | `a_vendor_length_of_0_or_1_ends_the_walk`, `a_vendor_length_beyond_the_remainder_ends_the_walk`, `a_length_that_lies_ends_the_walk_in_every_form` |
 //! | a TLV that lies about its length | what is outside of its parent counts | none | `a_tlv_that_lies_hides_what_follows_within_its_parent_and_nothing_else` |
 //! | a value in parts that is too long, or lacks one | no value; the rest counts | none | `a_concatenation_of_1024_octets_is_a_value_and_one_octet_more_is_none`, `a_value_whose_next_part_is_missing_is_none` |
-//! | a moment that can't be true | arrival counts | `absurd_time` | `a_stamp_before_2015_is_absurd_and_one_of_2015_is_not` |
+//! | a moment that can't be true | arrival counts | `absurd_time`, `nas_clock_absurd` | `a_clock_that_says_what_cannot_be_true_is_told`, `a_stamp_before_2015_is_absurd_and_one_of_2015_is_not` |
 //! | an address outside of the client's pools | record kept, claim dropped | `claims_dropped{nas}`, `alarms`, line | `a_claim_outside_of_the_pool_is_dropped_counted_and_shown_and_the_record_is_kept` |
 //! | a prefix wider than a subscriber's can be | record kept, claim dropped | `claims_dropped{nas}`, `alarms`, line | `a_prefix_of_24_or_44_bits_is_admitted_and_a_shorter_one_refused` |
 //! | a block of ports that is reversed, has port 0, or goes beyond 65535 | record and other blocks kept, block dropped | `claims_dropped{nas}`, `alarms`, line | `a_port_range_that_is_reversed_or_above_65535_is_refused_and_the_others_count`, `a_block_that_cant_be_is_refused_whoever_tells_of_it` |
@@ -117,6 +121,8 @@
 //! |---|---|---|---|
 //! | a parameter that is missing, repeated, unknown or wrong | 400, named | none | `each_wrong_parameter_is_named` |
 //! | an order that is no JSON, or lacks something | 400 | none | `each_wrong_order_is_named` |
+//! | a hold of a NAS that is no JSON, lacks something, or ends in the past or in more than 7 days | 400 | none | `each_wrong_hold_is_named`, `a_hold_ends_within_seven_days_and_not_in_the_past` |
+//! | a hold of a NAS that was never heard; the end of none | 404 | none | `a_nas_that_is_unknown_or_not_held_is_not_found`, `a_hold_survives_a_restart_and_ends_when_it_is_lifted` |
 //! | a body above 64 KiB; a head above 16 KiB | 413; 431 | none | `a_body_of_64_kib_is_read_and_a_longer_one_is_not`, `a_head_that_is_too_large_is_refused` |
 //! | an unknown path or method | 404, 405 | none | `unknown_paths_and_methods_are_problems_too` |
 //! | a question about people over TCP | 404 `socket-only` | none | `tcp_serves_health_and_metrics_and_nothing_about_people` |
@@ -148,6 +154,7 @@
 //! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |
 //! | a data directory that another daemon uses | 75 | standard error | `a_second_daemon_on_one_data_directory_ends_with_75_and_disturbs_nobody` |
 //! | a data directory that can't be used | 74 | standard error | `a_data_directory_that_may_not_be_made_ends_with_74_and_is_named` |
+//! | a scenario that is not understood | 2; file, line, what was expected | standard error | `one_that_is_not_understood_is_2_with_the_line_and_what_is_expected` |
 //! | a filter in `RELAYWARDEN_LOG` that is none | as `info` | line | `the_environment_says_how_much_is_logged` |
 //!
 //! **Files of others** (`import`). What can't be read is told with its line, and the rest is read.
@@ -180,6 +187,7 @@ pub mod config;
 pub mod log;
 pub mod mta;
 pub mod radius;
+pub mod rehearsal;
 pub mod relay;
 pub mod server;
 pub mod session;

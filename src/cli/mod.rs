@@ -7,9 +7,12 @@ pub mod check;
 pub mod client;
 pub mod command;
 pub mod export;
+pub mod feeds;
 pub mod import;
+pub mod nas;
 pub mod output;
 pub mod read;
+pub mod rehearse;
 pub mod rows;
 pub mod send;
 pub mod serve;
@@ -23,8 +26,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::fault::ConfigError;
 use crate::radius::dictionary::fault::DictionaryError;
 use crate::radius::text::TextError;
+use crate::rehearsal::Mistake;
 use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
 use time::TimeError;
@@ -111,9 +116,13 @@ pub enum Command {
     /// Messages that were let go
     #[command(after_help = "Example:\n  relaywarden messages --queue-id 4XyZ1b2c3d -o json")]
     Messages(read::MessagesArgs),
-    /// Feed health, a line per NAS
-    #[command(after_help = "Example:\n  relaywarden nas -o csv > feeds.csv")]
-    Nas(read::PlainArgs),
+    /// Feed health: a line per NAS, what is wrong and what to do; or everything about one
+    #[command(
+        after_help = "Examples:\n  relaywarden nas\n  relaywarden nas bras1\n  relaywarden nas -o csv > \
+                            feeds.csv\n  relaywarden nas hold bras1 --until 2026-11-23T18:00:00Z --reason 'new line \
+                            card'\n  relaywarden nas unhold bras1 --reason 'it is back'"
+    )]
+    Nas(nas::NasArgs),
     /// Suspensions in force
     #[command(after_help = "Example:\n  relaywarden suspensions")]
     Suspensions(read::PlainArgs),
@@ -153,6 +162,12 @@ pub enum Command {
                             --secret-file secrets/bras1"
     )]
     Send(send::SendArgs),
+    /// Play scenarios: what would be answered if NASes sent this, without a daemon
+    #[command(
+        after_help = "Examples:\n  relaywarden rehearse ticket-4711.txt\n  relaywarden rehearse ticket-4711.txt \
+                            --config /etc/relaywarden/relaywarden.toml"
+    )]
+    Rehearse(rehearse::RehearseArgs),
 }
 
 /// `serve`
@@ -251,6 +266,10 @@ pub enum Failure {
     List(PathBuf, TextError),
     /// A list of attributes holds no request.
     EmptyList(PathBuf),
+    /// A scenario that is not understood, or can't be played.
+    Story(PathBuf, Mistake),
+    /// The configuration can't be used.
+    Configuration(Box<ConfigError>),
     /// The server's name means nothing.
     NoServer(String, io::Error),
     /// An import came to nothing, or to a halt.
@@ -268,9 +287,12 @@ impl Failure {
             Failure::Send(_) => Exit::Usage,
             Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Failure::File(..) => Exit::InputOutput,
-            Failure::Dictionary(_) | Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => {
-                Exit::Usage
-            }
+            Failure::Dictionary(_)
+            | Failure::List(..)
+            | Failure::EmptyList(_)
+            | Failure::NoServer(..)
+            | Failure::Story(..) => Exit::Usage,
+            Failure::Configuration(_) => Exit::Config,
             Failure::Import(failure) => failure.exit(),
         }
     }
@@ -289,6 +311,10 @@ impl fmt::Display for Failure {
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::Import(failure) => write!(f, "{failure}"),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
+            Failure::Story(path, mistake) => {
+                write!(f, "{}:{}", path.display(), output::safe(&mistake.to_string()))
+            }
+            Failure::Configuration(error) => write!(f, "{error}"),
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
             }
@@ -330,13 +356,14 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Who(args) => read::who(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
-        Command::Nas(args) => read::nas(args),
+        Command::Nas(args) => nas::run(args),
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),
+        Command::Rehearse(args) => rehearse::run(args),
     };
     match answer.and_then(|answer| print(&answer)) {
         Ok(exit) => exit.into(),
@@ -375,9 +402,17 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// All of them, also those within others.
+    fn commands() -> Vec<clap::Command> {
+        let mut found: Vec<_> = Cli::command().get_subcommands().cloned().collect();
+        let within: Vec<_> = found.iter().flat_map(|command| command.get_subcommands().cloned()).collect();
+        found.extend(within);
+        found
+    }
+
     #[test]
     fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands() {
+        for command in commands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("\n  relaywarden "), "{}", command.get_name());
         }
@@ -385,7 +420,7 @@ mod tests {
 
     #[test]
     fn every_example_is_understood() {
-        for command in Cli::command().get_subcommands() {
+        for command in commands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
                 let words = words(line);

@@ -156,6 +156,22 @@ pub fn read_relayed(
     Ok(Box::new(record))
 }
 
+/// The NAS that a packet counts for, also one that is no record: as [`read_relayed`] would name it, and where that names
+/// none, the client.
+#[must_use]
+pub fn nas_of(packet: &Packet<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Name {
+    let fields = Fields::of(packet);
+    let behind = behind(&fields, rules, origin);
+    nas(&fields, rules, behind, origin).unwrap_or_else(|| rules.client.name.clone())
+}
+
+/// Whether the NAS says that it had to wait before it could send this (Acct-Delay-Time above zero, RFC 2866 section 5.2):
+/// it was sent in vain before, or waited its turn.
+#[must_use]
+pub fn was_held_back(packet: &Packet<'_>) -> bool {
+    packet.values(41).find_map(value::integer).is_some_and(|delay| delay > 0)
+}
+
 /// RFC 2866 section 5.1, and 18 and 19 by which equipment reports a part of itself.
 fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
     match status.ok_or(Ignored::NoStatus)? {

@@ -68,10 +68,13 @@ impl NasClocks {
         // Who wrote down a backlog may have had another clock then.
         let live = arrival.since(received) <= LIVE_DELAY_MAX;
         let moment = if let Some(clock) = self.clocks.get_mut(nas) {
-            clock.moment(received, live, delay, stamp)
+            let moment = clock.moment(received, live, delay, stamp);
+            clock.note(&moment, delay, stamp);
+            moment
         } else {
             let mut clock = NasClock::default();
             let moment = clock.moment(received, live, delay, stamp);
+            clock.note(&moment, delay, stamp);
             if self.clocks.len() < CLOCKS_MAX {
                 self.clocks.insert(nas.clone(), clock);
             }
@@ -87,10 +90,55 @@ impl NasClocks {
         self.absurd
     }
 
-    /// What is to be added to a NAS's stamps, in milliseconds, once it is known.
+    /// What a NAS says about time; nothing of one that was not heard.
     #[must_use]
-    pub fn offset_millis(&self, nas: &Name) -> Option<i64> {
-        self.clocks.get(nas)?.offset
+    pub fn reading(&self, nas: &Name) -> Reading {
+        let Some(clock) = self.clocks.get(nas) else { return Reading::default() };
+        let state = match clock.offset {
+            _ if clock.absurd_last => State::Absurd,
+            Some(_) => State::Known,
+            None if clock.stamped => State::Learning,
+            None => State::Undated,
+        };
+        Reading { state, offset_millis: clock.offset, absurd_records: clock.absurd }
+    }
+}
+
+/// What a NAS says about time, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// In a word.
+    pub state: State,
+    /// What is to be added to its stamps, once it is known.
+    pub offset_millis: Option<i64>,
+    /// How many of its records said something about time that can't be true.
+    pub absurd_records: u64,
+}
+
+/// How far a NAS's clock is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum State {
+    /// It never told an Event-Timestamp: arrival counts.
+    #[default]
+    Undated,
+    /// It tells them, and packets did not agree for long enough yet.
+    Learning,
+    /// Its stamps are corrected by the offset.
+    Known,
+    /// What it said last about time can't be true.
+    Absurd,
+}
+
+impl State {
+    /// The word for it in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Undated => "undated",
+            State::Learning => "learning",
+            State::Known => "known",
+            State::Absurd => "absurd",
+        }
     }
 }
 
@@ -100,6 +148,9 @@ struct NasClock {
     /// Milliseconds from its stamps to our time.
     offset: Option<i64>,
     candidate: Option<Candidate>,
+    stamped: bool,
+    absurd: u64,
+    absurd_last: bool,
 }
 
 /// Consecutive packets that agree about an offset.
@@ -133,6 +184,15 @@ impl NasClock {
             return undated(true);
         }
         Moment { event: event.min(arrival), dated: true, absurd: too_long }
+    }
+
+    /// What people are told. A record that says nothing about time changes nothing of it.
+    fn note(&mut self, moment: &Moment, delay: Option<u32>, stamp: Option<u32>) {
+        self.stamped |= stamp.is_some();
+        self.absurd = self.absurd.saturating_add(u64::from(moment.absurd));
+        if stamp.is_some() || delay.is_some() {
+            self.absurd_last = moment.absurd;
+        }
     }
 
     /// Every packet counts for the next offset, also while one holds: so drift is followed, and a clock that
@@ -303,7 +363,7 @@ mod tests {
                 let stamp = Some(NOW + second - 66);
                 let _ = clocks.moment(&nas, at(second), at(second + waited), None, stamp);
             }
-            assert_eq!(clocks.offset_millis(&nas), offset, "{waited}");
+            assert_eq!(clocks.reading(&nas).offset_millis, offset, "{waited}");
         }
     }
 
@@ -326,14 +386,34 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_is_absurd_until_its_next_plausible_word() {
+        let mut clocks = NasClocks::default();
+        let nas = Name::from("bras1");
+        let mut state = |delay, stamp| {
+            let _ = clocks.moment(&nas, at(0), at(0), delay, stamp);
+            let reading = clocks.reading(&nas);
+            (reading.state, reading.absurd_records)
+        };
+        assert_eq!(state(None, None), (State::Undated, 0));
+        assert_eq!(state(None, Some(86_400)), (State::Absurd, 1));
+        assert_eq!(state(None, None), (State::Absurd, 1), "it said nothing new about time");
+        assert_eq!(state(None, Some(NOW)), (State::Learning, 1));
+        assert_eq!(clocks.reading(&Name::from("unheard")), Reading::default());
+        for second in [0, 3, 6, 9, 12] {
+            let _ = clocks.moment(&nas, at(second), at(second), None, Some(NOW + second));
+        }
+        assert_eq!(clocks.reading(&nas).state, State::Known);
+    }
+
+    #[test]
     fn each_nas_has_its_own_clock() {
         let mut clocks = NasClocks::default();
         for second in [0, 3, 6, 9, 12] {
             let _ = clocks.moment(&Name::from("slow"), at(second), at(second), None, Some(NOW + second - 66));
             let _ = clocks.moment(&Name::from("right"), at(second), at(second), None, Some(NOW + second));
         }
-        assert_eq!(clocks.offset_millis(&Name::from("slow")), Some(66_000));
-        assert_eq!(clocks.offset_millis(&Name::from("right")), Some(0));
-        assert_eq!(clocks.offset_millis(&Name::from("unheard")), None);
+        assert_eq!(clocks.reading(&Name::from("slow")).offset_millis, Some(66_000));
+        assert_eq!(clocks.reading(&Name::from("right")).offset_millis, Some(0));
+        assert_eq!(clocks.reading(&Name::from("unheard")).offset_millis, None);
     }
 }

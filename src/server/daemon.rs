@@ -211,6 +211,7 @@ impl House {
             health: Arc::clone(&health),
             clocks: running.clocks(),
             radius: Arc::clone(&counters.radius),
+            feeds: Arc::clone(running.feeds()),
         };
         let details = detail::Running::start(data_dir, &feeds)
             .map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
@@ -428,7 +429,7 @@ fn acknowledge(radius: &radius::Running, details: &detail::Running, receipts: Ve
 }
 
 /// The part of the configuration that decides what an event means.
-fn applied_by(config: &Config) -> Applied {
+pub(crate) fn applied_by(config: &Config) -> Applied {
     let listed = |when| config.prefixes.iter().filter(move |listed| listed.when == when);
     let mut statics = config.relay.statics.clone();
     // Written in both places it is the same subscriber's in both.

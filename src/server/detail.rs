@@ -25,6 +25,7 @@ use self::follower::{Follower, Told};
 use super::health::Health;
 use super::inbox::Inbox;
 use super::radius;
+use super::radius::feeds::Feeds;
 use crate::config::Config;
 use crate::radius::dictionary::Dictionary;
 use crate::radius::nas_clock::NasClocks;
@@ -53,6 +54,8 @@ pub struct Shared {
     pub clocks: Arc<Mutex<NasClocks>>,
     /// Where absurd times are counted.
     pub radius: Arc<radius::Counters>,
+    /// What comes from each NAS, whichever way.
+    pub feeds: Arc<Feeds>,
 }
 
 /// The threads of all directories.

@@ -7,6 +7,7 @@ pub mod desk;
 pub mod detail;
 pub mod engine;
 pub mod failure;
+mod feed_health;
 pub mod health;
 pub mod http;
 pub mod import;

@@ -12,15 +12,16 @@ use tokio::sync::watch;
 
 use super::health::Health as Wellbeing;
 use super::http::api::{
-    Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339,
+    Candidate, Instruction, LineRow, MessageRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
 use super::http::import::{Chunk, ImportAnswer};
 use super::http::metrics::Exposition;
+use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
-use super::{desk, detail, engine, mta, radius};
+use super::{desk, detail, engine, feed_health, mta, radius};
 use crate::audit::AuditError;
 use crate::audit::past::Past;
 use crate::audit::rows::{self, Confidence, MessageFilter, SessionFilter};
@@ -33,7 +34,7 @@ use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
 use crate::session::bindings::{Doubt, Found, Lookup, Session};
-use crate::session::nas::Nas;
+use crate::session::event::NasHold;
 use crate::session::{Name, Realm, SessionKey, Timestamp};
 use crate::views::Shared;
 
@@ -171,10 +172,7 @@ impl Staff for StaffDesk {
     }
 
     fn nas(&self) -> Vec<NasRow> {
-        let now = clock::now();
-        let doubts = self.shared.map.doubts(now);
-        let nases = self.shared.map.nases();
-        nases.iter().map(|nas| nas_row(nas, &doubts, self.radius.clock_offset_millis(&nas.name))).collect()
+        feed_health::rows(&self.shared.map, &self.radius, &self.config.load(), clock::now())
     }
 
     async fn permitted(&self) -> Result<Permitted, Trouble> {
@@ -249,6 +247,19 @@ impl Staff for StaffDesk {
         };
         let reference = self.commit(Entry::Command(command)).await.ok_or(OrderError::Storage)?;
         Ok(Ordered { reference, at: now })
+    }
+
+    async fn hold(&self, order: HoldOrder) -> Result<Ordered, OrderError> {
+        let at = clock::now();
+        let nases = self.shared.map.nases();
+        let nas = nases.iter().find(|nas| nas.name == order.nas).ok_or(OrderError::UnknownNas)?;
+        if order.until.is_none() && nas.held_until() <= at {
+            return Err(OrderError::NotHeld);
+        }
+        let HoldOrder { by, nas, until, reason } = order;
+        let hold = NasHold { at, by, nas, until: until.unwrap_or(at), reason };
+        let reference = self.commit(Entry::Hold(hold)).await.ok_or(OrderError::Storage)?;
+        Ok(Ordered { reference, at })
     }
 
     /// While nothing can be written, the on-call engineer must still be able to ask: the question goes to the system's
@@ -441,19 +452,8 @@ impl StaffDesk {
         );
         let behind = self.shared.committed().saturating_sub(*self.applied.borrow());
         out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
-        for nas in self.shared.map.nases().iter() {
-            let name = nas.name.to_string();
-            let counts = nas.counts();
-            for (state, count) in
-                [("active", counts.active), ("suspect", counts.suspect), ("pending", counts.pending)]
-            {
-                let labels = [("nas", name.as_str()), ("state", state)];
-                out.gauge("sessions", "Sessions by NAS", &labels, i64::try_from(count).unwrap_or(i64::MAX));
-            }
-            let labels = [("nas", name.as_str())];
-            out.counter("claims_dropped", "Claims a NAS may not make", &labels, counts.claims_dropped);
-            out.gauge("nas_silent", "Whether a NAS is silent", &labels, i64::from(nas.is_silent()));
-        }
+        let config = self.config.load();
+        feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
         out
     }
 }
@@ -552,30 +552,6 @@ fn past_candidate(row: rows::Candidate) -> Candidate {
         valid_from: rfc3339(row.valid_from),
         valid_until: row.valid_until.and_then(rfc3339),
         line: LineRow::from(&row.line),
-    }
-}
-
-fn nas_row(nas: &Nas, doubts: &[(Name, Doubt, Timestamp)], offset: Option<i64>) -> NasRow {
-    let counts = nas.counts();
-    let doubt = doubts.iter().find(|(client, ..)| *client == nas.client);
-    NasRow {
-        nas: nas.name.to_string(),
-        client: nas.client.to_string(),
-        last_heard: rfc3339(nas.heard()),
-        active: counts.active,
-        suspect: counts.suspect,
-        pending: counts.pending,
-        records: counts.records.saturating_add(counts.refreshes),
-        refreshes: counts.refreshes,
-        claims_dropped: counts.claims_dropped,
-        interval_seconds: nas.interval().map(|interval| interval.as_secs()),
-        silent: nas.is_silent(),
-        whole: doubt.is_none(),
-        since: rfc3339(nas.whole_since()),
-        why: doubt.map(|(_, doubt, until)| {
-            format!("{} until {}", doubt.word(), rfc3339(*until).unwrap_or_default())
-        }),
-        clock_offset_ms: offset,
     }
 }
 

@@ -118,6 +118,7 @@ impl Machine {
             && record.claims_dropped == 0
             && held.continues(record.session_time)
             && held.same_identity(record)
+            && !held.is_named_anew(record)
             && record.interval.is_none_or(|seconds| held.interval.known() == Some(seconds))
             && record.service.is_none()
             && self.known_realm(record) == Some(held.realm)
@@ -251,8 +252,8 @@ impl Machine {
         // A NAS that brings old records now may not have told us of the present yet.
         let lagging = record.arrival.since(record.event) > LAG;
         nas.shared.late.fetch_add(lagging.into(), Ordering::Relaxed);
-        if lagging && nas.lagging_until < record.arrival.plus(LAG_LASTS / 2) {
-            nas.lagging_until = record.arrival.plus(LAG_LASTS);
+        if lagging && nas.shared.lagging_until() < record.arrival.plus(LAG_LASTS / 2) {
+            nas.lag(record.arrival.plus(LAG_LASTS));
             news = true;
         }
         if news {

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
+use relaywarden::server::http::OrderError;
 use relaywarden::server::http::web::{self, BindError};
 use serde_json::Value;
 
@@ -78,6 +79,7 @@ fn each_wrong_parameter_is_named() {
         ("/v1/messages?limit=100001", "limit"),
         ("/v1/messages?subscribr=alice", "subscribr"),
         ("/v1/nas?x=1", "x"),
+        ("/v1/nas?nas=bras1&nas=bras2", "nas"),
         ("/v1/suspensions?x=1", "x"),
         ("/v1/permitted?x=1", "x"),
     ] {
@@ -105,6 +107,40 @@ fn each_wrong_order_is_named() {
     let until = r#"{"subject":"bob","reason":"x","until":"2099-01-01T00:00:00Z"}"#;
     problem(&asked(&daemon, "DELETE", "/v1/suspensions/release", until), 400, "bad-parameter", Some("until"));
     assert!(daemon.answers.ordered.lock().unwrap().is_empty());
+}
+
+#[test]
+fn each_wrong_hold_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    for (body, kind, parameter) in [
+        ("", "bad-body", None),
+        (r#"{"nas":"bras1"}"#, "bad-body", None),
+        (r#"{"nas":"bras1","reason":"x","force":true}"#, "bad-body", None),
+        (r#"{"nas":"bras1","reason":"x"}"#, "bad-parameter", Some("until")),
+        (r#"{"nas":"bras1","reason":"x","until":"tomorrow"}"#, "bad-parameter", Some("until")),
+        (r#"{"nas":"bras1","reason":"x","until":"2001-01-01T00:00:00Z"}"#, "bad-parameter", Some("until")),
+        (r#"{"nas":"bras1","reason":"x","until":"2099-01-01T00:00:00Z"}"#, "bad-parameter", Some("until")),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/nas/hold", body), 400, kind, parameter);
+    }
+    for (body, parameter) in [
+        (r#"{"nas":"","reason":"x"}"#, "nas"),
+        (r#"{"nas":"bras1","reason":" "}"#, "reason"),
+        (r#"{"nas":"bras1","reason":"x","until":"2099-01-01T00:00:00Z"}"#, "until"),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/nas/unhold", body), 400, "bad-parameter", Some(parameter));
+    }
+    problem(&asked(&daemon, "GET", "/v1/nas/hold", ""), 405, "no-such-method", None);
+    assert!(daemon.answers.held.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_nas_that_is_unknown_or_not_held_is_not_found() {
+    for (error, kind) in [(OrderError::UnknownNas, "unknown-nas"), (OrderError::NotHeld, "not-held")] {
+        let daemon = Daemon::start(Answers { order_error: Some(error), ..Answers::full() });
+        let body = r#"{"nas":"bras9","reason":"x"}"#;
+        problem(&asked(&daemon, "POST", "/v1/nas/unhold", body), 404, kind, None);
+    }
 }
 
 #[test]
@@ -180,7 +216,7 @@ fn tcp_answers_health_and_metrics_and_nothing_about_people() {
     let metrics = over_tcp(&daemon, "/metrics");
     assert_eq!((metrics.status, metrics.body.as_str()), (200, "# EOF\n"));
     assert!(metrics.head.contains("application/openmetrics-text"));
-    for target in ["/v1/lookup?address=198.51.100.7", "/v1/sessions", "/v1/nas", "/v1/"] {
+    for target in ["/v1/lookup?address=198.51.100.7", "/v1/sessions", "/v1/nas", "/v1/nas/hold", "/v1/"] {
         let reply = over_tcp(&daemon, target);
         assert_eq!(reply.status, 404, "{target}");
         assert!(!reply.body.contains("alice"), "{target}");

@@ -272,6 +272,39 @@ fn a_nas_behind_a_proxy_may_have_a_name_pools_and_a_realm_of_its_own() {
     assert_eq!(bare.pools().len(), 2);
 }
 
+#[test]
+fn a_packet_counts_for_the_nas_that_a_record_of_it_would_name() {
+    let proxy = Client { nas: NasIdentity::Attributes, ..client() };
+    let fleet = Client { address: "192.0.2.0/24".parse().unwrap(), ..client() };
+    let lines = ["", "NAS-Identifier = x", "NAS-IP-Address = 203.0.113.1\nNAS-Identifier = \"\""];
+    for client in [client(), proxy, fleet] {
+        for lines in lines {
+            let text = format!("{START}{lines}");
+            let attributes = text::parse_attributes(&text, Dictionary::builtin()).unwrap();
+            let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
+            let packet = Packet::decode(&octets).unwrap();
+            let identity = chain(&["User-Name"]);
+            let source = "192.0.2.1".parse().unwrap();
+            let rules = Rules { client: &client, source, identity: &identity, never: &[] };
+            let record = read(&packet, &rules, NOW, &mut NasClocks::default()).unwrap();
+            assert_eq!(nas_of(&packet, &rules, None), record.nas, "{lines}");
+        }
+    }
+}
+
+#[test]
+fn a_delay_of_zero_is_none_and_one_of_a_second_says_that_it_waited() {
+    let held_back = |lines: &str| {
+        let text = format!("{START}{lines}");
+        let attributes = text::parse_attributes(&text, Dictionary::builtin()).unwrap();
+        let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
+        was_held_back(&Packet::decode(&octets).unwrap())
+    };
+    assert!(!held_back(""));
+    assert!(!held_back("Acct-Delay-Time = 0"));
+    assert!(held_back("Acct-Delay-Time = 1"));
+}
+
 // Rows 26 and 27.
 #[test]
 fn an_accounting_on_of_nobody_concerns_its_sender_or_from_a_proxy_nothing() {

@@ -350,8 +350,14 @@ impl Follower {
             outcome
         };
         match outcome {
-            Ok(record) => Some(record),
+            Ok(record) => {
+                let held_back = accounting::was_held_back(&packet);
+                self.shared.feeds.taken(&record.nas, &client.name, held_back, now);
+                Some(record)
+            }
             Err(ignored) => {
+                let nas = accounting::nas_of(&packet, &rules, passage.origin);
+                self.shared.feeds.useless(&nas, &client.name, ignored.into(), now);
                 self.counters.count_ignored(ignored);
                 self.complain(Topic::Ignored, 0, &ignored, now);
                 None

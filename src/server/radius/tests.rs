@@ -248,6 +248,11 @@ fn a_record_that_finds_the_queue_full_is_taken_when_it_is_repeated() {
     nas.send(&sent);
     server.wait_for("queue_full", 1);
     nas.hears_nothing();
+    let useless = |server: &Server| {
+        let feed = server.running.feeds().all()[0].1.feed.clone();
+        feed.faults().filter(|(_, faults)| faults.count > 0).map(|(fault, _)| fault).collect::<Vec<_>>()
+    };
+    assert_eq!(useless(&server), [feeds::Fault::QueueFull]);
     server.engine.full.store(false, Ordering::Release);
     nas.send(&sent);
     let _ = server.taken(1);

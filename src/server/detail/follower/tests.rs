@@ -61,6 +61,7 @@ impl World {
             health: Arc::new(Health::default()),
             clocks: Arc::new(Mutex::new(NasClocks::default())),
             radius: Arc::new(radius::Counters::default()),
+            feeds: Arc::default(),
         };
         let follower = begin(&home, &settings, &shared);
         World { home, settings, shared, follower, taken: Vec::new() }
