@@ -13,7 +13,7 @@ use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
-use crate::session::event::Effect;
+use crate::session::event::{Effect, Event, Kind};
 use crate::session::image::Image;
 use crate::session::machine::Machine;
 
@@ -30,13 +30,58 @@ pub struct Folded {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Sessions or bindings changed.
-    Effect(Effect),
+    Effect(Cause, Effect),
     /// A message was let go.
     Message(Box<Message>),
     /// Staff ordered something.
     Command(Command),
     /// Staff asked something.
     Question(Question),
+}
+
+/// What an effect came of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// An accounting record of this kind, which reached us then.
+    Record(Kind, Timestamp),
+    /// Signs of life that had gathered.
+    Refreshes,
+    /// Rules, static prefixes, pools or translations that were applied.
+    Applied,
+    /// We listened again.
+    Resumed,
+    /// Nothing was heard: a deadline passed.
+    Deadline,
+    /// Nothing new: it was told anew for an index that had lost it.
+    Retold,
+}
+
+impl Cause {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Record(record) => Cause::Record(record.kind, record.arrival),
+            Event::Refreshes(_) => Cause::Refreshes,
+            Event::Applied(_) => Cause::Applied,
+            Event::Resumed { .. } => Cause::Resumed,
+        }
+    }
+
+    /// The word used in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Record(Kind::Start, _) => "start",
+            Cause::Record(Kind::Stop, _) => "stop",
+            Cause::Record(Kind::Interim, _) => "interim",
+            Cause::Record(Kind::On, _) => "on",
+            Cause::Record(Kind::Off, _) => "off",
+            Cause::Refreshes => "refresh",
+            Cause::Applied => "configuration",
+            Cause::Resumed => "resumed",
+            Cause::Deadline => "deadline",
+            Cause::Retold => "retold",
+        }
+    }
 }
 
 /// What everybody may read of the views while one writer folds.
@@ -160,7 +205,7 @@ impl Views {
         let outcome = match entry {
             Entry::Session(event) => {
                 self.machine.fold(at, event, &mut self.effects);
-                self.drain(folded);
+                self.drain(Cause::of(event), folded);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Message(message) => {
@@ -185,18 +230,19 @@ impl Views {
         let mut effects = Vec::new();
         self.machine.retell(&mut effects);
         let sequence = self.sequence;
-        effects.into_iter().map(|effect| Folded { sequence, outcome: Outcome::Effect(effect) }).collect()
+        let outcome = |effect| Outcome::Effect(Cause::Retold, effect);
+        effects.into_iter().map(|effect| Folded { sequence, outcome: outcome(effect) }).collect()
     }
 
     /// Lets deadlines up to this moment take effect.
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
-        self.drain(folded);
+        self.drain(Cause::Deadline, folded);
     }
 
-    fn drain(&mut self, folded: &mut Vec<Folded>) {
+    fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
         let sequence = self.sequence;
-        let effects = self.effects.drain(..);
-        folded.extend(effects.map(|effect| Folded { sequence, outcome: Outcome::Effect(effect) }));
+        let outcome = |effect| Outcome::Effect(cause, effect);
+        folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));
     }
 }

@@ -82,7 +82,7 @@ impl ClientError {
 fn exit_of(problem: &Problem) -> Exit {
     match problem.kind() {
         Some(Kind::BadParameter | Kind::BadBody | Kind::BodyTooLarge | Kind::StaticRange) => Exit::Usage,
-        Some(Kind::UnknownSubject | Kind::NotSuspended) => Exit::NothingFound,
+        Some(Kind::UnknownSubject | Kind::UnknownRealm | Kind::NotSuspended) => Exit::NothingFound,
         Some(Kind::NotPermitted | Kind::SocketOnly) => Exit::NotPermitted,
         Some(Kind::Unrecorded | Kind::Storage | Kind::TooSlow) => Exit::TryAgain,
         Some(Kind::Damaged) => Exit::Damaged,

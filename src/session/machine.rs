@@ -189,7 +189,7 @@ impl Machine {
         self.name_realm(record.realm.as_ref(), effects);
         let stale = record.arrival.since(record.event) > self.rules().stale_limit;
         match record.kind {
-            Kind::On | Kind::Off => self.restart(nas, record),
+            Kind::On | Kind::Off => self.restart(nas, record, effects),
             Kind::Stop => self.stop(&id, record, effects),
             // Row 31.
             Kind::Start | Kind::Interim if stale => self.note_past(&id, record, began(record), effects),
