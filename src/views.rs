@@ -13,7 +13,7 @@ use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
-use crate::session::event::{Effect, NasHold};
+use crate::session::event::{Effect, Event, Kind, NasHold};
 use crate::session::image::Image;
 use crate::session::machine::Machine;
 
@@ -30,7 +30,7 @@ pub struct Folded {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Sessions or bindings changed.
-    Effect(Effect),
+    Effect(Cause, Effect),
     /// A message was let go.
     Message(Box<Message>),
     /// Staff ordered something.
@@ -39,6 +39,54 @@ pub enum Outcome {
     Question(Question),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
+}
+
+/// What an effect came of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// An accounting record of this kind, which reached us then.
+    Record(Kind, Timestamp),
+    /// Signs of life that had gathered.
+    Refreshes,
+    /// Rules, static prefixes, pools or translations that were applied.
+    Applied,
+    /// We listened again.
+    Resumed,
+    /// Staff held a NAS.
+    Held,
+    /// Nothing was heard: a deadline passed.
+    Deadline,
+    /// Nothing new: it was told anew for an index that had lost it.
+    Retold,
+}
+
+impl Cause {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Record(record) | Event::Imported(record) => Cause::Record(record.kind, record.arrival),
+            Event::Refreshes(_) => Cause::Refreshes,
+            Event::Applied(_) => Cause::Applied,
+            Event::Resumed { .. } => Cause::Resumed,
+        }
+    }
+
+    /// The word used in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Record(Kind::Start, _) => "start",
+            Cause::Record(Kind::Stop, _) => "stop",
+            Cause::Record(Kind::Interim, _) => "interim",
+            Cause::Record(Kind::On, _) => "on",
+            Cause::Record(Kind::Off, _) => "off",
+            Cause::Refreshes => "refresh",
+            Cause::Applied => "configuration",
+            Cause::Resumed => "resumed",
+            Cause::Held => "hold",
+            Cause::Deadline => "deadline",
+            Cause::Retold => "retold",
+        }
+    }
 }
 
 /// What everybody may read of the views while one writer folds.
@@ -162,7 +210,7 @@ impl Views {
         let outcome = match entry {
             Entry::Session(event) => {
                 self.machine.fold(at, event, &mut self.effects);
-                self.drain(folded);
+                self.drain(Cause::of(event), folded);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Message(message) => {
@@ -177,7 +225,7 @@ impl Views {
             Entry::Question(question) => Outcome::Question(question.clone()),
             Entry::Hold(hold) => {
                 self.machine.hold_nas(at, hold, &mut self.effects);
-                self.drain(folded);
+                self.drain(Cause::Held, folded);
                 Outcome::Hold(hold.clone())
             }
             Entry::Alive => return self.shared.committed.store(sequence, Ordering::Release),
@@ -192,18 +240,19 @@ impl Views {
         let mut effects = Vec::new();
         self.machine.retell(&mut effects);
         let sequence = self.sequence;
-        effects.into_iter().map(|effect| Folded { sequence, outcome: Outcome::Effect(effect) }).collect()
+        let outcome = |effect| Outcome::Effect(Cause::Retold, effect);
+        effects.into_iter().map(|effect| Folded { sequence, outcome: outcome(effect) }).collect()
     }
 
     /// Lets deadlines up to this moment take effect.
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
-        self.drain(folded);
+        self.drain(Cause::Deadline, folded);
     }
 
-    fn drain(&mut self, folded: &mut Vec<Folded>) {
+    fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
         let sequence = self.sequence;
-        let effects = self.effects.drain(..);
-        folded.extend(effects.map(|effect| Folded { sequence, outcome: Outcome::Effect(effect) }));
+        let outcome = |effect| Outcome::Effect(cause, effect);
+        folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));
     }
 }

@@ -7,12 +7,16 @@
 
 use std::collections::HashSet;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Rows};
 
+use super::past::BLOCKS;
 use super::rows::{BindingRow, MessageFilter, SessionFilter, SessionRow};
-use super::schema::{Key, Moment, line_of, moment, name, session_of, wide};
+use super::schema::{
+    By, HOST, Key, Moment, Spot, address, line_of, moment, name, session_of, unpacked_value, wide,
+};
 use crate::relay::message::Message;
-use crate::session::{Name, Timestamp};
+use crate::session::{Name, Realm, Timestamp};
 
 pub(super) const SESSIONS_BY_NAME: &str = "SELECT n.session FROM named n JOIN session s ON s.id = n.session
     WHERE n.subscriber = ?1 AND n.incarnation < ?2 AND (s.ended IS NULL OR s.ended > ?3)
@@ -22,7 +26,7 @@ pub(super) const SESSIONS_BY_TIME: &str = "SELECT id FROM session
     WHERE incarnation < ?1 AND (ended IS NULL OR ended > ?2) ORDER BY incarnation DESC";
 
 pub(super) const HOLDS_OF_PREFIX: &str = "SELECT session, valid_from FROM binding
-    WHERE realm = ?1 AND length = ?2 AND network = ?3 AND valid_from < ?4
+    WHERE realm = ?1 AND length = ?2 AND network = ?3 AND ports = ?6 AND valid_from < ?4
       AND (valid_until IS NULL OR valid_until > ?5)
     ORDER BY valid_from DESC";
 
@@ -31,15 +35,17 @@ pub(super) const HOLDS_WITHIN_PREFIX: &str = "SELECT session, valid_from FROM bi
       AND (valid_until IS NULL OR valid_until > ?5)
     ORDER BY valid_from DESC";
 
-const LENGTHS: &str = "SELECT length FROM length_in_use WHERE static = 0 AND realm = ?1";
+const LENGTHS: &str = "SELECT length FROM length_in_use WHERE by = ?1 AND realm = ?2";
+
+pub(super) const REALM: &str = "SELECT name FROM realm WHERE number = ?1 LIMIT 1";
 
 pub(super) const SESSION: &str =
     "SELECT nas, session_id, incarnation, port_id, calling_station, circuit_id, remote_id,
-    subscriber, user_name, ended, last_seen, how FROM session WHERE id = ?1";
+    subscriber, user_name, ended, last_seen, how, inside_realm, inside, kept FROM session WHERE id = ?1";
 
 pub(super) const BINDINGS: &str =
     "SELECT network, length, realm, subscriber, valid_from, valid_until, last_seen, how,
-    was_until, was_how FROM binding WHERE session = ?1";
+    was_until, was_how, ports FROM binding WHERE session = ?1";
 
 /// The moments between which a filter looks.
 struct Window {
@@ -80,12 +86,12 @@ fn holders(
     wanted: Key,
     window: &Window,
 ) -> rusqlite::Result<Vec<i64>> {
-    let realm = filter.realm.number();
+    let around = wanted.prefix().map(|prefix| prefix.network());
+    let realm = around.map_or(filter.realm, |address| filter.realm.around(address)).number();
     let lengths: Vec<u8> = connection
         .prepare_cached(LENGTHS)?
-        .query_map((realm,), |row| row.get(0))?
+        .query_map((By::Sessions, realm), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let around = wanted.prefix().map(|prefix| prefix.network());
     let (since, until) = (Moment(window.since), Moment(window.until));
     let mut holds: Vec<(Timestamp, i64)> = Vec::new();
     for length in lengths {
@@ -97,12 +103,19 @@ fn holders(
             take_holds(&mut statement.query(row)?, filter, &mut holds)?;
         } else if let Some(address) = around.filter(|address| length >= super::schema::shortest(*address)) {
             let key = Key::around(address, length);
+            let mut ports = vec![0];
+            if length == HOST {
+                let mut statement = connection.prepare_cached(BLOCKS)?;
+                let mut rows = statement.query((realm, key.network))?;
+                while let Some(row) = rows.next()? {
+                    ports.push(row.get(0)?);
+                }
+            }
             let mut statement = connection.prepare_cached(HOLDS_OF_PREFIX)?;
-            take_holds(
-                &mut statement.query((realm, length, key.network, &until, &since))?,
-                filter,
-                &mut holds,
-            )?;
+            for ports in ports {
+                let row = (realm, length, key.network, &until, &since, ports);
+                take_holds(&mut statement.query(row)?, filter, &mut holds)?;
+            }
         }
     }
     holds.sort_by(|a, b| b.cmp(a));
@@ -174,14 +187,33 @@ fn session(connection: &Connection, id: i64) -> rusqlite::Result<Option<SessionR
                 valid_until: moment(row, 9)?,
                 last_seen: moment(row, 10)?,
                 how: row.get(11)?,
+                realm: None,
+                inside: address(row, 13)?,
+                kept: match row.get_ref(14)? {
+                    ValueRef::Null => Vec::new(),
+                    _ => unpacked_value(row, 14)?,
+                },
                 bindings: Vec::new(),
                 key,
             })
+            .map(|session| (session, row.get::<_, Option<u16>>(12)))
         })
         .optional()?;
-    let Some(mut row) = row else { return Ok(None) };
+    let Some((mut row, inside_realm)) = row else { return Ok(None) };
     row.bindings = bindings(connection, id)?;
+    let held = row.bindings.iter().map(|binding| binding.place.realm);
+    let mut realms = held.chain(inside_realm?.map(Realm::of_number));
+    let private = realms.find(|realm| ![Realm::PUBLIC, Realm::NOWHERE].contains(realm));
+    if let Some(realm) = private {
+        row.realm = realm_name(connection, realm)?;
+    }
     Ok(Some(row))
+}
+
+fn realm_name(connection: &Connection, realm: Realm) -> rusqlite::Result<Option<Name>> {
+    let named =
+        connection.prepare_cached(REALM)?.query_row((realm.number(),), |row| name(row, 0)).optional()?;
+    Ok(named.flatten())
 }
 
 fn bindings(connection: &Connection, session: i64) -> rusqlite::Result<Vec<BindingRow>> {
@@ -190,10 +222,9 @@ fn bindings(connection: &Connection, session: i64) -> rusqlite::Result<Vec<Bindi
     let mut bindings = Vec::new();
     while let Some(row) = rows.next()? {
         let key = Key { network: row.get(0)?, length: row.get(1)? };
-        let Some(prefix) = key.prefix() else { continue };
+        let Some(place) = (Spot { realm: row.get(2)?, key, ports: row.get(10)? }).place() else { continue };
         bindings.push(BindingRow {
-            prefix,
-            realm: row.get(2)?,
+            place,
             subscriber: name(row, 3)?,
             valid_from: row.get::<_, Moment>(4)?.0,
             valid_until: moment(row, 5)?,
@@ -203,7 +234,7 @@ fn bindings(connection: &Connection, session: i64) -> rusqlite::Result<Vec<Bindi
             was_how: row.get(9)?,
         });
     }
-    bindings.sort_by_key(|binding| (binding.valid_from, binding.prefix));
+    bindings.sort_by_key(|binding| (binding.valid_from, binding.place));
     Ok(bindings)
 }
 
@@ -273,10 +304,7 @@ fn matching(
     let mut found = Vec::new();
     while found.len() < filter.limit {
         let Some(row) = rows.next()? else { break };
-        let packed = row.get_ref(0)?.as_blob()?;
-        let message: Message = postcard::from_bytes(packed).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
-        })?;
+        let message: Message = unpacked_value(row, 0)?;
         if filter.admits(&message) {
             found.push(message);
         }

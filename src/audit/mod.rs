@@ -10,6 +10,7 @@ mod listing;
 pub mod past;
 pub mod rows;
 mod schema;
+mod story;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,20 +5,37 @@
 //! | what the index knows | confidence | candidates |
 //! |---|---|---|
 //! | a static prefix covers `a` at `t` | exact | its subscriber |
+//! | blocks of ports of `a` were held at `t`, and no port is told | ambiguous | all who held one, and who held `a` whole |
+//! | with a port: sessions of several subscribers claimed a block around it | ambiguous | all of them |
+//! | several held blocks around it, or `a` whole, and an older one was alive when the newest began | ambiguous | these |
+//! | only `a` whole was held around it, by somebody who had it before it came to be shared | ambiguous | that one |
+//! | the newest of those who held a block around it, or `a` whole | as below | it |
+//! | nobody did, but other blocks were held | as for nobody below | |
+//! | `a` was shared by a configured rule at `t` (RFC 7422), and no port is told | unknown | |
+//! | the same, with a port that the rule gives to an inside address | as for that address | its owner |
+//! | the same, with a port that it gives to nobody | as for nobody below | |
 //! | sessions of several subscribers claimed the prefix at `t`, or held it by what is known now | ambiguous | all of them |
 //! | a session held the longest prefix around `a`, and its end is known, or it was seen alive at `t` or later | exact | it |
 //! | the same, but `t` is after its last sign of life and before its inferred end (or it is still open) | until-last-interim | it |
+//! | either, but a wider prefix around it went to another subscriber after that sign of life | ambiguous | both |
 //! | nobody held it; `t` is before the index begins, or in a gap | unknown | |
 //! | nobody held it; the last owner's end was inferred less than [`REPORTING`] before | unknown | that one |
 //! | nobody held it; a gap ended less than [`REPORTING`] before, and nobody held it since | unknown | |
 //! | nobody held it | exact | none: nobody had it |
+//!
+//! A block may be held for an address behind a translator, by a session that names no subscriber: then the question is
+//! asked again for that address, in its realm and at the same moment. The worse of the two confidences counts, and the
+//! candidates are those of the inside address. Where nobody had it, the answer is unknown: somebody had the block.
 //!
 //! A session that was seen on both sides of a gap held its addresses through it. Several sessions of one subscriber are
 //! one owner. A session that no rule could name is somebody else than any other.
 //!
 //! The index is a little behind the log: for the present moment the live map answers.
 //!
-//! Knows: the table above, and the queries for it. Must not know: how an answer is shown, or what time it is.
+//! Knows: the table above, and the queries for it (`past/shared.rs`: addresses shared by ports). Must not know: how an
+//! answer is shown, or what time it is.
+
+mod shared;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -28,15 +45,20 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
+pub(super) use self::shared::BLOCKS;
 use super::AuditError;
 use super::index::is_exact;
 use super::listing;
-use super::rows::{Candidate, Confidence, MessageFilter, PastOwner, SessionFilter, SessionRow};
-use super::schema::{
-    Key, Moment, Octets, failed, file_in, line_of, moment, name, open_for_reading, session_of, shortest,
+use super::rows::{
+    Candidate, Confidence, MessageFilter, PastOwner, SessionFilter, SessionRow, StoryFilter, StoryRow,
 };
+use super::schema::{
+    By, Key, Moment, Octets, Spot, address, failed, file_in, line_of, moment, name, open_for_reading, packed,
+    session_of,
+};
+use super::story;
 use crate::relay::message::Message;
-use crate::session::{Line, Name, Realm, SessionKey, Timestamp};
+use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// Interim intervals longer than this are rare: so long after a gap, or after an end that was only inferred, a session
 /// may still exist that has not had its turn to report.
@@ -45,8 +67,8 @@ pub const REPORTING: Duration = Duration::from_secs(3600);
 /// Connections kept for the next question. More questions at once open more, and close them again.
 const IDLE_MAX: usize = 4;
 
-/// When a session that has not ended was last seen alive, by the live map; `None` when that does not know it.
-pub type LastSeen<'a> = &'a dyn Fn(&SessionKey) -> Option<Timestamp>;
+/// When a session that still holds a place was last seen alive, by the live map; `None` when that does not know of it.
+pub type LastSeen<'a> = &'a dyn Fn(&SessionKey, Place) -> Option<Timestamp>;
 
 /// The readers' side of the index. Shared between threads; each question has a connection of its own.
 pub struct Past {
@@ -65,7 +87,7 @@ impl Past {
         Ok(Past { path, idle: Mutex::new(vec![connection]) })
     }
 
-    /// Who had an address at a moment. The port does not matter yet: no binding is limited to ports.
+    /// Who had an address, or this port of it, at a moment.
     ///
     /// # Errors
     /// What SQLite said.
@@ -73,14 +95,23 @@ impl Past {
         &self,
         realm: Realm,
         address: IpAddr,
-        _port: Option<u16>,
+        port: Option<u16>,
         at: Timestamp,
         live_last_seen: LastSeen<'_>,
     ) -> Result<PastOwner, AuditError> {
         self.ask(|connection| {
             let address = address.to_canonical();
-            Question { connection, realm, address, at, live_last_seen }.owner()
+            let realm = realm.around(address);
+            Question { connection, realm, address, port, at, live_last_seen }.owner()
         })
+    }
+
+    /// What came of each entry for an address, oldest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn story(&self, filter: &StoryFilter) -> Result<Vec<StoryRow>, AuditError> {
+        self.ask(|connection| story::story(connection, filter))
     }
 
     /// Sessions, newest first.
@@ -149,39 +180,39 @@ macro_rules! candidate {
     ($rest:literal) => {
         concat!(
             "SELECT s.nas, s.session_id, s.incarnation, s.port_id, s.calling_station, s.circuit_id, s.remote_id,
-                    b.subscriber, b.valid_from, b.valid_until, b.last_seen, b.how, b.was_until, b.was_how
+                    b.subscriber, b.valid_from, b.valid_until, b.last_seen, b.how, b.was_until, b.was_how,
+                    s.inside_realm, s.inside
              FROM ",
             $rest
         )
     };
 }
 
-pub(super) const LENGTHS: &str =
-    "SELECT length FROM length_in_use WHERE static = ?1 AND realm = ?2 AND length >= ?3 ORDER BY length DESC";
-
 pub(super) const STATIC: &str = "SELECT subscriber, valid_from, valid_until FROM static_binding
     WHERE length = ?1 AND network = ?2 AND valid_from <= ?3 AND (valid_until IS NULL OR valid_until > ?3)";
 
 pub(super) const HOLDERS: &str = candidate!(
     "binding b JOIN session s ON s.id = b.session
-     WHERE b.realm = ?1 AND b.length = ?2 AND b.network = ?3
+     WHERE b.realm = ?1 AND b.length = ?2 AND b.network = ?3 AND b.ports = ?5
        AND b.valid_from <= ?4 AND (b.valid_until IS NULL OR b.valid_until > ?4)
      ORDER BY b.valid_from DESC"
 );
 
 pub(super) const FORMER: &str = candidate!(
     "binding b JOIN session s ON s.id = b.session
-     WHERE b.realm = ?1 AND b.length = ?2 AND b.network = ?3 AND b.valid_from <= ?4 AND b.valid_until <= ?4
+     WHERE b.realm = ?1 AND b.length = ?2 AND b.network = ?3 AND b.ports = ?5
+       AND b.valid_from <= ?4 AND b.valid_until <= ?4
      ORDER BY b.valid_until DESC LIMIT 1"
 );
 
-/// For each claimant its latest hold on the prefix, whether it still had it or had lost it to the other. The order of
-/// the joins is fixed: conflicts are few, holds of one prefix may be many.
+/// For each claimant its latest hold on the place, whether it still had it or had lost it to the other. The order of
+/// the joins is fixed: conflicts are few, holds of one place may be many.
 pub(super) const CLAIMANTS: &str = candidate!(
     "conflict c CROSS JOIN claimant m ON m.conflict = c.id CROSS JOIN session s ON s.id = m.session
      CROSS JOIN binding b
-        ON b.session = s.id AND b.length = c.length AND b.network = c.network AND b.realm = c.realm
-     WHERE c.realm = ?1 AND c.length = ?2 AND c.network = ?3
+        ON b.session = s.id AND b.length = c.length AND b.network = c.network AND b.ports = c.ports
+       AND b.realm = c.realm
+     WHERE c.realm = ?1 AND c.length = ?2 AND c.network = ?3 AND c.ports = ?5
        AND c.valid_from <= ?4 AND (c.valid_until IS NULL OR c.valid_until > ?4) AND b.valid_from <= ?4
      ORDER BY b.valid_from DESC"
 );
@@ -190,12 +221,29 @@ pub(super) const GAP_AROUND: &str = "SELECT since FROM gap WHERE until > ?1 ORDE
 
 pub(super) const GAP_BEFORE: &str = "SELECT until FROM gap WHERE until <= ?1 ORDER BY until DESC LIMIT 1";
 
+/// What is asked, within one view of the index.
+#[derive(Clone, Copy)]
 struct Question<'a> {
     connection: &'a Connection,
     realm: Realm,
     address: IpAddr,
+    port: Option<u16>,
     at: Timestamp,
     live_last_seen: LastSeen<'a>,
+}
+
+/// Whoever held or claimed one place at the moment.
+#[derive(Default)]
+struct Around {
+    candidates: Vec<Candidate>,
+    disputed: bool,
+}
+
+impl Around {
+    fn add(&mut self, other: Around) {
+        self.candidates.extend(other.candidates);
+        self.disputed |= other.disputed;
+    }
 }
 
 impl Question<'_> {
@@ -203,23 +251,53 @@ impl Question<'_> {
         if let Some(candidate) = self.static_owner()? {
             return Ok(answer(Confidence::Exact, vec![candidate], "a static prefix"));
         }
-        let lengths = self.lengths(false, self.realm)?;
-        for &length in &lengths {
-            let key = Key::around(self.address, length);
-            let holders = self.candidates(HOLDERS, key)?;
-            let claimants = self.candidates(CLAIMANTS, key)?;
-            if let Some(answer) = judge(holders, claimants, self.at) {
-                return Ok(answer);
+        let blocks = self.blocks()?;
+        if let Some(answer) = self.shared(&blocks)? {
+            return Ok(answer);
+        }
+        self.whole(&blocks)
+    }
+
+    /// Who had all of the address.
+    fn whole(&self, blocks: &[Ports]) -> rusqlite::Result<PastOwner> {
+        let lengths = story::lengths(self.connection, By::Sessions, self.realm, self.address)?;
+        for (index, &length) in lengths.iter().enumerate() {
+            let around = self.around(Key::around(self.address, length), Ports::ALL)?;
+            if let Some(answer) = judge(around, self.at) {
+                let wider = lengths.get(index.saturating_add(1)..).unwrap_or_default();
+                return self.unless_wider(answer, wider);
             }
         }
-        self.nobody(&lengths)
+        self.nobody(blocks)
+    }
+
+    /// Was the session not heard since another subscriber was given a wider prefix, then its Stop may be lost and the
+    /// address have been the other's.
+    fn unless_wider(&self, found: PastOwner, wider: &[u8]) -> rusqlite::Result<PastOwner> {
+        let sure = matches!(found.confidence, Confidence::Exact | Confidence::UntilLastInterim);
+        let Some(first) = found.candidates.first().filter(|_| sure) else { return Ok(found) };
+        let alive = found.candidates.iter().filter_map(alive_until).max();
+        for &length in wider {
+            let place = Spot { realm: self.realm.number(), key: Key::around(self.address, length), ports: 0 };
+            let newer = self
+                .candidates(HOLDERS, place)?
+                .into_iter()
+                .find(|holder| !same_owner(first, holder) && Some(holder.valid_from) > alive);
+            if let Some(newer) = newer {
+                let because =
+                    "a wider prefix went to another subscriber after the last sign of life of the session";
+                let candidates = found.candidates.into_iter().chain([newer]).collect();
+                return Ok(answer(Confidence::Ambiguous, candidates, because));
+            }
+        }
+        Ok(found)
     }
 
     fn static_owner(&self) -> rusqlite::Result<Option<Candidate>> {
         if self.realm != Realm::PUBLIC {
             return Ok(None);
         }
-        for length in self.lengths(true, self.realm)? {
+        for length in story::lengths(self.connection, By::Statics, self.realm, self.address)? {
             let key = Key::around(self.address, length);
             let Some(prefix) = key.prefix() else { continue };
             let found = self
@@ -232,6 +310,8 @@ impl Question<'_> {
                         nas: None,
                         line: Line::default(),
                         prefix,
+                        ports: Ports::ALL,
+                        inside: None,
                         valid_from: row.get::<_, Moment>(1)?.0,
                         valid_until: moment(row, 2)?,
                         last_seen: None,
@@ -249,29 +329,40 @@ impl Question<'_> {
         Ok(None)
     }
 
-    /// Prefix lengths in use that can cover the address, longest first.
-    fn lengths(&self, is_static: bool, realm: Realm) -> rusqlite::Result<Vec<u8>> {
-        self.connection
-            .prepare_cached(LENGTHS)?
-            .query_map((is_static, realm.number(), shortest(self.address)), |row| row.get(0))?
-            .collect()
+    fn around(&self, key: Key, ports: Ports) -> rusqlite::Result<Around> {
+        let place = Spot { realm: self.realm.number(), key, ports: packed(ports) };
+        let mut candidates = self.candidates(HOLDERS, place)?;
+        let claimants = self.candidates(CLAIMANTS, place)?;
+        let disputed = !claimants.is_empty();
+        let mut seen = HashSet::new();
+        candidates.extend(claimants);
+        candidates.retain(|candidate| seen.insert(candidate.session.clone()));
+        Ok(Around { candidates, disputed })
     }
 
-    fn candidates(&self, sql: &str, key: Key) -> rusqlite::Result<Vec<Candidate>> {
-        let Some(prefix) = key.prefix() else { return Ok(Vec::new()) };
+    fn candidates(&self, sql: &str, spot: Spot) -> rusqlite::Result<Vec<Candidate>> {
+        let Some(place) = spot.place() else { return Ok(Vec::new()) };
+        let parameters = (spot.realm, spot.key.length, spot.key.network, Moment(self.at), spot.ports);
         self.connection
             .prepare_cached(sql)?
-            .query_map((self.realm.number(), key.length, key.network, Moment(self.at)), |row| {
+            .query_map(parameters, |row| {
                 let session = session_of(row, 0)?;
                 let valid_until = moment(row, 9)?;
-                let last_seen =
-                    if valid_until.is_none() { (self.live_last_seen)(&session) } else { moment(row, 10)? };
+                let last_seen = if valid_until.is_none() {
+                    (self.live_last_seen)(&session, place)
+                } else {
+                    moment(row, 10)?
+                };
+                let inside: Option<u16> = row.get(14)?;
+                let inside = inside.map(Realm::of_number).zip(address(row, 15)?);
                 Ok(Candidate {
                     subscriber: name(row, 7)?,
                     session: Some(session.to_string()),
                     nas: Some(session.nas),
                     line: line_of(row, 3)?,
-                    prefix,
+                    prefix: place.prefix,
+                    ports: place.ports,
+                    inside,
                     valid_from: row.get::<_, Moment>(8)?.0,
                     valid_until,
                     last_seen,
@@ -285,7 +376,7 @@ impl Question<'_> {
     }
 
     /// The lower half of the table: no row covers the moment.
-    fn nobody(&self, lengths: &[u8]) -> rusqlite::Result<PastOwner> {
+    fn nobody(&self, blocks: &[Ports]) -> rusqlite::Result<PastOwner> {
         let unknown = |candidates, because| Ok(answer(Confidence::Unknown, candidates, because));
         let begins: Option<Moment> =
             self.connection.prepare_cached("SELECT begins FROM state")?.query_row((), |row| row.get(0))?;
@@ -296,20 +387,14 @@ impl Question<'_> {
         if around.is_some_and(|Moment(since)| since <= self.at) {
             return unknown(Vec::new(), "nothing was received at this moment");
         }
-        let mut former = Vec::new();
-        for &length in lengths {
-            former.append(&mut self.candidates(FORMER, Key::around(self.address, length))?);
-        }
-        let former = former.into_iter().max_by_key(|candidate| candidate.valid_until);
+        let former = self.former(blocks)?;
         let freed = former.as_ref().and_then(|former| former.valid_until);
         if let (Some(candidate), Some(freed)) = (former, freed)
             && !ended_exactly(&candidate)
             && self.at.since(freed) < REPORTING
         {
-            return unknown(
-                vec![candidate],
-                "the end of the owner before is inferred and was not long before",
-            );
+            let because = "the end of the owner before is inferred and was not long before";
+            return unknown(self.joined(candidate)?.1, because);
         }
         let resumed: Option<Moment> = self.moment(GAP_BEFORE)?;
         if let Some(Moment(resumed)) = resumed
@@ -322,6 +407,23 @@ impl Question<'_> {
         Ok(answer(Confidence::Exact, Vec::new(), "nobody owned the address"))
     }
 
+    /// Whoever had the address, or the port of it, last.
+    fn former(&self, blocks: &[Ports]) -> rusqlite::Result<Option<Candidate>> {
+        let realm = self.realm.number();
+        let mut places = Vec::new();
+        for length in story::lengths(self.connection, By::Sessions, self.realm, self.address)? {
+            places.push(Spot { realm, key: Key::around(self.address, length), ports: 0 });
+        }
+        let wanted = blocks.iter().filter(|ports| self.port.is_none_or(|port| ports.contains(port)));
+        let key = Key::of(self.address.into());
+        places.extend(wanted.map(|ports| Spot { realm, key, ports: packed(*ports) }));
+        let mut former = Vec::new();
+        for place in places {
+            former.append(&mut self.candidates(FORMER, place)?);
+        }
+        Ok(former.into_iter().max_by_key(|candidate| candidate.valid_until))
+    }
+
     fn moment(&self, sql: &str) -> rusqlite::Result<Option<Moment>> {
         self.connection.prepare_cached(sql)?.query_row((Moment(self.at),), |row| row.get(0)).optional()
     }
@@ -331,20 +433,12 @@ fn answer(confidence: Confidence, candidates: Vec<Candidate>, because: &'static 
     PastOwner { confidence, candidates, because }
 }
 
-/// The upper half of the table, for the rows of one prefix. `None`: nobody held or claimed it.
-fn judge(holders: Vec<Candidate>, claimants: Vec<Candidate>, at: Timestamp) -> Option<PastOwner> {
-    let disputed = !claimants.is_empty();
-    let mut seen = HashSet::new();
-    let mut candidates = holders;
-    candidates.extend(claimants);
-    candidates.retain(|candidate| seen.insert(candidate.session.clone()));
+/// The upper half of the table, for the rows of one place. `None`: nobody held or claimed it.
+fn judge(around: Around, at: Timestamp) -> Option<PastOwner> {
+    let Around { candidates, disputed } = around;
     let first = candidates.first()?;
     if disputed || !candidates.iter().all(|other| same_owner(first, other)) {
-        let because = if disputed {
-            "sessions of different subscribers claimed the address in turn"
-        } else {
-            "by what is known now, sessions of different subscribers held the address"
-        };
+        let because = if disputed { CLAIMED_IN_TURN } else { HELD_BY_SEVERAL };
         return Some(answer(Confidence::Ambiguous, candidates, because));
     }
     if candidates.iter().any(|candidate| ended_exactly(candidate) || candidate.last_seen >= Some(at)) {
@@ -355,12 +449,20 @@ fn judge(holders: Vec<Candidate>, claimants: Vec<Candidate>, at: Timestamp) -> O
     Some(answer(Confidence::UntilLastInterim, candidates, because))
 }
 
+const CLAIMED_IN_TURN: &str = "sessions of different subscribers claimed the address in turn";
+const HELD_BY_SEVERAL: &str = "by what is known now, sessions of different subscribers held the address";
+
 fn same_owner(one: &Candidate, other: &Candidate) -> bool {
     one.session == other.session || one.subscriber.is_some() && one.subscriber == other.subscriber
 }
 
 fn ended_exactly(candidate: &Candidate) -> bool {
     candidate.how.as_deref().is_some_and(is_exact)
+}
+
+/// Until when a session is known to have had what it held.
+fn alive_until(candidate: &Candidate) -> Option<Timestamp> {
+    if ended_exactly(candidate) { candidate.valid_until } else { candidate.last_seen }
 }
 
 #[cfg(test)]

@@ -4,12 +4,16 @@
 
 use std::net::IpAddr;
 
-use crate::relay::message::Message;
-use crate::session::{Line, Name, Realm, SessionKey, Timestamp};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
-/// How far an answer about the past can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use crate::relay::message::Message;
+use crate::session::event::{Ended, Remark};
+use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
+use crate::views::Cause;
+
+/// How far an answer about the past can be trusted; the worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Confidence {
     /// It was so; with no candidate: nobody owned it.
     Exact,
@@ -56,8 +60,12 @@ pub struct Candidate {
     pub nas: Option<Name>,
     /// Where the line ends.
     pub line: Line,
-    /// The prefix that covers the address.
+    /// The prefix that covers the address; behind a translator, the inside address.
     pub prefix: IpNet,
+    /// Which ports of the address that was asked about.
+    pub ports: Ports,
+    /// It had the ports for whoever owned this address, behind the translator that reported it.
+    pub inside: Option<(Realm, IpAddr)>,
     /// Since when.
     pub valid_from: Timestamp,
     /// Until when; `None` while it lasts.
@@ -116,6 +124,12 @@ pub struct SessionRow {
     pub last_seen: Option<Timestamp>,
     /// How it ended.
     pub how: Option<String>,
+    /// The VRF in which its private addresses lie, or that of the address behind a translator.
+    pub realm: Option<Name>,
+    /// A translator's session belongs to whoever owns this address.
+    pub inside: Option<IpAddr>,
+    /// Further attributes that the operator wants kept.
+    pub kept: Vec<(Name, Name)>,
     /// What it held, in order of time.
     pub bindings: Vec<BindingRow>,
 }
@@ -123,10 +137,8 @@ pub struct SessionRow {
 /// What a session held.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BindingRow {
-    /// The prefix.
-    pub prefix: IpNet,
-    /// Its address space; 0 is the public one.
-    pub realm: u16,
+    /// What.
+    pub place: Place,
     /// Whose it was then.
     pub subscriber: Option<Name>,
     /// Since when.
@@ -162,6 +174,121 @@ pub struct MessageFilter {
     pub until: Option<Timestamp>,
     /// At most so many, newest first.
     pub limit: usize,
+}
+
+/// About which address the story is to be told. What is `None` does not limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoryFilter {
+    /// The address space.
+    pub realm: Realm,
+    /// The address.
+    pub address: IpAddr,
+    /// One port of it.
+    pub port: Option<u16>,
+    /// What happened, or reached us, from this moment on.
+    pub since: Option<Timestamp>,
+    /// What happened, or reached us, before this moment.
+    pub until: Option<Timestamp>,
+    /// At most so many lines, the newest.
+    pub limit: usize,
+}
+
+/// What came of an entry for an address.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoryRow {
+    /// Sequence of the entry; for a deadline, of the entry before it.
+    pub sequence: u64,
+    /// What kind of entry, and when it reached us.
+    pub cause: Cause,
+    /// Event time.
+    pub at: Timestamp,
+    /// The session that it is about.
+    pub session: Option<SessionKey>,
+    /// Its NAS; also for what is about a whole NAS.
+    pub nas: Option<Name>,
+    /// Whose the session, or the static prefix, was then.
+    pub subscriber: Option<Name>,
+    /// The address behind a translator to whose owner the session belongs.
+    pub inside: Option<IpAddr>,
+    /// Which part of the address space, when not all of it.
+    pub place: Option<Place>,
+    /// Other sessions that are concerned.
+    pub others: Vec<SessionKey>,
+    /// What came of it.
+    pub what: What,
+}
+
+/// What can come of an entry for an address. A closed list; the words are in the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// The session owns it from here on.
+    Bound,
+    /// The session goes on owning it, under another name.
+    Renamed,
+    /// The session no longer owns it.
+    Unbound {
+        /// Why.
+        how: Ended,
+        /// When it was last heard of alive.
+        last_seen: Timestamp,
+    },
+    /// The session held it once, as is known now.
+    Past {
+        /// From when.
+        from: Timestamp,
+        /// Whether its end is known.
+        ended: bool,
+        /// Whether only its session time tells of it.
+        inferred: bool,
+    },
+    /// Sessions of different subscribers claim it in turn, or no longer do.
+    Conflict {
+        /// They no longer do.
+        over: bool,
+    },
+    /// It is, or is no longer, somebody's by configuration.
+    Static {
+        /// It is no longer.
+        over: bool,
+    },
+    /// It is, or is no longer, shared by the addresses of a prefix.
+    Translation {
+        /// The prefix.
+        inside: IpNet,
+        /// It is no longer.
+        over: bool,
+    },
+    /// Who owns it stays as it was.
+    Noted(Remark),
+    /// The NAS of a session that owned it, or a part of that NAS, began anew.
+    Restarted,
+    /// Nothing was received from this moment on.
+    Gap {
+        /// `EARLIEST`: never before.
+        since: Timestamp,
+    },
+}
+
+impl What {
+    /// The word used in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            What::Bound => "bound",
+            What::Renamed => "renamed",
+            What::Unbound { how, .. } => how.word(),
+            What::Past { .. } => "past-noted",
+            What::Conflict { over: false } => "conflict",
+            What::Conflict { over: true } => "conflict-over",
+            What::Static { over: false } => "static",
+            What::Static { over: true } => "static-over",
+            What::Translation { over: false, .. } => "translation",
+            What::Translation { over: true, .. } => "translation-over",
+            What::Noted(why) => why.word(),
+            What::Restarted => "nas-began-anew",
+            What::Gap { .. } => "gap",
+        }
+    }
 }
 
 impl MessageFilter {

@@ -7,23 +7,27 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::AuditError;
-use crate::session::{Line, Name, SessionKey, Timestamp};
+use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// Tells an index from any other SQLite file: "RWax".
 const APPLICATION: i32 = 0x5257_6178;
 
 /// Version of the tables. Another one is begun anew from the log.
-const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// Every reading query walks one of these indexes; a test asks SQLite for its plans.
 ///
 /// `written` names what came of the last entry applied, one row per outcome.
-/// `named` holds every name that a session ever had; `length_in_use` the prefix lengths that a lookup has to probe.
-/// A length counts from the 128 bits of the IPv6 form, in which an IPv4 prefix has at least 96.
+/// `named` holds every name that a session ever had; `length_in_use` the prefix lengths that a lookup has to probe, and
+/// `block` the blocks of ports. `story` and `restart` are what was folded, in that order, and are never corrected.
+/// A length counts from the 128 bits of the IPv6 form, in which an IPv4 prefix has at least 96. Ports are 0 for all of
+/// them, which takes no room in a row, so that a whole address costs nothing for it.
 const SCHEMA: &str = "
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -50,6 +54,9 @@ CREATE TABLE session (
     ended INTEGER,
     last_seen INTEGER,
     how TEXT,
+    inside_realm INTEGER,
+    inside BLOB,
+    kept BLOB,
     UNIQUE (nas, session_id, incarnation)
 ) STRICT;
 CREATE INDEX session_by_begin ON session (incarnation);
@@ -73,10 +80,33 @@ CREATE TABLE binding (
     last_seen INTEGER,
     how TEXT,
     was_until INTEGER,
-    was_how TEXT
+    was_how TEXT,
+    ports INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX binding_by_session ON binding (session, length, network, realm, valid_from);
-CREATE INDEX binding_by_prefix ON binding (realm, length, network, valid_from, valid_until);
+CREATE UNIQUE INDEX binding_by_session ON binding (session, length, network, ports, realm, valid_from);
+CREATE INDEX binding_by_prefix ON binding (realm, length, network, ports, valid_from, valid_until);
+
+CREATE TABLE block (
+    realm INTEGER NOT NULL,
+    network BLOB NOT NULL,
+    ports INTEGER NOT NULL,
+    PRIMARY KEY (realm, network, ports)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE translation (
+    id INTEGER PRIMARY KEY,
+    valid_from INTEGER NOT NULL,
+    valid_until INTEGER,
+    realm INTEGER NOT NULL,
+    packed BLOB NOT NULL
+) STRICT;
+CREATE INDEX translation_by_begin ON translation (valid_from);
+
+CREATE TABLE realm (
+    name BLOB PRIMARY KEY,
+    number INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX realm_by_number ON realm (number);
 
 CREATE TABLE static_binding (
     length INTEGER NOT NULL,
@@ -89,25 +119,44 @@ CREATE TABLE static_binding (
 CREATE INDEX static_by_subscriber ON static_binding (subscriber);
 
 CREATE TABLE length_in_use (
-    static INTEGER NOT NULL,
+    by INTEGER NOT NULL,
     realm INTEGER NOT NULL,
     length INTEGER NOT NULL,
-    PRIMARY KEY (static, realm, length)
+    PRIMARY KEY (by, realm, length)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE story (
+    realm INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    network BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    told BLOB NOT NULL,
+    PRIMARY KEY (realm, length, network, sequence, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE restart (
+    nas BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    told BLOB NOT NULL,
+    PRIMARY KEY (nas, sequence)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE gap (
     until INTEGER PRIMARY KEY,
-    since INTEGER NOT NULL
+    since INTEGER NOT NULL,
+    sequence INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX gap_by_sequence ON gap (sequence);
 
 CREATE TABLE conflict (
     id INTEGER PRIMARY KEY,
     realm INTEGER NOT NULL,
     length INTEGER NOT NULL,
     network BLOB NOT NULL,
+    ports INTEGER NOT NULL,
     valid_from INTEGER NOT NULL,
     valid_until INTEGER,
-    UNIQUE (realm, length, network, valid_from)
+    UNIQUE (realm, length, network, ports, valid_from)
 ) STRICT;
 CREATE TABLE claimant (
     conflict INTEGER NOT NULL,
@@ -252,6 +301,9 @@ pub(super) struct Key {
     pub(super) length: u8,
 }
 
+/// The length of a single address, in the IPv6 form.
+pub(super) const HOST: u8 = 128;
+
 /// Bits that the IPv6 form of an IPv4 address has in front of it.
 const MAPPED: u8 = 96;
 
@@ -284,6 +336,78 @@ impl Key {
         }
         Ipv6Net::new(address, self.length).ok().map(IpNet::V6)
     }
+}
+
+/// Whose lengths those in use are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Those of bindings.
+    Sessions,
+    /// Those of static prefixes.
+    Statics,
+    /// Those about which there is a story.
+    Stories,
+}
+
+impl ToSql for By {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(*self as u8))
+    }
+}
+
+/// A place as it stands in columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) realm: u16,
+    pub(super) key: Key,
+    /// See [`packed`].
+    pub(super) ports: i64,
+}
+
+impl Spot {
+    pub(super) fn of(place: &Place) -> Spot {
+        Spot { realm: place.realm.number(), key: Key::of(place.prefix), ports: packed(place.ports) }
+    }
+
+    pub(super) fn place(self) -> Option<Place> {
+        let (prefix, ports) = (self.key.prefix()?, unpacked(self.ports)?);
+        Some(Place { realm: Realm::of_number(self.realm), prefix, ports })
+    }
+}
+
+/// Ports as one number: 0 for all of them.
+pub(super) fn packed(ports: Ports) -> i64 {
+    if ports.is_all() {
+        return 0;
+    }
+    ((i64::from(ports.first()) << 16) | i64::from(ports.last())).saturating_add(1)
+}
+
+/// The reverse. `None`: not what was written.
+pub(super) fn unpacked(column: i64) -> Option<Ports> {
+    if column == 0 {
+        return Some(Ports::ALL);
+    }
+    let ends = u32::try_from(column.checked_sub(1)?).ok()?;
+    let [a, b, c, d] = ends.to_be_bytes();
+    Ports::new(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+}
+
+/// An address in a column.
+pub(super) fn address(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<IpAddr>> {
+    let octets: Option<[u8; 16]> = row.get(index)?;
+    Ok(octets.map(|octets| IpAddr::from(octets).to_canonical()))
+}
+
+/// Several values in one column.
+pub(super) fn packed_value(value: &impl Serialize) -> rusqlite::Result<Vec<u8>> {
+    postcard::to_stdvec(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// The reverse.
+pub(super) fn unpacked_value<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
+    postcard::from_bytes(row.get_ref(index)?.as_blob()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Blob, Box::new(error)))
 }
 
 /// The shortest length, in the IPv6 form, that can cover an address: an IPv6 prefix as wide as `::/0` must not own
@@ -387,6 +511,19 @@ mod tests {
         ] {
             let key = Key::of(prefix.parse().unwrap());
             assert_eq!(Key::around(address.parse().unwrap(), key.length), key, "{address} in {prefix}");
+        }
+    }
+
+    #[test]
+    fn ports_are_read_back_from_their_column_and_all_of_them_are_0() {
+        assert_eq!(packed(Ports::ALL), 0);
+        for (first, last) in [(0, 0), (0, 1), (1024, 2047), (1, u16::MAX), (u16::MAX, u16::MAX)] {
+            let ports = Ports::new(first, last).unwrap();
+            assert_eq!(unpacked(packed(ports)), Some(ports));
+        }
+        let last = packed(Ports::new(u16::MAX, u16::MAX).unwrap());
+        for column in [-1, last + 1, i64::MIN, i64::MAX, packed(Ports::new(2, 2).unwrap()) - 1] {
+            assert_eq!(unpacked(column), None, "{column}");
         }
     }
 

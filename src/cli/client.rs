@@ -82,9 +82,9 @@ impl ClientError {
 fn exit_of(problem: &Problem) -> Exit {
     match problem.kind() {
         Some(Kind::BadParameter | Kind::BadBody | Kind::BodyTooLarge | Kind::StaticRange) => Exit::Usage,
-        Some(Kind::UnknownSubject | Kind::NotSuspended | Kind::UnknownNas | Kind::NotHeld) => {
-            Exit::NothingFound
-        }
+        Some(
+            Kind::UnknownSubject | Kind::UnknownRealm | Kind::NotSuspended | Kind::UnknownNas | Kind::NotHeld,
+        ) => Exit::NothingFound,
         Some(Kind::NotPermitted | Kind::SocketOnly) => Exit::NotPermitted,
         Some(Kind::Unrecorded | Kind::Storage | Kind::TooSlow | Kind::NotReady) => Exit::TryAgain,
         Some(Kind::Damaged) => Exit::Damaged,

@@ -16,6 +16,7 @@ pub mod rehearse;
 pub mod rows;
 pub mod send;
 pub mod serve;
+pub mod story;
 pub mod time;
 pub mod whole;
 
@@ -108,6 +109,12 @@ pub enum Command {
                             '2026-11-23 14:00' --tz Europe/Berlin\n  relaywarden who --token Zk3vQ"
     )]
     Who(read::WhoArgs),
+    /// The story of an address: what came of each report about it, oldest first
+    #[command(
+        after_help = "Examples:\n  relaywarden explain 198.51.100.7 --since '2d ago'\n  relaywarden explain \
+                            198.51.100.7 --port 40112 --tz UTC > ticket.txt"
+    )]
+    Explain(read::ExplainArgs),
     /// Sessions, living and past
     #[command(
         after_help = "Example:\n  relaywarden sessions --subscriber alice@isp.example --since '2d ago'"
@@ -354,6 +361,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Serve(args) => return serve::run(args),
         Command::CheckConfig(args) => return check::run(&args.config),
         Command::Who(args) => read::who(args),
+        Command::Explain(args) => read::explain(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
         Command::Nas(args) => nas::run(args),

@@ -1,4 +1,4 @@
-//! Commands that ask: `who`, `sessions`, `messages`, `suspensions`.
+//! Commands that ask: `who`, `explain`, `sessions`, `messages`, `suspensions`.
 //!
 //! Knows: which options become which parameters, and when "nothing found" is the answer. Must not know: how an answer is
 //! found or spelled.
@@ -14,7 +14,7 @@ use super::output::{self, Format, Row, Style};
 use super::rows;
 use super::{Answer, Daemon, Exit, Failure, Shown, time};
 use crate::clock;
-use crate::server::http::api::{MessageRow, SessionRow, SuspensionRow, Who, rfc3339};
+use crate::server::http::api::{MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339};
 use crate::session::Name;
 
 /// `who`
@@ -26,12 +26,34 @@ pub struct WhoArgs {
     /// The source port; needed where an address is shared
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    /// The VRF of a private address [default: the public space]
+    #[arg(long, value_name = "NAME")]
+    pub realm: Option<String>,
     /// Then instead of now
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
     /// Whose message carries this token in its header
-    #[arg(long, conflicts_with_all = ["address", "port", "at"])]
+    #[arg(long, conflicts_with_all = ["address", "port", "realm", "at"])]
     pub token: Option<String>,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+/// `explain`
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// The address
+    pub address: IpAddr,
+    /// What concerns this port of it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The VRF of a private address [default: the public space]
+    #[arg(long, value_name = "NAME")]
+    pub realm: Option<String>,
+    #[command(flatten)]
+    within: Within,
     #[command(flatten)]
     shown: Shown,
     #[command(flatten)]
@@ -61,6 +83,9 @@ pub struct SessionsArgs {
     /// That held this address, or one in this prefix
     #[arg(long, value_name = "ADDRESS", value_parser = address_or_prefix)]
     pub address: Option<IpNet>,
+    /// The VRF of that address, where it is a private one [default: the public space]
+    #[arg(long, value_name = "NAME", requires = "address")]
+    pub realm: Option<String>,
     #[command(flatten)]
     within: Within,
     #[command(flatten)]
@@ -166,6 +191,7 @@ pub fn who(args: &WhoArgs) -> Result<Answer, Failure> {
     let mut question = Question::new(if past { "/v1/owner" } else { "/v1/lookup" }, &args.shown);
     question.with("address", args.address);
     question.with("port", args.port);
+    question.with("realm", name(args.realm.as_ref()));
     question.with("token", name(args.token.as_ref()));
     question.with_time("at", "--at", args.at.as_deref(), &style.zone)?;
     let who: Who = question.ask(&args.daemon)?;
@@ -189,6 +215,20 @@ fn exit_of(who: &Who) -> Exit {
     }
 }
 
+/// What came of each entry for an address.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn explain(args: &ExplainArgs) -> Result<Answer, Failure> {
+    let style = args.shown.style()?;
+    let mut question = Question::new("/v1/explain", &args.shown);
+    question.with("address", Some(args.address));
+    question.with("port", args.port);
+    question.with("realm", name(args.realm.as_ref()));
+    question.within(&args.within, &style.zone)?;
+    listed::<StoryRow>(&question, &args.daemon, &style, "nothing was told about this address")
+}
+
 /// Sessions, living and past.
 ///
 /// # Errors
@@ -198,6 +238,7 @@ pub fn sessions(args: &SessionsArgs) -> Result<Answer, Failure> {
     let mut question = Question::new("/v1/sessions", &args.shown);
     question.with("subscriber", name(args.subscriber.as_ref()));
     question.with("address", args.address);
+    question.with("realm", name(args.realm.as_ref()));
     question.within(&args.within, &style.zone)?;
     listed::<SessionRow>(&question, &args.daemon, &style, "no session matches")
 }

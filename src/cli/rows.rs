@@ -13,6 +13,8 @@ use crate::server::http::api::{Candidate, LineRow, MessageRow, SessionRow, Suspe
 
 /// What stands where there is nothing to say.
 pub(super) const NOTHING: &str = "-";
+/// The confidence with which nobody is named.
+const AMBIGUOUS: &str = "ambiguous";
 
 pub(super) fn or_nothing(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).unwrap_or(NOTHING).to_owned()
@@ -42,6 +44,8 @@ impl Row for SessionRow {
         "subscriber",
         "user_name",
         "addresses",
+        "realm",
+        "inside",
         "session",
         "nas",
         "state",
@@ -52,6 +56,7 @@ impl Row for SessionRow {
         "calling_station",
         "circuit_id",
         "remote_id",
+        "kept",
     ];
 
     fn line(&self, zone: &TimeZone) -> Vec<String> {
@@ -66,10 +71,13 @@ impl Row for SessionRow {
     }
 
     fn fields(&self) -> Vec<String> {
+        let kept: Vec<String> = self.kept.iter().map(|(name, value)| format!("{name}={value}")).collect();
         vec![
             text(self.subscriber.as_deref()),
             text(self.user_name.as_deref()),
             self.addresses.join(" "),
+            text(self.realm.as_deref()),
+            text(self.inside.as_deref()),
             self.session.clone(),
             self.nas.clone(),
             self.state.clone(),
@@ -80,6 +88,7 @@ impl Row for SessionRow {
             text(self.line.calling_station.as_deref()),
             text(self.line.circuit_id.as_deref()),
             text(self.line.remote_id.as_deref()),
+            kept.join(" "),
         ]
     }
 }
@@ -194,6 +203,7 @@ impl Row for Who {
     const FIELDS: &'static [&'static str] = &[
         "address",
         "port",
+        "realm",
         "at",
         "verdict",
         "reason",
@@ -203,6 +213,7 @@ impl Row for Who {
         "valid_from",
         "valid_until",
         "confidence",
+        "because",
         "candidates",
     ];
 
@@ -214,6 +225,7 @@ impl Row for Who {
         vec![
             text(self.address.as_deref()),
             number(self.port),
+            text(self.realm.as_deref()),
             self.at.clone(),
             text(self.verdict.as_deref()),
             text(self.reason.as_deref()),
@@ -223,6 +235,7 @@ impl Row for Who {
             text(self.valid_from.as_deref()),
             text(self.valid_until.as_deref()),
             self.confidence.clone(),
+            text(self.because.as_deref()),
             subscribers(&self.candidates),
         ]
     }
@@ -234,8 +247,9 @@ pub fn card(who: &Who, zone: &TimeZone) -> String {
     let both = |at: &str| format!("{} ({at})", shown(at, zone));
     let port = who.port.map(|port| format!(" port {port}")).unwrap_or_default();
     let address = who.address.as_ref().map(|address| format!("{address}{port}"));
+    // Of an ambiguous answer even a single candidate is no more than that.
     let only = match who.candidates.as_slice() {
-        [only] => Some(only),
+        [only] if who.confidence != AMBIGUOUS => Some(only),
         _ => None,
     };
     let until = match (&who.valid_until, &who.valid_from) {
@@ -245,15 +259,17 @@ pub fn card(who: &Who, zone: &TimeZone) -> String {
     };
     let mut facts = vec![
         ("Address", address),
+        ("Realm", who.realm.clone()),
         ("At", Some(both(&who.at))),
         ("Verdict", verdict(who)),
         ("Subscriber", Some(whose(who))),
         ("Session", who.session.clone()),
         ("NAS", who.nas.clone()),
+        ("Ports", only.and_then(|only| only.ports.clone())),
         ("Line", only.and_then(|only| line(&only.line))),
         ("Since", who.valid_from.as_deref().map(both)),
         ("Until", until),
-        ("Confidence", Some(confidence(&who.confidence))),
+        ("Confidence", Some(confidence(who))),
     ];
     if only.is_none() {
         facts.extend(who.candidates.iter().map(|each| ("Candidate", Some(candidate(each, zone)))));
@@ -280,6 +296,7 @@ fn verdict(who: &Who) -> Option<String> {
 fn whose(who: &Who) -> String {
     match (&who.subscriber, who.candidates.as_slice(), who.confidence.as_str()) {
         (Some(subscriber), _, _) => subscriber.clone(),
+        (None, [_, ..], AMBIGUOUS) => "one of the candidates below, or none of them".to_owned(),
         (None, [_], _) => "a session that no identity rule names".to_owned(),
         (None, [_, ..], _) => "one of the candidates below".to_owned(),
         (None, [], "exact") => "nobody".to_owned(),
@@ -287,12 +304,19 @@ fn whose(who: &Who) -> String {
     }
 }
 
-fn confidence(word: &str) -> String {
-    let meaning = match word {
-        "until-last-interim" => "the end was never reported; sure only until the last sign of life",
-        "ambiguous" => "more than one may have had it; accuse nobody on this alone",
-        "unknown" => "the feed was not whole then",
-        _ => return word.to_owned(),
+fn confidence(who: &Who) -> String {
+    let word = &who.confidence;
+    let meaning = match (word.as_str(), &who.because) {
+        ("exact", _) => return word.clone(),
+        ("until-last-interim", _) => "the end was never reported; sure only until the last sign of life",
+        (AMBIGUOUS, None) => "more than one may have had it; accuse nobody on this alone",
+        (AMBIGUOUS, Some(because)) => return format!("{word}: {because}; accuse nobody on this alone"),
+        (_, Some(because)) => because,
+        ("unknown", None) if who.reason.as_deref() == Some(Reason::PortRequired.word()) => {
+            "the address is shared by ports"
+        }
+        ("unknown", None) => "the feed was not whole then",
+        _ => return word.clone(),
     };
     format!("{word}: {meaning}")
 }
@@ -312,6 +336,7 @@ fn line(line: &LineRow) -> Option<String> {
 fn candidate(candidate: &Candidate, zone: &TimeZone) -> String {
     let mut text = or_nothing(candidate.subscriber.as_deref());
     let facts = [
+        ("ports", candidate.ports.clone()),
         ("session", candidate.session.clone()),
         ("since", candidate.valid_from.as_deref().map(|at| shown(at, zone))),
         ("until", candidate.valid_until.as_deref().map(|at| shown(at, zone))),

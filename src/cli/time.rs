@@ -152,6 +152,24 @@ pub fn shown(text: &str, zone: &TimeZone) -> String {
     }
 }
 
+/// How long after one moment of the API another is: `4s`, `1m 30s`, `2h 5m`, `3d 4h`. `None`: less than a second, or
+/// before it.
+#[must_use]
+pub fn later(at: &str, then: &str) -> Option<String> {
+    let (at, then): (Moment, Moment) = (at.parse().ok()?, then.parse().ok()?);
+    let seconds = u64::try_from(then.as_second().checked_sub(at.as_second())?).ok()?;
+    let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+    let mut parts = Vec::new();
+    let mut left = seconds;
+    for (unit, length) in units {
+        if left >= length && parts.len() < 2 {
+            parts.push(format!("{}{unit}", left / length));
+            left %= length;
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,6 +281,17 @@ mod tests {
     fn a_span_beyond_the_calendar_is_refused() {
         assert_eq!(read("7304484d ago"), Err(TimeError::OutOfRange));
         assert_eq!(read("99999999999h ago"), Err(TimeError::NotATime));
+    }
+
+    #[test]
+    fn how_much_later_is_told_in_two_units() {
+        let later = |then: &str| later("2026-11-23T14:00:05.000Z", then);
+        assert_eq!(later("2026-11-23T14:00:05.999Z"), None);
+        assert_eq!(later("2026-11-23T14:00:06.000Z").as_deref(), Some("1s"));
+        assert_eq!(later("2026-11-23T14:01:35.000Z").as_deref(), Some("1m 30s"));
+        assert_eq!(later("2026-11-24T16:05:06.000Z").as_deref(), Some("1d 2h"));
+        assert_eq!(later("2026-11-23T14:00:04.000Z"), None);
+        assert_eq!(later("never"), None);
     }
 
     #[test]

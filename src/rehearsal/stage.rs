@@ -33,7 +33,7 @@ use crate::server::daemon::applied_by;
 use crate::session::bindings::{Found, Lookup};
 use crate::session::event::{Alarm, Effect, Event, NasHold, Record};
 use crate::session::phase::Phase;
-use crate::session::{Name, Realm, SessionKey, Timestamp};
+use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::{Folded, Outcome, Shared, Views};
 
 /// The port that every NAS sends from.
@@ -218,8 +218,8 @@ impl<'a> Stage<'a> {
     fn note(&mut self, folded: Vec<Folded>) {
         for item in &folded {
             match &item.outcome {
-                Outcome::Effect(Effect::Alarm(alarm)) => self.alarms.push(alarm.clone()),
-                Outcome::Effect(Effect::Bound { place, .. }) => {
+                Outcome::Effect(_, Effect::Alarm(alarm)) => self.alarms.push(alarm.clone()),
+                Outcome::Effect(_, Effect::Bound { place, .. }) => {
                     let ports =
                         if place.ports.is_all() { String::new() } else { format!(":{}", place.ports) };
                     self.bound.insert(format!("{}{ports}", spelled_prefix(place.prefix)));
@@ -416,9 +416,8 @@ impl<'a> Stage<'a> {
         let mut index = Index::open(directory.path()).map_err(|error| failed(&error))?;
         index.apply(self.views.sequence(), &self.folded).map_err(|error| failed(&error))?;
         let past = Past::open(directory.path()).map_err(|error| failed(&error))?;
-        let live = self.owners(realm, question.address, question.port);
-        let seen = |key: &SessionKey| {
-            let session = live.iter().filter_map(|found| found.session.as_ref()).find(|s| s.key == *key)?;
+        let seen = |key: &SessionKey, place: Place| {
+            let session = self.shared.map.holder(place, key)?;
             let known = session.is_active() && !session.is_stale();
             Some(if known { self.now } else { session.seen() })
         };

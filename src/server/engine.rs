@@ -362,7 +362,7 @@ impl<L: Log> Engine<L> {
 
     fn report(&self, folded: &[Folded]) {
         for Folded { outcome, .. } in folded {
-            let Outcome::Effect(Effect::Alarm(alarm)) = outcome else { continue };
+            let Outcome::Effect(_, Effect::Alarm(alarm)) = outcome else { continue };
             self.counters.alarms.fetch_add(1, Ordering::Relaxed);
             match alarm {
                 Alarm::Conflict { place } => {

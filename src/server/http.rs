@@ -30,13 +30,15 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::api::{Instruction, MessageRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339};
+use self::api::{
+    Instruction, MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
+};
 use self::import::{Chunk, ImportAnswer, import};
 use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
 use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
-use crate::audit::rows::{MessageFilter, SessionFilter};
+use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use crate::clock;
 use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Realm, Timestamp};
@@ -47,17 +49,23 @@ const BODY_OCTETS_MAX: usize = 64 * 1024;
 const REASON_OCTETS_MAX: usize = 1024;
 /// A question about the past may read many files; beyond this the asker has given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// What the public space is called where a realm can be named.
+const PUBLIC: &str = "public";
 /// The text format that Prometheus asks for by name.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whoever holds the answers for staff.
 pub trait Staff: Send + Sync + 'static {
+    /// The address space of this name; `None`: nothing was ever heard of it.
+    fn realm(&self, name: &Name) -> Option<Realm>;
+
     /// Who owns the address now, and may it relay? From memory.
-    fn lookup(&self, address: IpAddr, port: Option<u16>) -> Who;
+    fn lookup(&self, realm: Realm, address: IpAddr, port: Option<u16>) -> Who;
 
     /// Who owned the address then?
     fn owner(
         &self,
+        realm: Realm,
         address: IpAddr,
         port: Option<u16>,
         at: Timestamp,
@@ -71,6 +79,9 @@ pub trait Staff: Send + Sync + 'static {
         &self,
         filter: &SessionFilter,
     ) -> impl Future<Output = Result<Vec<SessionRow>, Trouble>> + Send;
+
+    /// What came of each entry for an address, oldest first.
+    fn explain(&self, filter: &StoryFilter) -> impl Future<Output = Result<Vec<StoryRow>, Trouble>> + Send;
 
     /// Messages, newest first.
     fn messages(
@@ -217,6 +228,7 @@ pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
         .route("/v1/lookup", get(lookup::<S>))
         .route("/v1/owner", get(owner::<S>))
         .route("/v1/sessions", get(sessions::<S>))
+        .route("/v1/explain", get(explain::<S>))
         .route("/v1/messages", get(messages::<S>))
         .route("/v1/nas", get(nas::list::<S>))
         .route("/v1/nas/hold", post(nas::hold::<S>))
@@ -319,11 +331,45 @@ impl Asked {
     }
 }
 
+/// The address that is asked about, in its space.
+struct Wanted {
+    /// Only where it matters: a public address is the same in every VRF.
+    name: Option<String>,
+    realm: Realm,
+    address: IpAddr,
+    port: Option<u16>,
+}
+
+impl Wanted {
+    fn of<S: Staff>(staff: &S, parameters: &mut Parameters) -> Result<Self, Problem> {
+        let address = required("address", parameters.address("address")?)?;
+        let port = parameters.port("port")?;
+        let (name, realm) = realm(staff, parameters)?;
+        let name = name.filter(|_| realm.around(address) != Realm::PUBLIC).map(|name| name.to_string());
+        Ok(Wanted { name, realm, address, port })
+    }
+}
+
+/// The space that is asked about; public addresses need none.
+fn realm<S: Staff>(staff: &S, parameters: &mut Parameters) -> Result<(Option<Name>, Realm), Problem> {
+    let Some(name) = parameters.name("realm")?.filter(|name| *name != Name::from(PUBLIC)) else {
+        return Ok((None, Realm::PUBLIC));
+    };
+    let unknown = || Problem {
+        parameter: Some("realm".to_owned()),
+        ..Problem::new(
+            Kind::UnknownRealm,
+            "no record and no configured translation named it; leave it out for public addresses",
+        )
+    };
+    let realm = staff.realm(&name).ok_or_else(unknown)?;
+    Ok((Some(name), realm))
+}
+
 async fn lookup<S: Staff>(State(staff): State<Arc<S>>, mut asked: Asked) -> Result<Json<Who>, Problem> {
-    let address = required("address", asked.parameters.address("address")?)?;
-    let port = asked.parameters.port("port")?;
+    let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut asked.parameters)?;
     asked.recorded(&*staff).await?;
-    Ok(Json(staff.lookup(address, port)))
+    Ok(Json(Who { realm: name, ..staff.lookup(realm, address, port) }))
 }
 
 async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut asked: Asked) -> Result<Json<Who>, Problem> {
@@ -332,14 +378,14 @@ async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut asked: Asked) -> Resul
         let rows = staff.by_token(&token).await?;
         return Ok(Json(Who::of_messages(&rows, clock::now())));
     }
-    let address = required("address", asked.parameters.address("address")?)?;
-    let port = asked.parameters.port("port")?;
+    let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut asked.parameters)?;
     let at = asked.parameters.time("at")?;
     asked.recorded(&*staff).await?;
-    match at {
-        Some(at) => Ok(Json(staff.owner(address, port, at).await?)),
-        None => Ok(Json(staff.lookup(address, port))),
-    }
+    let who = match at {
+        Some(at) => staff.owner(realm, address, port, at).await?,
+        None => staff.lookup(realm, address, port),
+    };
+    Ok(Json(Who { realm: name, ..who }))
 }
 
 async fn sessions<S: Staff>(
@@ -350,14 +396,36 @@ async fn sessions<S: Staff>(
     let filter = SessionFilter {
         subscriber: parameters.name("subscriber")?,
         prefix: parameters.prefix("address")?,
-        realm: Realm::PUBLIC,
+        realm: realm(&*staff, parameters)?.1,
+        since: parameters.time("since")?,
+        until: parameters.time("until")?,
+        limit: parameters.limit()?,
+    };
+    in_order(filter.since, filter.until)?;
+    if filter.realm != Realm::PUBLIC && filter.prefix.is_none() {
+        return Err(Problem::parameter("realm", "says in which space address lies; name that too"));
+    }
+    asked.recorded(&*staff).await?;
+    Ok(Json(staff.sessions(&filter).await?))
+}
+
+async fn explain<S: Staff>(
+    State(staff): State<Arc<S>>,
+    mut asked: Asked,
+) -> Result<Json<Vec<StoryRow>>, Problem> {
+    let Wanted { realm, address, port, .. } = Wanted::of(&*staff, &mut asked.parameters)?;
+    let parameters = &mut asked.parameters;
+    let filter = StoryFilter {
+        realm,
+        address,
+        port,
         since: parameters.time("since")?,
         until: parameters.time("until")?,
         limit: parameters.limit()?,
     };
     in_order(filter.since, filter.until)?;
     asked.recorded(&*staff).await?;
-    Ok(Json(staff.sessions(&filter).await?))
+    Ok(Json(staff.explain(&filter).await?))
 }
 
 async fn messages<S: Staff>(

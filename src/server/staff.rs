@@ -3,6 +3,8 @@
 //! Knows: which view answers which question, and how its values are spelled in the API. Must not know: HTTP, paths,
 //! or tables.
 
+mod rows;
+
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,9 +12,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use self::rows::{answer, kept, living, past_candidate, spelled, story_row};
 use super::health::Health as Wellbeing;
 use super::http::api::{
-    Candidate, Instruction, LineRow, MessageRow, SessionRow, SuspensionRow, Who, rfc3339,
+    Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
 use super::http::import::{Chunk, ImportAnswer};
 use super::http::metrics::Exposition;
@@ -24,7 +27,7 @@ use super::inbox::{Import, Inbox};
 use super::{desk, detail, engine, feed_health, mta, radius};
 use crate::audit::AuditError;
 use crate::audit::past::Past;
-use crate::audit::rows::{self, Confidence, MessageFilter, SessionFilter};
+use crate::audit::rows::{self as past, Confidence, MessageFilter, SessionFilter, StoryFilter};
 use crate::clock;
 use crate::config::Config;
 use crate::log::entry::{Entry, Question};
@@ -33,9 +36,9 @@ use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
-use crate::session::bindings::{Doubt, Found, Lookup, Session};
+use crate::session::bindings::{Doubt, Found, Lookup};
 use crate::session::event::NasHold;
-use crate::session::{Name, Realm, SessionKey, Timestamp};
+use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::Shared;
 
 /// How long staff waits for an order or a question to be durable.
@@ -84,7 +87,13 @@ pub struct Counters {
 }
 
 impl Staff for StaffDesk {
-    fn lookup(&self, address: IpAddr, port: Option<u16>) -> Who {
+    /// While the log is being read no name means anything yet; the answer then is that we are starting.
+    fn realm(&self, name: &Name) -> Option<Realm> {
+        let realm = self.shared.map.realm(Some(name));
+        (realm != Realm::NOWHERE || !self.health.is_ready()).then_some(realm)
+    }
+
+    fn lookup(&self, realm: Realm, address: IpAddr, port: Option<u16>) -> Who {
         let now = clock::now();
         let mut who = Who {
             address: Some(address.to_string()),
@@ -92,11 +101,11 @@ impl Staff for StaffDesk {
             at: rfc3339(now).unwrap_or_default(),
             ..Who::default()
         };
-        let ruling = self.ruling(address, port, now);
+        let ruling = self.ruling(realm, address, port, now);
         who.verdict = Some(ruling.verdict().word().to_owned());
         who.reason = Some(ruling.reason.word().to_owned());
         let blind = self.health.is_blind(now);
-        let (confidence, found) = match self.shared.map.lookup(Realm::PUBLIC, address, port, now) {
+        let (confidence, found) = match self.shared.map.lookup(realm, address, port, now) {
             _ if !self.health.is_ready() => (Confidence::Unknown, Vec::new()),
             // What is known from before we lost sight of its NAS is as old as its last interim update.
             Lookup::Found(found)
@@ -109,42 +118,59 @@ impl Staff for StaffDesk {
             Lookup::Absent => (Confidence::Exact, Vec::new()),
             Lookup::Ambiguous(all) => (Confidence::Ambiguous, all),
             Lookup::Unready(Doubt::Suspect, Some(found)) => (Confidence::UntilLastInterim, vec![found]),
+            Lookup::Unready(Doubt::PortRequired, _) => {
+                let candidates = self.sharers(realm, address, now);
+                let nobody = candidates.is_empty();
+                let confidence = if nobody { Confidence::Unknown } else { Confidence::Ambiguous };
+                return answer(who, candidates, confidence);
+            }
             Lookup::Unready(..) => (Confidence::Unknown, Vec::new()),
         };
-        confidence.word().clone_into(&mut who.confidence);
-        let candidates = found.iter().map(living).collect();
+        let ports = |found: &Found| {
+            let session = found.session.as_ref().map(|session| &session.key);
+            // A static prefix is somebody's with all its ports.
+            let whole = session.is_none() && found.prefix.contains(&address);
+            self.shared.map.block_around(realm, address, port.filter(|_| !whole)?, session)
+        };
+        let candidates = found.iter().map(|found| living(found, ports(found))).collect();
         answer(who, candidates, confidence)
     }
 
-    async fn owner(&self, address: IpAddr, port: Option<u16>, at: Timestamp) -> Result<Who, Trouble> {
+    async fn owner(
+        &self,
+        realm: Realm,
+        address: IpAddr,
+        port: Option<u16>,
+        at: Timestamp,
+    ) -> Result<Who, Trouble> {
         let indexed = self.indexed().await;
         let whole = indexed && self.health.is_ready() && !self.health.is_blind(clock::now());
         let past = Arc::clone(&self.past);
         let shared = Arc::clone(&self.shared);
         let owner = blocking(move || {
-            // An owner that has not ended is the one the live map has at this address. While it is active and its NAS
+            // An owner that has not ended is the one the live map has at this place. While it is active and its NAS
             // is heard, it is known to be alive as much as anything is known.
-            let seen = |key: &SessionKey| {
-                let session = live_session(&shared, address, port, key)?;
+            let seen = |key: &SessionKey, place: Place| {
+                let session = shared.map.holder(place, key)?;
                 let known = whole && session.is_active() && !session.is_stale();
                 Some(if known { clock::now() } else { session.seen() })
             };
-            opened(&past)?.owner(Realm::PUBLIC, address, port, at, &seen)
+            opened(&past)?.owner(realm, address, port, at, &seen)
         })
         .await?;
         // What happened last may not be indexed or not even be taken: then neither "nobody" nor a name is sure.
-        let confidence = match owner.confidence {
-            _ if !indexed => Confidence::Unknown,
+        let (confidence, because) = match owner.confidence {
+            _ if !indexed => (Confidence::Unknown, "the index does not hold yet what was taken last"),
             Confidence::Exact if !whole && owner.candidates.is_empty() && at > self.health.last_commit() => {
-                Confidence::Unknown
+                (Confidence::Unknown, "nothing could be taken at this moment")
             }
-            as_told => as_told,
+            as_told => (as_told, owner.because),
         };
         let who = Who {
             address: Some(address.to_string()),
             port,
             at: rfc3339(at).unwrap_or_default(),
-            confidence: confidence.word().to_owned(),
+            because: Some(because.to_owned()),
             ..Who::default()
         };
         let candidates = owner.candidates.into_iter().map(past_candidate).collect();
@@ -163,6 +189,13 @@ impl Staff for StaffDesk {
         let past = Arc::clone(&self.past);
         let rows = blocking(move || opened(&past)?.sessions(&filter)).await?;
         Ok(rows.into_iter().map(|row| self.session_row(row)).collect())
+    }
+
+    async fn explain(&self, filter: &StoryFilter) -> Result<Vec<StoryRow>, Trouble> {
+        self.indexed().await;
+        let (past, filter) = (Arc::clone(&self.past), filter.clone());
+        let rows = blocking(move || opened(&past)?.story(&filter)).await?;
+        Ok(rows.into_iter().map(story_row).collect())
     }
 
     async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
@@ -288,13 +321,29 @@ impl Staff for StaffDesk {
 }
 
 impl StaffDesk {
-    fn ruling(&self, address: IpAddr, port: Option<u16>, now: Timestamp) -> Ruling {
+    /// Everybody who shares an address, as far as is known: nobody of them is named for it.
+    fn sharers(&self, realm: Realm, address: IpAddr, now: Timestamp) -> Vec<Candidate> {
+        let map = &self.shared.map;
+        let mut candidates = Vec::new();
+        for (ports, found) in map.sharers(realm, address) {
+            let inside = found.session.as_ref().and_then(|session| session.inside);
+            let owners = match inside.map(|(realm, inside)| map.lookup(realm, inside, None, now)) {
+                Some(Lookup::Found(owner) | Lookup::Unready(_, Some(owner))) => vec![owner],
+                Some(Lookup::Ambiguous(all)) => all,
+                Some(Lookup::Absent | Lookup::Unready(_, None)) | None => vec![found],
+            };
+            candidates.extend(owners.iter().map(|owner| living(owner, Some(ports))));
+        }
+        candidates
+    }
+
+    fn ruling(&self, realm: Realm, address: IpAddr, port: Option<u16>, now: Timestamp) -> Ruling {
         if !self.health.is_ready() {
             let (owners, suspension) = (Vec::new(), None);
             return Ruling { reason: Reason::Starting, owners, suspension };
         }
         let client = Client {
-            realm: Realm::PUBLIC,
+            realm,
             address: Some(address),
             port,
             login: None,
@@ -364,15 +413,13 @@ impl StaffDesk {
         Ok(messages.iter().map(MessageRow::from).collect())
     }
 
-    fn session_row(&self, row: rows::SessionRow) -> SessionRow {
+    fn session_row(&self, row: past::SessionRow) -> SessionRow {
         let held: Vec<_> = row
             .bindings
             .iter()
             .filter(|binding| binding.valid_until.is_none() || binding.valid_until == row.valid_until)
             .collect();
-        let live = held
-            .iter()
-            .find_map(|binding| live_session(&self.shared, binding.prefix.network(), None, &row.key));
+        let live = held.iter().find_map(|binding| self.shared.map.holder(binding.place, &row.key));
         let state = match (row.how, &live) {
             (Some(how), _) => how,
             (None, Some(session)) if session.is_active() => "active".to_owned(),
@@ -383,7 +430,9 @@ impl StaffDesk {
         SessionRow {
             subscriber: row.subscriber.map(|name| name.to_string()),
             user_name: row.user_name.map(|name| name.to_string()),
-            addresses: held.iter().map(|binding| spelled(binding.prefix)).collect(),
+            addresses: held.iter().map(|binding| spelled(binding.place)).collect(),
+            realm: row.realm.map(|name| name.to_string()),
+            inside: row.inside.map(|address| address.to_string()),
             session: row.session,
             nas: row.nas.to_string(),
             state,
@@ -391,6 +440,7 @@ impl StaffDesk {
             valid_until: row.valid_until.and_then(rfc3339),
             last_seen: live.map(|session| session.seen()).or(row.last_seen).and_then(rfc3339),
             line: LineRow::from(&row.line),
+            kept: kept(&row.kept),
         }
     }
 
@@ -517,64 +567,4 @@ async fn blocking<T: Send + 'static>(
             AuditError::TooNew { .. } | AuditError::Storage { .. } => Trouble::Storage,
         }
     })
-}
-
-/// Nobody is named unless it can only be one: then the answer's own fields name it.
-fn answer(mut who: Who, candidates: Vec<Candidate>, confidence: Confidence) -> Who {
-    if let ([only], Confidence::Exact | Confidence::UntilLastInterim) = (candidates.as_slice(), confidence) {
-        who.subscriber.clone_from(&only.subscriber);
-        who.session.clone_from(&only.session);
-        who.nas.clone_from(&only.nas);
-        who.valid_from.clone_from(&only.valid_from);
-        who.valid_until.clone_from(&only.valid_until);
-    }
-    who.candidates = candidates;
-    who
-}
-
-fn living(found: &Found) -> Candidate {
-    let session = found.session.as_ref();
-    Candidate {
-        subscriber: found.subscriber.as_ref().map(Name::to_string),
-        session: session.map(|session| session.key.to_string()),
-        nas: session.map(|session| session.key.nas.to_string()),
-        valid_from: rfc3339(found.since),
-        valid_until: None,
-        line: session.map(|session| LineRow::from(&session.line)).unwrap_or_default(),
-    }
-}
-
-fn past_candidate(row: rows::Candidate) -> Candidate {
-    Candidate {
-        subscriber: row.subscriber.map(|name| name.to_string()),
-        session: row.session,
-        nas: row.nas.map(|name| name.to_string()),
-        valid_from: rfc3339(row.valid_from),
-        valid_until: row.valid_until.and_then(rfc3339),
-        line: LineRow::from(&row.line),
-    }
-}
-
-/// A host without its length, a prefix with it.
-fn spelled(prefix: ipnet::IpNet) -> String {
-    if prefix.prefix_len() == prefix.max_prefix_len() {
-        prefix.addr().to_string()
-    } else {
-        prefix.to_string()
-    }
-}
-
-/// The living session of this key, if the map has it at this address.
-fn live_session(
-    shared: &Shared,
-    address: IpAddr,
-    port: Option<u16>,
-    key: &SessionKey,
-) -> Option<Arc<Session>> {
-    let found = match shared.map.lookup(Realm::PUBLIC, address, port, clock::now()) {
-        Lookup::Found(found) | Lookup::Unready(_, Some(found)) => vec![found],
-        Lookup::Ambiguous(all) => all,
-        Lookup::Absent | Lookup::Unready(_, None) => Vec::new(),
-    };
-    found.into_iter().filter_map(|found| found.session).find(|session| session.key == *key)
 }

@@ -298,6 +298,14 @@ impl LiveMap {
         })
     }
 
+    /// The living session of this key, if it owns or contests this very place.
+    #[must_use]
+    pub fn holder(&self, place: Place, key: &SessionKey) -> Option<Arc<Session>> {
+        let slot = self.slots.get(&place)?;
+        let binding = slot.value().holders().iter().find(|binding| binding.session.key == *key)?;
+        Some(Arc::clone(&binding.session))
+    }
+
     /// Whether an address belongs to us in a way that must never relay.
     #[must_use]
     pub fn is_never(&self, address: IpAddr) -> bool {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::bindings::{Doubt, OpenPool, Slot};
-use super::event::{Alarm, Effect, Ended, NasHold};
+use super::event::{Alarm, Effect, Ended, NasHold, Remark};
 use super::held::{Held, Id, State, Suspicion, Tombstone};
 use super::machine::Machine;
 use super::nas::{INTERVAL_ASSUMED, NasState, span};
@@ -79,14 +79,14 @@ impl Machine {
         }
         match held.state {
             State::Suspect { why, .. } => self.give_up(id, time, why, effects),
-            State::Active if held.reports_every().is_some() => self.overdue(id, time),
+            State::Active if held.reports_every().is_some() => self.overdue(id, time, effects),
             // Row 29, and sessions that never got an address.
             State::Active | State::Pending => self.close(id, time, Ended::Expired, effects),
         }
     }
 
     /// Rows 28 and 30.
-    fn overdue(&mut self, id: &Id, time: Timestamp) {
+    fn overdue(&mut self, id: &Id, time: Timestamp, effects: &mut Vec<Effect>) {
         let rules = self.rules();
         let Some(held) = self.sessions.get_mut(id) else { return };
         let Some(nas) = self.nases.get(id.nas as usize) else { return };
@@ -104,6 +104,7 @@ impl Machine {
         }
         let close_at = time.plus(held.overdue_after(&rules));
         held.enter(State::Suspect { why: Suspicion::Overdue, close_at });
+        held.remark(time, Remark::Overdue, effects);
         self.schedule(id);
     }
 

@@ -442,6 +442,24 @@ pub enum Effect {
         /// When we listened again.
         until: Timestamp,
     },
+    /// A NAS, or a part of it, began anew: its older sessions are in doubt.
+    Restarted {
+        /// Which.
+        nas: Name,
+        /// Event time.
+        at: Timestamp,
+    },
+    /// Who owns the place stays as it was, and somebody will ask why.
+    Noted {
+        /// The session that was heard of.
+        session: SessionKey,
+        /// What it would have had, or has in doubt.
+        place: Place,
+        /// Event time.
+        at: Timestamp,
+        /// Why.
+        why: Remark,
+    },
     /// Something a human should look at.
     Alarm(Alarm),
 }
@@ -480,6 +498,72 @@ impl Ended {
             Ended::Reused => "reused",
             Ended::NasRestarted => "nas-restarted",
             Ended::Expired => "expired",
+        }
+    }
+}
+
+/// Why a record changed less than it asked for, or how sure we are of a session from here on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Remark {
+    /// A newer claim stands, or stood there since: this one lost.
+    Outdone,
+    /// The session is in doubt, and the place is somebody else's.
+    Waits,
+    /// Sent before the session's own Stop (rows 8 and 17).
+    BeforeStop,
+    /// A Stop from before the session began (row 13).
+    BeforeStart,
+    /// Sent before the session's NAS began anew.
+    BeforeRestart,
+    /// Claimed before it was given back.
+    GivenBack,
+    /// A Stop of what was somebody else's by then (row 11).
+    NothingToFree,
+    /// In doubt: its interim update is overdue.
+    Overdue,
+    /// In doubt: heard after its Stop.
+    Revived,
+    /// In doubt: a Start so soon after the Stop may be the old one.
+    DoubtfulStart,
+    /// In doubt: its Stop came after a later sign of life.
+    Overtaken,
+    /// In doubt no more.
+    Confirmed,
+}
+
+impl Remark {
+    /// All of them.
+    pub const ALL: [Remark; 12] = [
+        Remark::Outdone,
+        Remark::Waits,
+        Remark::BeforeStop,
+        Remark::BeforeStart,
+        Remark::BeforeRestart,
+        Remark::GivenBack,
+        Remark::NothingToFree,
+        Remark::Overdue,
+        Remark::Revived,
+        Remark::DoubtfulStart,
+        Remark::Overtaken,
+        Remark::Confirmed,
+    ];
+
+    /// The word used in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Remark::Outdone => "outdone",
+            Remark::Waits => "waits",
+            Remark::BeforeStop => "before-stop",
+            Remark::BeforeStart => "before-start",
+            Remark::BeforeRestart => "before-restart",
+            Remark::GivenBack => "given-back",
+            Remark::NothingToFree => "nothing-to-free",
+            Remark::Overdue => "overdue",
+            Remark::Revived => "revived",
+            Remark::DoubtfulStart => "doubtful-start",
+            Remark::Overtaken => "overtaken",
+            Remark::Confirmed => "confirmed",
         }
     }
 }

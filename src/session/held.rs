@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::bindings::Session;
-use super::event::{Claim, ClaimSource, Effect, Record, Release, Rules, Scope, Span};
+use super::event::{Claim, ClaimSource, Effect, Record, Release, Remark, Rules, Scope, Span};
 use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
 use super::{Name, Place, Ports, Realm, Timestamp};
 
@@ -202,6 +202,15 @@ impl Held {
             inside: session.inside,
             kept,
         }
+    }
+
+    /// How sure we are of it from here on, for whoever asks about what it owns.
+    pub(super) fn remark(&self, at: Timestamp, why: Remark, effects: &mut Vec<Effect>) {
+        let owned = self.claims.iter().filter(|claim| claim.hold == Hold::Owns);
+        effects.extend(owned.map(|claim| {
+            let session = self.session.key.clone();
+            Effect::Noted { session, place: self.place(claim.prefix, claim.ports), at, why }
+        }));
     }
 
     /// Row 13: whether a Stop belongs to an earlier life. Undated event times of a quick Start and Stop may be

@@ -204,7 +204,7 @@ impl Machine {
         self.name_realm(record.realm.as_ref(), effects);
         let stale = self.is_stale(record);
         match record.kind {
-            Kind::On | Kind::Off => self.restart(nas, record),
+            Kind::On | Kind::Off => self.restart(nas, record, effects),
             Kind::Stop => self.stop(&id, record, effects),
             // Row 31.
             Kind::Start | Kind::Interim if stale => {

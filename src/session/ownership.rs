@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::bindings::{Binding, Session, Slot, same_subscriber};
 use super::deadlines::Due;
-use super::event::{Alarm, Claim, ClaimSource, Effect, Ended, Kind, Record, Release};
+use super::event::{Alarm, Claim, ClaimSource, Effect, Ended, Kind, Record, Release, Remark};
 use super::held::{Held, HeldClaim, Hold, Id, SAME_MOMENT, State, Suspicion};
 use super::machine::Machine;
 use super::{Name, Place, Realm, SessionKey, Timestamp};
@@ -36,7 +36,10 @@ impl Machine {
             let Some(held) = self.sessions.get(id) else { return };
             match held.claim(claim.prefix, claim.ports).map(|known| (known.hold, known.since)) {
                 Some((Hold::Owns | Hold::Shares, _)) => continue,
-                Some((Hold::Left, left)) if record.event <= left => continue,
+                Some((Hold::Left, left)) if record.event <= left => {
+                    effects.push(noted(&held.session, place, record.event, Remark::GivenBack));
+                    continue;
+                }
                 Some((hold @ (Hold::Lost | Hold::Waits), _)) => {
                     self.take(id, place, record.event, hold == Hold::Lost, effects);
                     continue;
@@ -123,7 +126,7 @@ impl Machine {
         let claim = Binding::new(session, at);
         match self.map.slot(place) {
             None => self.own(id, place, claim, effects),
-            Some(Slot::Freed { claimed, .. }) if at < claimed => self.lose(id, place),
+            Some(Slot::Freed { claimed, .. }) if at < claimed => self.outdone(id, place, at, again, effects),
             Some(Slot::Freed { .. }) => self.own(id, place, claim, effects),
             Some(Slot::Owned(owner)) if owner.session.key == claim.session.key => {
                 self.hold(id, place, owner.since);
@@ -134,6 +137,10 @@ impl Machine {
             }
             // A session in doubt takes nothing from anybody; but that somebody else had it is heard.
             Some(_) if !active => {
+                let known = held.claim(place.prefix, place.ports).map(|claim| claim.hold);
+                if !again && known != Some(Hold::Waits) {
+                    effects.push(noted(&claim.session, place, at, Remark::Waits));
+                }
                 self.set_hold(id, place, if revived { Hold::Lost } else { Hold::Waits });
                 // An undated Start may be the old one: it tells nothing against anybody.
                 if revived {
@@ -151,7 +158,7 @@ impl Machine {
                     self.own(id, place, claim, effects);
                 }
                 Judgement::Older => {
-                    self.lose(id, place);
+                    self.outdone(id, place, at, again, effects);
                     let outdone = owner.outdone.max(at);
                     self.map.put(place, Slot::Owned(Binding { outdone, ..owner }));
                 }
@@ -265,7 +272,7 @@ impl Machine {
         let judgements: Vec<_> = claimants.iter().map(|claimant| judge(claimant, &claim, again)).collect();
         let all = |judgement| judgements.iter().all(|each| *each == judgement);
         if all(Judgement::Older) {
-            self.lose(id, place);
+            self.outdone(id, place, claim.since, again, effects);
         } else if all(Judgement::Newer) {
             let at = claim.since;
             claimants.iter().for_each(|claimant| self.supersede(claimant, place, at, effects));
@@ -309,6 +316,14 @@ impl Machine {
 
     fn lose(&mut self, id: &Id, place: Place) {
         self.set_hold(id, place, Hold::Lost);
+    }
+
+    /// A claim that loses as soon as it is made. One that had lost before changes nothing by being made again.
+    fn outdone(&mut self, id: &Id, place: Place, at: Timestamp, again: bool, effects: &mut Vec<Effect>) {
+        if let Some(held) = self.sessions.get(id).filter(|_| !again) {
+            effects.push(noted(&held.session, place, at, Remark::Outdone));
+        }
+        self.lose(id, place);
     }
 
     pub(super) fn set_hold(&mut self, id: &Id, place: Place, hold: Hold) {
@@ -374,6 +389,9 @@ impl Machine {
                 effects.push(unbound(session, place, at.max(gone.since), how));
                 let slot = self.settle(claimants, &gone, place, at, effects);
                 self.map.put(place, slot);
+            }
+            Some(Slot::Owned(_)) if how == Ended::Stopped => {
+                effects.push(noted(session, place, at, Remark::NothingToFree));
             }
             _ => {}
         }
@@ -515,6 +533,10 @@ pub(super) fn bound(claim: &Binding, place: Place) -> Effect {
 
 pub(super) fn unbound(session: &Session, place: Place, until: Timestamp, how: Ended) -> Effect {
     Effect::Unbound { session: session.key.clone(), place, until, last_seen: session.seen(), how }
+}
+
+pub(super) fn noted(session: &Session, place: Place, at: Timestamp, why: Remark) -> Effect {
+    Effect::Noted { session: session.key.clone(), place, at, why }
 }
 
 /// What a record that is older than the session's present address tells: it held that one then.

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::bindings::Session;
 use super::deadlines::Due;
-use super::event::{Effect, Ended, Kind, Record};
+use super::event::{Effect, Ended, Kind, Record, Remark};
 use super::held::{
     AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, Sources, State, Suspicion, Tombstone,
     UNDATED_START_DOUBT, began,
@@ -78,7 +78,8 @@ impl Machine {
             Some(tomb)
                 if record.event < tomb.stopped || (record.event == tomb.stopped && !record.stop_start) =>
             {
-                return self.doubt_claims(id, record);
+                self.doubt_claims(id, record);
+                return self.ignore(id, record, Remark::BeforeStop, effects);
             }
             Some(tomb) => {
                 let soon = record.arrival.since(tomb.arrival) < UNDATED_START_DOUBT;
@@ -102,7 +103,7 @@ impl Machine {
         let another_life = newer && !held.continues(record.session_time);
         if let State::Suspect { why: Suspicion::Restarted { at }, .. } = held.state {
             if record.event <= at {
-                return;
+                return self.ignore(id, record, Remark::BeforeRestart, effects);
             }
             if another_life {
                 self.close(id, at, Ended::Reused, effects);
@@ -133,7 +134,10 @@ impl Machine {
         };
         let life = match tomb.judge(record) {
             // Row 8.
-            AfterStop::Late => return self.doubt_claims(id, record),
+            AfterStop::Late => {
+                self.doubt_claims(id, record);
+                return self.ignore(id, record, Remark::BeforeStop, effects);
+            }
             // Row 9.
             AfterStop::Revived => Life::after(tomb.incarnation, Timestamp::EARLIEST),
             AfterStop::AnotherLife => Life::after(began(record).max(tomb.stopped), tomb.stopped),
@@ -147,7 +151,7 @@ impl Machine {
             return self.stop_of_unknown(id, record, effects);
         };
         if held.stopped_before_it_began(record) {
-            return;
+            return self.ignore(id, record, Remark::BeforeStart, effects);
         }
         if held.is_stop_of_another(record) {
             return self.note_past(id, record, began(record), effects);
@@ -162,6 +166,7 @@ impl Machine {
             let state = self.suspect(id.nas, record, Suspicion::Revived);
             if let Some(held) = self.sessions.get_mut(id) {
                 held.enter(state);
+                held.remark(record.event, Remark::Overtaken, effects);
             }
             return;
         }
@@ -213,7 +218,8 @@ impl Machine {
     }
 
     /// Rows 25 and 26: everything in scope that was last heard before is in doubt until it reports again.
-    pub(super) fn restart(&mut self, nas: u32, record: &Record) {
+    pub(super) fn restart(&mut self, nas: u32, record: &Record, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Restarted { nas: record.nas.clone(), at: record.event });
         let why = Suspicion::Restarted { at: record.event };
         for held in self.sessions.values_of_mut(nas) {
             if held.last() < record.event && held.in_scope(&record.scope) {
@@ -278,6 +284,14 @@ impl Machine {
         self.announced(id, record);
         self.admit(id, record, effects);
         self.claim_listed(id, record.event, effects);
+        let doubt = match state {
+            State::Suspect { why: Suspicion::Revived, .. } => Remark::Revived,
+            State::Suspect { why: Suspicion::DoubtfulStart { .. }, .. } => Remark::DoubtfulStart,
+            _ => return,
+        };
+        if let Some(held) = self.sessions.get(id) {
+            held.remark(record.event, doubt, effects);
+        }
     }
 
     /// A record of a session that goes on.
@@ -288,7 +302,7 @@ impl Machine {
         if newer && held.is_named_anew(record) {
             self.rename(id, record, effects);
         }
-        self.confirm(id, record);
+        self.confirm(id, record, effects);
         self.announced(id, record);
         if newer {
             self.learned(id, record.event.since(last));
@@ -314,7 +328,7 @@ impl Machine {
     }
 
     /// Ends a session's doubt where the record does.
-    fn confirm(&mut self, id: &Id, record: &Record) {
+    fn confirm(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get_mut(id) else { return };
         let State::Suspect { why, .. } = held.state else { return };
         let newer = record.event > held.last();
@@ -329,6 +343,7 @@ impl Machine {
         };
         if confirmed {
             held.enter(State::Active);
+            held.remark(record.event, Remark::Confirmed, effects);
         }
     }
 
@@ -387,6 +402,22 @@ impl Machine {
             nas.reporting = nas.reporting.saturating_add(1);
         }
         (before, known)
+    }
+
+    /// That a record changes nothing about what it claims, for whoever asks.
+    fn ignore(&self, id: &Id, record: &Record, why: Remark, effects: &mut Vec<Effect>) {
+        let incarnation = match (self.sessions.get(id), self.tombstones.get(id)) {
+            (Some(held), _) => held.opened(),
+            (None, Some(tomb)) => tomb.incarnation,
+            (None, None) => return,
+        };
+        let (nas, id) = (record.nas.clone(), record.session_id.clone());
+        let session = SessionKey { nas, id, incarnation };
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
+        effects.extend(record.claims.iter().map(|claim| {
+            let place = Place::new(realm, claim.prefix, claim.ports);
+            Effect::Noted { session: session.clone(), place, at: record.event, why }
+        }));
     }
 
     /// A past that a record tells of without changing who owns what.

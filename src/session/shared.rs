@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::bindings::{Binding, Doubt, Found, LiveMap, Lookup, Slot, same_subscriber};
 use super::event::Translation;
-use super::{Place, Ports, Realm, Timestamp};
+use super::{Place, Ports, Realm, SessionKey, Timestamp};
 
 /// A translator's record may overtake the one that says who owns the inside address: for so long it is waited for.
 const JOINED_WITHIN: Duration = Duration::from_secs(60);
@@ -39,12 +39,15 @@ impl LiveMap {
         Some(self.unshared(inside_realm.around(inside), inside, now))
     }
 
-    /// The blocks that stand at an address and their owners, for people who were told no port.
+    /// The blocks that stand at an address and their owners, and whoever owns all of it, for people who were told no
+    /// port. Empty where there are no blocks.
     #[must_use]
     pub fn sharers(&self, realm: Realm, address: IpAddr) -> Vec<(Ports, Found)> {
         let realm = realm.around(address);
         let mut sharers = Vec::new();
-        for ports in self.blocks_at(realm, address) {
+        let blocks = self.blocks_at(realm, address);
+        let whole = (!blocks.is_empty()).then_some(Ports::ALL);
+        for ports in blocks.into_iter().chain(whole) {
             let place = Place { realm, prefix: address.into(), ports };
             let Some(slot) = self.slot(place) else { continue };
             for binding in slot.holders() {
@@ -53,6 +56,31 @@ impl LiveMap {
         }
         sharers.sort_by_key(|(ports, _)| *ports);
         sharers
+    }
+
+    /// The block around a port, for people: that of this session, else the one that was given last. `None`: there is
+    /// none, or the session owns the address as a whole.
+    #[must_use]
+    pub fn block_around(
+        &self,
+        realm: Realm,
+        address: IpAddr,
+        port: u16,
+        session: Option<&SessionKey>,
+    ) -> Option<Ports> {
+        let mut around = self.sharers(realm, address);
+        around.retain(|(ports, _)| ports.contains(port));
+        let of = |found: &Found| found.session.as_ref().map(|session| session.key.clone());
+        let own = around.iter().find(|(_, found)| session.is_some() && of(found).as_ref() == session);
+        let blocks = around.iter().filter(|(ports, _)| !ports.is_all());
+        let block = own.or_else(|| blocks.max_by_key(|(_, found)| found.since));
+        if let Some((ports, _)) = block {
+            return Some(*ports).filter(|ports| !ports.is_all());
+        }
+        let translations = self.translations.load();
+        let (_, translation) =
+            translations.iter().find(|(_, translation)| translation.outside.contains(&address))?;
+        translation.block_around(port)
     }
 
     fn blocks_at(&self, realm: Realm, address: IpAddr) -> Vec<Ports> {
@@ -157,6 +185,14 @@ impl Translation {
         (block < blocks && pool.contains(&outside) && inside.contains(&address)).then_some(address.into())
     }
 
+    /// The block that a port lies in. `None`: it is given to nobody.
+    #[must_use]
+    pub fn block_around(&self, port: u16) -> Option<Ports> {
+        let number = port.checked_sub(self.first_port)?.checked_div(self.block)?;
+        let first = number.checked_mul(self.block)?.checked_add(self.first_port)?;
+        Ports::new(first, first.checked_add(self.block.checked_sub(1)?)?)
+    }
+
     /// How many inside addresses share an outside one.
     #[must_use]
     pub fn blocks_of_an_address(&self) -> u32 {
@@ -198,6 +234,10 @@ mod tests {
         assert_eq!(inside("192.0.2.1", 1024), some("100.64.0.64"));
         assert_eq!(inside("192.0.2.15", 65_535), some("100.64.3.255"));
         assert_eq!(inside("192.0.2.16", 1024), None);
+        assert_eq!(nat.block_around(1023), None);
+        assert_eq!(nat.block_around(2031), Ports::new(1024, 2031));
+        assert_eq!(nat.block_around(2032), Ports::new(2032, 3039));
+        assert_eq!(nat.block_around(65_535), Ports::new(64_528, 65_535));
     }
 
     #[test]

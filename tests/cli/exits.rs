@@ -21,7 +21,9 @@ fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
     expect(&daemon.run(&["who", "198.51.100.9"]), 0, "");
     expect(&daemon.run(&["who", "198.51.100.200"]), 1, "");
     expect(&daemon.run(&["who", "198.51.100.8"]), 75, "");
+    expect(&daemon.run(&["who", "203.0.113.77"]), 0, "");
     expect(&daemon.run(&["who", "--token", "Zk3vQ"]), 0, "");
+    expect(&daemon.run(&["explain", "198.51.100.7"]), 0, "");
     expect(&daemon.run(&["who", "--token", "other"]), 1, "");
     for command in ["sessions", "messages", "nas", "suspensions"] {
         expect(&daemon.run(&[command]), 0, "");
@@ -31,16 +33,35 @@ fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
 #[test]
 fn empty_lists_are_1_in_every_format() {
     let daemon = Daemon::start(Answers::default());
-    for command in ["sessions", "messages", "nas", "suspensions"] {
-        let table = daemon.run(&[command]);
+    for command in
+        [["sessions"].as_slice(), &["messages"], &["nas"], &["suspensions"], &["explain", "192.0.2.1"]]
+    {
+        let run = |format| daemon.run(&[command, &["-o", format]].concat());
+        let table = daemon.run(command);
         assert_eq!((table.exit, table.out.as_str(), table.err.is_empty()), (1, "", false), "{table:?}");
-        let json = daemon.run(&[command, "-o", "json"]);
+        let json = run("json");
         assert_eq!((json.exit, json.out.as_str(), json.err.as_str()), (1, "[]\n", ""), "{json:?}");
-        let ndjson = daemon.run(&[command, "-o", "ndjson"]);
+        let ndjson = run("ndjson");
         assert_eq!((ndjson.exit, ndjson.out.as_str()), (1, ""), "{ndjson:?}");
-        let csv = daemon.run(&[command, "-o", "csv"]);
+        let csv = run("csv");
         assert_eq!((csv.exit, csv.out.lines().count()), (1, 1), "{csv:?}");
     }
+}
+
+#[test]
+fn a_realm_never_heard_of_is_1_and_says_so() {
+    let daemon = Daemon::start(Answers::full());
+    for command in
+        [["who", "10.0.0.7"].as_slice(), &["explain", "10.0.0.7"], &["sessions", "--address", "10.0.0.7"]]
+    {
+        expect(&daemon.run(&[command, &["--realm", "blu"]].concat()), 1, "realm of that name: realm:");
+        expect(
+            &daemon.run(&[command, &["--realm", "blue"]].concat()),
+            if command[0] == "who" { 1 } else { 0 },
+            "",
+        );
+    }
+    assert_eq!(daemon.answers.asked.lock().unwrap().len(), 3, "what was not answered is not recorded");
 }
 
 #[test]
@@ -52,6 +73,12 @@ fn a_wrong_command_line_is_2() {
         &["who", "198.51.100.7", "--port", "0"],
         &["who", "198.51.100.7", "--port", "65536"],
         &["who", "198.51.100.7", "--token", "x"],
+        &["who", "--realm", "blue", "--token", "x"],
+        &["explain"],
+        &["explain", "198.51.100.0/24"],
+        &["explain", "198.51.100.7", "--port", "0"],
+        &["explain", "198.51.100.7", "--port", "65536"],
+        &["sessions", "--realm", "blue"],
         &["who", "198.51.100.7", "--at", "yesterday"],
         &["who", "198.51.100.7", "--at", "2026-10-25 02:30", "--tz", "Europe/Berlin"],
         &["who", "198.51.100.7", "--tz", "Nowhere/At-All"],

@@ -1,6 +1,6 @@
 //! A daemon that only says what it is told, behind the real routers and the real Unix socket; and a peer that is none.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-use relaywarden::audit::rows::{MessageFilter, SessionFilter};
+use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use relaywarden::server::http::api::{
-    Candidate, Instruction, LineRow, MessageRow, SessionRow, SuspensionRow, Who,
+    Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
-use relaywarden::session::{Name, Timestamp};
+use relaywarden::session::{Name, Realm, Timestamp};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -37,6 +37,7 @@ pub(crate) struct Answers {
     pub(crate) held: Mutex<Vec<HoldOrder>>,
     pub(crate) sessions_asked: Mutex<Option<SessionFilter>>,
     pub(crate) messages_asked: Mutex<Option<MessageFilter>>,
+    pub(crate) story_asked: Mutex<Option<StoryFilter>>,
 }
 
 fn some(text: &str) -> Option<String> {
@@ -50,6 +51,7 @@ fn alice() -> Candidate {
         nas: some("bras1"),
         valid_from: some("2026-11-23T13:00:00.000Z"),
         valid_until: None,
+        ports: None,
         line: LineRow { port_id: some("eth 0/1:7"), circuit_id: some("dslam3 1/7"), ..LineRow::default() },
     }
 }
@@ -61,8 +63,19 @@ fn bob() -> Candidate {
         nas: some("bras1"),
         valid_from: some("2026-11-23T11:00:00.000Z"),
         valid_until: some("2026-11-23T13:30:00.000Z"),
+        ports: None,
         line: LineRow::default(),
     }
+}
+
+/// One of those who share an address by ports.
+fn sharer(ports: &str) -> Candidate {
+    Candidate { ports: some(ports), ..alice() }
+}
+
+/// Candidates of whom none is named.
+fn several(address: IpAddr, port: Option<u16>, candidates: Vec<Candidate>) -> Who {
+    Who { candidates, ..whose(address, port, Vec::new()) }
 }
 
 fn whose(address: IpAddr, port: Option<u16>, candidates: Vec<Candidate>) -> Who {
@@ -114,6 +127,8 @@ fn session(subscriber: &str, state: &str, until: Option<&str>) -> SessionRow {
         subscriber: some(subscriber),
         user_name: some(subscriber),
         addresses: vec!["198.51.100.7".to_owned(), "2001:db8:1::/64".to_owned()],
+        realm: None,
+        inside: None,
         session: "bras1/00a1/1795438800000".to_owned(),
         nas: "bras1".to_owned(),
         state: state.to_owned(),
@@ -121,6 +136,7 @@ fn session(subscriber: &str, state: &str, until: Option<&str>) -> SessionRow {
         valid_until: until.map(str::to_owned),
         last_seen: some("2026-11-23T13:59:00.000Z"),
         line: alice().line,
+        kept: BTreeMap::from([("ADSL-Agent-Circuit-Id".to_owned(), "dslam3 1/7".to_owned())]),
     }
 }
 
@@ -202,6 +218,41 @@ fn feeds() -> Vec<NasRow> {
     vec![bras1, bras2, bras3, bras4]
 }
 
+/// Alice's address went to Bob while Alice's router was away; then a record of Alice's came late.
+fn story() -> Vec<StoryRow> {
+    let line = |at: &str, arrival: Option<&str>, record: &str, owner: &Candidate, what: &str| StoryRow {
+        at: some(at),
+        arrival: arrival.map(str::to_owned),
+        sequence: 4711,
+        record: record.to_owned(),
+        nas: owner.nas.clone(),
+        session: owner.session.clone(),
+        subscriber: owner.subscriber.clone(),
+        address: some("198.51.100.7"),
+        what: what.to_owned(),
+        ..StoryRow::default()
+    };
+    let (began, taken) = ("2026-11-23T13:00:00.000Z", "2026-11-23T13:30:00.000Z");
+    vec![
+        line(began, Some(began), "start", &alice(), "bound"),
+        StoryRow {
+            at: some("2026-11-23T13:20:00.000Z"),
+            since: some("2026-11-23T13:10:00.000Z"),
+            sequence: 4712,
+            record: "resumed".to_owned(),
+            what: "gap".to_owned(),
+            ..StoryRow::default()
+        },
+        StoryRow {
+            last_seen: some("2026-11-23T13:05:00.000Z"),
+            ..line(taken, Some("2026-11-23T13:30:02.500Z"), "start", &alice(), "superseded")
+        },
+        line(taken, Some("2026-11-23T13:30:02.500Z"), "start", &bob(), "bound"),
+        line("2026-11-23T13:15:00.000Z", Some("2026-11-23T14:16:00.000Z"), "interim", &alice(), "outdone"),
+        line("2026-11-23T15:30:00.000Z", None, "deadline", &bob(), "overdue"),
+    ]
+}
+
 impl Answers {
     pub(crate) fn full() -> Self {
         Answers { rows: true, ..Answers::default() }
@@ -217,26 +268,47 @@ impl Answers {
 }
 
 impl Staff for Answers {
-    fn lookup(&self, address: IpAddr, port: Option<u16>) -> Who {
+    fn realm(&self, name: &Name) -> Option<Realm> {
+        (*name == Name::from("blue")).then_some(Realm::of_number(1))
+    }
+
+    fn lookup(&self, _: Realm, address: IpAddr, port: Option<u16>) -> Who {
         let (verdict, reason, candidates) = match address.to_string().as_str() {
             "198.51.100.7" => ("permit", "online", vec![alice()]),
             "198.51.100.8" => ("defer", "warm-up", Vec::new()),
             "198.51.100.9" => ("defer", "conflict", vec![alice(), bob()]),
+            "203.0.113.77" => ("defer", "port-required", vec![sharer("1024-2047")]),
             _ => ("refuse", "not-online", Vec::new()),
         };
-        let confidence = if candidates.len() > 1 { "ambiguous" } else { "exact" };
-        Who {
-            verdict: some(verdict),
-            reason: some(reason),
-            confidence: confidence.to_owned(),
-            ..whose(address, port, candidates)
-        }
+        let sure = candidates.len() < 2 && reason != "port-required";
+        let confidence = if sure { "exact" } else { "ambiguous" };
+        let whose = if sure { whose(address, port, candidates) } else { several(address, port, candidates) };
+        Who { verdict: some(verdict), reason: some(reason), confidence: confidence.to_owned(), ..whose }
     }
 
-    async fn owner(&self, address: IpAddr, port: Option<u16>, at: Timestamp) -> Result<Who, Trouble> {
+    async fn owner(
+        &self,
+        _: Realm,
+        address: IpAddr,
+        port: Option<u16>,
+        at: Timestamp,
+    ) -> Result<Who, Trouble> {
         self.rows(Vec::<u8>::new())?;
         let at = api::rfc3339(at).unwrap_or_default();
-        Ok(Who { at, confidence: "until-last-interim".to_owned(), ..whose(address, port, vec![bob()]) })
+        if address.to_string() == "203.0.113.77" {
+            let because = some("the address was shared by ports; ask with the source port");
+            let candidates = vec![sharer("1024-2047"), sharer("2048-3071")];
+            let confidence = "ambiguous".to_owned();
+            return Ok(Who { at, confidence, because, ..several(address, port, candidates) });
+        }
+        let because = some("the session was not seen alive after its last interim update");
+        let confidence = "until-last-interim".to_owned();
+        Ok(Who { at, confidence, because, ..whose(address, port, vec![bob()]) })
+    }
+
+    async fn explain(&self, filter: &StoryFilter) -> Result<Vec<StoryRow>, Trouble> {
+        *self.story_asked.lock().unwrap() = Some(filter.clone());
+        self.rows(story())
     }
 
     async fn by_token(&self, token: &Name) -> Result<Vec<MessageRow>, Trouble> {

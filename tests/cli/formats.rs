@@ -1,17 +1,20 @@
 //! Each command in each format, byte by byte. `SNAPSHOTS=overwrite` writes them anew; then read the difference.
 
-use relaywarden::session::{Name, Timestamp};
+use relaywarden::session::{Name, Realm, Timestamp};
 
 use crate::fake::{Answers, Daemon};
 
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 9] = [
+    let commands: [(&str, &[&str]); 12] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
         ("who-then", &["who", "198.51.100.7", "--at", "2026-11-23 14:20"]),
+        ("who-shared", &["who", "203.0.113.77"]),
+        ("who-shared-then", &["who", "203.0.113.77", "--at", "2026-11-23 14:20"]),
+        ("explain", &["explain", "198.51.100.7"]),
         ("sessions", &["sessions"]),
         ("messages", &["messages"]),
         ("nas", &["nas"]),
@@ -29,7 +32,7 @@ fn every_command_looks_as_it_always_did() {
 
 #[test]
 fn help_looks_as_it_always_did() {
-    for command in ["who", "messages", "nas", "suspend", "send", "import"] {
+    for command in ["who", "explain", "sessions", "messages", "nas", "suspend", "send", "import"] {
         golden(&format!("help-{command}.txt"), crate::fake::run_with(&[command, "--help"], &[]).out);
     }
 }
@@ -62,8 +65,26 @@ fn a_question_is_recorded_with_its_asker_its_words_and_its_purpose() {
 #[test]
 fn options_arrive_as_filters() {
     let daemon = Daemon::start(Answers::full());
+    daemon.run(&[
+        "explain",
+        "10.0.0.7",
+        "--port",
+        "4711",
+        "--realm",
+        "blue",
+        "--until",
+        "2026-11-23T14:00:00Z",
+    ]);
+    let asked = daemon.answers.story_asked.lock().unwrap().clone().unwrap();
+    assert_eq!((asked.realm, asked.address), (Realm::of_number(1), "10.0.0.7".parse().unwrap()));
+    assert_eq!((asked.port, asked.since, asked.limit), (Some(4711), None, 1000));
+    assert_eq!(asked.until, Some(Timestamp::from_seconds(1_795_442_400)));
+
+    daemon.run(&["sessions", "--address", "10.0.0.0/8", "--realm", "blue"]);
+    assert_eq!(daemon.answers.sessions_asked.lock().unwrap().clone().unwrap().realm, Realm::of_number(1));
     daemon.run(&["sessions", "--subscriber", "0x636166e9", "--address", "2001:db8::1/64", "--limit", "7"]);
     let asked = daemon.answers.sessions_asked.lock().unwrap().clone().unwrap();
+    assert_eq!(asked.realm, Realm::PUBLIC);
     assert_eq!(asked.subscriber, Some(Name::new(b"caf\xe9")));
     assert_eq!(asked.prefix, Some("2001:db8::/64".parse().unwrap()));
     assert_eq!((asked.since, asked.until, asked.limit), (None, None, 7));

@@ -66,7 +66,17 @@ fn each_wrong_parameter_is_named() {
         ("/v1/lookup?address=198.51.100.7&port=65536", "port"),
         ("/v1/lookup?address=198.51.100.7&at=2026-11-23T14:00:00Z", "at"),
         ("/v1/lookup?address=198.51.100.7&address=198.51.100.8", "address"),
+        ("/v1/lookup?address=10.0.0.7&realm=blue&realm=red", "realm"),
         ("/v1/owner?at=2026-11-23T14:00:00Z", "address"),
+        ("/v1/owner?address=198.51.100.7&port=0&at=2026-11-23T14:00:00Z", "port"),
+        ("/v1/owner?token=x&realm=blue", "realm"),
+        ("/v1/explain", "address"),
+        ("/v1/explain?address=198.51.100.0/24", "address"),
+        ("/v1/explain?address=198.51.100.7&port=65536", "port"),
+        ("/v1/explain?address=198.51.100.7&at=2026-11-23T14:00:00Z", "at"),
+        ("/v1/explain?address=198.51.100.7&since=2026-11-23T14:00:00Z&until=2026-11-23T14:00:00Z", "until"),
+        ("/v1/explain?address=198.51.100.7&limit=0", "limit"),
+        ("/v1/sessions?realm=blue", "realm"),
         ("/v1/owner?address=198.51.100.7&at=2026-11-23", "at"),
         ("/v1/owner?token=x&address=198.51.100.7", "address"),
         ("/v1/sessions?address=198.51.100.0/33", "address"),
@@ -86,6 +96,24 @@ fn each_wrong_parameter_is_named() {
         problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
     }
     assert!(daemon.answers.asked.lock().unwrap().is_empty(), "nothing was answered, so nothing is recorded");
+}
+
+#[test]
+fn a_realm_never_heard_of_is_not_found_and_a_public_address_has_none() {
+    let daemon = Daemon::start(Answers::full());
+    for path in ["/v1/lookup", "/v1/owner", "/v1/sessions", "/v1/explain"] {
+        let reply = asked(&daemon, "GET", &format!("{path}?address=10.0.0.7&realm=blu"), "");
+        problem(&reply, 404, "unknown-realm", Some("realm"));
+    }
+    assert!(daemon.answers.asked.lock().unwrap().is_empty(), "nothing was answered, so nothing is recorded");
+    let realm = |target: &str| {
+        let reply = asked(&daemon, "GET", target, "");
+        serde_json::from_str::<Value>(&reply.body).unwrap()["realm"].clone()
+    };
+    assert_eq!(realm("/v1/lookup?address=10.0.0.7&realm=blue"), "blue");
+    assert_eq!(realm("/v1/owner?address=10.0.0.7&realm=blue&at=2026-11-23T14:00:00Z"), "blue");
+    assert_eq!(realm("/v1/lookup?address=10.0.0.7&realm=public"), Value::Null);
+    assert_eq!(realm("/v1/lookup?address=198.51.100.7&realm=blue"), Value::Null);
 }
 
 #[test]
@@ -245,6 +273,7 @@ fn the_answer_to_who_has_the_fields_of_the_contract_and_no_others() {
     let mut contract = [
         "address",
         "port",
+        "realm",
         "at",
         "verdict",
         "reason",
@@ -254,6 +283,7 @@ fn the_answer_to_who_has_the_fields_of_the_contract_and_no_others() {
         "valid_from",
         "valid_until",
         "confidence",
+        "because",
         "candidates",
     ];
     contract.sort_unstable();

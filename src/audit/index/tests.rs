@@ -6,15 +6,23 @@ use rusqlite::types::Value;
 use ipnet::IpNet;
 
 use super::*;
+use crate::audit::schema::VERSION;
 use crate::log::entry::Question;
-use crate::session::Place;
+use crate::session::event::{Remark, Translation};
+use crate::session::{Line, Name, Place, Ports, Realm, SessionKey};
+use crate::views::Cause;
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 19] = [
     "written",
     "state",
     "session",
     "named",
     "binding",
+    "block",
+    "translation",
+    "realm",
+    "story",
+    "restart",
     "static_binding",
     "length_in_use",
     "gap",
@@ -45,6 +53,7 @@ fn key(number: u8) -> SessionKey {
     SessionKey { nas: Name::from("bras1"), id: Name::new(&[number]), incarnation: at(0) }
 }
 
+#[allow(clippy::too_many_lines, reason = "an arm for each effect")]
 fn effect() -> impl Strategy<Value = Effect> {
     let moment = || (0_i64..12).prop_map(at);
     let session = || (0_u8..3).prop_map(key);
@@ -57,44 +66,74 @@ fn effect() -> impl Strategy<Value = Effect> {
         let all = [Ended::Stopped, Ended::Moved, Ended::Superseded, Ended::Expired];
         prop::sample::select(all.to_vec())
     };
-    let place = |prefix| Place::whole(Realm::PUBLIC, prefix);
+    let block = || {
+        let host = "203.0.113.77/32".parse().unwrap();
+        let blocks = [(1024, 2047), (2048, 3071), (1024, 4095)];
+        prop::sample::select(blocks.to_vec())
+            .prop_map(move |(first, last)| Place::new(Realm::PUBLIC, host, Ports::new(first, last).unwrap()))
+    };
+    let place = || {
+        let realm = (0_u16..2).prop_map(Realm::of_number);
+        prop_oneof![
+            2 => (prefix(), realm).prop_map(|(prefix, realm)| Place { realm, prefix, ports: Ports::ALL }),
+            1 => block(),
+        ]
+    };
+    let translation = || {
+        let inside = prop::sample::select(vec!["100.64.0.0/22", "100.64.4.0/22"]);
+        let realm = prop::option::of(Just(Name::from("blue")));
+        (inside, realm).prop_map(|(inside, realm)| Translation {
+            realm,
+            inside: inside.parse().unwrap(),
+            outside: "203.0.113.0/28".parse().unwrap(),
+            first_port: 1024,
+            block: 1008,
+        })
+    };
     prop_oneof![
-        1 => (session(), subscriber()).prop_map(|(session, subscriber)| Effect::SessionOpened {
-            session,
-            subscriber,
-            user_name: None,
-            line: Line::default(),
-            inside: None,
-            kept: Vec::new(),
-        }),
+        1 => (session(), subscriber(), prop::collection::vec(Just((Name::from("Class"), Name::from("x"))), 0..2))
+            .prop_map(|(session, subscriber, kept)| Effect::SessionOpened {
+                session,
+                subscriber,
+                user_name: None,
+                line: Line::default(),
+                inside: (!kept.is_empty()).then(|| (Realm::of_number(1), "100.64.0.7".parse().unwrap())),
+                kept,
+            }),
         1 => (session(), subscriber(), moment())
             .prop_map(|(session, subscriber, at)| Effect::SubscriberChanged { session, subscriber, at }),
         1 => (session(), moment(), moment(), how()).prop_map(|(session, at, last_seen, how)| {
             Effect::SessionClosed { session, at, last_seen, how }
         }),
-        4 => (session(), subscriber(), prefix(), moment()).prop_map(move |(session, subscriber, prefix, from)| {
-            Effect::Bound { session, subscriber, place: place(prefix), from }
+        4 => (session(), subscriber(), place(), moment()).prop_map(|(session, subscriber, place, from)| {
+            Effect::Bound { session, subscriber, place, from }
         }),
-        4 => (session(), prefix(), moment(), moment(), how()).prop_map(
-            move |(session, prefix, until, last_seen, how)| {
-                Effect::Unbound { session, place: place(prefix), until, last_seen, how }
+        4 => (session(), place(), moment(), moment(), how()).prop_map(
+            |(session, place, until, last_seen, how)| {
+                Effect::Unbound { session, place, until, last_seen, how }
             }
         ),
-        2 => (session(), subscriber(), prefix(), moment(), moment(), any::<bool>()).prop_map(
-            move |(session, subscriber, prefix, one, other, ended)| Effect::PastHeld {
+        2 => (session(), subscriber(), place(), moment(), moment(), any::<bool>()).prop_map(
+            |(session, subscriber, place, one, other, ended)| Effect::PastHeld {
                 session,
                 subscriber,
-                place: place(prefix),
+                place,
                 from: one.min(other),
                 until: one.max(other),
                 ended,
                 inferred: false,
             }
         ),
-        1 => (prefix(), prop::collection::vec(session(), 0..3), moment())
-            .prop_map(move |(prefix, sessions, at)| Effect::Conflict { place: place(prefix), sessions, at }),
+        1 => (place(), prop::collection::vec(session(), 0..3), moment())
+            .prop_map(|(place, sessions, at)| Effect::Conflict { place, sessions, at }),
         1 => (prefix(), subscriber(), moment())
             .prop_map(|(prefix, subscriber, at)| Effect::StaticApplied { prefix, subscriber, at }),
+        1 => (prop::collection::vec(translation(), 0..3), moment())
+            .prop_map(|(translations, at)| Effect::TranslationsApplied { translations, at }),
+        1 => Just(Effect::RealmNamed { realm: Realm::of_number(1), name: Name::from("blue") }),
+        1 => moment().prop_map(|at| Effect::Restarted { nas: Name::from("bras1"), at }),
+        1 => (session(), place(), moment())
+            .prop_map(|(session, place, at)| Effect::Noted { session, place, at, why: Remark::Outdone }),
         1 => (prop::option::of(moment()), moment()).prop_map(|(since, until)| Effect::Gap { since, until }),
     ]
 }
@@ -106,7 +145,7 @@ fn folded() -> impl Strategy<Value = Vec<Folded>> {
         let mut sequence = 1;
         let number = |(effect, further): (Effect, bool)| {
             sequence += u64::from(further);
-            Folded { sequence, outcome: Outcome::Effect(effect) }
+            Folded { sequence, outcome: Outcome::Effect(Cause::Applied, effect) }
         };
         let mut items: Vec<Folded> = effects.into_iter().map(number).collect();
         let mut seen = std::collections::HashSet::new();
@@ -156,7 +195,7 @@ fn a_deadline_after_the_last_applied_entry_is_not_taken_for_a_repetition() {
     let data = tempfile::tempdir().unwrap();
     let mut index = Index::open(data.path()).unwrap();
     let place = Place::whole(Realm::PUBLIC, "192.0.2.1/32".parse().unwrap());
-    let folded = |effect| [Folded { sequence: 4, outcome: Outcome::Effect(effect) }];
+    let folded = |effect| [Folded { sequence: 4, outcome: Outcome::Effect(Cause::Applied, effect) }];
     let bound = Effect::Bound { session: key(1), subscriber: None, place, from: at(3) };
     index.apply(4, &folded(bound)).unwrap();
     let (until, last_seen) = (at(9), at(5));
@@ -174,7 +213,7 @@ fn what_is_held_already_is_not_bound_again() {
     let place = Place::whole(Realm::PUBLIC, "192.0.2.1/32".parse().unwrap());
     let bound = |sequence, from| {
         let effect = Effect::Bound { session: key(1), subscriber: None, place, from: at(from) };
-        Folded { sequence, outcome: Outcome::Effect(effect) }
+        Folded { sequence, outcome: Outcome::Effect(Cause::Applied, effect) }
     };
     index.apply(2, &[bound(1, 3), bound(2, 5)]).unwrap();
     let mut statement = index.connection.prepare("SELECT valid_from FROM binding").unwrap();
@@ -216,7 +255,7 @@ fn a_later_version_is_left_alone() {
     let data = tempfile::tempdir().unwrap();
     drop(Index::open(data.path()).unwrap());
     let connection = Connection::open(file_in(data.path())).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
     drop(connection);
-    assert!(matches!(Index::open(data.path()), Err(AuditError::TooNew { version: 2, .. })));
+    assert!(matches!(Index::open(data.path()), Err(AuditError::TooNew { version: 3, .. })));
 }

@@ -9,7 +9,7 @@ use crate::relay::message::{Message, Owner};
 use crate::relay::verdict::Reason;
 use crate::session::event::{Effect, Ended};
 use crate::session::{Line, Place};
-use crate::views::{Folded, Outcome};
+use crate::views::{Cause, Folded, Outcome};
 
 /// Minutes, so that gaps and `REPORTING` are easy to see.
 fn at(minute: i64) -> Timestamp {
@@ -29,6 +29,7 @@ fn place(text: &str) -> Place {
 }
 
 const REALM: Realm = Realm::PUBLIC;
+const BLUE: Realm = Realm::of_number(1);
 const HOST: &str = "192.0.2.1/32";
 
 fn opened(session: &SessionKey, subscriber: &str) -> Effect {
@@ -96,7 +97,7 @@ impl World {
     }
 
     fn effects(&mut self, effects: impl IntoIterator<Item = Effect>) {
-        self.outcomes(effects.into_iter().map(Outcome::Effect));
+        self.outcomes(effects.into_iter().map(|effect| Outcome::Effect(Cause::Deadline, effect)));
     }
 
     /// Confidence and subscribers. Sessions still open were last seen in minute 500.
@@ -108,7 +109,7 @@ impl World {
 
     fn ask(&self, address: &str, minute: i64) -> PastOwner {
         let address = address.parse().unwrap();
-        self.past.owner(REALM, address, None, at(minute), &|_| Some(at(500))).unwrap()
+        self.past.owner(REALM, address, None, at(minute), &|_, _| Some(at(500))).unwrap()
     }
 
     fn expect(&self, address: &str, rows: &[(i64, Confidence, &[&str])]) {
@@ -192,7 +193,7 @@ fn an_open_session_is_sure_until_the_live_map_saw_it_last() {
     let world = World::new([listening(0), bound(&one, "alice", HOST, 100)]);
     world.expect("192.0.2.1", &[(500, Exact, &["alice"]), (501, UntilLastInterim, &["alice"])]);
     let address = "192.0.2.1".parse().unwrap();
-    let answer = world.past.owner(REALM, address, Some(4711), at(150), &|_| None).unwrap();
+    let answer = world.past.owner(REALM, address, Some(4711), at(150), &|_, _| None).unwrap();
     assert_eq!(answer.confidence, UntilLastInterim, "the live map has lost it already");
 }
 
@@ -326,13 +327,27 @@ fn an_address_in_its_mapped_spelling_is_the_same() {
 }
 
 #[test]
-fn another_realm_is_another_space() {
-    let one = key("1", 100);
-    let world = World::new([listening(0), bound(&one, "alice", HOST, 100)]);
-    let vrf: Realm = postcard::from_bytes(&[7]).unwrap();
-    let address = "192.0.2.1".parse().unwrap();
-    let answer = world.past.owner(vrf, address, None, at(150), &|_| None).unwrap();
-    assert!(answer.candidates.is_empty());
+fn another_realm_is_another_space_for_private_addresses_and_the_same_for_public_ones() {
+    let (one, two) = (key("1", 100), key("2", 100));
+    let inside = |realm| Place::whole(realm, net("10.0.0.1/32"));
+    let hold = |session: &SessionKey, subscriber: &str, place| {
+        let subscriber = Some(Name::from(subscriber));
+        Effect::Bound { session: session.clone(), subscriber, place, from: at(100) }
+    };
+    let world = World::new([
+        listening(0),
+        bound(&one, "alice", HOST, 100),
+        hold(&one, "alice", inside(BLUE)),
+        hold(&two, "bob", inside(REALM)),
+    ]);
+    let names = |realm, address: &str| {
+        let answer = world.past.owner(realm, address.parse().unwrap(), None, at(150), &|_, _| None).unwrap();
+        answer.candidates.into_iter().map(|one| one.subscriber.unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(BLUE, "10.0.0.1"), ["alice"]);
+    assert_eq!(names(REALM, "10.0.0.1"), ["bob"]);
+    assert!(names(Realm::of_number(2), "10.0.0.1").is_empty());
+    assert_eq!(names(BLUE, "192.0.2.1"), ["alice"], "what is routed is the same everywhere");
 }
 
 #[test]
@@ -519,7 +534,11 @@ fn readers_in_many_threads_see_what_is_written_meanwhile() {
                 scope.spawn(move || {
                     let address = "192.0.2.1".parse().unwrap();
                     let deadline = std::time::Instant::now() + Duration::from_secs(20);
-                    while past.owner(REALM, address, None, at(150), &|_| None).unwrap().candidates.is_empty()
+                    while past
+                        .owner(REALM, address, None, at(150), &|_, _| None)
+                        .unwrap()
+                        .candidates
+                        .is_empty()
                     {
                         assert!(std::time::Instant::now() < deadline);
                         std::thread::yield_now();
@@ -528,7 +547,10 @@ fn readers_in_many_threads_see_what_is_written_meanwhile() {
             })
             .collect();
         let bound = bound(&one, "alice", HOST, 100);
-        world.index.apply(9, &[Folded { sequence: 9, outcome: Outcome::Effect(bound) }]).unwrap();
+        world
+            .index
+            .apply(9, &[Folded { sequence: 9, outcome: Outcome::Effect(Cause::Applied, bound) }])
+            .unwrap();
         readers.into_iter().for_each(|reader| reader.join().unwrap());
     });
     assert!(world.past.idle.lock().unwrap().len() <= IDLE_MAX);
@@ -540,7 +562,14 @@ fn every_question_walks_an_index() {
     let connection = open_for_reading(&file_in(world.data.path())).unwrap();
     let sorted = [FORMER, CLAIMANTS, listing::HOLDS_WITHIN_PREFIX];
     for sql in [
-        LENGTHS,
+        story::LENGTHS,
+        story::STORY,
+        story::SESSION,
+        story::RESTARTS,
+        story::GAPS,
+        BLOCKS,
+        shared::TRANSLATIONS,
+        listing::REALM,
         STATIC,
         HOLDERS,
         FORMER,

@@ -3,6 +3,8 @@
 //! Knows: field names (they are a contract) and how time and names are spelled. Must not know: HTTP, sockets, or how
 //! an answer was found.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::relay::message::{Message, Owner};
@@ -57,6 +59,8 @@ pub struct Who {
     pub address: Option<String>,
     /// The source port that was asked about.
     pub port: Option<u16>,
+    /// The VRF in which a private address was asked about; `None`: the public space.
+    pub realm: Option<String>,
     /// The moment the answer is about.
     pub at: String,
     /// `permit`, `refuse` or `defer`; `None` for a past in which nothing was decided.
@@ -75,6 +79,8 @@ pub struct Who {
     pub valid_until: Option<String>,
     /// `exact`, `until-last-interim`, `ambiguous` or `unknown`.
     pub confidence: String,
+    /// Why the confidence is what it is, for people; only about the past.
+    pub because: Option<String>,
     /// Everybody it may have been, the one above included.
     pub candidates: Vec<Candidate>,
 }
@@ -108,7 +114,9 @@ impl Who {
             confidence: if candidates.is_empty() { "unknown" } else { "ambiguous" }.to_owned(),
             ..Who::default()
         };
-        if let [only] = candidates.as_slice() {
+        // Of a conflict nobody is accused, even where one claimant alone is known.
+        let conflict = rows.iter().any(|row| row.reason == Reason::Conflict.word());
+        if let ([only], false) = (candidates.as_slice(), conflict) {
             who.subscriber.clone_from(&only.subscriber);
             who.session.clone_from(&only.session);
             who.nas.clone_from(&only.nas);
@@ -137,6 +145,8 @@ pub struct Candidate {
     pub valid_from: Option<String>,
     /// Until when.
     pub valid_until: Option<String>,
+    /// Which ports of the address, `1024-2047`; `None`: all of them.
+    pub ports: Option<String>,
     /// Where the line ends.
     pub line: LineRow,
 }
@@ -148,8 +158,12 @@ pub struct SessionRow {
     pub subscriber: Option<String>,
     /// User-Name as it came.
     pub user_name: Option<String>,
-    /// The addresses and prefixes it holds, or held last.
+    /// The addresses and prefixes it holds, or held last; a block of ports as `203.0.113.77:1024-2047`.
     pub addresses: Vec<String>,
+    /// The VRF in which its private addresses lie; `None`: the public space.
+    pub realm: Option<String>,
+    /// The address for which a translator reports it: it belongs to whoever owns that one.
+    pub inside: Option<String>,
     /// NAS, Acct-Session-Id and incarnation.
     pub session: String,
     /// The NAS.
@@ -164,6 +178,39 @@ pub struct SessionRow {
     pub last_seen: Option<String>,
     /// Where the line ends.
     pub line: LineRow,
+    /// Further attributes that are kept for people, by name.
+    pub kept: BTreeMap<String, String>,
+}
+
+/// A line of the story of an address: what came of one entry for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoryRow {
+    /// Event time.
+    pub at: Option<String>,
+    /// When the record reached us; `None` for what is no record.
+    pub arrival: Option<String>,
+    /// Number of the entry; for a deadline, of the entry before it.
+    pub sequence: u64,
+    /// `start`, `stop`, `interim`, `on`, `off`, `refresh`, `configuration`, `resumed`, `deadline` or `retold`.
+    pub record: String,
+    /// The NAS.
+    pub nas: Option<String>,
+    /// NAS, Acct-Session-Id and incarnation.
+    pub session: Option<String>,
+    /// Whose the session, or the static prefix, was then.
+    pub subscriber: Option<String>,
+    /// The address for which a translator reports the session.
+    pub inside: Option<String>,
+    /// The address or prefix, with its ports.
+    pub address: Option<String>,
+    /// What came of it: a word of a closed list.
+    pub what: String,
+    /// From when a past was, or since when nothing was received.
+    pub since: Option<String>,
+    /// When a session that ended was last heard of alive.
+    pub last_seen: Option<String>,
+    /// Other sessions that are concerned; for a translation the inside prefix.
+    pub others: Vec<String>,
 }
 
 /// A message that was let go.
@@ -221,6 +268,7 @@ impl From<&Owner> for Candidate {
             nas: owner.session.as_ref().map(|session| session.nas.to_string()),
             valid_from: rfc3339(owner.since),
             valid_until: None,
+            ports: None,
             line: LineRow::from(&owner.line),
         }
     }
@@ -229,9 +277,9 @@ impl From<&Owner> for Candidate {
 impl From<&Message> for MessageRow {
     fn from(message: &Message) -> Self {
         let candidates: Vec<Candidate> = message.owners.iter().map(Candidate::from).collect();
-        // More than one owner: nobody is accused.
+        // More than one owner: nobody is accused. Of a conflict one claimant alone may be known.
         let only = match candidates.as_slice() {
-            [only] => only.clone(),
+            [only] if message.reason != Reason::Conflict => only.clone(),
             _ => Candidate::default(),
         };
         MessageRow {

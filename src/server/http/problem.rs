@@ -54,6 +54,8 @@ problems! {
     SocketOnly = "socket-only", NOT_FOUND, "This path is served over the Unix socket only";
     /// Nobody of that name was ever seen.
     UnknownSubject = "unknown-subject", NOT_FOUND, "Nobody of that name was ever seen";
+    /// Nothing was ever heard of a VRF of that name.
+    UnknownRealm = "unknown-realm", NOT_FOUND, "Nothing was ever heard of a realm of that name";
     /// Who is to be released is not suspended.
     NotSuspended = "not-suspended", NOT_FOUND, "Nothing is suspended under that name";
     /// No record of a NAS of that name was ever taken.

@@ -1,0 +1,186 @@
+//! The past of addresses that several subscribers share by ports.
+//!
+//! Knows: blocks of ports, configured translations, and the step from a block to whoever had the address behind it: the
+//! rows of the table in `past.rs` that speak of ports. Must not know: whole addresses. Without a port nobody is named.
+
+use super::{Around, CLAIMED_IN_TURN, HELD_BY_SEVERAL, Question, alive_until, answer, judge, same_owner};
+use crate::audit::rows::{Candidate, Confidence, PastOwner};
+use crate::audit::schema::{Key, Moment, unpacked, unpacked_value};
+use crate::session::event::Translation;
+use crate::session::{Ports, Realm};
+
+pub(in crate::audit) const BLOCKS: &str = "SELECT ports FROM block WHERE realm = ?1 AND network = ?2";
+
+pub(in crate::audit) const TRANSLATIONS: &str = "SELECT realm, packed FROM translation
+    WHERE valid_from <= ?1 AND (valid_until IS NULL OR valid_until > ?1) ORDER BY valid_from DESC";
+
+const PORT_REQUIRED: &str = "the address was shared by ports; ask with the source port";
+
+/// How far an answer can be trusted, and why.
+type Doubted = (Confidence, &'static str);
+
+impl Question<'_> {
+    /// The blocks that were ever held at the address.
+    pub(super) fn blocks(&self) -> rusqlite::Result<Vec<Ports>> {
+        let mut statement = self.connection.prepare_cached(BLOCKS)?;
+        let key = Key::of(self.address.into());
+        let mut rows = statement.query((self.realm.number(), key.network))?;
+        let mut blocks = Vec::new();
+        while let Some(row) = rows.next()? {
+            blocks.extend(unpacked(row.get(0)?));
+        }
+        Ok(blocks)
+    }
+
+    /// Who had the port, where the address was shared. `None`: it was not.
+    pub(super) fn shared(&self, blocks: &[Ports]) -> rusqlite::Result<Option<PastOwner>> {
+        let answer = match self.port {
+            None => self.sharers(blocks)?,
+            Some(port) => self.block(blocks, port)?,
+        };
+        match answer {
+            Some(answer) => Ok(Some(answer)),
+            None => self.translated(),
+        }
+    }
+
+    /// Everybody who shared the address.
+    fn sharers(&self, blocks: &[Ports]) -> rusqlite::Result<Option<PastOwner>> {
+        let mut sharers = self.holders(blocks.iter())?.candidates;
+        if sharers.is_empty() {
+            return Ok(None);
+        }
+        sharers.extend(self.holders([&Ports::ALL].into_iter())?.candidates);
+        sharers.sort_by_key(|sharer| sharer.ports);
+        let mut candidates = Vec::new();
+        for sharer in sharers {
+            candidates.extend(self.joined(sharer)?.1);
+        }
+        Ok(Some(answer(Confidence::Ambiguous, candidates, PORT_REQUIRED)))
+    }
+
+    fn block(&self, blocks: &[Ports], port: u16) -> rusqlite::Result<Option<PastOwner>> {
+        let (inside, outside): (Vec<Ports>, Vec<Ports>) =
+            blocks.iter().partition(|ports| ports.contains(port));
+        let given = self.holders(inside.iter())?;
+        let others = self.holders(outside.iter())?;
+        if given.candidates.is_empty() && others.candidates.is_empty() {
+            return Ok(None);
+        }
+        let is_given = !given.candidates.is_empty();
+        let mut around = given;
+        around.add(self.holders([&Ports::ALL].into_iter())?);
+        let Some(newest) = around.candidates.iter().max_by_key(|candidate| candidate.valid_from).cloned()
+        else {
+            return self.nobody(&inside).map(Some);
+        };
+        if around.disputed {
+            return self.several(around.candidates, CLAIMED_IN_TURN).map(Some);
+        }
+        if !is_given && others.candidates.iter().any(|other| other.valid_from > newest.valid_from) {
+            let because = "the address was somebody's as a whole before it came to be shared by ports";
+            return self.several(around.candidates, because).map(Some);
+        }
+        let (mine, older): (Vec<_>, Vec<_>) =
+            around.candidates.into_iter().partition(|candidate| same_owner(&newest, candidate));
+        let rivals: Vec<_> =
+            older.into_iter().filter(|other| alive_until(other) > Some(newest.valid_from)).collect();
+        if !rivals.is_empty() {
+            let candidates = mine.into_iter().chain(rivals).collect();
+            return self.several(candidates, HELD_BY_SEVERAL).map(Some);
+        }
+        match judge(Around { candidates: mine, disputed: false }, self.at) {
+            Some(found) => self.behind(found).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn holders<'a>(&self, blocks: impl Iterator<Item = &'a Ports>) -> rusqlite::Result<Around> {
+        let key = Key::of(self.address.into());
+        let mut holders = Around::default();
+        for ports in blocks {
+            holders.add(self.around(key, *ports)?);
+        }
+        Ok(holders)
+    }
+
+    fn several(&self, candidates: Vec<Candidate>, because: &'static str) -> rusqlite::Result<PastOwner> {
+        let mut all = Vec::new();
+        for candidate in candidates {
+            all.extend(self.joined(candidate)?.1);
+        }
+        Ok(answer(Confidence::Ambiguous, all, because))
+    }
+
+    /// The answer about a block as one about whoever had the address behind it.
+    fn behind(&self, found: PastOwner) -> rusqlite::Result<PastOwner> {
+        let PastOwner { confidence, candidates, because } = found;
+        let mut behind = answer(confidence, Vec::new(), because);
+        for candidate in candidates {
+            let (inner, candidates) = self.joined(candidate)?;
+            behind.candidates.extend(candidates);
+            if let Some((confidence, because)) = inner.filter(|(inner, _)| *inner > behind.confidence) {
+                (behind.confidence, behind.because) = (confidence, because);
+            }
+        }
+        Ok(behind)
+    }
+
+    /// Whoever had a block: its holder, or who had the address behind the translator that reported it. How sure that
+    /// step is, where there is one.
+    pub(super) fn joined(&self, block: Candidate) -> rusqlite::Result<(Option<Doubted>, Vec<Candidate>)> {
+        let Some((realm, address)) = block.inside else { return Ok((None, vec![block])) };
+        let found = Question { realm: realm.around(address), address, port: None, ..*self }.unshared()?;
+        if found.candidates.is_empty() {
+            let because = "a translator gave the port to an inside address of which no owner is known";
+            return Ok((Some((Confidence::Unknown, because)), vec![block]));
+        }
+        let candidates = found.candidates.into_iter().map(|owner| Candidate {
+            ports: block.ports,
+            inside: block.inside,
+            valid_from: owner.valid_from.max(block.valid_from),
+            valid_until: [owner.valid_until, block.valid_until].into_iter().flatten().min(),
+            ..owner
+        });
+        Ok((Some((found.confidence, found.because)), candidates.collect()))
+    }
+
+    /// Who had an address behind a translator.
+    fn unshared(&self) -> rusqlite::Result<PastOwner> {
+        match self.static_owner()? {
+            Some(candidate) => Ok(answer(Confidence::Exact, vec![candidate], "a static prefix")),
+            None => self.whole(&[]),
+        }
+    }
+
+    /// Translators that report no blocks.
+    fn translated(&self) -> rusqlite::Result<Option<PastOwner>> {
+        let Some((realm, translation)) = self.translation()? else { return Ok(None) };
+        let Some(port) = self.port else {
+            return Ok(Some(answer(Confidence::Unknown, Vec::new(), PORT_REQUIRED)));
+        };
+        // A port that is given to nobody is the translator's own.
+        let Some(inside) = translation.inside_of(self.address, port) else {
+            return self.nobody(&[]).map(Some);
+        };
+        let realm = realm.around(inside);
+        let mut found = Question { realm, address: inside, port: None, ..*self }.unshared()?;
+        let block = translation.block_around(port).unwrap_or(Ports::ALL);
+        for candidate in &mut found.candidates {
+            (candidate.ports, candidate.inside) = (block, Some((realm, inside)));
+        }
+        Ok(Some(found))
+    }
+
+    fn translation(&self) -> rusqlite::Result<Option<(Realm, Translation)>> {
+        let mut statement = self.connection.prepare_cached(TRANSLATIONS)?;
+        let mut rows = statement.query((Moment(self.at),))?;
+        while let Some(row) = rows.next()? {
+            let translation: Translation = unpacked_value(row, 1)?;
+            if translation.outside.contains(&self.address) {
+                return Ok(Some((Realm::of_number(row.get(0)?), translation)));
+            }
+        }
+        Ok(None)
+    }
+}
