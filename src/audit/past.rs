@@ -466,4 +466,4 @@ fn alive_until(candidate: &Candidate) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

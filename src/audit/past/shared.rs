@@ -184,3 +184,6 @@ impl Question<'_> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests;
