@@ -10,3 +10,5 @@ mod formats;
 mod http;
 #[cfg(test)]
 mod send;
+#[cfg(test)]
+mod shared;
