@@ -50,13 +50,14 @@
 //! | I5 | an address that can't be a subscriber's own, or not this client's, is never bound | `what_is_bound_may_be_had`, `a_special_address_is_no_claim_and_not_counted` |
 //! | I6 | yesterday's records, replayed, change none of today's owners | `replaying_yesterday_changes_nothing_today` |
 //! | I7 | an Accounting-On or -Off touches its sender's sessions and nobody else's | `a_restart_touches_the_sender_only` |
+//! | I8 | without a port an address shared by ports names nobody, now or then | `without_a_port_a_shared_address_names_nobody`, `without_a_port_everybody_who_held_a_block_is_a_candidate_and_nobody_the_owner` |
 //! | | a snapshot and the rest of the log are the whole log | `an_image_and_the_rest_of_the_log_are_the_whole` |
 //! | | what was acknowledged is there after `kill -9` | `no_acknowledged_change_is_lost_in_fifty_crashes` |
 //! | | what was acknowledged is there after a stop | `whatever_was_acknowledged_until_the_end_is_there_afterwards` |
 //! | | a restart changes no answer | `a_clean_restart_changes_no_answer`, `a_crash_changes_no_answer` |
 //! | | what could not be made durable is not acknowledged | `a_failed_fsync_is_never_acknowledged_and_the_log_goes_on_elsewhere` |
 //!
-//! (I2 is about service sessions and I8 about addresses shared by ports: they come with what they are about.)
+//! (I2 is about service sessions: it comes with what it is about.)
 //!
 //! # Bad input
 //!
@@ -107,6 +108,8 @@
 //! | input | answer | record | test |
 //! |---|---|---|---|
 //! | a parameter that is missing, repeated, unknown or wrong | 400, named | none | `each_wrong_parameter_is_named` |
+//! | a port of 0 or above 65535; `realm` without the address it belongs to | 400, named | none | `each_wrong_parameter_is_named`, `a_wrong_command_line_is_2` |
+//! | a realm that nothing was ever heard of | 404 `unknown-realm` | none | `a_realm_never_heard_of_is_not_found_and_a_public_address_has_none`, `a_realm_never_heard_of_is_1_and_says_so` |
 //! | an order that is no JSON, or lacks something | 400 | none | `each_wrong_order_is_named` |
 //! | a body above 64 KiB; a head above 16 KiB | 413; 431 | none | `a_body_of_64_kib_is_read_and_a_longer_one_is_not`, `a_head_that_is_too_large_is_refused` |
 //! | an unknown path or method | 404, 405 | none | `unknown_paths_and_methods_are_problems_too` |
