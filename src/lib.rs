@@ -52,6 +52,7 @@
 //! | I5 | an address that can't be a subscriber's own, or not this client's, is never bound | `what_is_bound_may_be_had`, `a_special_address_is_no_claim_and_not_counted` |
 //! | I6 | yesterday's records, replayed, change none of today's owners | `replaying_yesterday_changes_nothing_today` |
 //! | I7 | an Accounting-On or -Off touches its sender's sessions and nobody else's | `a_restart_touches_the_sender_only` |
+//! | I8 | without a port an address shared by ports names nobody, now or then | `without_a_port_a_shared_address_names_nobody`, `without_a_port_everybody_who_held_a_block_is_a_candidate_and_nobody_the_owner` |
 //! | | a snapshot and the rest of the log are the whole log | `an_image_and_the_rest_of_the_log_are_the_whole` |
 //! | | what was acknowledged is there after `kill -9` | `no_acknowledged_change_is_lost_in_fifty_crashes` |
 //! | | what was acknowledged is there after a stop | `whatever_was_acknowledged_until_the_end_is_there_afterwards` |
@@ -121,6 +122,8 @@
 //! | input | answer | record | test |
 //! |---|---|---|---|
 //! | a parameter that is missing, repeated, unknown or wrong | 400, named | none | `each_wrong_parameter_is_named` |
+//! | a port of 0 or above 65535; `realm` without the address it belongs to | 400, named | none | `each_wrong_parameter_is_named`, `a_wrong_command_line_is_2` |
+//! | a realm that nothing was ever heard of | 404 `unknown-realm` | none | `a_realm_never_heard_of_is_not_found_and_a_public_address_has_none`, `a_realm_never_heard_of_is_1_and_says_so` |
 //! | an order that is no JSON, or lacks something | 400 | none | `each_wrong_order_is_named` |
 //! | a hold of a NAS that is no JSON, lacks something, or ends in the past or in more than 7 days | 400 | none | `each_wrong_hold_is_named`, `a_hold_ends_within_seven_days_and_not_in_the_past` |
 //! | a hold of a NAS that was never heard; the end of none | 404 | none | `a_nas_that_is_unknown_or_not_held_is_not_found`, `a_hold_survives_a_restart_and_ends_when_it_is_lifted` |

@@ -394,7 +394,7 @@ impl Question<'_> {
             && self.at.since(freed) < REPORTING
         {
             let because = "the end of the owner before is inferred and was not long before";
-            return unknown(self.joined(candidate)?.1, because);
+            return unknown(self.joined(candidate)?.candidates, because);
         }
         let resumed: Option<Moment> = self.moment(GAP_BEFORE)?;
         if let Some(Moment(resumed)) = resumed
@@ -466,4 +466,4 @@ fn alive_until(candidate: &Candidate) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -255,3 +255,6 @@ pub(super) fn lengths(
         .query_map((by, realm.number(), shortest(address)), |row| row.get(0))?
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

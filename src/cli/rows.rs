@@ -296,7 +296,7 @@ fn verdict(who: &Who) -> Option<String> {
 fn whose(who: &Who) -> String {
     match (&who.subscriber, who.candidates.as_slice(), who.confidence.as_str()) {
         (Some(subscriber), _, _) => subscriber.clone(),
-        (None, [_, ..], AMBIGUOUS) => "one of the candidates below, or none of them".to_owned(),
+        (None, [_], AMBIGUOUS) => "not known; perhaps the candidate below".to_owned(),
         (None, [_], _) => "a session that no identity rule names".to_owned(),
         (None, [_, ..], _) => "one of the candidates below".to_owned(),
         (None, [], "exact") => "nobody".to_owned(),

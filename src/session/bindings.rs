@@ -351,7 +351,7 @@ impl LiveMap {
     }
 
     /// The static prefix an address belongs to. Statics win: the operator wrote them down by name.
-    fn fixed(&self, realm: Realm, address: IpAddr) -> Option<Found> {
+    pub(super) fn fixed(&self, realm: Realm, address: IpAddr) -> Option<Found> {
         if realm != Realm::PUBLIC {
             return None;
         }

@@ -36,7 +36,7 @@ impl LiveMap {
         let Some(inside) = translation.inside_of(address, port) else {
             return Some(self.unowned(address, now));
         };
-        Some(self.unshared(inside_realm.around(inside), inside, now))
+        Some(self.behind(inside_realm.around(inside), inside, now))
     }
 
     /// The blocks that stand at an address and their owners, and whoever owns all of it, for people who were told no
@@ -147,6 +147,11 @@ impl LiveMap {
         Some(Lookup::Ambiguous(rivals.into_iter().chain([Found::from((*newest, prefix))]).collect()))
     }
 
+    /// Who owns an address behind a translator; there, too, what is static is known by name.
+    fn behind(&self, realm: Realm, inside: IpAddr, now: Timestamp) -> Lookup {
+        self.fixed(realm, inside).map_or_else(|| self.unshared(realm, inside, now), Lookup::Found)
+    }
+
     fn is_whole(&self, owner: &Binding, realm: Realm, prefix: IpNet) -> bool {
         let whole = self.slot(Place { realm, prefix, ports: Ports::ALL });
         whole.is_some_and(|slot| slot.holders().iter().any(|holder| holder.session.key == owner.session.key))
@@ -159,7 +164,7 @@ impl LiveMap {
             return Lookup::Unready(Doubt::Suspect, Some(found));
         }
         let Some((realm, inside)) = binding.session.inside else { return Lookup::Found(found) };
-        match self.unshared(realm.around(inside), inside, now) {
+        match self.behind(realm.around(inside), inside, now) {
             Lookup::Absent if now.since(binding.since) < JOINED_WITHIN => {
                 Lookup::Unready(Doubt::Unjoined, None)
             }

@@ -416,9 +416,9 @@ impl Staff for Answers {
     }
 }
 
-/// The fake daemon at a socket of its own.
-pub(crate) struct Daemon {
-    pub(crate) answers: Arc<Answers>,
+/// A daemon of nothing but its API, at a socket of its own; the answers are made up, unless they are somebody's.
+pub(crate) struct Daemon<S = Answers> {
+    pub(crate) answers: Arc<S>,
     pub(crate) tcp: std::net::SocketAddr,
     dir: TempDir,
     stop: watch::Sender<bool>,
@@ -426,8 +426,8 @@ pub(crate) struct Daemon {
     runtime: Runtime,
 }
 
-impl Daemon {
-    pub(crate) fn start(answers: Answers) -> Self {
+impl<S: Staff> Daemon<S> {
+    pub(crate) fn start(answers: S) -> Self {
         let answers = Arc::new(answers);
         let dir = tempfile::tempdir().unwrap();
         let runtime = Runtime::new().unwrap();

@@ -16,3 +16,5 @@ mod import;
 mod rehearse;
 #[cfg(test)]
 mod send;
+#[cfg(test)]
+mod shared;

@@ -53,7 +53,18 @@ fn key(number: u8) -> SessionKey {
     SessionKey { nas: Name::from("bras1"), id: Name::new(&[number]), incarnation: at(0) }
 }
 
-#[allow(clippy::too_many_lines, reason = "an arm for each effect")]
+fn translation() -> impl Strategy<Value = Translation> {
+    let inside = prop::sample::select(vec!["100.64.0.0/22", "100.64.4.0/22"]);
+    let realm = prop::option::of(Just(Name::from("blue")));
+    (inside, realm).prop_map(|(inside, realm)| Translation {
+        realm,
+        inside: inside.parse().unwrap(),
+        outside: "203.0.113.0/28".parse().unwrap(),
+        first_port: 1024,
+        block: 1008,
+    })
+}
+
 fn effect() -> impl Strategy<Value = Effect> {
     let moment = || (0_i64..12).prop_map(at);
     let session = || (0_u8..3).prop_map(key);
@@ -78,17 +89,6 @@ fn effect() -> impl Strategy<Value = Effect> {
             2 => (prefix(), realm).prop_map(|(prefix, realm)| Place { realm, prefix, ports: Ports::ALL }),
             1 => block(),
         ]
-    };
-    let translation = || {
-        let inside = prop::sample::select(vec!["100.64.0.0/22", "100.64.4.0/22"]);
-        let realm = prop::option::of(Just(Name::from("blue")));
-        (inside, realm).prop_map(|(inside, realm)| Translation {
-            realm,
-            inside: inside.parse().unwrap(),
-            outside: "203.0.113.0/28".parse().unwrap(),
-            first_port: 1024,
-            block: 1008,
-        })
     };
     prop_oneof![
         1 => (session(), subscriber(), prop::collection::vec(Just((Name::from("Class"), Name::from("x"))), 0..2))

@@ -16,8 +16,11 @@ pub(in crate::audit) const TRANSLATIONS: &str = "SELECT realm, packed FROM trans
 
 const PORT_REQUIRED: &str = "the address was shared by ports; ask with the source port";
 
-/// How far an answer can be trusted, and why.
-type Doubted = (Confidence, &'static str);
+/// Whoever had a block, and how sure the step behind the translator is, where there is one.
+pub(super) struct Joined {
+    sure: Option<(Confidence, &'static str)>,
+    pub(super) candidates: Vec<Candidate>,
+}
 
 impl Question<'_> {
     /// The blocks that were ever held at the address.
@@ -54,7 +57,7 @@ impl Question<'_> {
         sharers.sort_by_key(|sharer| sharer.ports);
         let mut candidates = Vec::new();
         for sharer in sharers {
-            candidates.extend(self.joined(sharer)?.1);
+            candidates.extend(self.joined(sharer)?.candidates);
         }
         Ok(Some(answer(Confidence::Ambiguous, candidates, PORT_REQUIRED)))
     }
@@ -107,7 +110,7 @@ impl Question<'_> {
     fn several(&self, candidates: Vec<Candidate>, because: &'static str) -> rusqlite::Result<PastOwner> {
         let mut all = Vec::new();
         for candidate in candidates {
-            all.extend(self.joined(candidate)?.1);
+            all.extend(self.joined(candidate)?.candidates);
         }
         Ok(answer(Confidence::Ambiguous, all, because))
     }
@@ -117,23 +120,24 @@ impl Question<'_> {
         let PastOwner { confidence, candidates, because } = found;
         let mut behind = answer(confidence, Vec::new(), because);
         for candidate in candidates {
-            let (inner, candidates) = self.joined(candidate)?;
+            let Joined { sure, candidates } = self.joined(candidate)?;
             behind.candidates.extend(candidates);
-            if let Some((confidence, because)) = inner.filter(|(inner, _)| *inner > behind.confidence) {
+            if let Some((confidence, because)) = sure.filter(|(sure, _)| *sure > behind.confidence) {
                 (behind.confidence, behind.because) = (confidence, because);
             }
         }
         Ok(behind)
     }
 
-    /// Whoever had a block: its holder, or who had the address behind the translator that reported it. How sure that
-    /// step is, where there is one.
-    pub(super) fn joined(&self, block: Candidate) -> rusqlite::Result<(Option<Doubted>, Vec<Candidate>)> {
-        let Some((realm, address)) = block.inside else { return Ok((None, vec![block])) };
+    /// Whoever had a block: its holder, or who had the address behind the translator that reported it.
+    pub(super) fn joined(&self, block: Candidate) -> rusqlite::Result<Joined> {
+        let Some((realm, address)) = block.inside else {
+            return Ok(Joined { sure: None, candidates: vec![block] });
+        };
         let found = Question { realm: realm.around(address), address, port: None, ..*self }.unshared()?;
         if found.candidates.is_empty() {
             let because = "a translator gave the port to an inside address of which no owner is known";
-            return Ok((Some((Confidence::Unknown, because)), vec![block]));
+            return Ok(Joined { sure: Some((Confidence::Unknown, because)), candidates: vec![block] });
         }
         let candidates = found.candidates.into_iter().map(|owner| Candidate {
             ports: block.ports,
@@ -142,7 +146,7 @@ impl Question<'_> {
             valid_until: [owner.valid_until, block.valid_until].into_iter().flatten().min(),
             ..owner
         });
-        Ok((Some((found.confidence, found.because)), candidates.collect()))
+        Ok(Joined { sure: Some((found.confidence, found.because)), candidates: candidates.collect() })
     }
 
     /// Who had an address behind a translator.
@@ -184,3 +188,6 @@ impl Question<'_> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests;

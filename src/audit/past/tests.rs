@@ -12,15 +12,15 @@ use crate::session::{Line, Place};
 use crate::views::{Cause, Folded, Outcome};
 
 /// Minutes, so that gaps and `REPORTING` are easy to see.
-fn at(minute: i64) -> Timestamp {
+pub(in crate::audit) fn at(minute: i64) -> Timestamp {
     Timestamp::from_seconds(minute * 60)
 }
 
-fn key(id: &str, from: i64) -> SessionKey {
+pub(in crate::audit) fn key(id: &str, from: i64) -> SessionKey {
     SessionKey { nas: Name::from("bras1"), id: Name::from(id), incarnation: at(from) }
 }
 
-fn net(text: &str) -> IpNet {
+pub(in crate::audit) fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
@@ -28,11 +28,11 @@ fn place(text: &str) -> Place {
     Place::whole(REALM, net(text))
 }
 
-const REALM: Realm = Realm::PUBLIC;
-const BLUE: Realm = Realm::of_number(1);
-const HOST: &str = "192.0.2.1/32";
+pub(in crate::audit) const REALM: Realm = Realm::PUBLIC;
+pub(in crate::audit) const BLUE: Realm = Realm::of_number(1);
+pub(in crate::audit) const HOST: &str = "192.0.2.1/32";
 
-fn opened(session: &SessionKey, subscriber: &str) -> Effect {
+pub(in crate::audit) fn opened(session: &SessionKey, subscriber: &str) -> Effect {
     let line = Line { port_id: Some(Name::from("eth1:7")), ..Line::default() };
     let subscriber = Some(Name::from(subscriber));
     Effect::SessionOpened {
@@ -45,17 +45,29 @@ fn opened(session: &SessionKey, subscriber: &str) -> Effect {
     }
 }
 
-fn bound(session: &SessionKey, subscriber: &str, prefix: &str, from: i64) -> Effect {
+pub(in crate::audit) fn bound(session: &SessionKey, subscriber: &str, prefix: &str, from: i64) -> Effect {
     let subscriber = Some(Name::from(subscriber));
     Effect::Bound { session: session.clone(), subscriber, place: place(prefix), from: at(from) }
 }
 
-fn unbound(session: &SessionKey, prefix: &str, until: i64, last_seen: i64, how: Ended) -> Effect {
+pub(in crate::audit) fn unbound(
+    session: &SessionKey,
+    prefix: &str,
+    until: i64,
+    last_seen: i64,
+    how: Ended,
+) -> Effect {
     let (until, last_seen) = (at(until), at(last_seen));
     Effect::Unbound { session: session.clone(), place: place(prefix), until, last_seen, how }
 }
 
-fn past_held(session: &SessionKey, subscriber: &str, from: i64, until: i64, ended: bool) -> Effect {
+pub(in crate::audit) fn past_held(
+    session: &SessionKey,
+    subscriber: &str,
+    from: i64,
+    until: i64,
+    ended: bool,
+) -> Effect {
     let (session, subscriber) = (session.clone(), Some(Name::from(subscriber)));
     Effect::PastHeld {
         session,
@@ -68,18 +80,18 @@ fn past_held(session: &SessionKey, subscriber: &str, from: i64, until: i64, ende
     }
 }
 
-fn listening(from: i64) -> Effect {
+pub(in crate::audit) fn listening(from: i64) -> Effect {
     Effect::Gap { since: None, until: at(from) }
 }
 
-struct World {
+pub(in crate::audit) struct World {
     data: tempfile::TempDir,
     index: Index,
-    past: Past,
+    pub(in crate::audit) past: Past,
 }
 
 impl World {
-    fn new(effects: impl IntoIterator<Item = Effect>) -> World {
+    pub(in crate::audit) fn new(effects: impl IntoIterator<Item = Effect>) -> World {
         let data = tempfile::tempdir().unwrap();
         let index = Index::open(data.path()).unwrap();
         let past = Past::open(data.path()).unwrap();
@@ -88,7 +100,7 @@ impl World {
         world
     }
 
-    fn outcomes(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
+    pub(in crate::audit) fn outcomes(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
         let first = self.index.applied() + 1;
         let folded: Vec<_> =
             (first..).zip(outcomes).map(|(sequence, outcome)| Folded { sequence, outcome }).collect();
@@ -96,23 +108,23 @@ impl World {
         self.index.apply(through, &folded).unwrap();
     }
 
-    fn effects(&mut self, effects: impl IntoIterator<Item = Effect>) {
+    pub(in crate::audit) fn effects(&mut self, effects: impl IntoIterator<Item = Effect>) {
         self.outcomes(effects.into_iter().map(|effect| Outcome::Effect(Cause::Deadline, effect)));
     }
 
     /// Confidence and subscribers. Sessions still open were last seen in minute 500.
-    fn owner(&self, address: &str, minute: i64) -> (Confidence, Vec<String>) {
+    pub(in crate::audit) fn owner(&self, address: &str, minute: i64) -> (Confidence, Vec<String>) {
         let answer = self.ask(address, minute);
         let names = answer.candidates.iter().map(|one| one.subscriber.clone().unwrap().to_string());
         (answer.confidence, names.collect())
     }
 
-    fn ask(&self, address: &str, minute: i64) -> PastOwner {
+    pub(in crate::audit) fn ask(&self, address: &str, minute: i64) -> PastOwner {
         let address = address.parse().unwrap();
         self.past.owner(REALM, address, None, at(minute), &|_, _| Some(at(500))).unwrap()
     }
 
-    fn expect(&self, address: &str, rows: &[(i64, Confidence, &[&str])]) {
+    pub(in crate::audit) fn expect(&self, address: &str, rows: &[(i64, Confidence, &[&str])]) {
         for (minute, confidence, subscribers) in rows {
             let (found, names) = self.owner(address, *minute);
             assert_eq!(
@@ -124,7 +136,7 @@ impl World {
     }
 }
 
-fn strings(texts: &[&str]) -> Vec<String> {
+pub(in crate::audit) fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
@@ -309,6 +321,38 @@ fn the_longest_prefix_owns_and_a_static_one_stands_above_all() {
     );
     assert!(world.ask("192.0.2.1", 330).candidates[0].is_static);
     assert!(world.past.known_subscriber(&Name::from("office")).unwrap());
+}
+
+#[test]
+fn a_longer_prefix_not_heard_of_since_a_wider_one_went_to_another_is_ambiguous() {
+    let (one, two, three) = (key("1", 100), key("2", 200), key("3", 300));
+    let around = "192.0.2.0/28";
+    let mut world = World::new([
+        listening(0),
+        bound(&one, "alice", HOST, 100),
+        bound(&two, "bob", around, 200),
+        unbound(&one, HOST, 400, 150, Ended::Expired),
+    ]);
+    let rows: &[(i64, Confidence, &[&str])] = &[
+        (199, UntilLastInterim, &["alice"]),
+        (200, Ambiguous, &["alice", "bob"]),
+        (399, Ambiguous, &["alice", "bob"]),
+        (400, Exact, &["bob"]),
+    ];
+    world.expect("192.0.2.1", rows);
+    world.expect("192.0.2.2", &[(250, Exact, &["bob"])]);
+    // Heard at the moment in which the wider one began, it had not stopped before.
+    world.effects([past_held(&one, "alice", 100, 200, false)]);
+    world.expect("192.0.2.1", &[(200, Exact, &["alice"]), (201, UntilLastInterim, &["alice"])]);
+    // A known end leaves no doubt, and one's own prefix around it is no other's.
+    let world = World::new([
+        listening(0),
+        bound(&one, "alice", HOST, 100),
+        bound(&two, "bob", around, 200),
+        unbound(&one, HOST, 300, 150, Ended::Stopped),
+        bound(&three, "bob", HOST, 300),
+    ]);
+    world.expect("192.0.2.1", &[(299, Exact, &["alice"]), (300, Exact, &["bob"])]);
 }
 
 #[test]

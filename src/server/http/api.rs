@@ -472,12 +472,15 @@ mod tests {
 
     #[test]
     fn a_message_names_its_subscriber_only_when_there_is_one() {
-        let row = MessageRow::from(&written(vec![owner("alice")]));
+        let online = Message { reason: Reason::Online, ..written(vec![owner("alice")]) };
+        let row = MessageRow::from(&online);
         assert_eq!(row.subscriber.as_deref(), Some("alice"));
         assert_eq!((row.session.as_deref(), row.nas.as_deref()), (Some("bras1/s1/1000"), Some("bras1")));
         let row = MessageRow::from(&written(vec![owner("alice"), owner("bob")]));
         assert_eq!((row.subscriber, row.session, row.candidates.len()), (None, None, 2));
         assert_eq!((row.verdict.as_str(), row.reason.as_str()), ("defer", "conflict"));
+        let row = MessageRow::from(&written(vec![owner("alice")]));
+        assert_eq!((row.subscriber, row.candidates.len()), (None, 1), "of a conflict one alone may be known");
     }
 
     #[test]
