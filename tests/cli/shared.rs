@@ -14,11 +14,12 @@ use relaywarden::audit::past::Past;
 use relaywarden::clock;
 use relaywarden::config::file::{Contents, Files, read};
 use relaywarden::log::entry::Entry;
+use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::server::health::Health;
 use relaywarden::server::inbox::{Inbox, Input};
 use relaywarden::server::radius::{self, Listeners, Offer, Receipt};
 use relaywarden::server::staff::{Counters, StaffDesk};
-use relaywarden::server::{desk, engine, mta};
+use relaywarden::server::{desk, engine, import, mta};
 use relaywarden::session::event::{
     Applied, Claim, ClaimSource, Event, Kind, Record, Rules, Span, Translation,
 };
@@ -77,7 +78,7 @@ impl World {
         let (asked, inbox) = (Arc::default(), Arc::new(Inbox::new(100)));
         write_down(&inbox, &health, &asked);
         let past = OnceLock::from(Past::open(data.path()).unwrap());
-        let config = read(Path::new("/c"), &OneFile, &|_| None).unwrap().config;
+        let config = read(Path::new("/c"), &OneFile, &mut Dictionary::default()).unwrap().config;
         let config = Arc::new(ArcSwap::from_pointee(config));
         let counters: Arc<radius::Counters> = Arc::default();
         let (offer, ready) = (Arc::new(Nobody), Arc::new(AtomicBool::new(false)));
@@ -91,6 +92,8 @@ impl World {
             inbox: Arc::clone(&inbox),
             health,
             radius: Arc::new(radius),
+            details: Arc::default(),
+            imported: import::Counters::default(),
             counters: Counters {
                 radius: counters,
                 mta: Arc::<mta::Counters>::default(),
