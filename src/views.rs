@@ -13,7 +13,7 @@ use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
-use crate::session::event::Effect;
+use crate::session::event::{Effect, NasHold};
 use crate::session::image::Image;
 use crate::session::machine::Machine;
 
@@ -37,6 +37,8 @@ pub enum Outcome {
     Command(Command),
     /// Staff asked something.
     Question(Question),
+    /// Staff asked to believe a NAS for a while.
+    Hold(NasHold),
 }
 
 /// What everybody may read of the views while one writer folds.
@@ -173,6 +175,11 @@ impl Views {
                 Outcome::Command(command.clone())
             }
             Entry::Question(question) => Outcome::Question(question.clone()),
+            Entry::Hold(hold) => {
+                self.machine.hold_nas(at, hold, &mut self.effects);
+                self.drain(folded);
+                Outcome::Hold(hold.clone())
+            }
             Entry::Alive => return self.shared.committed.store(sequence, Ordering::Release),
         };
         folded.push(Folded { sequence, outcome });

@@ -22,7 +22,7 @@ use super::AuditError;
 use super::schema::{Key, Moment, column, failed, file_in, open_for_writing};
 use crate::relay::message::Message;
 use crate::relay::standing::{Command, Order, Subject};
-use crate::session::event::{Effect, Ended};
+use crate::session::event::{Effect, Ended, NasHold};
 use crate::session::{Line, Name, Realm, SessionKey, Timestamp};
 use crate::views::{Folded, Outcome};
 
@@ -161,6 +161,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
         Outcome::Message(message) => Some(message.at),
         Outcome::Command(command) => Some(command.at),
         Outcome::Question(question) => Some(question.at),
+        Outcome::Hold(hold) => Some(hold.at),
         Outcome::Effect(effect) => match effect {
             Effect::Gap { until, .. } => Some(*until),
             Effect::Bound { from, .. } => Some(*from),
@@ -199,6 +200,7 @@ impl Writing<'_> {
             Outcome::Effect(effect) => self.effect(effect),
             Outcome::Message(message) => self.message(item.sequence, message),
             Outcome::Command(command) => self.command(item.sequence, command),
+            Outcome::Hold(hold) => self.hold(item.sequence, hold),
             Outcome::Question(question) => {
                 let row = (
                     column(item.sequence),
@@ -599,6 +601,21 @@ impl Writing<'_> {
                 (subscriber.octets(), Moment(message.at), sequence),
             )?;
         }
+        Ok(())
+    }
+
+    fn hold(&self, sequence: u64, hold: &NasHold) -> rusqlite::Result<()> {
+        self.execute(
+            "INSERT INTO command VALUES (?1, ?2, ?3, 'nas', ?4, 'hold', ?5, ?6) ON CONFLICT DO NOTHING",
+            (
+                column(sequence),
+                Moment(hold.at),
+                hold.by.octets(),
+                hold.nas.octets(),
+                Moment(hold.until),
+                hold.reason.octets(),
+            ),
+        )?;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::relay::message::Message;
 use crate::relay::standing::Command;
-use crate::session::event::Event;
+use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
 
 /// Version of the packed form. A change to any type within `Entry` raises it, and the older one stays readable.
@@ -23,6 +23,8 @@ pub enum Entry {
     Command(Command),
     /// What staff asked about a person.
     Question(Question),
+    /// Staff asked to believe a NAS for a while.
+    Hold(NasHold),
     /// We were listening: bounds a receiving gap when nothing else was written for a while.
     Alive,
 }

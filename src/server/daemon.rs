@@ -388,6 +388,7 @@ fn applied_by(config: &Config) -> Applied {
             .iter()
             .map(|client| (client.name.clone(), client.may_assign.clone()))
             .collect(),
+        listed: Vec::new(),
         translations: Vec::new(),
         crowd: 0,
     }

@@ -106,11 +106,14 @@ impl Inbox {
 }
 
 impl Offer for Inbox {
-    /// Row 45: the last tenth of the room is for what frees addresses. Order stays that of arrival.
+    /// Row 45: the last tenth of the room is for what frees addresses, the tenth before it for new sessions. What an
+    /// interim update says it says again. Order stays that of arrival.
     fn offer(&self, record: Box<Record>, receipt: Receipt) -> bool {
+        let tenth = self.capacity / 10;
         let room = match record.kind {
             Kind::Stop | Kind::On | Kind::Off => self.capacity,
-            Kind::Start | Kind::Interim => self.capacity - self.capacity / 10,
+            Kind::Start => self.capacity - tenth,
+            Kind::Interim => self.capacity - 2 * tenth,
         };
         self.push(Input::Record(record, receipt), room)
     }
@@ -118,10 +121,20 @@ impl Offer for Inbox {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::radius::duplicate::Key;
+    use crate::session::{Name, Timestamp};
 
     fn alive() -> Entry {
         Entry::Alive
+    }
+
+    fn receipt() -> Receipt {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let key = Key { peer, identifier: 0, authenticator: [0; 16] };
+        Receipt { listener: 0, peer, local: None, interface: 0, key, response: smallvec::SmallVec::new() }
     }
 
     #[test]
@@ -132,6 +145,20 @@ mod tests {
         assert!(inbox.submit(alive()).is_none());
         assert_eq!(inbox.take(Duration::ZERO).inputs.len(), 2);
         assert!(inbox.submit(alive()).is_some());
+    }
+
+    #[test]
+    fn a_storm_sheds_interim_updates_first_then_starts_and_stops_last() {
+        let inbox = Inbox::new(10);
+        let offered = |kind| {
+            let record = Record::bare(kind, Name::from("bras1"), Name::from("1"), Timestamp::from_seconds(0));
+            inbox.offer(Box::new(record), receipt())
+        };
+        let taken = |kind| (0..20).filter(|_| offered(kind)).count();
+        assert_eq!(taken(Kind::Interim), 8);
+        assert_eq!(taken(Kind::Start), 1);
+        assert_eq!(taken(Kind::Stop), 1);
+        assert!(!offered(Kind::Off));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::bindings::{Doubt, OpenPool, Slot};
-use super::event::{Alarm, Effect, Ended};
+use super::event::{Alarm, Effect, Ended, NasHold};
 use super::held::{Held, Id, State, Suspicion, Tombstone};
 use super::machine::Machine;
 use super::nas::{INTERVAL_ASSUMED, NasState, span};
@@ -20,6 +20,7 @@ use super::{Name, Place, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     Nas(u32),
+    HoldOver(u32),
     Session(Id),
     Slot(Place),
     Tombstone(Id),
@@ -32,6 +33,7 @@ impl Machine {
             self.now = self.now.max(time);
             match due {
                 Due::Nas(nas) => self.listen_for(nas, time, effects),
+                Due::HoldOver(nas) => self.hold_over(nas, time, effects),
                 Due::Session(id) => self.session_due(&id, time, effects),
                 Due::Slot(place) => self.forget_slot(place, time),
                 Due::Tombstone(id) => {
@@ -88,8 +90,9 @@ impl Machine {
         let rules = self.rules();
         let Some(held) = self.sessions.get_mut(id) else { return };
         let Some(nas) = self.nases.get(id.nas as usize) else { return };
-        let believed_until = nas.shared.heard().plus(rules.nas_silence_grace);
-        if silent(nas, time) && time < believed_until {
+        let grace = if silent(nas, time) { rules.nas_silence_grace } else { Duration::ZERO };
+        let believed_until = nas.shared.heard().plus(grace).max(nas.shared.held_until());
+        if time < believed_until {
             held.due = believed_until;
             self.remind(believed_until, Due::Session(id.clone()));
             return;
@@ -160,14 +163,42 @@ impl Machine {
             return self.expect_nas(number);
         }
         nas.fall_silent();
-        effects.push(Effect::Alarm(Alarm::NasSilent { nas: nas.shared.name.clone() }));
+        nas.hushed = nas.is_held(time);
+        if !nas.hushed {
+            effects.push(Effect::Alarm(Alarm::NasSilent { nas: nas.shared.name.clone() }));
+        }
+        self.publish_coverage();
+    }
+
+    /// Staff says that a NAS is under maintenance, or no longer is.
+    pub fn hold_nas(&mut self, at: Timestamp, hold: &NasHold, effects: &mut Vec<Effect>) {
+        self.advance(at, effects);
+        let Some(&number) = self.nas_numbers.get(&hold.nas) else { return };
+        let Some(nas) = self.nases.get_mut(number as usize) else { return };
+        nas.hold(hold.until);
+        self.remind(hold.until.max(at), Due::HoldOver(number));
+        self.schedule_all_of(number);
+        self.publish_coverage();
+    }
+
+    /// What was not told because the NAS was held is told now, if it still holds.
+    fn hold_over(&mut self, number: u32, time: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(nas) = self.nases.get_mut(number as usize) else { return };
+        if nas.is_held(time) || !std::mem::take(&mut nas.hushed) {
+            return;
+        }
+        if nas.shared.is_silent() {
+            effects.push(Effect::Alarm(Alarm::NasSilent { nas: nas.shared.name.clone() }));
+        }
         self.publish_coverage();
     }
 
     /// A silent NAS speaks again: its sessions, believed through the silence, have their time to report from here on.
     pub(super) fn heard_again(&mut self, number: u32, effects: &mut Vec<Effect>) {
-        let Some(nas) = self.nases.get(number as usize) else { return };
-        effects.push(Effect::Alarm(Alarm::NasHeard { nas: nas.shared.name.clone() }));
+        let Some(nas) = self.nases.get_mut(number as usize) else { return };
+        if !std::mem::take(&mut nas.hushed) {
+            effects.push(Effect::Alarm(Alarm::NasHeard { nas: nas.shared.name.clone() }));
+        }
         self.schedule_all_of(number);
         self.publish_coverage();
     }
@@ -216,7 +247,8 @@ impl Machine {
             }
             for nas in self.nases.iter().filter(|nas| nas.shared.client == *client) {
                 if nas.shared.is_silent() {
-                    add(Doubt::NasSilent, nas.shared.heard().plus(rules.nas_silence_grace));
+                    let believed_until = nas.shared.heard().plus(rules.nas_silence_grace);
+                    add(Doubt::NasSilent, believed_until.max(nas.shared.held_until()));
                 }
                 add(Doubt::NasLagging, nas.lagging_until);
                 add(Doubt::WarmUp, nas.warm_until(&rules));
@@ -267,8 +299,12 @@ impl Machine {
             }
         });
         freed.into_iter().for_each(|(forget, due)| self.remind(forget, due));
-        (0..self.nases.len())
-            .filter_map(|number| u32::try_from(number).ok())
-            .for_each(|number| self.expect_nas(number));
+        let held = |(number, nas): (u32, &NasState)| {
+            let until = nas.shared.held_until();
+            (until != Timestamp::EARLIEST).then_some((until, Due::HoldOver(number)))
+        };
+        let holds: Vec<_> = (0_u32..).zip(&self.nases).filter_map(held).collect();
+        holds.into_iter().for_each(|(until, due)| self.remind(until, due));
+        (0_u32..).take(self.nases.len()).for_each(|number| self.expect_nas(number));
     }
 }

@@ -28,6 +28,21 @@ pub enum Event {
     },
 }
 
+/// Staff's word that a NAS is under maintenance: its sessions are believed and its silence is no alarm. A log entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NasHold {
+    /// When it was given.
+    pub at: Timestamp,
+    /// By whom: the Unix user behind the socket.
+    pub by: Name,
+    /// Which NAS, as resolved at the edge.
+    pub nas: Name,
+    /// Until when; not later than `at`: no longer.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: Name,
+}
+
 /// What an accounting record reports (Acct-Status-Type, RFC 2866 section 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
@@ -196,10 +211,12 @@ pub enum ClaimSource {
     FramedIpv6Route,
     /// A block of ports of a translator's public address, or all of them, under its vendor's attribute.
     PortBlock,
+    /// No attribute: the operator's list of prefixes.
+    Listed,
 }
 
 impl ClaimSource {
-    /// All of them.
+    /// All that records carry.
     pub const ALL: [ClaimSource; 7] = [
         ClaimSource::FramedAddress,
         ClaimSource::FramedRoute,
@@ -235,6 +252,8 @@ pub struct Applied {
     pub statics: Vec<(IpNet, Name)>,
     /// Addresses of our own that are never bound and never permitted.
     pub never: Vec<IpNet>,
+    /// Prefixes that no record carries: each belongs to the subscriber while one of their sessions is active.
+    pub listed: Vec<(Name, IpNet)>,
     /// For each RADIUS client the prefixes it may assign; an empty list means everything.
     pub pools: Vec<(Name, Vec<IpNet>)>,
     /// Translators that report no blocks, because their blocks follow from the inside address (RFC 7422).

@@ -343,9 +343,9 @@ impl Held {
         }
     }
 
-    /// From when its silence counts: its last record, or the moment its NAS could be heard again.
+    /// From when its silence counts: its last record, or the moment its NAS could be heard or is expected again.
     pub(super) fn silent_from(&self, nas: &NasState) -> Timestamp {
-        self.last().max(nas.resumed)
+        self.last().max(nas.resumed).max(nas.shared.held_until())
     }
 
     /// When it must be looked at next.
@@ -354,7 +354,7 @@ impl Held {
             State::Suspect { close_at, .. } => close_at,
             State::Pending | State::Active => match self.reports_every() {
                 Some(_) => self.silent_from(nas).plus(self.overdue_after(rules)),
-                None => self.last().plus(rules.lifetime_without_interim),
+                None => self.last().plus(rules.lifetime_without_interim).max(nas.shared.held_until()),
             },
         }
     }

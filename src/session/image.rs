@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::bindings::{Binding, LiveMap, Session, Slot};
 use super::event::{Applied, Scope};
 use super::held::{Held, HeldClaim, Id, Interval, Sources, State, Tombstone};
+use super::listed::Listed;
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
 use super::sessions::Sessions;
@@ -107,6 +108,7 @@ impl Machine {
         machine.realms = image.realms.into_iter().collect();
         machine.map.publish_realms(machine.realms.clone());
         machine.applied = image.applied;
+        machine.listed = Listed::new(&machine.applied.listed);
         machine.publish_applied();
         machine.clients_resumed = image.clients_resumed.into_iter().collect();
         for (number, nas) in (0_u32..).zip(image.nases) {

@@ -16,12 +16,17 @@ impl Machine {
     /// Notes a session that begins to be held among its kin.
     pub(super) fn enrol(&mut self, id: &Id, held: &Held) {
         if let Some(host) = &held.host {
-            let accounts = self.hosts.entry((id.nas, host.clone())).or_default();
-            if !accounts.contains(&id.session) {
-                accounts.push(id.session.clone());
-            }
+            self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
         }
-        self.count_for(held.session.subscriber.as_ref(), true);
+        self.join_crowd(id, held.session.subscriber.as_ref());
+    }
+
+    /// The Acct-Multi-Session-Id that a session did not tell when it began.
+    pub(super) fn adopt(&mut self, id: &Id, host: Option<&Name>) {
+        let Some(held) = self.sessions.get_mut(id).filter(|held| held.host.is_none()) else { return };
+        let Some(host) = host else { return };
+        held.host = Some(host.clone());
+        self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
     }
 
     /// The reverse.
@@ -35,16 +40,22 @@ impl Machine {
                 }
             }
         }
-        self.count_for(held.session.subscriber.as_ref(), false);
+        self.leave_crowd(id, held.session.subscriber.as_ref());
     }
 
-    /// A subscriber has one session more, or one less.
-    pub(super) fn count_for(&mut self, subscriber: Option<&Name>, more: bool) {
+    /// A subscriber has one session more.
+    pub(super) fn join_crowd(&mut self, id: &Id, subscriber: Option<&Name>) {
         let Some(subscriber) = subscriber else { return };
-        if more {
-            let sessions = self.crowds.entry(subscriber.clone()).or_default();
-            *sessions = sessions.saturating_add(1);
-        } else if let Some(sessions) = self.crowds.get_mut(subscriber) {
+        let sessions = self.crowds.entry(subscriber.clone()).or_default();
+        *sessions = sessions.saturating_add(1);
+        self.listed.join(id, subscriber);
+    }
+
+    /// The reverse.
+    pub(super) fn leave_crowd(&mut self, id: &Id, subscriber: Option<&Name>) {
+        let Some(subscriber) = subscriber else { return };
+        self.listed.leave(id, subscriber);
+        if let Some(sessions) = self.crowds.get_mut(subscriber) {
             *sessions = sessions.saturating_sub(1);
             if *sessions == 0 {
                 self.crowds.remove(subscriber);

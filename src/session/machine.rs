@@ -18,6 +18,7 @@ use super::bindings::{Binding, LiveMap};
 use super::deadlines::Due;
 use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
+use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
 use super::sessions::Sessions;
 use super::{Name, Place, Realm, Timestamp};
@@ -42,6 +43,7 @@ pub struct Machine {
     pub(super) hosts: HashMap<(u32, Name), Vec<Name>>,
     /// How many sessions each subscriber has.
     pub(super) crowds: HashMap<Name, u32>,
+    pub(super) listed: Listed,
     pub(super) deadlines: BinaryHeap<Reverse<(Timestamp, Due)>>,
     pub(super) now: Timestamp,
 }
@@ -62,6 +64,7 @@ impl Machine {
             realms: HashMap::new(),
             hosts: HashMap::new(),
             crowds: HashMap::new(),
+            listed: Listed::default(),
             deadlines: BinaryHeap::new(),
             now: Timestamp::EARLIEST,
         }
@@ -114,6 +117,7 @@ impl Machine {
             && record.interval.is_none_or(|seconds| held.interval.known() == Some(seconds))
             && record.service.is_none()
             && self.known_realm(record) == Some(held.realm)
+            && self.has_listed(held)
             && !held.claims.iter().any(|claim| held.is_given_back(claim, record))
             && record.claims.iter().all(|claim| {
                 let known = held.claim(claim.prefix, claim.ports);
@@ -184,7 +188,8 @@ impl Machine {
         let nas = self.hear(record, effects);
         let id = Id { nas, session: record.session_id.clone() };
         if let Some(service) = &record.service {
-            return self.service(nas, service, record);
+            self.service(nas, service, record);
+            return self.expect_nas(nas);
         }
         self.name_realm(record.realm.as_ref(), effects);
         let stale = record.arrival.since(record.event) > self.rules().stale_limit;
@@ -228,6 +233,7 @@ impl Machine {
         }
         // A NAS that brings old records now may not have told us of the present yet.
         let lagging = record.arrival.since(record.event) > LAG;
+        nas.shared.late.fetch_add(lagging.into(), Ordering::Relaxed);
         if lagging && nas.lagging_until < record.arrival.plus(LAG_LASTS / 2) {
             nas.lagging_until = record.arrival.plus(LAG_LASTS);
             news = true;
@@ -313,8 +319,12 @@ impl Machine {
             let translations = applied.translations.clone();
             effects.push(Effect::TranslationsApplied { translations, at });
         }
+        let another_list = applied.listed != self.applied.listed;
         self.applied = applied.clone();
         self.publish_applied();
+        if another_list {
+            self.follow_list(at, effects);
+        }
         self.schedule_all();
         self.publish_coverage();
     }

@@ -11,6 +11,7 @@ pub mod identity;
 pub mod image;
 mod kin;
 mod lengths;
+mod listed;
 pub mod machine;
 pub mod nas;
 mod ownership;

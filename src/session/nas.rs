@@ -36,6 +36,7 @@ pub struct Nas {
     whole_since: AtomicI64,
     silent: AtomicBool,
     interval: AtomicU32,
+    held_until: AtomicI64,
     /// Sessions that own or may own something.
     pub(super) active: AtomicU64,
     /// Sessions in doubt.
@@ -48,6 +49,10 @@ pub struct Nas {
     pub(super) refreshes: AtomicU64,
     /// Claims dropped at the edge.
     pub(super) claims_dropped: AtomicU64,
+    /// Records that were late by more than retransmissions explain.
+    pub(super) late: AtomicU64,
+    /// Sessions that ended without a Stop.
+    pub(super) stops_missed: AtomicU64,
 }
 
 /// How many sessions of a NAS are in which state, and what it sent.
@@ -65,6 +70,10 @@ pub struct NasCounts {
     pub refreshes: u64,
     /// Claims dropped at the edge.
     pub claims_dropped: u64,
+    /// Records that were late by more than retransmissions explain.
+    pub late: u64,
+    /// Sessions that ended without a Stop.
+    pub stops_missed: u64,
 }
 
 impl Nas {
@@ -84,6 +93,12 @@ impl Nas {
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Until when its sessions are believed and its silence is no alarm, because staff said so.
+    #[must_use]
+    pub fn held_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.held_until.load(Ordering::Relaxed))
     }
 
     /// Its interim interval as announced or learned.
@@ -106,6 +121,8 @@ impl Nas {
             records: read(&self.records),
             refreshes: read(&self.refreshes),
             claims_dropped: read(&self.claims_dropped),
+            late: read(&self.late),
+            stops_missed: read(&self.stops_missed),
         }
     }
 }
@@ -119,6 +136,8 @@ pub(super) struct NasState {
     pub(super) lagging_until: Timestamp,
     /// NASes of one group stand in for each other.
     pub(super) group: Option<Name>,
+    /// It fell silent while it was held, and nobody was told.
+    pub(super) hushed: bool,
     /// How many of its sessions have an interim interval of their own.
     pub(super) reporting: u64,
     /// When silence is looked for next; `None`: nothing is expected of it.
@@ -135,10 +154,10 @@ pub(super) struct NasImage {
     lagging_until: Timestamp,
     group: Option<Name>,
     silent: bool,
+    hushed: bool,
+    held_until: Timestamp,
     interval: u32,
-    records: u64,
-    refreshes: u64,
-    claims_dropped: u64,
+    counts: [u64; 5],
 }
 
 impl NasState {
@@ -152,15 +171,18 @@ impl NasState {
             whole_since: AtomicI64::new(resumed.millis()),
             silent: AtomicBool::new(false),
             interval: AtomicU32::new(0),
+            held_until: AtomicI64::new(Timestamp::EARLIEST.millis()),
             active: zero(),
             suspect: zero(),
             pending: zero(),
             records: zero(),
             refreshes: zero(),
             claims_dropped: zero(),
+            late: zero(),
+            stops_missed: zero(),
         };
         let (shared, lagging_until) = (Arc::new(shared), Timestamp::EARLIEST);
-        NasState { shared, resumed, lagging_until, group: None, reporting: 0, due: None }
+        NasState { shared, resumed, lagging_until, group: None, hushed: false, reporting: 0, due: None }
     }
 
     pub(super) fn image(&self) -> NasImage {
@@ -174,9 +196,15 @@ impl NasState {
             group: self.group.clone(),
             silent: self.shared.is_silent(),
             interval: self.shared.interval.load(Ordering::Relaxed),
-            records: counts.records,
-            refreshes: counts.refreshes,
-            claims_dropped: counts.claims_dropped,
+            hushed: self.hushed,
+            held_until: self.shared.held_until(),
+            counts: [
+                counts.records,
+                counts.refreshes,
+                counts.claims_dropped,
+                counts.late,
+                counts.stops_missed,
+            ],
         }
     }
 
@@ -187,9 +215,14 @@ impl NasState {
         let shared = &state.shared;
         shared.silent.store(image.silent, Ordering::Relaxed);
         shared.interval.store(image.interval, Ordering::Relaxed);
-        shared.records.store(image.records, Ordering::Relaxed);
-        shared.refreshes.store(image.refreshes, Ordering::Relaxed);
-        shared.claims_dropped.store(image.claims_dropped, Ordering::Relaxed);
+        shared.held_until.store(image.held_until.millis(), Ordering::Relaxed);
+        let counters =
+            [&shared.records, &shared.refreshes, &shared.claims_dropped, &shared.late, &shared.stops_missed];
+        counters
+            .iter()
+            .zip(image.counts)
+            .for_each(|(counter, count)| counter.store(count, Ordering::Relaxed));
+        state.hushed = image.hushed;
         state
     }
 
@@ -207,6 +240,15 @@ impl NasState {
     pub(super) fn resume(&mut self, at: Timestamp) {
         self.resumed = at;
         self.shared.whole_since.store(at.millis(), Ordering::Relaxed);
+    }
+
+    /// Whether staff asked to believe it at this moment.
+    pub(super) fn is_held(&self, at: Timestamp) -> bool {
+        at < self.shared.held_until()
+    }
+
+    pub(super) fn hold(&mut self, until: Timestamp) {
+        self.shared.held_until.store(until.millis(), Ordering::Relaxed);
     }
 
     pub(super) fn fall_silent(&mut self) {
@@ -259,6 +301,10 @@ pub(super) fn span(span: Span, interval: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Realm;
+    use super::super::bindings::{LiveMap, Lookup};
+    use super::super::event::{Alarm, Applied, Claim, ClaimSource, Effect, Event, Kind, NasHold, Record};
+    use super::super::machine::Machine;
     use super::*;
 
     fn nas(interval: u32, active: u64) -> NasState {
@@ -306,5 +352,86 @@ mod tests {
         assert!(state.hear(Timestamp::from_seconds(9)));
         assert_eq!(state.shared.whole_since(), Timestamp::from_seconds(9));
         assert!(!state.hear(Timestamp::from_seconds(10)));
+    }
+
+    /// A machine whose NAS reports every ten minutes, with one session on it.
+    fn reporting() -> Machine {
+        let mut machine = Machine::new(Arc::new(LiveMap::default()));
+        let mut applied = Applied { pools: vec![(Name::from("bras1"), Vec::new())], ..Applied::default() };
+        applied.rules.warm_up = Span::Fixed(Duration::ZERO);
+        applied.rules.nas_silence_grace = Duration::from_secs(1800);
+        machine.fold(at(0), &Event::Applied(Box::new(applied)), &mut Vec::new());
+        let start = Record {
+            interval: Some(600),
+            claims: vec![Claim::whole("192.0.2.7/32".parse().unwrap(), ClaimSource::FramedAddress)],
+            subscriber: Some(Name::from("alice")),
+            ..Record::bare(Kind::Start, Name::from("bras1"), Name::from("1"), at(0))
+        };
+        machine.fold(at(0), &Event::Record(Box::new(start)), &mut Vec::new());
+        machine
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_seconds(1_800_000_000 + second)
+    }
+
+    fn hold(second: i64, until: i64) -> NasHold {
+        let (by, reason) = (Name::from("root"), Name::from("new line card"));
+        NasHold { at: at(second), by, nas: Name::from("bras1"), until: at(until), reason }
+    }
+
+    /// Until this second: the alarms, and whether the session is still found.
+    fn lived(machine: &mut Machine, second: i64) -> (Vec<Alarm>, bool) {
+        let mut effects = Vec::new();
+        machine.advance(at(second), &mut effects);
+        let alarms = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Alarm(alarm) => Some(alarm),
+            _ => None,
+        });
+        let address = "192.0.2.7".parse().unwrap();
+        let found = machine.map().lookup(Realm::PUBLIC, address, None, at(second));
+        (alarms.collect(), matches!(found, Lookup::Found(_)))
+    }
+
+    #[test]
+    fn a_silent_nas_is_told_of_and_its_sessions_are_believed_for_their_grace() {
+        let silent = vec![Alarm::NasSilent { nas: Name::from("bras1") }];
+        assert_eq!(lived(&mut reporting(), 1799), (Vec::new(), true));
+        assert_eq!(lived(&mut reporting(), 1800), (silent.clone(), false));
+    }
+
+    #[test]
+    fn a_nas_that_is_held_may_be_silent_until_the_hold_is_over() {
+        let silent = vec![Alarm::NasSilent { nas: Name::from("bras1") }];
+        let mut machine = reporting();
+        machine.hold_nas(at(60), &hold(60, 9000), &mut Vec::new());
+        assert_eq!(lived(&mut machine, 8999), (Vec::new(), true));
+        let mut restored = Machine::restore(Arc::new(LiveMap::default()), machine.image());
+        assert_eq!(lived(&mut restored, 9000), (silent.clone(), true));
+        assert_eq!(lived(&mut machine, 9000), (silent, true));
+        // From then on its sessions have as long to report as ever.
+        assert_eq!(lived(&mut machine, 9000 + 1799), (Vec::new(), true));
+        assert_eq!(lived(&mut machine, 9000 + 1800), (Vec::new(), false));
+    }
+
+    #[test]
+    fn a_hold_that_is_lifted_tells_at_once_what_it_kept_back() {
+        let mut machine = reporting();
+        machine.hold_nas(at(60), &hold(60, 9000), &mut Vec::new());
+        assert_eq!(lived(&mut machine, 5000), (Vec::new(), true));
+        machine.hold_nas(at(5000), &hold(5000, 5000), &mut Vec::new());
+        assert_eq!(lived(&mut machine, 5000).0, [Alarm::NasSilent { nas: Name::from("bras1") }]);
+    }
+
+    #[test]
+    fn a_session_that_ends_without_a_stop_counts_as_a_stop_that_was_missed() {
+        let missed = |machine: &Machine| machine.map().nases()[0].counts().stops_missed;
+        let mut machine = reporting();
+        lived(&mut machine, 100_000);
+        assert_eq!(missed(&machine), 1);
+        let mut machine = reporting();
+        let stop = Record::bare(Kind::Stop, Name::from("bras1"), Name::from("1"), at(60));
+        machine.fold(at(60), &Event::Record(Box::new(stop)), &mut Vec::new());
+        assert_eq!(missed(&machine), 0);
     }
 }

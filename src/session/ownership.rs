@@ -6,6 +6,7 @@
 //! begins a conflict: nobody is told to own it until one of the two is gone.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
@@ -24,6 +25,15 @@ impl Machine {
             let Some(held) = self.sessions.get(id) else { return };
             let place = held.place(claim.prefix, claim.ports);
             let late = held.whole.contains(claim.source) && record.event < held.last();
+            if let Some(held) = self.sessions.get_mut(id)
+                && let Some(known) = held.claim_mut(place)
+                && known.source == ClaimSource::Listed
+                && known.hold != Hold::Shares
+            {
+                // What a record says itself is more than what the list says.
+                known.source = claim.source;
+            }
+            let Some(held) = self.sessions.get(id) else { return };
             match held.claim(claim.prefix, claim.ports).map(|known| (known.hold, known.since)) {
                 Some((Hold::Owns | Hold::Shares, _)) => continue,
                 Some((Hold::Left, left)) if record.event <= left => continue,
@@ -124,7 +134,8 @@ impl Machine {
             }
             // A session in doubt takes nothing from anybody.
             Some(_) if !active => self.set_hold(id, place, if revived { Hold::Lost } else { Hold::Waits }),
-            Some(Slot::Owned(owner)) if self.yields(&owner, at) => {
+            // What the operator listed is what no record says: a record that says it comes first.
+            Some(Slot::Owned(owner)) if self.yields(&owner, at) || self.is_by_list(&owner.session, place) => {
                 self.supersede(&owner, place, at, effects);
                 self.own(id, place, claim, effects);
             }
@@ -181,7 +192,7 @@ impl Machine {
         }
     }
 
-    fn own(&mut self, id: &Id, place: Place, claim: Binding, effects: &mut Vec<Effect>) {
+    pub(super) fn own(&mut self, id: &Id, place: Place, claim: Binding, effects: &mut Vec<Effect>) {
         self.hold(id, place, claim.since);
         effects.push(bound(&claim, place));
         self.map.put(place, Slot::Owned(claim));
@@ -215,7 +226,7 @@ impl Machine {
         self.set_hold(id, place, Hold::Lost);
     }
 
-    fn set_hold(&mut self, id: &Id, place: Place, hold: Hold) {
+    pub(super) fn set_hold(&mut self, id: &Id, place: Place, hold: Hold) {
         if let Some(claim) = self.sessions.get_mut(id).and_then(|held| held.claim_mut(place)) {
             claim.hold = hold;
         }
@@ -223,7 +234,8 @@ impl Machine {
 
     fn supersede(&mut self, loser: &Binding, place: Place, at: Timestamp, effects: &mut Vec<Effect>) {
         let id = id_of(&loser.session);
-        self.lose(&id, place);
+        let hold = if self.is_by_list(&loser.session, place) { Hold::Waits } else { Hold::Lost };
+        self.set_hold(&id, place, hold);
         self.lose_shares(&loser.session, place);
         effects.push(unbound(&loser.session, place, at, Ended::Superseded));
     }
@@ -254,7 +266,8 @@ impl Machine {
         match self.map.slot(place) {
             Some(Slot::Owned(owner)) if owner.session.key == session.key => {
                 effects.push(unbound(session, place, at.max(owner.since), how));
-                if let Some(heir) = self.heir(session, host, place) {
+                let heir = self.heir(session, host, place).or_else(|| self.listed_heir(session, place));
+                if let Some(heir) = heir {
                     return self.inherit(&heir, place, &owner, at, effects);
                 }
                 // Only an owner who said goodbye is followed by somebody at once.
@@ -355,10 +368,13 @@ impl Machine {
         let Some(held) = self.sessions.remove(id) else { return };
         self.dismiss(id, &held);
         held.uncount();
-        if let Some(nas) = self.nases.get_mut(id.nas as usize)
-            && held.interval.known().is_some()
-        {
-            nas.reporting = nas.reporting.saturating_sub(1);
+        if let Some(nas) = self.nases.get_mut(id.nas as usize) {
+            if held.interval.known().is_some() {
+                nas.reporting = nas.reporting.saturating_sub(1);
+            }
+            if how != Ended::Stopped {
+                nas.shared.stops_missed.fetch_add(1, Ordering::Relaxed);
+            }
         }
         for claim in &held.claims {
             let place = held.place(claim.prefix, claim.ports);

@@ -272,6 +272,7 @@ impl Machine {
         }
         self.announced(id, record);
         self.admit(id, record, effects);
+        self.claim_listed(id, record.event, effects);
     }
 
     /// A record of a session that goes on.
@@ -300,7 +301,9 @@ impl Machine {
             // Row 3. Before the claim: only an active session takes an address from its last owner.
             held.enter(State::Active);
         }
+        self.adopt(id, record.multi_session_id.as_ref());
         self.admit(id, record, effects);
+        self.claim_listed(id, record.event, effects);
     }
 
     /// Ends a session's doubt where the record does.
@@ -342,8 +345,9 @@ impl Machine {
             subscriber: record.subscriber.clone(),
             at: record.event,
         });
-        self.count_for(before.as_ref(), false);
-        self.count_for(record.subscriber.as_ref(), true);
+        self.leave_crowd(id, before.as_ref());
+        self.join_crowd(id, record.subscriber.as_ref());
+        self.give_back_listed(id, &[], record.event, effects);
         self.look_for_crowd(record.subscriber.as_ref(), effects);
         self.repoint(id, record.event, effects);
     }
