@@ -54,16 +54,14 @@ impl Answer {
         }
     }
 
-    /// In one word and the names, as the scenarios tell it.
-    pub(crate) fn told(&self) -> String {
-        let name = |named: &Named| named.subscriber.as_ref().map_or("-".to_owned(), ToString::to_string);
+    /// In one word.
+    pub(crate) fn word(&self) -> &'static str {
         match self {
-            Answer::Found(named) => format!("found {}{}", name(named), if named.stale { " stale" } else { "" }),
-            Answer::Absent => "absent".to_owned(),
-            Answer::Ambiguous(all) => {
-                format!("ambiguous {}", all.iter().map(name).collect::<Vec<_>>().join(" "))
-            }
-            Answer::Unready(word, _) => format!("unready {word}"),
+            Answer::Found(named) if named.stale => "found stale",
+            Answer::Found(_) => "found",
+            Answer::Absent => "absent",
+            Answer::Ambiguous(_) => "ambiguous",
+            Answer::Unready(word, _) => word,
         }
     }
 }

@@ -2,58 +2,78 @@
 //!
 //! Knows: all three. Must not know: how the day came about.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use relaywarden::log::entry::Entry;
 use relaywarden::session::bindings::LiveMap;
+use relaywarden::session::event::{Event, Kind};
 use relaywarden::session::image::Image;
 use relaywarden::session::machine::Machine;
-use relaywarden::session::{Place, Timestamp};
+use relaywarden::session::{Name, Place, Timestamp};
 use relaywarden::views::{Shared, Views};
 
 use crate::answer::{Answer, Question};
 use crate::model::Model;
-use crate::plan::{Day, MINUTE};
-use crate::receiver;
-use crate::truth::{Moment, Verdict};
+use crate::plan::{Day, MINUTE, NOT_YET};
+use crate::receiver::{self, Batch};
+use crate::truth::{Fact, Moment, Told, Verdict};
 use crate::world::{Post, Step, Witness};
 
 /// Whoever was told of so recently is not refused.
 const TOLD_LATELY: Moment = 14 * MINUTE;
 
+/// What is known of one receiver.
+#[derive(Default)]
+struct File {
+    told: Told,
+    model: Model,
+    /// The views of the process that was killed.
+    killed: Option<Views>,
+}
+
 pub(crate) struct Court {
     questions: Vec<(Place, Question)>,
     /// Shared addresses, asked for without a port.
-    shared: BTreeSet<std::net::IpAddr>,
-    killed: Vec<Option<Views>>,
-    models: Vec<Model>,
+    shared: Vec<Question>,
+    files: Vec<File>,
+    /// How often each kind of answer was given.
+    pub(crate) seen: BTreeMap<&'static str, usize>,
 }
 
 impl Court {
     pub(crate) fn new(day: &Day) -> Court {
         let places: Vec<Place> = day.pools.iter().flat_map(|pool| pool.places.iter().copied()).collect();
-        let shared = places.iter().filter(|place| !place.ports.is_all()).map(|place| place.prefix.addr());
+        let places: BTreeSet<Place> = places.into_iter().collect();
+        let shared: BTreeSet<_> =
+            places.iter().filter(|place| !place.ports.is_all()).map(|place| place.prefix.addr()).collect();
         Court {
-            shared: shared.collect(),
             questions: places.into_iter().map(|place| (place, Question::about(place))).collect(),
-            killed: (0..day.receivers).map(|_| None).collect(),
-            models: (0..day.receivers).map(|_| Model::new()).collect(),
+            shared: shared.into_iter().map(|address| Question { address, port: None }).collect(),
+            files: (0..day.receivers).map(|_| File::default()).collect(),
+            seen: BTreeMap::new(),
         }
     }
 
-    /// Nobody is named for another's mail, and nobody is refused who was told of.
-    fn judge(&self, day: &Day, post: &Post, map: &LiveMap, asked: Timestamp, now: Moment) -> Result<(), String> {
+    /// The map answers what the model answers; nobody is named for another's mail, and nobody refused who was told of.
+    fn ask(&mut self, day: &Day, map: &LiveMap, receiver: usize, asked: Timestamp, now: Moment) -> Result<(), String> {
+        let File { told, model, .. } = &self.files[receiver];
         for (place, question) in &self.questions {
-            match Answer::of(map, *question, asked) {
+            let answer = Answer::of(map, *question, asked);
+            same_answer(*question, &answer, &model.answer(*question, asked))?;
+            *self.seen.entry(answer.word()).or_default() += 1;
+            match answer {
                 Answer::Found(named) => {
                     let name = named.subscriber.as_ref().map_or(String::new(), ToString::to_string);
-                    if let Verdict::Wrong { owner } = post.told.judge(&day.truth, *place, &name, now) {
-                        return Err(format!("WRONG: {place} is {}'s, not {name}'s", owner.as_deref().unwrap_or("nobody")));
+                    if let Verdict::Wrong { owner } = told.judge(&day.truth, *place, &name, now) {
+                        let owner = owner.as_deref().unwrap_or("nobody");
+                        return Err(format!("WRONG: {place} is {owner}'s, not {name}'s"));
                     }
                 }
                 Answer::Absent => {
-                    let told = post.told.told_of_owner(&day.truth, *place, now);
-                    if told.is_some_and(|(when, of)| now - when < TOLD_LATELY && when - of < TOLD_LATELY) {
+                    let lately = |moment| now - moment < TOLD_LATELY;
+                    let fresh = told.of_owner(&day.truth, *place, now);
+                    if fresh.is_some_and(|fresh| lately(fresh.told) && lately(fresh.of)) {
                         let owner = day.truth.owner(*place, now).unwrap_or_default();
                         return Err(format!("REFUSED: {place} is {owner}'s, and we were told"));
                     }
@@ -61,46 +81,84 @@ impl Court {
                 _ => {}
             }
         }
-        for address in &self.shared {
-            let question = Question { address: *address, port: None };
-            if let Answer::Found(named) = Answer::of(map, question, asked) {
-                return Err(format!("NAMED: {address} is shared, and {:?} was named without a port", named.subscriber));
+        for question in &self.shared {
+            let answer = Answer::of(map, *question, asked);
+            same_answer(*question, &answer, &model.answer(*question, asked))?;
+            // Invariant I8.
+            if let Answer::Found(_) = answer {
+                return Err(format!("NAMED: {question:?} is shared, and without a port {answer:?} was named"));
             }
         }
         Ok(())
     }
 
-    /// The map answers what the model answers.
-    fn compare(&self, map: &LiveMap, model: &Model, asked: Timestamp) -> Result<(), String> {
-        let alone = self.shared.iter().map(|address| Question { address: *address, port: None });
-        for question in self.questions.iter().map(|(_, question)| *question).chain(alone) {
-            let (map, model) = (Answer::of(map, question, asked), model.answer(question, asked));
-            if map != model {
-                return Err(format!("MODEL: about {question:?} the map says {map:?}, the model {model:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn rest(&self, machine: &Machine, asked: Timestamp) -> Result<(), String> {
-        let image = machine.image();
-        let octets = postcard::to_stdvec(&image).unwrap();
+    /// A machine that goes through its own image, and one that reads the whole log, are as this one is.
+    fn rest(&self, post: &Post, asked: Timestamp) -> Result<(), String> {
+        let machine = post.daemon.views().expect("it is up").machine();
+        let octets = postcard::to_stdvec(&machine.image()).unwrap();
         let read: Image = postcard::from_bytes(&octets).unwrap();
         let rested = Machine::restore(Arc::new(LiveMap::default()), read);
-        same(&rested, machine, "image")?;
-        for (place, question) in &self.questions {
-            let (before, after) =
-                (Answer::of(machine.map(), *question, asked), Answer::of(rested.map(), *question, asked));
-            if before != after {
-                return Err(format!("IMAGE: about {place} {before:?} became {after:?}"));
-            }
+        same_state(&rested, machine, "its own image")?;
+        for (_, question) in &self.questions {
+            let (before, after) = (machine.map(), rested.map());
+            same_answer(*question, &Answer::of(before, *question, asked), &Answer::of(after, *question, asked))?;
         }
-        Ok(())
+        let mut anew = Views::new(Arc::new(Shared::default()));
+        post.daemon.log().iter().for_each(|batch| receiver::fold(&mut anew, batch));
+        anew.advance(asked, &mut Vec::new());
+        same_state(anew.machine(), machine, "reading the whole log")
+    }
+
+    fn learn(
+        &mut self,
+        day: &Day,
+        receiver: usize,
+        batch: Option<&Batch>,
+        said: &[usize],
+        asked: Timestamp,
+        now: Moment,
+    ) {
+        let File { told, model, .. } = &mut self.files[receiver];
+        for said in said.iter().map(|said| &day.said[*said]) {
+            if matches!(said.kind, Kind::On | Kind::Off) {
+                told.began_anew(said.nas, now);
+            }
+            let nas = Name::from(day.nases[said.nas].name.as_str());
+            let session = Name::from(said.session.as_str());
+            let history = batch.into_iter().flat_map(|batch| &batch.entries).any(|entry| match entry {
+                Entry::Session(Event::Record(record)) => {
+                    record.nas == nas
+                        && record.session_id == session
+                        && record.arrival.since(record.event).as_secs() > 3600
+                }
+                _ => false,
+            });
+            let taken = !history && model.believes(&nas, &session) && said.kind != Kind::Stop;
+            let mut facts = said.facts.clone();
+            let contested = |place| matches!(model.answer(Question::about(place), asked), Answer::Ambiguous(_));
+            let same = |life: usize| Some(&day.truth.lives[life].subscriber) == said.subscriber.as_ref();
+            facts.retain(|fact| match fact {
+                Fact::Over { .. } => true,
+                Fact::Held { place, .. } => NOT_YET.told_against || taken && !contested(*place),
+                Fact::Left { .. } => NOT_YET.told_against || taken,
+                Fact::Reused { life } => {
+                    (NOT_YET.told_against || taken) && (NOT_YET.new_beginning || !same(*life))
+                }
+            });
+            told.learn(&facts, said.nas, now);
+        }
+    }
+}
+
+fn same_answer(question: Question, map: &Answer, model: &Answer) -> Result<(), String> {
+    match map == model {
+        true => Ok(()),
+        false => Err(format!("MODEL: about {question:?} the map says {map:?}, the model {model:?}")),
     }
 }
 
 /// Compares two machines field by field.
-fn same(a: &Machine, b: &Machine, what: &str) -> Result<(), String> {
+fn same_state(a: &Machine, b: &Machine, what: &str) -> Result<(), String> {
     if a.image() == b.image() {
         return Ok(());
     }
@@ -114,35 +172,35 @@ impl Witness for Court {
         let host = post.host(now);
         let asked = post.daemon.clock(host);
         match step {
-            Step::Durable(batch) => self.models[receiver].fold(batch.at, &batch.entries),
+            Step::Round { batch, said } => {
+                match batch {
+                    Some(batch) => self.files[receiver].model.fold(batch.at, &batch.entries),
+                    None => self.files[receiver].model.advance(post.daemon.advance(host)),
+                }
+                self.learn(day, receiver, *batch, said, asked, now);
+            }
             Step::Looked | Step::Rested => {
                 let at = post.daemon.advance(host);
-                self.models[receiver].advance(at);
+                self.files[receiver].model.advance(at);
             }
             Step::Started { recovered, batch } => {
-                self.models[receiver].fold(batch.at, &batch.entries);
-                if let Some(mut killed) = self.killed[receiver].take() {
+                let file = &mut self.files[receiver];
+                file.model.fold(batch.at, &batch.entries);
+                if let Some(mut killed) = file.killed.take() {
                     let mut read = Views::restore(Arc::new(Shared::default()), recovered).expect("a snapshot");
                     killed.advance(batch.at, &mut Vec::new());
                     read.advance(batch.at, &mut Vec::new());
-                    same(killed.machine(), read.machine(), "a crash")?;
+                    same_state(killed.machine(), read.machine(), "a crash")?;
                 }
             }
         }
-        let views = post.daemon.views().expect("it is up");
         if let Step::Rested = step {
-            self.rest(views.machine(), asked)?;
-            let mut anew = Views::new(Arc::new(Shared::default()));
-            post.daemon.log().iter().for_each(|batch| receiver::fold(&mut anew, batch));
-            anew.advance(asked, &mut Vec::new());
-            same(anew.machine(), views.machine(), "a replay of everything")?;
+            self.rest(post, asked)?;
         }
-        let map = &post.daemon.shared().expect("it is up").map;
-        self.compare(map, &self.models[receiver], asked)?;
-        self.judge(day, post, map, asked, now)
+        self.ask(day, &post.daemon.shared().expect("it is up").map, receiver, asked, now)
     }
 
     fn killed(&mut self, receiver: usize, views: Views) {
-        self.killed[receiver] = Some(views);
+        self.files[receiver].killed = Some(views);
     }
 }

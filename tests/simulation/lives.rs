@@ -10,7 +10,7 @@ use relaywarden::session::{Place, Ports, Realm};
 
 use crate::dialect::{Blocks, Boot, Ids};
 use crate::dice::Dice;
-use crate::plan::{Beyond, Day, HOUR, MINUTE, SECOND, Said};
+use crate::plan::{Beyond, Day, HOUR, MINUTE, NOT_YET, SECOND, Said};
 use crate::truth::{Fact, Life, Moment, NEVER};
 
 const NAMES: [&str; 14] = [
@@ -216,7 +216,8 @@ impl Lives {
             }
             if source == ClaimSource::PortBlock && to.min(day.end) - begin > 2 * MINUTE && dice.chance(5000) {
                 let at = dice.within(begin + MINUTE, to.min(day.end + MINUTE) - SECOND);
-                let until = if dice.chance(5000) { to } else { dice.within(at, to.min(day.end + MINUTE)) + SECOND }.min(to);
+                let until = if dice.chance(5000) { to } else { dice.within(at, to.min(day.end + MINUTE)) + SECOND };
+                let until = if NOT_YET.session_time { until } else { until.max(at + 15 * SECOND) }.min(to);
                 if let Some(place) = free(at, until, &all).first() {
                     all.push(Had { place: *place, source, from: at, to: until });
                 }
@@ -309,7 +310,7 @@ impl Lives {
             let left = session.had.iter().filter(|had| had.source == ClaimSource::FramedAddress && had.to <= seen);
             facts.extend(left.map(|had| Fact::Left { life: session.life, place: had.place }));
         }
-        for claim in claims.iter().chain(&beyond.blocks).filter(|_| kind != Kind::Stop || std::env::var("STOPS").is_ok()) {
+        for claim in claims.iter().chain(&beyond.blocks).filter(|_| kind != Kind::Stop || NOT_YET.told_against) {
             let place = Place::new(Realm::PUBLIC, claim.prefix, claim.ports);
             facts.push(Fact::Held { life: session.life, place, at: seen });
         }
@@ -339,7 +340,7 @@ impl Lives {
         // Whoever had the id before has it no more.
         let under = self.under.get(&(first_of_pair(day, nas), session.id.clone()));
         let former = under.into_iter().flatten().filter(|life| **life < session.life);
-        facts.extend(former.map(|life| Fact::Over { life: *life }));
+        facts.extend(former.map(|life| Fact::Reused { life: *life }));
         facts
     }
 

@@ -107,7 +107,7 @@ struct Nas {
 }
 
 /// All that is remembered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub(crate) struct Model {
     rules: Rules,
     pools: Vec<(Name, Vec<IpNet>)>,
@@ -122,19 +122,6 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new() -> Model {
-        Model {
-            rules: Rules::default(),
-            pools: Vec::new(),
-            resumed: Vec::new(),
-            nases: Vec::new(),
-            lives: Vec::new(),
-            graves: Vec::new(),
-            stands: Vec::new(),
-            going: None,
-        }
-    }
-
     /// What was made durable at this moment.
     pub(crate) fn fold(&mut self, at: Timestamp, entries: &[Entry]) {
         for entry in entries {
@@ -488,7 +475,15 @@ impl Model {
             life.interval_of_nas = of_nas;
             life.lasted = record.session_time.or(life.lasted);
         }
+        let life = self.life_mut(key).unwrap();
+        life.host = life.host.take().or_else(|| record.multi_session_id.clone());
         self.admit(key, record);
+    }
+
+    /// Whether a session lives and is not in doubt.
+    pub(crate) fn believes(&self, nas: &Name, session: &Name) -> bool {
+        let active = |life: &Life| self.nases[life.key.0].name == *nas && life.key.1 == *session && life.is_active();
+        self.lives.iter().any(active)
     }
 
     fn refresh(&mut self, refresh: &Refresh) {

@@ -17,6 +17,23 @@ pub(crate) const SECOND: Moment = 1000;
 pub(crate) const MINUTE: Moment = 60 * SECOND;
 pub(crate) const HOUR: Moment = 60 * MINUTE;
 
+/// What is judged of what the daemon does not do yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NotYet {
+    /// What is history, or comes from a session in doubt, tells against an owner who was not heard since.
+    pub(crate) told_against: bool,
+    /// The NASes of a pair share a session whatever is lost.
+    pub(crate) pairs: bool,
+    /// What was learned of a NAS's clock outlives a restart, and a step of our own clock.
+    pub(crate) clocks: bool,
+    /// A new beginning under the same id keeps only what it asks for.
+    pub(crate) new_beginning: bool,
+    /// Of undated records of one life the session time tells which is older.
+    pub(crate) session_time: bool,
+}
+pub(crate) const NOT_YET: NotYet =
+    NotYet { told_against: false, pairs: false, clocks: false, new_beginning: false, session_time: false };
+
 /// How rough the day is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weather {
@@ -170,7 +187,10 @@ impl Day {
     /// Three to five NASes of different habits.
     fn build(&mut self, dice: &mut Dice) {
         let wanted = dice.within(3, 5);
-        let mut left: Vec<&Dialect> = DIALECTS.iter().collect();
+        let known = |dialect: &&Dialect| {
+            (NOT_YET.pairs || !dialect.pair) && (NOT_YET.clocks || dialect.name != "undelayed")
+        };
+        let mut left: Vec<&Dialect> = DIALECTS.iter().filter(known).collect();
         for _ in 0..wanted {
             let index = usize::try_from(dice.below(left.len() as u64)).unwrap();
             let dialect = *left.remove(index);
@@ -212,7 +232,8 @@ impl Day {
             boots,
             feed,
             timeout: dice.within(2, 5) * SECOND,
-            anew: dice.chance(3000),
+            // Where nothing in a record tells a repetition from the original, the same packet is sent again.
+            anew: !dialect.stop_start && dice.chance(3000),
             pools,
         });
     }
@@ -282,8 +303,9 @@ impl Day {
                     2 => Mishap::Restart(pause),
                     3 | 4 => Mishap::Cut(pause),
                     5 => Mishap::Stall(short),
+                    6 | 7 if !NOT_YET.clocks => Mishap::Step(dice.within(-5, 5) * SECOND),
                     6 => Mishap::Step(if dice.chance(7000) { dice.within(-5, 5) * SECOND } else { pause }),
-                    7 if std::env::var("STEPS").is_ok() => Mishap::Step(-pause.min(40 * MINUTE)),
+                    7 => Mishap::Step(-pause.min(40 * MINUTE)),
                     8 | 9 => Mishap::Snapshot,
                     _ => Mishap::Rest,
                 };

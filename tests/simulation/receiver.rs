@@ -238,11 +238,11 @@ impl Receiver {
     }
 
     /// Writes down that we still listen.
-    pub(crate) fn alive(&mut self, host: Timestamp) {
+    pub(crate) fn alive(&mut self, host: Timestamp) -> Batch {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         process.last = process.last.max(now);
-        self.commit(vec![Entry::Alive]);
+        self.commit(vec![Entry::Alive])
     }
 
     /// The process is gone, with whatever was not durable. Its views, to compare with.

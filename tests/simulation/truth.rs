@@ -35,6 +35,8 @@ pub(crate) enum Fact {
     Held { life: usize, place: Place, at: Moment },
     /// The life is over.
     Over { life: usize },
+    /// The life is over, because its id is another's.
+    Reused { life: usize },
     /// The life goes on, if at all, without the place.
     Left { life: usize, place: Place },
 }
@@ -74,8 +76,18 @@ pub(crate) struct Told {
     over: Vec<usize>,
     left: Vec<(usize, Place)>,
     held: BTreeMap<Place, Vec<(usize, Moment)>>,
-    /// When, and of which moment, a place's life was last told to have it.
-    fresh: BTreeMap<(Place, usize), (Moment, Moment)>,
+    /// When a life was last told to have a place, of which moment, and by which NAS.
+    fresh: BTreeMap<(Place, usize), Fresh>,
+    /// When a NAS was last told to begin anew.
+    anew: BTreeMap<usize, Moment>,
+}
+
+/// How fresh the word is that a life has a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fresh {
+    pub(crate) told: Moment,
+    pub(crate) of: Moment,
+    pub(crate) nas: usize,
 }
 
 /// What is to be thought of a name.
@@ -89,19 +101,26 @@ pub(crate) enum Verdict {
 }
 
 impl Told {
-    pub(crate) fn learn(&mut self, facts: &[Fact], now: Moment) {
+    /// A record was acknowledged.
+    pub(crate) fn learn(&mut self, facts: &[Fact], nas: usize, now: Moment) {
         for fact in facts {
             match *fact {
                 Fact::Held { life, place, at } => {
                     self.held.entry(place).or_default().push((life, at));
-                    let fresh = self.fresh.entry((place, life)).or_insert((now, at));
-                    fresh.0 = fresh.0.max(now);
-                    fresh.1 = fresh.1.max(at);
+                    let fresh = self.fresh.entry((place, life)).or_insert(Fresh { told: now, of: at, nas });
+                    if fresh.of <= at {
+                        *fresh = Fresh { told: now, of: at, nas };
+                    }
                 }
-                Fact::Over { life } => self.over.push(life),
+                Fact::Over { life } | Fact::Reused { life } => self.over.push(life),
                 Fact::Left { life, place } => self.left.push((life, place)),
             }
         }
+    }
+
+    /// An Accounting-On or -Off was acknowledged.
+    pub(crate) fn began_anew(&mut self, nas: usize, now: Moment) {
+        self.anew.insert(nas, now);
     }
 
     /// Judges a name that was given as the owner of a place.
@@ -111,29 +130,29 @@ impl Told {
     /// (the session's Stop, its next record without the place, a record of the next owner that claims it, a restart of
     /// its NAS, its id used again). Nobody could know earlier.
     pub(crate) fn judge(&self, truth: &Truth, place: Place, name: &str, now: Moment) -> Verdict {
-        let owner = truth.owner(place, now);
-        if owner == Some(name) {
+        let subscriber = |held: &Holding| truth.lives[held.life].subscriber.as_str();
+        if truth.holders(place, now).any(|held| subscriber(held) == name) {
             return Verdict::Right;
         }
         let all = truth.places.get(&place).map(Vec::as_slice).unwrap_or_default();
-        let mut former =
-            all.iter().filter(|held| held.to <= now && truth.lives[held.life].subscriber == name);
+        let mut former = all.iter().filter(|held| held.to <= now && subscriber(held) == name);
         let untold = |held: &Holding| {
             let since = |(life, at): &(usize, Moment)| {
                 *at >= held.to && truth.lives[*life].host != truth.lives[held.life].host
             };
             !self.over.contains(&held.life)
                 && !self.left.contains(&(held.life, place))
-                && (std::env::var("NOHELD").is_ok() || !self.held.get(&place).is_some_and(|told| told.iter().any(since)))
+                && !self.held.get(&place).is_some_and(|told| told.iter().any(since))
         };
         match former.any(untold) {
             true => Verdict::Untold,
-            false => Verdict::Wrong { owner: owner.map(str::to_owned) },
+            false => Verdict::Wrong { owner: truth.owner(place, now).map(str::to_owned) },
         }
     }
 
-    /// When the receiver was last told, and of which moment, that the present owner has the place.
-    pub(crate) fn told_of_owner(&self, truth: &Truth, place: Place, now: Moment) -> Option<(Moment, Moment)> {
-        truth.holders(place, now).filter_map(|held| self.fresh.get(&(place, held.life)).copied()).max()
+    /// How fresh the word is that the present owner has the place; none, if its NAS was told to have begun anew since.
+    pub(crate) fn of_owner(&self, truth: &Truth, place: Place, now: Moment) -> Option<Fresh> {
+        let fresh = truth.holders(place, now).filter_map(|held| self.fresh.get(&(place, held.life)).copied());
+        fresh.max().filter(|fresh| self.anew.get(&fresh.nas).is_none_or(|anew| *anew < fresh.told))
     }
 }

@@ -16,7 +16,7 @@ use crate::dice::Dice;
 use crate::plan::{Day, Feed, MINUTE, Mishap, SECOND};
 use crate::receiver::{ALIVE_EVERY, Arrived, Batch, Receiver};
 use crate::speech::{self, BEGIN};
-use crate::truth::{Moment, Told};
+use crate::truth::Moment;
 
 /// How long a NAS leaves a server alone that did not answer.
 const DEAD_TIME: Moment = 10 * MINUTE;
@@ -57,8 +57,6 @@ struct Errand {
 /// One receiver and what the network knows of it.
 pub(crate) struct Post {
     pub(crate) daemon: Receiver,
-    /// What it has acknowledged.
-    pub(crate) told: Told,
     /// How far its host's clock is from the true one.
     offset: Moment,
     latest: Moment,
@@ -75,8 +73,8 @@ impl Post {
 
 /// What is looked at after every step.
 pub(crate) enum Step<'a> {
-    /// Something was made durable.
-    Durable(&'a Batch),
+    /// The engine went round: what was made durable, and what is acknowledged now.
+    Round { batch: Option<&'a Batch>, said: &'a [usize] },
     /// A daemon started: what it had read before it went on, the views that were killed, and its first entries.
     Started { recovered: &'a [u8], batch: &'a Batch },
     /// Time went on.
@@ -120,7 +118,6 @@ impl<'a> World<'a> {
     pub(crate) fn new(day: &'a Day, rules: Rules, looks: i64) -> World<'a> {
         let post = |_| Post {
             daemon: Receiver::new(day, rules),
-            told: Told::default(),
             offset: 0,
             latest: 0,
             cut_until: 0,
@@ -168,8 +165,6 @@ impl<'a> World<'a> {
                 Due::Mishap(index) => self.day.incidents[*index].receiver,
                 _ => 0,
             };
-            let fault = |what| Fault { step: self.steps, at, receiver, what };
-            let _ = &fault;
             if let Err(what) = self.happen(due, witness) {
                 return Err(Fault { step: self.steps, at, receiver, what });
             }
@@ -396,14 +391,22 @@ impl<'a> World<'a> {
             let wait = i64::try_from(due.since(host).as_millis()).expect("soon");
             self.round_soon(receiver, wait);
         }
-        for errand in acknowledged {
-            self.posts[receiver].told.learn(&self.day.said[self.errands[errand].said].facts, now);
-            self.answer(errand);
+        self.acknowledge(receiver, &acknowledged, batch.as_ref(), witness)
+    }
+
+    fn acknowledge(
+        &mut self,
+        receiver: usize,
+        errands: &[usize],
+        batch: Option<&Batch>,
+        witness: &mut dyn Witness,
+    ) -> Result<(), String> {
+        let said: Vec<usize> = errands.iter().map(|errand| self.errands[*errand].said).collect();
+        errands.iter().for_each(|errand| self.answer(*errand));
+        if batch.is_none() && said.is_empty() {
+            return Ok(());
         }
-        match batch {
-            Some(batch) => self.look(receiver, witness, &Step::Durable(&batch)),
-            None => Ok(()),
-        }
+        self.look(receiver, witness, &Step::Round { batch, said: &said })
     }
 
     fn start(&mut self, receiver: usize, witness: &mut dyn Witness) -> Result<(), String> {
@@ -439,27 +442,20 @@ impl<'a> World<'a> {
                 let last = post.daemon.log().last().expect("the first entries").at;
                 if now >= post.stalled_until && last < post.host(now - ALIVE_EVERY) {
                     let alive = post.host(now - ago);
-                    post.daemon.alive(alive);
-                    let batch = post.daemon.log().last().expect("just written").clone();
-                    self.look(receiver, witness, &Step::Durable(&batch))?;
+                    let batch = post.daemon.alive(alive);
+                    self.acknowledge(receiver, &[], Some(&batch), witness)?;
                 }
                 let views = self.posts[receiver].daemon.kill().expect("it was up");
                 witness.killed(receiver, views);
                 self.at(now + pause, Due::Start { receiver });
             }
             Mishap::Restart(pause) => {
-                let before = post.daemon.log().len();
-                let (acknowledged, _) = post.daemon.round(host, true);
-                post.daemon.alive(host);
+                let (acknowledged, batch) = post.daemon.round(host, true);
+                self.acknowledge(receiver, &acknowledged, batch.as_ref(), witness)?;
+                let post = &mut self.posts[receiver];
+                let batch = post.daemon.alive(host);
                 post.daemon.snapshot();
-                let batches = post.daemon.log()[before..].to_vec();
-                for errand in acknowledged {
-                    self.posts[receiver].told.learn(&self.day.said[self.errands[errand].said].facts, now);
-                    self.answer(errand);
-                }
-                for batch in &batches {
-                    self.look(receiver, witness, &Step::Durable(batch))?;
-                }
+                self.acknowledge(receiver, &[], Some(&batch), witness)?;
                 let views = self.posts[receiver].daemon.kill().expect("it was up");
                 witness.killed(receiver, views);
                 self.at(now + pause, Due::Start { receiver });

@@ -92,8 +92,13 @@ impl Model {
         }
         let overdue = life.heard.max(nas.resumed).plus(self.overdue_after(life));
         let believed = nas.heard.plus(self.rules.nas_silence_grace);
-        // Row 30.
-        if doubt && nas.silent && overdue < believed { believed } else { overdue }
+        match doubt {
+            // Row 30.
+            true if nas.silent => overdue.max(believed),
+            // An interval that became known late makes nobody overdue in hindsight.
+            true => overdue.max(nas.heard),
+            false => overdue,
+        }
     }
 
     fn life_due(&mut self, key: &Key, time: Timestamp) {
