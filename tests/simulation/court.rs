@@ -135,11 +135,16 @@ impl Court {
             });
             let taken = !history && model.believes(&nas, &session) && said.kind != Kind::Stop;
             let mut facts = said.facts.clone();
-            let contested = |place| matches!(model.answer(Question::about(place), asked), Answer::Ambiguous(_));
+            let name = said.subscriber.as_deref().map(Name::from);
+            let other = |place| match model.answer(Question::about(place), asked) {
+                Answer::Found(named) => named.subscriber == name && named.session != session,
+                Answer::Ambiguous(_) => true,
+                _ => false,
+            };
             let same = |life: usize| Some(&day.truth.lives[life].subscriber) == said.subscriber.as_ref();
             facts.retain(|fact| match fact {
                 Fact::Over { .. } => true,
-                Fact::Held { place, .. } => NOT_YET.told_against || taken && !contested(*place),
+                Fact::Held { place, .. } => NOT_YET.told_against || taken && !other(*place),
                 Fact::Left { .. } => NOT_YET.told_against || taken,
                 Fact::Reused { life } => {
                     (NOT_YET.told_against || taken) && (NOT_YET.new_beginning || !same(*life))
