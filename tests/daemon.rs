@@ -45,3 +45,11 @@ mod answers;
 #[cfg(test)]
 #[path = "daemon/demo.rs"]
 mod demo;
+
+#[cfg(test)]
+#[path = "daemon/dictionaries.rs"]
+mod dictionaries;
+#[path = "daemon/feeds.rs"]
+mod feeds;
+#[path = "daemon/import.rs"]
+mod import;

@@ -5,16 +5,17 @@
 //!
 //! ```text
 //! story: a Start before DHCP has chosen an address      a new world begins
-//! client bras1 192.0.2.0/24 nas=client may-assign=10.0.0.0/8 stop-start
+//! client bras1 192.0.2.0/24 nas=client may-assign=10.0.0.0/8 realm=gold group=pair1 stop-start snapshot
 //!                                                       none given: bras1, 192.0.2.1/32, everything assignable
 //! identity Class User-Name                              none given: User-Name
 //! never 203.0.113.9/32
 //! at 12:00:00 packet cisco-isg-1-session-start-noip     [from 192.0.2.7] a sample; `=> ignored` when it changes nothing
 //! at 12:00:01 send Acct-Status-Type = Stop, Acct-Session-Id = "x"
 //! at 12:00:02 ask 172.20.125.183 => found alice         found NAME | absent | unready WHY | ambiguous NAMES
+//! at 12:00:02 ask 203.0.113.77 port 4100 realm gold => found alice
 //! at 12:00:02 nas bras1 => pending 1                    its sessions by state, those that it has
 //! at 12:00:02 line 172.20.125.183 => port 0/0/2         where the owner's line ends: port, station, circuit, remote
-//! at 12:00:03 bound => 172.20.125.183/32                every prefix that was ever bound in this story
+//! at 12:00:03 bound => 172.20.125.183/32                every place that was ever bound in this story
 //! ```
 //!
 //! Samples carry stamps of their own day. No NAS sends enough of them here for its clock to be learned, so what counts
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use relaywarden::config::{Client, Identity, NasIdentity, Secret};
+use relaywarden::config::{Client, Identity, NamedRealm, NasIdentity, Secret};
 use relaywarden::radius::accounting::{self, Ignored};
 use relaywarden::radius::authenticator::{self, Integrity};
 use relaywarden::radius::dictionary::Dictionary;
@@ -126,13 +127,9 @@ impl World {
                 let (list, from) = what.split_once(" from ").unwrap_or((what, ""));
                 self.receive(now, &list.replace(", ", "\n"), from, expected);
             }
-            "ask" => {
-                assert_eq!(told(&map.lookup(Realm::PUBLIC, what.parse().unwrap(), None, now)), expected);
-            }
+            "ask" => assert_eq!(told(&asked(&map, what, now)), expected),
             "line" => {
-                let Lookup::Found(found) = map.lookup(Realm::PUBLIC, what.parse().unwrap(), None, now) else {
-                    panic!("nobody owns it");
-                };
+                let Lookup::Found(found) = asked(&map, what, now) else { panic!("nobody owns it") };
                 assert_eq!(line_of(&found), expected);
             }
             "nas" => {
@@ -144,7 +141,7 @@ impl World {
                 let some = states.iter().filter(|(_, count)| *count > 0);
                 assert_eq!(words(some.map(|(state, count)| format!("{state} {count}"))), expected);
             }
-            "bound" => assert_eq!(words(self.bound.iter().cloned()), expected),
+            "bound" => assert_eq!(self.bound.iter().cloned().collect::<Vec<_>>().join(" "), expected),
             _ => panic!("not understood"),
         }
     }
@@ -197,14 +194,7 @@ impl World {
 }
 
 fn client(name: &str, address: &str, options: &[&str]) -> Client {
-    let mut client = Client {
-        name: Name::from(name),
-        address: address.parse().unwrap(),
-        secret: Secret::new(SECRET),
-        may_assign: Vec::new(),
-        nas: NasIdentity::Source,
-        stop_start: false,
-    };
+    let mut client = Client::new(Name::from(name), address.parse().unwrap(), Secret::new(SECRET));
     for option in options {
         match option.split_once('=').unwrap_or((option, "")) {
             ("nas", "source") => client.nas = NasIdentity::Source,
@@ -213,7 +203,11 @@ fn client(name: &str, address: &str, options: &[&str]) -> Client {
             ("may-assign", pools) => {
                 client.may_assign = pools.split(',').map(|pool| pool.parse().unwrap()).collect();
             }
+            ("realm", "public") => client.realm = Some(NamedRealm::Public),
+            ("realm", name) => client.realm = Some(NamedRealm::Vrf(Name::from(name))),
+            ("group", name) => client.group = Some(Name::from(name)),
             ("stop-start", "") => client.stop_start = true,
+            ("snapshot", "") => client.snapshot = true,
             _ => panic!("no such option: {option}"),
         }
     }
@@ -221,10 +215,23 @@ fn client(name: &str, address: &str, options: &[&str]) -> Client {
 }
 
 fn identity(chain: &[&str]) -> Identity {
-    Identity {
-        chain: chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect(),
-        canonical: Canonical { lowercase: true, strip_realm: false },
+    let chain = chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect();
+    Identity::new(chain, Canonical { lowercase: true, ..Canonical::default() })
+}
+
+/// `ADDRESS`, with `port N` and `realm NAME` behind it where they are told.
+fn asked(map: &LiveMap, what: &str, now: Timestamp) -> Lookup {
+    let words: Vec<_> = what.split_whitespace().collect();
+    let (address, details) = words.split_first().expect("an address");
+    let (mut port, mut realm) = (None, Realm::PUBLIC);
+    for detail in details.chunks(2) {
+        match *detail {
+            ["port", number] => port = Some(number.parse().unwrap()),
+            ["realm", name] => realm = map.realm(Some(&Name::from(name))),
+            _ => panic!("not understood: {what}"),
+        }
     }
+    map.lookup(realm, address.parse().unwrap(), port, now)
 }
 
 fn told(answer: &Lookup) -> String {

@@ -173,6 +173,7 @@ fn record(now: Timestamp, kind: &str, session: &str, said: &[&str], options: &[&
             context: name("context"),
         },
         stop_start: options.contains_key("stop-start"),
+        group: name("group"),
         ..Record::bare(kind, nas, Name::from(session), now)
     }
 }

@@ -6,12 +6,17 @@
 pub mod check;
 pub mod client;
 pub mod command;
+pub mod export;
+pub mod feeds;
+pub mod import;
+pub mod nas;
 pub mod output;
 pub mod read;
 pub mod rows;
 pub mod send;
 pub mod serve;
 pub mod time;
+pub mod whole;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -20,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::radius::dictionary::Dictionary;
+use crate::radius::dictionary::fault::DictionaryError;
 use crate::radius::text::TextError;
 use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
@@ -108,9 +113,13 @@ pub enum Command {
     /// Messages that were let go
     #[command(after_help = "Example:\n  relaywarden messages --queue-id 4XyZ1b2c3d -o json")]
     Messages(read::MessagesArgs),
-    /// Feed health, a line per NAS
-    #[command(after_help = "Example:\n  relaywarden nas -o csv > feeds.csv")]
-    Nas(read::PlainArgs),
+    /// Feed health: a line per NAS, what is wrong and what to do; or everything about one
+    #[command(
+        after_help = "Examples:\n  relaywarden nas\n  relaywarden nas bras1\n  relaywarden nas -o csv > \
+                            feeds.csv\n  relaywarden nas hold bras1 --until 2026-11-23T18:00:00Z --reason 'new line \
+                            card'\n  relaywarden nas unhold bras1 --reason 'it is back'"
+    )]
+    Nas(nas::NasArgs),
     /// Suspensions in force
     #[command(after_help = "Example:\n  relaywarden suspensions")]
     Suspensions(read::PlainArgs),
@@ -123,6 +132,26 @@ pub enum Command {
     /// Let a suspended subscriber or login send again
     #[command(after_help = "Example:\n  relaywarden release bob@isp.example --reason 'case 4711: cleaned'")]
     Release(command::ReleaseArgs),
+    /// Write the live map as a table for a mail server, for the day when the daemon is gone
+    #[command(after_help = "Example:\n  relaywarden export cidr -o /etc/postfix/online.cidr")]
+    Export(export::ExportArgs),
+    /// Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past
+    #[command(
+        long_about = "Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past\n\n\
+                      An open row of radacct counts as its Start and an interim update at acctupdatetime, a closed one\n\
+                      as Start and Stop; a record of a detail file as what it is. All are read by the rules for packets\n\
+                      (identity, may-assign, never).\n\n\
+                      What was fresh when the file was made, in a file that is fresh now (stale-limit, both times),\n\
+                      counts for who owns what. Everything else fills the past only. An address that nobody owns\n\
+                      stays deferred until warm-up is over: a table may lack whoever came last.\n\n\
+                      Rows are taken in chunks, each durable before the next. The same command goes on with a run that\n\
+                      was interrupted.",
+        after_help = "Exit status: 0 all rows were taken, 1 there were none, 65 some were rejected.\n\nExamples:\n  \
+                      relaywarden import radacct.csv --dry-run\n  relaywarden import radacct.csv --tz Europe/Berlin \
+                      --rejects rejects.txt\n  relaywarden import detail-20261122.gz detail-20261123 --client radius1\n  \
+                      relaywarden import - --as-of '5m ago'"
+    )]
+    Import(import::ImportArgs),
     /// Speak RADIUS to an accounting server, to try things
     #[command(
         after_help = "Examples:\n  relaywarden send start --server 127.0.0.1:1813 --secret-file secrets/bras1 --user \
@@ -222,12 +251,16 @@ pub enum Failure {
     Send(crate::server::nas::SendError),
     /// A file that was named can't be read.
     File(PathBuf, io::Error),
+    /// A dictionary can't be used.
+    Dictionary(DictionaryError),
     /// A list of attributes is not understood.
     List(PathBuf, TextError),
     /// A list of attributes holds no request.
     EmptyList(PathBuf),
     /// The server's name means nothing.
     NoServer(String, io::Error),
+    /// An import came to nothing, or to a halt.
+    Import(Box<import::ImportFailure>),
 }
 
 impl Failure {
@@ -241,7 +274,10 @@ impl Failure {
             Failure::Send(_) => Exit::Usage,
             Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Failure::File(..) => Exit::InputOutput,
-            Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => Exit::Usage,
+            Failure::Dictionary(_) | Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => {
+                Exit::Usage
+            }
+            Failure::Import(failure) => failure.exit(),
         }
     }
 }
@@ -255,7 +291,9 @@ impl fmt::Display for Failure {
             Failure::Output(error) => write!(f, "standard output: {error}"),
             Failure::Send(error) => write!(f, "{error}"),
             Failure::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::Dictionary(error) => write!(f, "--dictionary: {error}"),
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::Import(failure) => write!(f, "{failure}"),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
@@ -294,16 +332,16 @@ pub struct Answer {
 pub fn run(cli: &Cli) -> ExitCode {
     let answer = match &cli.command {
         Command::Serve(args) => return serve::run(args),
-        Command::CheckConfig(args) => {
-            return check::run(&args.config, &|name| Dictionary::builtin().id(name));
-        }
+        Command::CheckConfig(args) => return check::run(&args.config),
         Command::Who(args) => read::who(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
-        Command::Nas(args) => read::nas(args),
+        Command::Nas(args) => nas::run(args),
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
+        Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),
     };
     match answer.and_then(|answer| print(&answer)) {
@@ -343,9 +381,17 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// All of them, also those within others.
+    fn commands() -> Vec<clap::Command> {
+        let mut found: Vec<_> = Cli::command().get_subcommands().cloned().collect();
+        let within: Vec<_> = found.iter().flat_map(|command| command.get_subcommands().cloned()).collect();
+        found.extend(within);
+        found
+    }
+
     #[test]
     fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands() {
+        for command in commands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("\n  relaywarden "), "{}", command.get_name());
         }
@@ -353,7 +399,7 @@ mod tests {
 
     #[test]
     fn every_example_is_understood() {
-        for command in Cli::command().get_subcommands() {
+        for command in commands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
                 let words = words(line);

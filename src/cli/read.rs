@@ -1,4 +1,4 @@
-//! Commands that ask: `who`, `sessions`, `messages`, `nas`, `suspensions`.
+//! Commands that ask: `who`, `sessions`, `messages`, `suspensions`.
 //!
 //! Knows: which options become which parameters, and when "nothing found" is the answer. Must not know: how an answer is
 //! found or spelled.
@@ -14,7 +14,7 @@ use super::output::{self, Format, Row, Style};
 use super::rows;
 use super::{Answer, Daemon, Exit, Failure, Shown, time};
 use crate::clock;
-use crate::server::http::api::{MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339};
+use crate::server::http::api::{MessageRow, SessionRow, SuspensionRow, Who, rfc3339};
 use crate::session::Name;
 
 /// `who`
@@ -110,19 +110,19 @@ fn address_or_prefix(text: &str) -> Result<IpNet, &'static str> {
 }
 
 /// Parameters of one question.
-struct Question {
+pub(super) struct Question {
     path: &'static str,
     query: Vec<(&'static str, String)>,
 }
 
 impl Question {
-    fn new(path: &'static str, shown: &Shown) -> Self {
+    pub(super) fn new(path: &'static str, shown: &Shown) -> Self {
         let mut question = Question { path, query: Vec::new() };
         question.with("why", shown.why.as_ref());
         question
     }
 
-    fn with<T: ToString>(&mut self, name: &'static str, value: Option<T>) {
+    pub(super) fn with<T: ToString>(&mut self, name: &'static str, value: Option<T>) {
         self.query.extend(value.map(|value| (name, value.to_string())));
     }
 
@@ -146,13 +146,13 @@ impl Question {
         Ok(())
     }
 
-    fn ask<T: DeserializeOwned>(&self, daemon: &Daemon) -> Result<T, Failure> {
+    pub(super) fn ask<T: DeserializeOwned>(&self, daemon: &Daemon) -> Result<T, Failure> {
         Ok(daemon.client()?.ask(self.path, &self.query)?)
     }
 }
 
 /// A name as typed, in the spelling of the API: what is not text as we print it goes as hex.
-fn name(text: Option<&String>) -> Option<Name> {
+pub(super) fn name(text: Option<&String>) -> Option<Name> {
     text.map(|text| Name::from_text(text))
 }
 
@@ -216,15 +216,6 @@ pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
     question.with("login", name(args.login.as_ref()));
     question.within(&args.within, &style.zone)?;
     listed::<MessageRow>(&question, &args.daemon, &style, "no message matches")
-}
-
-/// Feed health.
-///
-/// # Errors
-/// See [`Failure`].
-pub fn nas(args: &PlainArgs) -> Result<Answer, Failure> {
-    let question = Question::new("/v1/nas", &args.shown);
-    listed::<NasRow>(&question, &args.daemon, &args.shown.style()?, "no NAS was heard of yet")
 }
 
 /// Suspensions in force.

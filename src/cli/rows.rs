@@ -9,24 +9,24 @@ use jiff::tz::TimeZone;
 use super::output::{Row, safe};
 use super::time::shown;
 use crate::relay::verdict::Reason;
-use crate::server::http::api::{Candidate, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who};
+use crate::server::http::api::{Candidate, LineRow, MessageRow, SessionRow, SuspensionRow, Who};
 
 /// What stands where there is nothing to say.
-const NOTHING: &str = "-";
+pub(super) const NOTHING: &str = "-";
 
-fn or_nothing(text: Option<&str>) -> String {
+pub(super) fn or_nothing(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).unwrap_or(NOTHING).to_owned()
 }
 
-fn local(text: Option<&str>, zone: &TimeZone) -> String {
+pub(super) fn local(text: Option<&str>, zone: &TimeZone) -> String {
     text.map_or_else(|| NOTHING.to_owned(), |text| shown(text, zone))
 }
 
-fn text(value: Option<&str>) -> String {
+pub(super) fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-fn number<T: ToString>(value: Option<T>) -> String {
+pub(super) fn number<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
@@ -154,83 +154,6 @@ impl Row for MessageRow {
             self.reason.clone(),
             self.observed.to_string(),
             subscribers(&self.candidates),
-        ]
-    }
-}
-
-impl Row for NasRow {
-    const HEADINGS: &'static [&'static str] = &[
-        "NAS",
-        "CLIENT",
-        "HEARD",
-        "FEED",
-        "ACTIVE",
-        "SUSPECT",
-        "PENDING",
-        "RECORDS",
-        "REFRESHES",
-        "DROPPED",
-        "INTERVAL",
-        "OFFSET",
-    ];
-    const FIELDS: &'static [&'static str] = &[
-        "nas",
-        "client",
-        "last_heard",
-        "active",
-        "suspect",
-        "pending",
-        "records",
-        "refreshes",
-        "claims_dropped",
-        "interval_seconds",
-        "silent",
-        "whole",
-        "since",
-        "why",
-        "clock_offset_ms",
-    ];
-
-    fn line(&self, zone: &TimeZone) -> Vec<String> {
-        let feed = match (self.silent, self.whole, &self.why) {
-            (true, _, _) => "silent".to_owned(),
-            (false, true, _) => "whole".to_owned(),
-            (false, false, Some(why)) => format!("not whole: {why}"),
-            (false, false, None) => "not whole".to_owned(),
-        };
-        vec![
-            self.nas.clone(),
-            self.client.clone(),
-            local(self.last_heard.as_deref(), zone),
-            feed,
-            self.active.to_string(),
-            self.suspect.to_string(),
-            self.pending.to_string(),
-            self.records.to_string(),
-            self.refreshes.to_string(),
-            self.claims_dropped.to_string(),
-            self.interval_seconds.map_or_else(|| NOTHING.to_owned(), |seconds| format!("{seconds}s")),
-            self.clock_offset_ms.map_or_else(|| NOTHING.to_owned(), |millis| format!("{millis}ms")),
-        ]
-    }
-
-    fn fields(&self) -> Vec<String> {
-        vec![
-            self.nas.clone(),
-            self.client.clone(),
-            text(self.last_heard.as_deref()),
-            self.active.to_string(),
-            self.suspect.to_string(),
-            self.pending.to_string(),
-            self.records.to_string(),
-            self.refreshes.to_string(),
-            self.claims_dropped.to_string(),
-            number(self.interval_seconds),
-            self.silent.to_string(),
-            self.whole.to_string(),
-            text(self.since.as_deref()),
-            text(self.why.as_deref()),
-            number(self.clock_offset_ms),
         ]
     }
 }

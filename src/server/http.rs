@@ -5,8 +5,11 @@
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
 pub mod api;
+pub mod import;
 pub mod metrics;
+pub mod nas;
 pub mod parameters;
+pub mod permitted;
 pub mod problem;
 pub mod web;
 
@@ -25,11 +28,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use self::api::{
-    Instruction, MessageRow, NasRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339,
-};
+use self::api::{Instruction, MessageRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339};
+use self::import::{Chunk, ImportAnswer, import};
+use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
+use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
 use crate::audit::rows::{MessageFilter, SessionFilter};
 use crate::clock;
@@ -76,11 +81,20 @@ pub trait Staff: Send + Sync + 'static {
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
 
+    /// Every address that may relay now.
+    fn permitted(&self) -> impl Future<Output = Result<Permitted, Trouble>> + Send;
+
+    /// Takes a chunk of somebody else's records; answers once what came of them is durable.
+    fn import(&self, chunk: Chunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
+
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
 
     /// Carries out an order; answers once it is durable and holds.
     fn order(&self, instruction: Instruction) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
+
+    /// Believes a NAS for a while, or no longer; answers once that is durable and holds.
+    fn hold(&self, order: HoldOrder) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
 
     /// Writes down that `by` asked `what` (path and query); answers once that is durable.
     fn asked(&self, by: Name, what: Name) -> impl Future<Output = Result<(), Trouble>> + Send;
@@ -110,6 +124,10 @@ pub enum OrderError {
     StaticRange,
     /// There is nothing to release.
     NotSuspended,
+    /// No record of a NAS of that name was ever taken.
+    UnknownNas,
+    /// The NAS is not held.
+    NotHeld,
     /// It could not be made durable.
     Storage,
 }
@@ -123,6 +141,12 @@ pub enum Trouble {
     Storage,
     /// A stored row is not what we wrote.
     Damaged,
+    /// Lookups are not true yet.
+    NotReady,
+    /// What was taken before is not worked off yet.
+    Behind,
+    /// No RADIUS client has this name.
+    NoSuchClient,
 }
 
 /// Whether lookups are true.
@@ -151,6 +175,13 @@ impl From<Trouble> for Problem {
             Trouble::Damaged => {
                 Problem::new(Kind::Damaged, "a stored row fails its check; the log names the file")
             }
+            Trouble::NotReady => Problem::new(Kind::NotReady, "the log is being read; see /readyz"),
+            Trouble::Behind => {
+                Problem::new(Kind::TooSlow, "what was taken before is not worked off yet; go on in a moment")
+            }
+            Trouble::NoSuchClient => {
+                Problem::parameter("client", "no [[radius.client]] of the configuration has this name")
+            }
         }
     }
 }
@@ -167,6 +198,11 @@ impl From<OrderError> for Problem {
                 "everybody in that range is concerned; say force if that is meant",
             ),
             OrderError::NotSuspended => Problem::new(Kind::NotSuspended, "there is nothing to release"),
+            OrderError::UnknownNas => Problem::new(
+                Kind::UnknownNas,
+                "no record of it was ever taken, so there is nothing to believe; the list of NASes has the spelling",
+            ),
+            OrderError::NotHeld => Problem::new(Kind::NotHeld, "there is nothing to end"),
             OrderError::Storage => Problem::new(
                 Kind::Unrecorded,
                 "the order does not hold: it could not be made durable; see /readyz",
@@ -182,7 +218,11 @@ pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
         .route("/v1/owner", get(owner::<S>))
         .route("/v1/sessions", get(sessions::<S>))
         .route("/v1/messages", get(messages::<S>))
-        .route("/v1/nas", get(nas::<S>))
+        .route("/v1/nas", get(nas::list::<S>))
+        .route("/v1/nas/hold", post(nas::hold::<S>))
+        .route("/v1/nas/unhold", post(nas::unhold::<S>))
+        .route("/v1/permitted", get(permitted::<S>))
+        .route("/v1/import", post(import::<S>).layer(DefaultBodyLimit::max(import::BODY_OCTETS_MAX)))
         .route("/v1/suspensions", get(suspensions::<S>).post(suspend::<S>))
         .route("/v1/suspensions/release", post(release::<S>).delete(release::<S>))
         .merge(health_routes())
@@ -340,12 +380,6 @@ async fn messages<S: Staff>(
     Ok(Json(staff.messages(&filter).await?))
 }
 
-/// The state of the feed is about machines: it is answered without a record.
-async fn nas<S: Staff>(State(staff): State<Arc<S>>, asked: Asked) -> Result<Json<Vec<NasRow>>, Problem> {
-    asked.parameters.finish()?;
-    Ok(Json(staff.nas()))
-}
-
 async fn suspensions<S: Staff>(
     State(staff): State<Arc<S>>,
     asked: Asked,
@@ -359,7 +393,7 @@ async fn suspend<S: Staff>(
     Peer(by): Peer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
-    let body = order_body(body)?;
+    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
     let until = match &body.until {
         None => None,
         Some(text) => Some(parameters::time("until", text)?),
@@ -375,21 +409,36 @@ async fn release<S: Staff>(
     Peer(by): Peer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
-    let body = order_body(body)?;
+    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
     if body.until.is_some() {
         return Err(Problem::parameter("until", "a release holds at once and for good"));
     }
     carry_out(&*staff, by, body, Order::Release).await
 }
 
-fn order_body(body: Result<Bytes, BytesRejection>) -> Result<OrderBody, Problem> {
+/// A body of at most so many octets, as the router sees to it.
+fn body_of<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+    octets_max: usize,
+) -> Result<T, Problem> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(Kind::BodyTooLarge, format!("more than {BODY_OCTETS_MAX} octets"))
+            Problem::new(Kind::BodyTooLarge, format!("more than {octets_max} octets"))
         }
         _ => Problem::new(Kind::BadBody, "it ended before its length"),
     })?;
     serde_json::from_slice(&body).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))
+}
+
+/// An order without a reason can't be judged by whoever finds it a year later.
+fn reason(text: &str) -> Result<Name, Problem> {
+    if text.trim().is_empty() || text.len() > REASON_OCTETS_MAX {
+        return Err(Problem::parameter(
+            "reason",
+            format!("empty, or longer than {REASON_OCTETS_MAX} octets"),
+        ));
+    }
+    Ok(Name::from(text.trim()))
 }
 
 async fn carry_out<S: Staff>(
@@ -401,13 +450,7 @@ async fn carry_out<S: Staff>(
     if body.subject.is_empty() {
         return Err(Problem::parameter("subject", "empty"));
     }
-    // An order without a reason can't be judged by whoever finds it a year later.
-    if body.reason.trim().is_empty() || body.reason.len() > REASON_OCTETS_MAX {
-        return Err(Problem::parameter(
-            "reason",
-            format!("empty, or longer than {REASON_OCTETS_MAX} octets"),
-        ));
-    }
+    let reason = reason(&body.reason)?;
     let name = Name::from_text(&body.subject);
     let kind = body.kind.as_deref().unwrap_or("subscriber");
     let subject = match kind {
@@ -419,7 +462,6 @@ async fn carry_out<S: Staff>(
         Order::Suspend { until } => ("suspend", *until),
         Order::Release => ("release", None),
     };
-    let reason = Name::from(body.reason.trim());
     let mut row = OrderRow {
         order: word.to_owned(),
         kind: kind.to_owned(),

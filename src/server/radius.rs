@@ -4,6 +4,7 @@
 //! when it is durable; the engine hands the receipts back when they may be answered.
 
 pub mod counters;
+pub mod feeds;
 mod gate;
 mod socket;
 
@@ -21,13 +22,14 @@ use tracing::{error, info};
 
 pub use self::counters::Counters;
 use self::counters::{add, count};
+use self::feeds::Feeds;
 use self::gate::{Complaints, Gate, Shared, Topic, lock};
 use self::socket::{Buffers, Socket};
 use crate::clock;
 use crate::config::Config;
 use crate::radius::authenticator::Response;
 use crate::radius::duplicate::{Key, Memory};
-use crate::radius::nas_clock::NasClocks;
+use crate::radius::nas_clock::{self, NasClocks};
 use crate::session::Name;
 use crate::session::event::Record;
 
@@ -119,15 +121,17 @@ impl Listeners {
         counters: Arc<Counters>,
     ) -> io::Result<Running> {
         let clocks = Arc::new(Mutex::new(NasClocks::default()));
+        let feeds = Arc::new(Feeds::default());
         let mut running = Running {
             clocks: Arc::clone(&clocks),
+            feeds: Arc::clone(&feeds),
             addresses: self.local_addrs(),
             stop: Arc::new(AtomicBool::new(false)),
             receiving: Mutex::default(),
             answering: Mutex::default(),
             answers: Vec::new(),
         };
-        let shared = Shared { config, offer, ready, counters, clocks };
+        let shared = Shared { config, offer, ready, counters, clocks, feeds };
         for (socket, listener) in self.sockets.into_iter().zip(0_u16..) {
             let address = socket.local_addr();
             info!(%address, receive_buffer = socket.receive_buffer, "listening for RADIUS accounting");
@@ -171,13 +175,20 @@ pub struct Running {
     answering: Mutex<Vec<JoinHandle<()>>>,
     answers: Vec<Sender<Work>>,
     clocks: Arc<Mutex<NasClocks>>,
+    feeds: Arc<Feeds>,
 }
 
 impl Running {
-    /// How far a NAS's clock is behind ours, once that is learned.
+    /// What a NAS says about time.
     #[must_use]
-    pub fn clock_offset_millis(&self, nas: &Name) -> Option<i64> {
-        lock(&self.clocks).offset_millis(nas)
+    pub fn clock(&self, nas: &Name) -> nas_clock::Reading {
+        lock(&self.clocks).reading(nas)
+    }
+
+    /// What comes from each NAS.
+    #[must_use]
+    pub fn feeds(&self) -> &Feeds {
+        &self.feeds
     }
 
     /// Answers requests whose records are durable. Never waits. Not more can queue up than requests are

@@ -12,12 +12,16 @@ use tokio::sync::watch;
 
 use super::health::Health as Wellbeing;
 use super::http::api::{
-    Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who, rfc3339,
+    Candidate, Instruction, LineRow, MessageRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
+use super::http::import::{Chunk, ImportAnswer};
 use super::http::metrics::Exposition;
+use super::http::nas::{HoldOrder, NasRow};
+use super::http::permitted::Permitted;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
-use super::inbox::Inbox;
-use super::{desk, engine, mta, radius};
+use super::import::{self, Judged, NoSuchClient};
+use super::inbox::{Import, Inbox};
+use super::{desk, engine, feed_health, mta, radius};
 use crate::audit::AuditError;
 use crate::audit::past::Past;
 use crate::audit::rows::{self, Confidence, MessageFilter, SessionFilter};
@@ -25,11 +29,12 @@ use crate::clock;
 use crate::config::Config;
 use crate::log::entry::{Entry, Question};
 use crate::relay::Profile;
+use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
 use crate::session::bindings::{Doubt, Found, Lookup, Session};
-use crate::session::nas::Nas;
+use crate::session::event::NasHold;
 use crate::session::{Name, Realm, SessionKey, Timestamp};
 use crate::views::Shared;
 
@@ -37,6 +42,9 @@ use crate::views::Shared;
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a question about the past waits for the index to have what is committed.
 const INDEX_WITHIN: Duration = Duration::from_secs(5);
+
+/// So many entries may be committed and not indexed before more rows of a file are taken.
+const IMPORT_AHEAD_MAX: u64 = 20_000;
 
 /// Everything that staff's answers are made of.
 pub struct StaffDesk {
@@ -56,6 +64,8 @@ pub struct StaffDesk {
     pub radius: Arc<radius::Running>,
     /// Numbers for the metrics.
     pub counters: Counters,
+    /// What became of rows of files.
+    pub imported: import::Counters,
 }
 
 /// Everybody's counters.
@@ -160,10 +170,51 @@ impl Staff for StaffDesk {
     }
 
     fn nas(&self) -> Vec<NasRow> {
+        feed_health::rows(&self.shared.map, &self.radius, &self.config.load(), clock::now())
+    }
+
+    async fn permitted(&self) -> Result<Permitted, Trouble> {
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        let at = clock::now();
+        let (blind, observed) = (self.health.is_blind(at), self.config.load().relay.observe);
+        let shared = Arc::clone(&self.shared);
+        // A million addresses take a second: off the threads that serve connections.
+        let prefixes = tokio::task::spawn_blocking(move || {
+            permitted(&shared.map, &shared.standing.load(), Realm::PUBLIC, blind, at)
+        });
+        let prefixes = prefixes.await.map_err(|_| Trouble::Storage)?;
+        Ok(Permitted { at, observed, prefixes })
+    }
+
+    async fn import(&self, chunk: Chunk) -> Result<ImportAnswer, Trouble> {
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
         let now = clock::now();
-        let doubts = self.shared.map.doubts(now);
-        let nases = self.shared.map.nases();
-        nases.iter().map(|nas| nas_row(nas, &doubts, self.radius.clock_offset_millis(&nas.name))).collect()
+        if !chunk.dry_run {
+            if self.health.is_blind(now) {
+                return Err(Trouble::Unrecorded);
+            }
+            if !self.has_kept_up().await {
+                return Err(Trouble::Behind);
+            }
+        }
+        let judged = import::judge(&chunk, &self.config.load_full(), now);
+        let Judged { records, rows } = judged.map_err(|NoSuchClient| Trouble::NoSuchClient)?;
+        if chunk.dry_run || records.is_empty() {
+            if !chunk.dry_run {
+                self.imported.count(&rows);
+            }
+            return Ok(ImportAnswer { reference: 0, rows });
+        }
+        let by = Entry::Question(Question { at: now, by: chunk.by.clone(), what: import::spelled(&chunk) });
+        let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
+        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
+        let reference = committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)?;
+        self.imported.count(&rows);
+        Ok(ImportAnswer { reference, rows })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {
@@ -194,6 +245,19 @@ impl Staff for StaffDesk {
         };
         let reference = self.commit(Entry::Command(command)).await.ok_or(OrderError::Storage)?;
         Ok(Ordered { reference, at: now })
+    }
+
+    async fn hold(&self, order: HoldOrder) -> Result<Ordered, OrderError> {
+        let at = clock::now();
+        let nases = self.shared.map.nases();
+        let nas = nases.iter().find(|nas| nas.name == order.nas).ok_or(OrderError::UnknownNas)?;
+        if order.until.is_none() && nas.held_until() <= at {
+            return Err(OrderError::NotHeld);
+        }
+        let HoldOrder { by, nas, until, reason } = order;
+        let hold = NasHold { at, by, nas, until: until.unwrap_or(at), reason };
+        let reference = self.commit(Entry::Hold(hold)).await.ok_or(OrderError::Storage)?;
+        Ok(Ordered { reference, at })
     }
 
     /// While nothing can be written, the on-call engineer must still be able to ask: the question goes to the system's
@@ -281,6 +345,15 @@ impl StaffDesk {
         matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
     }
 
+    /// Waits until the index is not far behind: a file must not fill the queue before it, for which the engine, and with
+    /// it everybody's records, would have to wait.
+    async fn has_kept_up(&self) -> bool {
+        let wanted = self.shared.committed().saturating_sub(IMPORT_AHEAD_MAX);
+        let mut applied = self.applied.clone();
+        let caught_up = applied.wait_for(|applied| *applied >= wanted);
+        matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
+    }
+
     async fn messages_by(&self, filter: MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
         self.indexed().await;
         let past = Arc::clone(&self.past);
@@ -352,6 +425,10 @@ impl StaffDesk {
         }
         let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
         out.gauge("mta_connections_open", "MTA connections open now", &[], open);
+        for (fate, count) in self.imported.read() {
+            let labels = [("outcome", fate.word())];
+            out.counter("imported_rows", "What became of rows of imported files", &labels, count);
+        }
         out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
         out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
         out.counter("log_batches", "Group commits", &[], read(&engine.batches));
@@ -371,19 +448,8 @@ impl StaffDesk {
         );
         let behind = self.shared.committed().saturating_sub(*self.applied.borrow());
         out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
-        for nas in self.shared.map.nases().iter() {
-            let name = nas.name.to_string();
-            let counts = nas.counts();
-            for (state, count) in
-                [("active", counts.active), ("suspect", counts.suspect), ("pending", counts.pending)]
-            {
-                let labels = [("nas", name.as_str()), ("state", state)];
-                out.gauge("sessions", "Sessions by NAS", &labels, i64::try_from(count).unwrap_or(i64::MAX));
-            }
-            let labels = [("nas", name.as_str())];
-            out.counter("claims_dropped", "Claims a NAS may not make", &labels, counts.claims_dropped);
-            out.gauge("nas_silent", "Whether a NAS is silent", &labels, i64::from(nas.is_silent()));
-        }
+        let config = self.config.load();
+        feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
         out
     }
 }
@@ -443,30 +509,6 @@ fn past_candidate(row: rows::Candidate) -> Candidate {
         valid_from: rfc3339(row.valid_from),
         valid_until: row.valid_until.and_then(rfc3339),
         line: LineRow::from(&row.line),
-    }
-}
-
-fn nas_row(nas: &Nas, doubts: &[(Name, Doubt, Timestamp)], offset: Option<i64>) -> NasRow {
-    let counts = nas.counts();
-    let doubt = doubts.iter().find(|(client, ..)| *client == nas.client);
-    NasRow {
-        nas: nas.name.to_string(),
-        client: nas.client.to_string(),
-        last_heard: rfc3339(nas.heard()),
-        active: counts.active,
-        suspect: counts.suspect,
-        pending: counts.pending,
-        records: counts.records.saturating_add(counts.refreshes),
-        refreshes: counts.refreshes,
-        claims_dropped: counts.claims_dropped,
-        interval_seconds: nas.interval().map(|interval| interval.as_secs()),
-        silent: nas.is_silent(),
-        whole: doubt.is_none(),
-        since: rfc3339(nas.whole_since()),
-        why: doubt.map(|(_, doubt, until)| {
-            format!("{} until {}", doubt.word(), rfc3339(*until).unwrap_or_default())
-        }),
-        clock_offset_ms: offset,
     }
 }
 

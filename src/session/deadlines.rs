@@ -121,6 +121,7 @@ impl Machine {
             arrival: time,
             session_time: held.session_time,
             incarnation: held.opened(),
+            known: true,
             until: time.plus(Tombstone::LIFE),
         });
         self.close(id, at, how, effects);
@@ -175,7 +176,7 @@ impl Machine {
         self.advance(at, effects);
         let Some(&number) = self.nas_numbers.get(&hold.nas) else { return };
         let Some(nas) = self.nases.get_mut(number as usize) else { return };
-        nas.hold(hold.until);
+        nas.hold(hold);
         self.remind(hold.until.max(at), Due::HoldOver(number));
         self.schedule_all_of(number);
         self.publish_coverage();
@@ -250,7 +251,7 @@ impl Machine {
                     let believed_until = nas.shared.heard().plus(rules.nas_silence_grace);
                     add(Doubt::NasSilent, believed_until.max(nas.shared.held_until()));
                 }
-                add(Doubt::NasLagging, nas.lagging_until);
+                add(Doubt::NasLagging, nas.shared.lagging_until());
                 add(Doubt::WarmUp, nas.warm_until(&rules));
             }
         }

@@ -382,6 +382,8 @@ pub(super) struct Tombstone {
     pub(super) session_time: Option<u32>,
     /// The life that ended.
     pub(super) incarnation: Timestamp,
+    /// Whether the session was known when it stopped, so that what it says of itself later was judged already.
+    pub(super) known: bool,
     /// When it is forgotten.
     pub(super) until: Timestamp,
 }

@@ -9,6 +9,7 @@ pub mod event;
 mod held;
 pub mod identity;
 pub mod image;
+mod imports;
 mod kin;
 mod lengths;
 mod listed;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
-use super::event::{Rules, Span};
+use super::event::{NasHold, Rules, Span};
 use super::{Name, Timestamp};
 
 /// A NAS is not called silent before this, whatever its sessions lead to expect.
@@ -36,7 +37,8 @@ pub struct Nas {
     whole_since: AtomicI64,
     silent: AtomicBool,
     interval: AtomicU32,
-    held_until: AtomicI64,
+    lagging_until: AtomicI64,
+    hold: ArcSwapOption<NasHold>,
     /// Sessions that own or may own something.
     pub(super) active: AtomicU64,
     /// Sessions in doubt.
@@ -98,7 +100,24 @@ impl Nas {
     /// Until when its sessions are believed and its silence is no alarm, because staff said so.
     #[must_use]
     pub fn held_until(&self) -> Timestamp {
-        Timestamp::from_millis(self.held_until.load(Ordering::Relaxed))
+        self.hold.load().as_ref().map_or(Timestamp::EARLIEST, |hold| hold.until)
+    }
+
+    /// Who said so and why; also when that is over.
+    #[must_use]
+    pub fn hold(&self) -> Option<Arc<NasHold>> {
+        self.hold.load_full()
+    }
+
+    /// Until when it counts as catching up on old records.
+    #[must_use]
+    pub fn lagging_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.lagging_until.load(Ordering::Relaxed))
+    }
+
+    /// It spoke then, to somebody else.
+    pub(super) fn heard_before(&self, at: Timestamp) {
+        self.heard.fetch_max(at.millis(), Ordering::Relaxed);
     }
 
     /// Its interim interval as announced or learned.
@@ -133,7 +152,6 @@ pub(super) struct NasState {
     pub(super) shared: Arc<Nas>,
     /// Since when the feed is whole again; `EARLIEST` if it never was interrupted.
     pub(super) resumed: Timestamp,
-    pub(super) lagging_until: Timestamp,
     /// NASes of one group stand in for each other.
     pub(super) group: Option<Name>,
     /// It fell silent while it was held, and nobody was told.
@@ -155,7 +173,7 @@ pub(super) struct NasImage {
     group: Option<Name>,
     silent: bool,
     hushed: bool,
-    held_until: Timestamp,
+    hold: Option<NasHold>,
     interval: u32,
     counts: [u64; 5],
 }
@@ -171,7 +189,8 @@ impl NasState {
             whole_since: AtomicI64::new(resumed.millis()),
             silent: AtomicBool::new(false),
             interval: AtomicU32::new(0),
-            held_until: AtomicI64::new(Timestamp::EARLIEST.millis()),
+            lagging_until: AtomicI64::new(Timestamp::EARLIEST.millis()),
+            hold: ArcSwapOption::empty(),
             active: zero(),
             suspect: zero(),
             pending: zero(),
@@ -181,8 +200,8 @@ impl NasState {
             late: zero(),
             stops_missed: zero(),
         };
-        let (shared, lagging_until) = (Arc::new(shared), Timestamp::EARLIEST);
-        NasState { shared, resumed, lagging_until, group: None, hushed: false, reporting: 0, due: None }
+        let shared = Arc::new(shared);
+        NasState { shared, resumed, group: None, hushed: false, reporting: 0, due: None }
     }
 
     pub(super) fn image(&self) -> NasImage {
@@ -192,12 +211,12 @@ impl NasState {
             client: self.shared.client.clone(),
             heard: self.shared.heard(),
             resumed: self.resumed,
-            lagging_until: self.lagging_until,
+            lagging_until: self.shared.lagging_until(),
             group: self.group.clone(),
             silent: self.shared.is_silent(),
             interval: self.shared.interval.load(Ordering::Relaxed),
             hushed: self.hushed,
-            held_until: self.shared.held_until(),
+            hold: self.shared.hold().map(Arc::unwrap_or_clone),
             counts: [
                 counts.records,
                 counts.refreshes,
@@ -210,12 +229,12 @@ impl NasState {
 
     pub(super) fn from_image(number: u32, image: NasImage) -> Self {
         let mut state = NasState::new(number, image.name, image.client, image.heard, image.resumed);
-        state.lagging_until = image.lagging_until;
+        state.lag(image.lagging_until);
         state.group = image.group;
         let shared = &state.shared;
         shared.silent.store(image.silent, Ordering::Relaxed);
         shared.interval.store(image.interval, Ordering::Relaxed);
-        shared.held_until.store(image.held_until.millis(), Ordering::Relaxed);
+        shared.hold.store(image.hold.map(Arc::new));
         let counters =
             [&shared.records, &shared.refreshes, &shared.claims_dropped, &shared.late, &shared.stops_missed];
         counters
@@ -247,8 +266,13 @@ impl NasState {
         at < self.shared.held_until()
     }
 
-    pub(super) fn hold(&mut self, until: Timestamp) {
-        self.shared.held_until.store(until.millis(), Ordering::Relaxed);
+    pub(super) fn hold(&mut self, hold: &NasHold) {
+        self.shared.hold.store(Some(Arc::new(hold.clone())));
+    }
+
+    /// It is catching up on old records, until then.
+    pub(super) fn lag(&mut self, until: Timestamp) {
+        self.shared.lagging_until.store(until.millis(), Ordering::Relaxed);
     }
 
     pub(super) fn fall_silent(&mut self) {
@@ -424,14 +448,53 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_is_remembered_with_whoever_gave_it() {
+        let mut machine = reporting();
+        machine.hold_nas(at(60), &hold(60, 9000), &mut Vec::new());
+        let restored = Machine::restore(Arc::new(LiveMap::default()), machine.image());
+        for machine in [machine, restored] {
+            let nas = Arc::clone(&machine.map().nases()[0]);
+            assert_eq!(nas.held_until(), at(9000));
+            assert_eq!(nas.hold().as_deref(), Some(&hold(60, 9000)));
+        }
+    }
+
+    fn told(machine: &mut Machine, second: i64, kind: Kind, session: &str, subscriber: &str) {
+        let record = Record {
+            claims: vec![Claim::whole("192.0.2.7/32".parse().unwrap(), ClaimSource::FramedAddress)],
+            subscriber: Some(Name::from(subscriber)),
+            ..Record::bare(kind, Name::from("bras1"), Name::from(session), at(second))
+        };
+        machine.fold(at(second), &Event::Record(Box::new(record)), &mut Vec::new());
+    }
+
+    fn missed(machine: &Machine) -> u64 {
+        machine.map().nases()[0].counts().stops_missed
+    }
+
+    #[test]
     fn a_session_that_ends_without_a_stop_counts_as_a_stop_that_was_missed() {
-        let missed = |machine: &Machine| machine.map().nases()[0].counts().stops_missed;
         let mut machine = reporting();
         lived(&mut machine, 100_000);
         assert_eq!(missed(&machine), 1);
         let mut machine = reporting();
-        let stop = Record::bare(Kind::Stop, Name::from("bras1"), Name::from("1"), at(60));
-        machine.fold(at(60), &Event::Record(Box::new(stop)), &mut Vec::new());
+        told(&mut machine, 60, Kind::Stop, "1", "alice");
+        lived(&mut machine, 100_000);
         assert_eq!(missed(&machine), 0);
+    }
+
+    #[test]
+    fn a_session_that_lost_its_address_first_and_is_given_up_later_is_one_missed_stop() {
+        let mut machine = reporting();
+        told(&mut machine, 60, Kind::Start, "2", "bob");
+        assert_eq!(missed(&machine), 0, "its own Stop may still come");
+        let mut stopped = reporting();
+        told(&mut stopped, 60, Kind::Start, "2", "bob");
+        told(&mut stopped, 70, Kind::Stop, "1", "alice");
+        for (machine, expected) in [(&mut machine, 1), (&mut stopped, 0)] {
+            told(machine, 80, Kind::Stop, "2", "bob");
+            lived(machine, 100_000);
+            assert_eq!(missed(machine), expected);
+        }
     }
 }

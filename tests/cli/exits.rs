@@ -59,6 +59,12 @@ fn a_wrong_command_line_is_2() {
         &["messages", "--limit", "100001"],
         &["suspend", "bob"],
         &["nas", "-o", "xml"],
+        &["nas", "bras1", "hold"],
+        &["nas", "hold", "bras1", "--reason", "x"],
+        &["nas", "hold", "bras1", "--until", "2h ago"],
+        &["nas", "hold", "bras1", "--until", "tomorrow", "--reason", "x"],
+        &["nas", "unhold", "bras1"],
+        &["nas", "unhold", "bras1", "--reason", "x", "--until", "2099-01-01T00:00:00Z"],
         &["send", "start", "--secret", "testing123"],
         &["send", "status"],
         &["send", "status", "--secret", "testing123", "--server", "127.0.0.1"],
@@ -189,6 +195,67 @@ fn an_order_carries_who_whom_why_and_until() {
     assert_eq!(ordered[0].order, Order::Suspend { until: Some(Timestamp::from_seconds(4_099_795_200)) });
     assert_eq!(ordered[1].subject, Subject::Subscriber(Name::from("caf\u{e9}")));
     assert_eq!(ordered[1].order, Order::Release);
+}
+
+/// A moment so many minutes ahead, as the command line takes it.
+fn ahead(minutes: i64) -> String {
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes)).to_string()
+}
+
+#[test]
+fn a_hold_carries_who_which_why_and_until() {
+    let daemon = Daemon::start(Answers::full());
+    let until = ahead(60);
+    let run =
+        daemon.run(&["nas", "hold", "bras2/192.0.2.9", "--until", &until, "--reason", " new line card "]);
+    assert!(run.out.starts_with("bras2/192.0.2.9 is held until 20"), "{run:?}");
+    assert!(run.out.ends_with("; reference 4713\n"), "{run:?}");
+    let run = daemon.run(&["nas", "unhold", "0xff00", "--reason", "it is back"]);
+    assert_eq!(run.out, "0xff00 is held no longer; reference 4713\n");
+    let held = daemon.answers.held.lock().unwrap();
+    let me = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
+    assert_eq!(held[0].by, Name::from(me.as_str()));
+    assert_eq!(held[0].nas, Name::from("bras2/192.0.2.9"));
+    assert_eq!(held[0].reason, Name::from("new line card"));
+    let asked: jiff::Timestamp = until.parse().unwrap();
+    assert_eq!(held[0].until, Some(Timestamp::from_millis(asked.as_millisecond())));
+    assert_eq!((&held[1].nas, held[1].until), (&Name::new(b"\xff\x00"), None));
+}
+
+#[test]
+fn a_hold_ends_within_seven_days_and_not_in_the_past() {
+    let daemon = Daemon::start(Answers::full());
+    let week = 7 * 24 * 60;
+    for (minutes, exit, complaint) in [
+        (-1, 2, "this moment is past"),
+        (1, 0, ""),
+        (week - 1, 0, ""),
+        (week + 1, 2, "more than 7 days ahead"),
+    ] {
+        let run = daemon.run(&["nas", "hold", "bras1", "--until", &ahead(minutes), "--reason", "x"]);
+        expect(&run, exit, complaint);
+    }
+    assert_eq!(daemon.answers.held.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_hold_that_does_not_hold_says_why() {
+    for (error, exit, complaint) in [
+        (OrderError::UnknownNas, 1, "No NAS of that name"),
+        (OrderError::NotHeld, 1, "not held"),
+        (OrderError::Storage, 75, "does not hold"),
+    ] {
+        let daemon = Daemon::start(Answers { order_error: Some(error), ..Answers::full() });
+        expect(&daemon.run(&["nas", "unhold", "bras1", "--reason", "x"]), exit, complaint);
+    }
+}
+
+#[test]
+fn a_nas_that_was_never_heard_of_is_1() {
+    let daemon = Daemon::start(Answers::full());
+    expect(&daemon.run(&["nas", "bras1"]), 0, "");
+    expect(&daemon.run(&["nas", "bras9"]), 1, "without a name all are listed");
+    assert_eq!(daemon.run(&["nas", "bras9", "-o", "json"]).out, "[]\n");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A daemon that only says what it is told, behind the real routers and the real Unix socket; and a peer that is none.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -9,8 +10,11 @@ use std::sync::{Arc, Mutex};
 
 use relaywarden::audit::rows::{MessageFilter, SessionFilter};
 use relaywarden::server::http::api::{
-    Candidate, Instruction, LineRow, MessageRow, NasRow, SessionRow, SuspensionRow, Who,
+    Candidate, Instruction, LineRow, MessageRow, SessionRow, SuspensionRow, Who,
 };
+use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
+use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
+use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Timestamp};
@@ -25,8 +29,12 @@ pub(crate) struct Answers {
     pub(crate) trouble: Option<Trouble>,
     pub(crate) order_error: Option<OrderError>,
     pub(crate) not_ready: bool,
+    pub(crate) observed: bool,
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) imported: Mutex<Vec<Chunk>>,
+    pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
+    pub(crate) held: Mutex<Vec<HoldOrder>>,
     pub(crate) sessions_asked: Mutex<Option<SessionFilter>>,
     pub(crate) messages_asked: Mutex<Option<MessageFilter>>,
 }
@@ -116,6 +124,84 @@ fn session(subscriber: &str, state: &str, until: Option<&str>) -> SessionRow {
     }
 }
 
+/// One that is well, one that is silent, one that is held, and one that can't be understood.
+fn feeds() -> Vec<NasRow> {
+    let bras1 = NasRow {
+        nas: "bras1".to_owned(),
+        client: "bras1".to_owned(),
+        feed: "whole".to_owned(),
+        last_heard: some("2026-11-23T14:00:00.000Z"),
+        last_packet: some("2026-11-23T14:00:01.000Z"),
+        records_last_minute: 41,
+        active: 812,
+        suspect: 3,
+        records: 12_345,
+        refreshes: 11_000,
+        duplicates: 12,
+        retransmits: 5,
+        late: 2,
+        stops_missed: 7,
+        unusable: vec![UnusableRow {
+            reason: "other-status".to_owned(),
+            count: 9,
+            last: some("2026-11-23T13:59:00.000Z"),
+        }],
+        last_fault: some("other-status"),
+        last_fault_at: some("2026-11-23T13:59:00.000Z"),
+        interval_seconds: Some(300),
+        whole: true,
+        since: some("2026-11-23T08:00:00.000Z"),
+        clock: "known".to_owned(),
+        clock_offset_ms: Some(-120),
+        ..NasRow::default()
+    };
+    let bras2 = NasRow {
+        nas: "bras2/192.0.2.9".to_owned(),
+        client: "bras2".to_owned(),
+        feed: "silent".to_owned(),
+        last_heard: some("2026-11-23T13:41:12.000Z"),
+        active: 640,
+        pending: 2,
+        records: 900,
+        claims_dropped: 1,
+        silent: true,
+        why: some("nas-silent until 2026-11-23T17:41:12.000Z"),
+        clock: "absurd".to_owned(),
+        absurd_times: 900,
+        ..NasRow::default()
+    };
+    let bras3 = NasRow {
+        nas: "bras3".to_owned(),
+        client: "bras3".to_owned(),
+        feed: "held".to_owned(),
+        last_heard: some("2026-11-23T12:30:00.000Z"),
+        active: 55,
+        silent: true,
+        whole: true,
+        clock: "undated".to_owned(),
+        held_until: some("2026-11-23T18:00:00.000Z"),
+        held_by: some("noc"),
+        held_reason: some("new line card"),
+        ..NasRow::default()
+    };
+    let bras4 = NasRow {
+        nas: "bras4".to_owned(),
+        client: "bras4".to_owned(),
+        feed: "unheard".to_owned(),
+        unusable: vec![UnusableRow {
+            reason: "bad-authenticator".to_owned(),
+            count: 311,
+            last: some("2026-11-23T14:00:02.000Z"),
+        }],
+        last_fault: some("bad-authenticator"),
+        last_fault_at: some("2026-11-23T14:00:02.000Z"),
+        whole: true,
+        clock: "undated".to_owned(),
+        ..NasRow::default()
+    };
+    vec![bras1, bras2, bras3, bras4]
+}
+
 impl Answers {
     pub(crate) fn full() -> Self {
         Answers { rows: true, ..Answers::default() }
@@ -182,27 +268,32 @@ impl Staff for Answers {
     }
 
     fn nas(&self) -> Vec<NasRow> {
-        let heard = NasRow {
-            nas: "bras1".to_owned(),
-            client: "bras1".to_owned(),
-            last_heard: some("2026-11-23T14:00:00.000Z"),
-            active: 812,
-            suspect: 3,
-            records: 12_345,
-            refreshes: 11_000,
-            interval_seconds: Some(300),
-            whole: true,
-            since: some("2026-11-23T08:00:00.000Z"),
-            clock_offset_ms: Some(-120),
-            ..NasRow::default()
+        self.rows(feeds()).unwrap_or_default()
+    }
+
+    async fn permitted(&self) -> Result<Permitted, Trouble> {
+        let prefixes = ["198.51.100.7/32", "198.51.100.8/29", "2001:db8:7::/48"];
+        let prefixes = self.rows(prefixes.map(|prefix| prefix.parse().unwrap()).to_vec())?;
+        Ok(Permitted { at: Timestamp::from_seconds(1_795_442_405), observed: self.observed, prefixes })
+    }
+
+    /// Refuses chunks as it was told to, one after the other; what it takes is history where a line's number ends with 3,
+    /// and rejected where it ends with 7.
+    async fn import(&self, chunk: Chunk) -> Result<ImportAnswer, Trouble> {
+        if let Some(Some(trouble)) = self.import_troubles.lock().unwrap().pop_front() {
+            return Err(trouble);
+        }
+        let fate = |row: &ImportRow| {
+            let (outcome, reason) = match row.line % 10 {
+                3 => (Fate::History, None),
+                7 => (Fate::Rejected, Some("not\u{1b}[2J this one".to_owned())),
+                _ => (Fate::Accepted, None),
+            };
+            Outcome { line: row.line, outcome, reason }
         };
-        let new = NasRow {
-            nas: "192.0.2.9".to_owned(),
-            client: "bras2".to_owned(),
-            why: some("warm-up until 16:00"),
-            ..NasRow::default()
-        };
-        self.rows(vec![heard, new]).unwrap_or_default()
+        let rows = chunk.rows.iter().map(fate).collect();
+        self.imported.lock().unwrap().push(chunk);
+        Ok(ImportAnswer { reference: 4713, rows })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {
@@ -224,6 +315,14 @@ impl Staff for Answers {
         }
         self.ordered.lock().unwrap().push(instruction);
         Ok(Ordered { reference: 4712, at: Timestamp::from_seconds(1_795_442_405) })
+    }
+
+    async fn hold(&self, order: HoldOrder) -> Result<Ordered, OrderError> {
+        if let Some(error) = self.order_error {
+            return Err(error);
+        }
+        self.held.lock().unwrap().push(order);
+        Ok(Ordered { reference: 4713, at: Timestamp::from_seconds(1_795_442_405) })
     }
 
     async fn asked(&self, by: Name, what: Name) -> Result<(), Trouble> {

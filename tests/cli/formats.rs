@@ -7,7 +7,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 8] = [
+    let commands: [(&str, &[&str]); 9] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -15,13 +15,12 @@ fn every_command_looks_as_it_always_did() {
         ("sessions", &["sessions"]),
         ("messages", &["messages"]),
         ("nas", &["nas"]),
+        ("nas-one", &["nas", "bras2/192.0.2.9"]),
         ("suspensions", &["suspensions"]),
     ];
     for (name, command) in commands {
         for format in ["table", "json", "ndjson", "csv"] {
-            let tail: &[&str] =
-                if command[0] == "nas" { &["-o", format] } else { &["-o", format, "--tz", "Europe/Berlin"] };
-            let run = daemon.run(&[command, tail].concat());
+            let run = daemon.run(&[command, &["-o", format, "--tz", "Europe/Berlin"]].concat());
             assert_eq!(run.err, "", "{name} {format}");
             golden(&format!("{name}.{format}"), run.out);
         }
@@ -30,7 +29,7 @@ fn every_command_looks_as_it_always_did() {
 
 #[test]
 fn help_looks_as_it_always_did() {
-    for command in ["who", "messages", "suspend", "send"] {
+    for command in ["who", "messages", "nas", "suspend", "send", "import"] {
         golden(&format!("help-{command}.txt"), crate::fake::run_with(&[command, "--help"], &[]).out);
     }
 }
@@ -39,6 +38,15 @@ fn golden(name: &str, actual: String) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cli").join(name);
     let expected = snapbox::Data::read_from(&path, Some(snapbox::data::DataFormat::Text)).raw();
     snapbox::assert_data_eq!(actual, expected);
+}
+
+#[test]
+fn the_list_of_feeds_fits_a_ticket() {
+    let daemon = Daemon::start(Answers::full());
+    let table = daemon.run(&["nas", "--tz", "Europe/Berlin"]).out;
+    let longest = table.lines().map(|line| line.chars().count()).max();
+    assert!(longest <= Some(120), "{table}");
+    assert!(!table.lines().any(|line| line.ends_with(' ')), "{table}");
 }
 
 #[test]

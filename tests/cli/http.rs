@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
+use relaywarden::server::http::OrderError;
 use relaywarden::server::http::web::{self, BindError};
 use serde_json::Value;
 
@@ -78,7 +79,9 @@ fn each_wrong_parameter_is_named() {
         ("/v1/messages?limit=100001", "limit"),
         ("/v1/messages?subscribr=alice", "subscribr"),
         ("/v1/nas?x=1", "x"),
+        ("/v1/nas?nas=bras1&nas=bras2", "nas"),
         ("/v1/suspensions?x=1", "x"),
+        ("/v1/permitted?x=1", "x"),
     ] {
         problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
     }
@@ -107,11 +110,83 @@ fn each_wrong_order_is_named() {
 }
 
 #[test]
+fn each_wrong_hold_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    for (body, kind, parameter) in [
+        ("", "bad-body", None),
+        (r#"{"nas":"bras1"}"#, "bad-body", None),
+        (r#"{"nas":"bras1","reason":"x","force":true}"#, "bad-body", None),
+        (r#"{"nas":"bras1","reason":"x"}"#, "bad-parameter", Some("until")),
+        (r#"{"nas":"bras1","reason":"x","until":"tomorrow"}"#, "bad-parameter", Some("until")),
+        (r#"{"nas":"bras1","reason":"x","until":"2001-01-01T00:00:00Z"}"#, "bad-parameter", Some("until")),
+        (r#"{"nas":"bras1","reason":"x","until":"2099-01-01T00:00:00Z"}"#, "bad-parameter", Some("until")),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/nas/hold", body), 400, kind, parameter);
+    }
+    for (body, parameter) in [
+        (r#"{"nas":"","reason":"x"}"#, "nas"),
+        (r#"{"nas":"bras1","reason":" "}"#, "reason"),
+        (r#"{"nas":"bras1","reason":"x","until":"2099-01-01T00:00:00Z"}"#, "until"),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/nas/unhold", body), 400, "bad-parameter", Some(parameter));
+    }
+    problem(&asked(&daemon, "GET", "/v1/nas/hold", ""), 405, "no-such-method", None);
+    assert!(daemon.answers.held.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_nas_that_is_unknown_or_not_held_is_not_found() {
+    for (error, kind) in [(OrderError::UnknownNas, "unknown-nas"), (OrderError::NotHeld, "not-held")] {
+        let daemon = Daemon::start(Answers { order_error: Some(error), ..Answers::full() });
+        let body = r#"{"nas":"bras9","reason":"x"}"#;
+        problem(&asked(&daemon, "POST", "/v1/nas/unhold", body), 404, kind, None);
+    }
+}
+
+#[test]
 fn a_reason_of_1024_octets_is_taken_and_one_of_1025_is_not() {
     let daemon = Daemon::start(Answers::full());
     let order = |length| format!(r#"{{"subject":"bob","reason":"{}"}}"#, "a".repeat(length));
     assert_eq!(asked(&daemon, "POST", "/v1/suspensions", &order(1024)).status, 200);
     problem(&asked(&daemon, "POST", "/v1/suspensions", &order(1025)), 400, "bad-parameter", Some("reason"));
+}
+
+#[test]
+fn each_wrong_chunk_of_a_file_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    let chunk =
+        |more: &str| format!(r#"{{"file":"radacct.csv","as_of":"2026-01-01T00:00:00Z","rows":[]{more}}}"#);
+    for (body, kind, parameter) in [
+        ("", "bad-body", None),
+        (r#"{"file":"x","rows":[]}"#, "bad-body", None),
+        (&chunk(r#","client":7"#), "bad-body", None),
+        (&chunk(r#","dry-run":true"#), "bad-body", None),
+        (&chunk("").replace("radacct.csv", ""), "bad-parameter", Some("file")),
+        (&chunk("").replace("radacct.csv", &"a".repeat(1025)), "bad-parameter", Some("file")),
+        (&chunk("").replace("2026-01-01T00:00:00Z", "2026-01-01"), "bad-parameter", Some("as_of")),
+        (&chunk("").replace("2026", "2126"), "bad-parameter", Some("as_of")),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/import", body), 400, kind, parameter);
+    }
+    assert!(daemon.answers.imported.lock().unwrap().is_empty());
+    let rows = |count: usize| {
+        let row = r#"{"line":2,"records":[]}"#;
+        chunk("").replace("[]", &format!("[{}]", vec![row; count].join(",")))
+    };
+    assert_eq!(asked(&daemon, "POST", "/v1/import", &rows(1000)).status, 200);
+    problem(&asked(&daemon, "POST", "/v1/import", &rows(1001)), 400, "bad-parameter", Some("rows"));
+}
+
+#[test]
+fn a_chunk_of_4_mib_is_read_and_a_longer_one_is_not() {
+    let daemon = Daemon::start(Answers::full());
+    let chunk = |octets: usize| {
+        let body = r#"{"file":"radacct.csv","as_of":"2026-01-01T00:00:00Z","rows":[]}"#;
+        format!("{body}{}", " ".repeat(octets - body.len()))
+    };
+    assert_eq!(asked(&daemon, "POST", "/v1/import", &chunk(4 * 1024 * 1024)).status, 200);
+    problem(&asked(&daemon, "POST", "/v1/import", &chunk(4 * 1024 * 1024 + 1)), 413, "body-too-large", None);
+    problem(&asked(&daemon, "POST", "/v1/suspensions", &chunk(64 * 1024 + 1)), 413, "body-too-large", None);
 }
 
 #[test]
@@ -141,7 +216,7 @@ fn tcp_answers_health_and_metrics_and_nothing_about_people() {
     let metrics = over_tcp(&daemon, "/metrics");
     assert_eq!((metrics.status, metrics.body.as_str()), (200, "# EOF\n"));
     assert!(metrics.head.contains("application/openmetrics-text"));
-    for target in ["/v1/lookup?address=198.51.100.7", "/v1/sessions", "/v1/nas", "/v1/"] {
+    for target in ["/v1/lookup?address=198.51.100.7", "/v1/sessions", "/v1/nas", "/v1/nas/hold", "/v1/"] {
         let reply = over_tcp(&daemon, target);
         assert_eq!(reply.status, 404, "{target}");
         assert!(!reply.body.contains("alice"), "{target}");

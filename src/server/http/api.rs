@@ -265,41 +265,6 @@ fn text(name: &Name) -> String {
     if name.octets().is_empty() { String::new() } else { name.to_string() }
 }
 
-/// The feed of one NAS.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct NasRow {
-    /// The NAS.
-    pub nas: String,
-    /// The RADIUS client it speaks through.
-    pub client: String,
-    /// When it was last heard.
-    pub last_heard: Option<String>,
-    /// Active sessions.
-    pub active: u64,
-    /// Suspect sessions.
-    pub suspect: u64,
-    /// Sessions that await a confirmation.
-    pub pending: u64,
-    /// Accounting records taken since the daemon started.
-    pub records: u64,
-    /// Of them those that said no more than "still alive".
-    pub refreshes: u64,
-    /// Claims dropped at the edge.
-    pub claims_dropped: u64,
-    /// Interim interval in seconds, announced or learned.
-    pub interval_seconds: Option<u64>,
-    /// Not heard for longer than its sessions lead to expect.
-    pub silent: bool,
-    /// Whether who is not in the map is known to be offline.
-    pub whole: bool,
-    /// When `whole` last changed.
-    pub since: Option<String>,
-    /// Why the feed is not whole.
-    pub why: Option<String>,
-    /// Our clock less the NAS's, in milliseconds, once learned.
-    pub clock_offset_ms: Option<i64>,
-}
-
 /// A suspension in force.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SuspensionRow {

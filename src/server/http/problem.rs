@@ -56,6 +56,10 @@ problems! {
     UnknownSubject = "unknown-subject", NOT_FOUND, "Nobody of that name was ever seen";
     /// Who is to be released is not suspended.
     NotSuspended = "not-suspended", NOT_FOUND, "Nothing is suspended under that name";
+    /// No record of a NAS of that name was ever taken.
+    UnknownNas = "unknown-nas", NOT_FOUND, "No NAS of that name was ever heard";
+    /// The NAS that is to be held no longer is not held.
+    NotHeld = "not-held", NOT_FOUND, "This NAS is not held";
     /// The subject is the name of a static range.
     StaticRange = "static-range", CONFLICT, "The name stands for a static range";
     /// The asker may not do that.
@@ -66,6 +70,8 @@ problems! {
     Storage = "storage", SERVICE_UNAVAILABLE, "The storage does not answer now";
     /// A stored row is not what we wrote.
     Damaged = "damaged", INTERNAL_SERVER_ERROR, "Stored data is damaged";
+    /// Lookups are not true yet.
+    NotReady = "not-ready", SERVICE_UNAVAILABLE, "Not ready yet";
     /// It took too long.
     TooSlow = "too-slow", SERVICE_UNAVAILABLE, "The answer took too long";
 }

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use tracing::warn;
 
 use super::counters::{Counters, count};
+use super::feeds::{Fault, Feeds};
 use super::socket::Datagram;
 use super::{Offer, Receipt};
 use crate::config::{Client, Config};
@@ -69,6 +70,7 @@ pub(super) struct Shared {
     pub(super) offer: Arc<dyn Offer>,
     pub(super) ready: Arc<AtomicBool>,
     pub(super) counters: Arc<Counters>,
+    pub(super) feeds: Arc<Feeds>,
     /// A NAS has one clock, whichever listener it speaks to.
     pub(super) clocks: Arc<Mutex<NasClocks>>,
 }
@@ -113,11 +115,13 @@ impl Gate {
             code::STATUS_SERVER => self.status(&packet, secret, datagram),
             code::ACCOUNTING_REQUEST => {
                 if !authenticator::is_authentic(&packet, secret) {
+                    self.shared.feeds.unproven(&client.name, Fault::BadAuthenticator, now);
                     return Err(Silence::BadAuthenticator);
                 }
                 // RFC 3579 section 3.3 forbids it here, so it is never required; but whoever sends one means
                 // it.
                 if authenticator::integrity(&packet, secret) == Integrity::Invalid {
+                    self.shared.feeds.unproven(&client.name, Fault::BadMessageAuthenticator, now);
                     return Err(Silence::BadMessageAuthenticator);
                 }
                 self.account(&packet, client, config, datagram, now)
@@ -153,23 +157,31 @@ impl Gate {
         datagram: &Datagram<'_>,
         now: Timestamp,
     ) -> Result<Receipt, Silence> {
-        let key = Key::new(datagram.peer, packet);
-        match lock(&self.memory).admit(key, now) {
-            Admission::New => {}
-            Admission::InFlight => return Err(Silence::DuplicateInFlight),
-            Admission::Full => return Err(Silence::MemoryFull),
-            Admission::Answered(response) => {
-                count(&self.shared.counters.duplicate_answered);
-                return Ok(self.receipt(datagram, key, response.clone()));
-            }
-        }
-        let response = authenticator::accounting_response(packet, client.secret.octets());
         let rules = Rules {
             client,
             source: datagram.peer.ip(),
             identity: &config.identity,
             never: &config.relay.never,
         };
+        let key = Key::new(datagram.peer, packet);
+        let seen_before = match lock(&self.memory).admit(key, now) {
+            Admission::New => None,
+            Admission::InFlight => Some(Err(Silence::DuplicateInFlight)),
+            Admission::Full => Some(Err(Silence::MemoryFull)),
+            Admission::Answered(response) => Some(Ok(response.clone())),
+        };
+        if let Some(seen_before) = seen_before {
+            let nas = accounting::nas_of(packet, &rules);
+            if seen_before == Err(Silence::MemoryFull) {
+                self.shared.feeds.useless(&nas, &client.name, Fault::QueueFull, now);
+            } else {
+                self.shared.feeds.repeated(&nas, &client.name, now);
+            }
+            let response = seen_before?;
+            count(&self.shared.counters.duplicate_answered);
+            return Ok(self.receipt(datagram, key, response));
+        }
+        let response = authenticator::accounting_response(packet, client.secret.octets());
         let record = {
             let mut clocks = lock(&self.shared.clocks);
             let record = accounting::read(packet, &rules, now, &mut clocks);
@@ -181,15 +193,24 @@ impl Gate {
             Ok(record) => record,
             Err(ignored) => {
                 self.note_ignored(ignored, datagram.peer, now);
+                self.shared.feeds.useless(
+                    &accounting::nas_of(packet, &rules),
+                    &client.name,
+                    ignored.into(),
+                    now,
+                );
                 lock(&self.memory).answer(&key, receipt.response.clone(), now);
                 return Ok(receipt);
             }
         };
+        let nas = record.nas.clone();
         if self.shared.offer.offer(record, receipt) {
+            self.shared.feeds.taken(&nas, &client.name, accounting::was_held_back(packet), now);
             return Err(Silence::Accepted);
         }
         // Its repetition must find the door open again.
         lock(&self.memory).forget(&key);
+        self.shared.feeds.useless(&nas, &client.name, Fault::QueueFull, now);
         Err(Silence::QueueFull)
     }
 
