@@ -109,15 +109,8 @@ impl Court {
         same_state(anew.machine(), machine, "reading the whole log")
     }
 
-    fn learn(
-        &mut self,
-        day: &Day,
-        receiver: usize,
-        batch: Option<&Batch>,
-        said: &[usize],
-        asked: Timestamp,
-        now: Moment,
-    ) {
+    /// What the acknowledged records tell, as far as it is to be believed.
+    fn learn(&mut self, day: &Day, receiver: usize, batch: Option<&Batch>, said: &[usize], now: Moment) {
         let File { told, model, .. } = &mut self.files[receiver];
         for said in said.iter().map(|said| &day.said[*said]) {
             if matches!(said.kind, Kind::On | Kind::Off) {
@@ -125,29 +118,22 @@ impl Court {
             }
             let nas = Name::from(day.nases[said.nas].name.as_str());
             let session = Name::from(said.session.as_str());
-            let history = batch.into_iter().flat_map(|batch| &batch.entries).any(|entry| match entry {
+            let own = |entry: &Entry| match entry {
                 Entry::Session(Event::Record(record)) => {
-                    record.nas == nas
-                        && record.session_id == session
-                        && record.arrival.since(record.event).as_secs() > 3600
+                    (record.nas == nas && record.session_id == session && record.kind == said.kind)
+                        .then(|| model.is_news(record))
                 }
-                _ => false,
-            });
-            let taken = !history && model.believes(&nas, &session) && said.kind != Kind::Stop;
-            let mut facts = said.facts.clone();
-            let name = said.subscriber.as_deref().map(Name::from);
-            let other = |place| match model.answer(Question::about(place), asked) {
-                Answer::Found(named) => named.subscriber == name && named.session != session,
-                Answer::Ambiguous(_) => true,
-                _ => false,
+                _ => None,
             };
+            // What became a refresh said nothing new.
+            let news = batch.into_iter().flat_map(|batch| &batch.entries).filter_map(own).all(|news| news);
             let same = |life: usize| Some(&day.truth.lives[life].subscriber) == said.subscriber.as_ref();
+            let mut facts = said.facts.clone();
             facts.retain(|fact| match fact {
                 Fact::Over { .. } => true,
-                Fact::Held { place, .. } => NOT_YET.told_against || taken && !other(*place),
-                Fact::Left { .. } => NOT_YET.told_against || taken,
+                Fact::Held { .. } | Fact::Left { .. } => news,
                 Fact::Reused { life } => {
-                    (NOT_YET.told_against || taken) && (NOT_YET.new_beginning || !same(*life))
+                    news && (NOT_YET.told_against || said.kind != Kind::Stop) && (NOT_YET.new_beginning || !same(*life))
                 }
             });
             told.learn(&facts, said.nas, now);
@@ -182,7 +168,7 @@ impl Witness for Court {
                     Some(batch) => self.files[receiver].model.fold(batch.at, &batch.entries),
                     None => self.files[receiver].model.advance(post.daemon.advance(host)),
                 }
-                self.learn(day, receiver, *batch, said, asked, now);
+                self.learn(day, receiver, *batch, said, now);
             }
             Step::Looked | Step::Rested => {
                 let at = post.daemon.advance(host);

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use relaywarden::session::event::{Claim, ClaimSource, Kind, Release};
+use relaywarden::session::event::{Claim, ClaimSource, Kind};
 use relaywarden::session::{Place, Ports, Realm};
 
 use crate::dialect::{Blocks, Boot, Ids};
@@ -298,11 +298,8 @@ impl Lives {
                     facts.push(Fact::Left { life: session.life, place: had.place });
                 }
                 if !whole && had.to == at {
-                    beyond.releases.push(Release::Only(had.place.prefix, had.place.ports));
+                    beyond.taken.push(had.place);
                 }
-            }
-            if whole {
-                beyond.releases.push(Release::All(ClaimSource::PortBlock));
             }
         }
         let claims: Vec<Claim> = told.iter().filter(|had| had.place.ports == Ports::ALL).map(claim).collect();
@@ -310,7 +307,7 @@ impl Lives {
             let left = session.had.iter().filter(|had| had.source == ClaimSource::FramedAddress && had.to <= seen);
             facts.extend(left.map(|had| Fact::Left { life: session.life, place: had.place }));
         }
-        for claim in claims.iter().chain(&beyond.blocks).filter(|_| kind != Kind::Stop || NOT_YET.told_against) {
+        for claim in claims.iter().chain(&beyond.blocks) {
             let place = Place::new(Realm::PUBLIC, claim.prefix, claim.ports);
             facts.push(Fact::Held { life: session.life, place, at: seen });
         }

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use relaywarden::log::entry::Entry;
-use relaywarden::session::event::{ClaimSource, Event, Kind, Record, Refresh, Rules, Scope, Service};
-use relaywarden::session::{Name, Place, Timestamp};
+use relaywarden::session::event::{Claim, ClaimSource, Event, Kind, Record, Refresh, Rules, Scope, Service};
+use relaywarden::session::{Name, Place, Realm, Timestamp};
 
 use self::claims::{Stand, Want};
 
@@ -90,6 +90,8 @@ struct Grave {
     arrival: Timestamp,
     lasted: Option<u32>,
     began: Timestamp,
+    /// It was known before it stopped.
+    known: bool,
     until: Timestamp,
 }
 
@@ -131,6 +133,7 @@ impl Model {
                 Event::Record(record) => self.record(record),
                 Event::Refreshes(refreshes) => refreshes.iter().for_each(|refresh| self.refresh(refresh)),
                 Event::Resumed { since } => self.resume(at, *since),
+                Event::Imported(_) => panic!("nothing is imported on these days"),
                 Event::Applied(applied) => {
                     for (client, _) in &applied.pools {
                         if !self.pools.iter().any(|(known, _)| known == client) {
@@ -167,7 +170,7 @@ impl Model {
             Kind::On | Kind::Off => self.nas_begins_anew(nas, record),
             Kind::Stop => self.stop(&key, record),
             // Row 31.
-            Kind::Start | Kind::Interim if history => {}
+            Kind::Start | Kind::Interim if history => self.leave_by_history(&key, record),
             Kind::Start => {
                 self.take_over(&key, record);
                 self.start(&key, record);
@@ -224,7 +227,7 @@ impl Model {
             let stopped = grave.stopped;
             // Rows 16 and 17.
             if event < stopped || (event == stopped && !record.stop_start) {
-                return;
+                return self.tell_against(key, record);
             }
             let unsure = !record.dated && !record.stop_start && record.arrival.since(grave.arrival) < COPY;
             let state = match unsure {
@@ -239,7 +242,7 @@ impl Model {
                 self.close(key, event, true);
                 self.open(key, record, event, event, State::Active);
             }
-            _ if event <= life.after => {}
+            _ if event <= life.after => self.tell_against(key, record),
             // Row 16, though something straggled in between.
             _ if life.is_same_line(record)
                 && life.has_stopped()
@@ -264,7 +267,7 @@ impl Model {
                 self.close(key, event, true);
                 self.open(key, record, event, heard, State::Active);
             }
-            _ => {}
+            _ => self.tell_against(key, record),
         }
     }
 
@@ -273,7 +276,7 @@ impl Model {
         let Some(life) = self.life(key) else { return self.interim_of_none(key, record) };
         let heard = life.heard;
         if event <= life.after {
-            return;
+            return self.tell_against(key, record);
         }
         let newer = event >= heard;
         let shorter = matches!((record.session_time, life.lasted), (Some(now), Some(before)) if now < before);
@@ -294,6 +297,8 @@ impl Model {
             self.open(key, record, from, heard, State::Active);
         } else if newer || life.is_same_line(record) {
             self.go_on(key, record);
+        } else {
+            self.tell_against(key, record);
         }
     }
 
@@ -304,7 +309,7 @@ impl Model {
         };
         // Row 8.
         if record.event <= grave.stopped {
-            return;
+            return self.tell_against(key, record);
         }
         // Row 9: another life, if it is told to have begun after the Stop.
         let exact = record.dated || record.arrival.since(grave.arrival) >= COPY;
@@ -316,6 +321,8 @@ impl Model {
             self.open(key, record, began(record).max(grave.stopped), grave.stopped, state);
         } else if !no_younger {
             self.open(key, record, grave.began, Timestamp::EARLIEST, state);
+        } else {
+            self.tell_against(key, record);
         }
     }
 
@@ -324,8 +331,11 @@ impl Model {
         let Some(life) = self.life(key) else {
             // Row 12; the same Stop again is no later one.
             let known = self.grave(key).map(|grave| (grave.stopped, grave.began));
+            if known.is_none() {
+                self.tell_against(key, record);
+            }
             if known.is_none_or(|(stopped, _)| event > stopped) {
-                self.bury(key, record, known.map_or(began(record), |(_, began)| began), DAY);
+                self.bury(key, record, known.map_or(began(record), |(_, began)| began), false, DAY);
             }
             return;
         };
@@ -335,8 +345,11 @@ impl Model {
         let of_former = record.session_time.is_some()
             && life.started.is_some_and(|started| began(record).plus(COPY) < started)
             && !life.is_same_line(record);
-        if event <= life.after || before || of_former || life.is_elsewhere(record) {
+        if event <= life.after || before {
             return;
+        }
+        if of_former || life.is_elsewhere(record) {
+            return self.tell_against(key, record);
         }
         // Row 9 the other way round.
         let overtaken = match (record.session_time, life.lasted) {
@@ -351,11 +364,12 @@ impl Model {
         // Row 10.
         let stands = DAY.max(life.reports_every().map_or(Duration::ZERO, |interval| interval * 3));
         let began = life.began;
+        self.tell_against(key, record);
         self.close(key, event, true);
-        self.bury(key, record, began, stands);
+        self.bury(key, record, began, true, stands);
     }
 
-    fn bury(&mut self, key: &Key, record: &Record, began: Timestamp, stands: Duration) {
+    fn bury(&mut self, key: &Key, record: &Record, began: Timestamp, known: bool, stands: Duration) {
         self.graves.retain(|grave| grave.key != *key);
         self.graves.push(Grave {
             key: key.clone(),
@@ -363,6 +377,7 @@ impl Model {
             arrival: record.arrival,
             lasted: record.session_time,
             began,
+            known,
             until: record.arrival.plus(stands),
         });
     }
@@ -432,6 +447,9 @@ impl Model {
             whole: Vec::new(),
             host: record.multi_session_id.clone(),
         });
+        if began < record.event {
+            self.tell_against(key, record);
+        }
         self.announce(key, record);
         self.admit(key, record);
     }
@@ -478,12 +496,6 @@ impl Model {
         let life = self.life_mut(key).unwrap();
         life.host = life.host.take().or_else(|| record.multi_session_id.clone());
         self.admit(key, record);
-    }
-
-    /// Whether a session lives and is not in doubt.
-    pub(crate) fn believes(&self, nas: &Name, session: &Name) -> bool {
-        let active = |life: &Life| self.nases[life.key.0].name == *nas && life.key.1 == *session && life.is_active();
-        self.lives.iter().any(active)
     }
 
     fn refresh(&mut self, refresh: &Refresh) {
@@ -549,21 +561,29 @@ impl Model {
     /// Row 34.
     fn take_over(&mut self, key: &Key, record: &Record) {
         let Some(group) = &record.group else { return };
-        if self.life(key).is_some() || record.subscriber.is_none() {
+        let here = self.life(key);
+        if record.subscriber.is_none() || here.is_some_and(|life| !life.is_same_line(record)) {
             return;
         }
+        let here = here.is_some();
         let partner = |nas: &usize| self.nases[*nas].group.as_ref() == Some(group) && *nas != key.0;
         let same = |nas: &usize| {
             self.life(&(*nas, key.1.clone())).is_some_and(|life| {
-                let has = |prefix: IpNet, ports| life.wants.iter().any(|want| want.place == Place { prefix, ports, ..want.place });
+                let has = |claim: &Claim| {
+                    let place = Place::new(Realm::PUBLIC, claim.prefix, claim.ports);
+                    life.wants.iter().any(|want| want.place == place)
+                };
                 life.subscriber == record.subscriber
                     && record.event > life.heard
                     && !differ(&life.calling, &record.line.calling_station)
-                    && record.claims.iter().any(|claim| has(claim.prefix, claim.ports))
+                    && (here || record.claims.iter().any(has))
             })
         };
         let Some(nas) = (0..self.nases.len()).filter(partner).find(same) else { return };
         let from = (nas, key.1.clone());
+        if here {
+            return self.close(&from, record.event, true);
+        }
         self.graves.retain(|grave| grave.key != *key);
         for stand in &mut self.stands {
             for holder in stand.holders.iter_mut().filter(|holder| holder.key == from) {
@@ -571,6 +591,21 @@ impl Model {
             }
         }
         self.life_mut(&from).unwrap().key = key.clone();
+    }
+
+    /// Whether what a record told is news against others: not from before what is known of its session, nor in doubt.
+    pub(crate) fn is_news(&self, record: &Record) -> bool {
+        let Some(nas) = self.nases.iter().position(|nas| nas.name == record.nas) else { return false };
+        let key = (nas, record.session_id.clone());
+        let history = record.arrival.since(record.event) > self.rules.stale_limit;
+        match (self.life(&key), self.grave(&key)) {
+            _ if history => false,
+            (Some(life), _) => {
+                record.event >= life.heard && !matches!(life.state, State::Doubt(Why::UndatedStart(_), _))
+            }
+            (None, Some(grave)) => !grave.known,
+            (None, None) => false,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use relaywarden::session::event::{Claim, ClaimSource, Kind, Release};
+use relaywarden::session::event::{Claim, ClaimSource, Kind};
 use relaywarden::session::{Place, Ports, Realm};
 
 use crate::dialect::{Boot, DIALECTS, Dialect};
@@ -32,7 +32,7 @@ pub(crate) struct NotYet {
     pub(crate) session_time: bool,
 }
 pub(crate) const NOT_YET: NotYet =
-    NotYet { told_against: false, pairs: false, clocks: false, new_beginning: false, session_time: false };
+    NotYet { told_against: false, pairs: true, clocks: false, new_beginning: false, session_time: false };
 
 /// How rough the day is.
 #[derive(Debug, Clone, Copy)]
@@ -104,11 +104,13 @@ pub(crate) struct Said {
     pub(crate) salt: u64,
 }
 
-/// What the attributes of vendors tell, as the record that is read from them has it: their spelling has tests of its own.
+/// What only vendors' attributes tell.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Beyond {
+    /// Blocks that it has: all of them, or those given just now.
     pub(crate) blocks: Vec<Claim>,
-    pub(crate) releases: Vec<Release>,
+    /// Blocks that were taken just now.
+    pub(crate) taken: Vec<Place>,
     /// A service of the session with this id.
     pub(crate) service_of: Option<String>,
     pub(crate) host: Option<String>,

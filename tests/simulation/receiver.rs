@@ -8,20 +8,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use relaywarden::config::{AttributeId, Client, Identity, NasIdentity, Secret};
+use relaywarden::config::{AttributePath, Client, Identity, NasIdentity, Secret};
 use relaywarden::log::entry::Entry;
 use relaywarden::radius::accounting::{self, Rules};
 use relaywarden::radius::authenticator;
 use relaywarden::radius::duplicate::{Admission, Key, Memory};
 use relaywarden::radius::nas_clock::NasClocks;
 use relaywarden::radius::packet::Packet;
-use relaywarden::session::event::{Applied, Event, Record, Refresh, Service};
+use relaywarden::session::event::{Applied, Event, Record, Refresh};
 use relaywarden::session::identity::Canonical;
 use relaywarden::session::machine::GAP_BRIDGED;
 use relaywarden::session::{Name, Timestamp};
 use relaywarden::views::{Shared, Views};
 
-use crate::plan::{Beyond, Day};
+use crate::plan::Day;
 use crate::speech::SECRET;
 use crate::truth::Moment;
 
@@ -88,14 +88,15 @@ impl Receiver {
             let pools = nas.pools.iter().flat_map(|pool| &day.pools[*pool].places).map(|place| place.prefix);
             match clients.iter_mut().find(|client| client.name == Name::from(nas.client.as_str())) {
                 Some(client) => client.may_assign.extend(pools),
-                None => clients.push(Client {
-                    name: Name::from(nas.client.as_str()),
-                    address: nas.source.into(),
-                    secret: Secret::new(SECRET),
-                    may_assign: pools.collect(),
-                    nas: if nas.dialect.detail { NasIdentity::Attributes } else { NasIdentity::Source },
-                    stop_start: nas.dialect.stop_start,
-                }),
+                None => {
+                    let name = Name::from(nas.client.as_str());
+                    let mut client = Client::new(name, nas.source.into(), Secret::new(SECRET));
+                    client.may_assign = pools.collect();
+                    client.nas = if nas.dialect.detail { NasIdentity::Attributes } else { NasIdentity::Source };
+                    client.stop_start = nas.dialect.stop_start;
+                    client.group = nas.group.as_deref().map(Name::from);
+                    clients.push(client);
+                }
             }
         }
         for client in &mut clients {
@@ -103,8 +104,13 @@ impl Receiver {
             client.may_assign.dedup();
         }
         let pools = clients.iter().map(|client| (client.name.clone(), client.may_assign.clone())).collect();
-        let canonical = Canonical { lowercase: true, strip_realm: false };
-        let identity = Identity { chain: vec![AttributeId { vendor: 0, number: 1 }], canonical };
+        let canonical = Canonical { lowercase: true, strip_realm: false, fold_mac: false };
+        let identity = Identity {
+            chain: vec![AttributePath::standard(1)],
+            canonical,
+            shared_names: Vec::new(),
+            keep: Vec::new(),
+        };
         let applied = Applied { rules, pools, crowd: 5, ..Applied::default() };
         Receiver { clients, identity, applied, process: None, log: Vec::new(), snapshots: Vec::new() }
     }
@@ -137,8 +143,6 @@ impl Receiver {
         &mut self,
         octets: &[u8],
         peer: SocketAddr,
-        beyond: &Beyond,
-        group: Option<&str>,
         errand: usize,
         host: Timestamp,
     ) -> Arrived {
@@ -158,8 +162,7 @@ impl Receiver {
         }
         let source: IpAddr = peer.ip();
         let rules = Rules { client, source, identity: &self.identity, never: &[] };
-        let mut record = accounting::read(&packet, &rules, now, &mut process.clocks).expect("a record");
-        add(&mut record, beyond, group);
+        let record = accounting::read(&packet, &rules, now, &mut process.clocks).expect("a record");
         process.inbox.push(Input { record, key, errand });
         Arrived::Taken
     }
@@ -315,14 +318,4 @@ pub(crate) fn fold(views: &mut Views, batch: &Batch) {
     for (sequence, entry) in (batch.sequence..).zip(&batch.entries) {
         views.fold(batch.at, sequence, entry, &mut Vec::new());
     }
-}
-
-/// What vendors' attributes would have told.
-fn add(record: &mut Record, beyond: &Beyond, group: Option<&str>) {
-    record.claims.extend(&beyond.blocks);
-    record.claims.sort_unstable();
-    record.releases.clone_from(&beyond.releases);
-    record.group = group.map(Name::from);
-    record.multi_session_id = beyond.host.as_deref().map(Name::from);
-    record.service = beyond.service_of.as_deref().map(|parent| Service { parent: Some(Name::from(parent)) });
 }

@@ -3,11 +3,14 @@
 //! Knows: attribute numbers, and how each dialect uses them. Must not know: what becomes of a datagram. The attributes are
 //! written here by number, independent of the crate's own encoder.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use relaywarden::radius::authenticator;
+use relaywarden::session::Ports;
 use relaywarden::session::event::{ClaimSource, Kind};
 
-use crate::dialect::{Delay, Dialect, Stamp};
+use crate::dialect::{Blocks, Delay, Dialect, Stamp};
 use crate::plan::{Day, SECOND, Said};
 use crate::truth::Moment;
 
@@ -53,6 +56,7 @@ pub(crate) fn octets(day: &Day, said: &Said, identifier: u8, sent: Moment) -> Ve
             other => panic!("nobody says {other:?}"),
         }
     }
+    beyond(said, dialect, &mut put);
     if let Some(time) = said.session_time {
         put(46, &time.to_be_bytes());
     }
@@ -70,6 +74,53 @@ pub(crate) fn octets(day: &Day, said: &Said, identifier: u8, sent: Moment) -> Ve
         Delay::Frozen => put(41, &number(0)),
     }
     authenticator::sign_request(4, identifier, &[0; 16], &attributes, SECRET).unwrap()
+}
+
+/// What only vendors' attributes tell.
+fn beyond(said: &Said, dialect: &Dialect, put: &mut impl FnMut(u8, &[u8])) {
+    let vendors = |vendor: u32, kind: u8, value: &[u8], put: &mut dyn FnMut(u8, &[u8])| {
+        let inner = [&vendor.to_be_bytes(), &[kind, u8::try_from(value.len() + 2).unwrap()][..], value].concat();
+        put(26, &inner);
+    };
+    if let Some(host) = &said.beyond.host {
+        put(50, host.as_bytes());
+    }
+    if let Some(parent) = &said.beyond.service_of {
+        vendors(9, 1, format!("parent-session-id={parent}").as_bytes(), put);
+    }
+    let ends = |ports: Ports| (ports.first(), ports.last());
+    match dialect.blocks {
+        // Alc-Nat-Port-Range; where there is no block left, Alc-Acct-Triggered-Reason says what this is about.
+        Blocks::Whole => {
+            for block in &said.beyond.blocks {
+                let (first, last) = ends(block.ports);
+                let text = format!("{} {first}-{last} router base", block.prefix.addr());
+                vendors(6527, 121, text.as_bytes(), put);
+            }
+            if said.beyond.blocks.is_empty() && said.kind == Kind::Interim {
+                vendors(6527, 163, &17_u32.to_be_bytes(), put);
+            }
+        }
+        // RFC 8045: IP-Port-Range, allocated or deallocated.
+        Blocks::Changes => {
+            let given = said.beyond.blocks.iter().map(|block| (1_u32, block.prefix.addr(), block.ports));
+            let taken = said.beyond.taken.iter().map(|place| (2, place.prefix.addr(), place.ports));
+            for (alloc, address, ports) in given.chain(taken) {
+                let IpAddr::V4(address) = address else { continue };
+                let (first, last) = ends(ports);
+                let mut range = vec![6];
+                let numbers = [(8, alloc), (9, first.into()), (10, last.into())];
+                range.extend([3, 6]);
+                range.extend(address.octets());
+                for (kind, number) in numbers {
+                    range.extend([kind, 6]);
+                    range.extend(number.to_be_bytes());
+                }
+                put(241, &range);
+            }
+        }
+        Blocks::None => {}
+    }
 }
 
 fn stamp(day: &Day, dialect: &Dialect, at: Moment) -> Option<i64> {

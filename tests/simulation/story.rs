@@ -74,7 +74,7 @@ pub(crate) fn told(log: &[Batch]) -> String {
                         writeln!(text, "at {at} refresh {session} nas={nas} event={event}").unwrap();
                     }
                 }
-                Event::Applied(_) => {}
+                Event::Applied(_) | Event::Imported(_) => {}
                 Event::Resumed { since } => {
                     let since = since.map_or("never".to_owned(), clock);
                     writeln!(text, "at {} resumed since={since}", clock(batch.at)).unwrap();

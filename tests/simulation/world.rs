@@ -344,14 +344,12 @@ impl<'a> World<'a> {
     }
 
     fn arrive(&mut self, receiver: usize, errand: usize, octets: &[u8], peer: SocketAddr) {
-        let said = &self.day.said[self.errands[errand].said];
-        let nas = &self.day.nases[said.nas];
         let post = &mut self.posts[receiver];
         if self.now < post.cut_until {
             return;
         }
         let host = post.host(self.now);
-        match post.daemon.arrive(octets, peer, &said.beyond, nas.group.as_deref(), errand, host) {
+        match post.daemon.arrive(octets, peer, errand, host) {
             Arrived::Dropped => {}
             Arrived::Again => self.answer(errand),
             Arrived::Taken => {

@@ -2,7 +2,7 @@
 //!
 //! Knows: lives and what stands at each place. Must not know: kinds of records.
 
-use relaywarden::session::event::{ClaimSource, Record, Release};
+use relaywarden::session::event::{ClaimSource, Kind, Record, Release};
 use relaywarden::session::{Name, Place, Realm, Timestamp};
 
 use super::{Key, Model, State, Why};
@@ -44,6 +44,15 @@ pub(super) struct Holder {
     pub(super) since: Timestamp,
     /// The newest claim that lost to this one.
     pub(super) best_loser: Timestamp,
+    /// The newest moment at which somebody else was told to have it meanwhile.
+    pub(super) doubted: Timestamp,
+}
+
+impl Holder {
+    fn new(key: &Key, since: Timestamp) -> Holder {
+        let never = Timestamp::EARLIEST;
+        Holder { key: key.clone(), since, best_loser: never, doubted: never }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +188,12 @@ impl Model {
             }
         }
         if !life.is_active() {
-            return self.set(key, place, if revived { Got::Lost } else { Got::Later });
+            let subscriber = life.subscriber.clone();
+            self.set(key, place, if revived { Got::Lost } else { Got::Later });
+            if revived {
+                self.doubt_holders(place, key, &subscriber, at);
+            }
+            return;
         }
         if let [owner] = &stand.holders[..]
             && self.life(&owner.key).is_some_and(|other| other.has_stopped() && at > other.began)
@@ -203,7 +217,54 @@ impl Model {
         } else {
             self.have(key, place, at);
             let stand = self.stands.iter_mut().find(|stand| stand.place == place).unwrap();
-            stand.holders.push(Holder { key: key.clone(), since: at, best_loser: Timestamp::EARLIEST });
+            stand.holders.push(Holder::new(key, at));
+        }
+    }
+
+    /// Somebody else was told to have a place: its holders are not named until they are heard again.
+    fn doubt_holders(&mut self, place: Place, key: &Key, subscriber: &Option<Name>, at: Timestamp) {
+        let Some(index) = self.stands.iter().position(|stand| stand.place == place) else { return };
+        for number in 0..self.stands[index].holders.len() {
+            let holder = &self.stands[index].holders[number];
+            let life = self.life(&holder.key).unwrap();
+            let other = holder.key != *key && !same_subscriber(&life.subscriber, subscriber);
+            if other && at > life.heard && at > holder.doubted {
+                self.stands[index].holders[number].doubted = at;
+            }
+        }
+    }
+
+    /// A record that takes nothing over tells against whoever has what it claims; but not what was judged already.
+    pub(super) fn tell_against(&mut self, key: &Key, record: &Record) {
+        let judged = self.grave(key).is_some_and(|grave| grave.known)
+            || self.life(key).is_some_and(|life| record.event < life.heard);
+        if judged || record.arrival.since(record.event) > self.rules.stale_limit {
+            return;
+        }
+        let at = if record.dated { record.event } else { record.event.minus(super::SAME_MOMENT) };
+        for claim in &record.claims {
+            let place = Place::new(Realm::PUBLIC, claim.prefix, claim.ports);
+            let own = self.life(key).is_some_and(|life| life.wants.iter().any(|want| want.place == place));
+            if !own || record.kind != Kind::Stop {
+                self.doubt_holders(place, key, &record.subscriber, at);
+            }
+        }
+    }
+
+    /// A session's record that is too old to bind tells at least that it had left the address it had before.
+    pub(super) fn leave_by_history(&mut self, key: &Key, record: &Record) {
+        let framed = |source: ClaimSource| source == ClaimSource::FramedAddress;
+        let Some(told) = record.claims.iter().find(|claim| framed(claim.source)) else { return };
+        let told = Place::new(Realm::PUBLIC, told.prefix, told.ports);
+        let Some(life) = self.life_mut(key) else { return };
+        if record.event <= life.heard || record.event <= life.address_at || !life.is_same_line(record) {
+            return;
+        }
+        let left = life.wants.iter().position(|want| framed(want.source) && want.place != told);
+        if let Some(left) = left.map(|index| life.wants.remove(index)) {
+            life.address_at = record.event;
+            let host = life.host.clone();
+            self.free(key, host.as_ref(), left.place, record.event, true);
         }
     }
 
@@ -227,8 +288,7 @@ impl Model {
     fn own(&mut self, key: &Key, place: Place, at: Timestamp) {
         self.have(key, place, at);
         self.stands.retain(|stand| stand.place != place);
-        let holder = Holder { key: key.clone(), since: at, best_loser: Timestamp::EARLIEST };
-        self.stands.push(Stand { place, holders: vec![holder], freed: None });
+        self.stands.push(Stand { place, holders: vec![Holder::new(key, at)], freed: None });
     }
 
     fn have(&mut self, key: &Key, place: Place, since: Timestamp) {

@@ -39,7 +39,7 @@ impl Model {
                 ([], _) => {}
                 ([owner], _) => {
                     let life = self.life(&owner.key).unwrap();
-                    if !life.is_active() {
+                    if !self.is_believed(owner) {
                         return Answer::Unready("suspect", Some(self.named(owner)));
                     }
                     let newer = |wider: &&&Stand| {
@@ -92,10 +92,16 @@ impl Model {
         if rivals.len() > 1 {
             return Some(self.ambiguous(&rivals));
         }
-        Some(match self.life(&newest.key).unwrap().is_active() {
+        Some(match self.is_believed(newest) {
             true => Answer::Found(self.named(newest)),
             false => Answer::Unready("suspect", Some(self.named(newest))),
         })
+    }
+
+    /// Whether a holder lives, and nothing newer than its own last word was told against it.
+    fn is_believed(&self, holder: &Holder) -> bool {
+        let life = self.life(&holder.key).unwrap();
+        life.is_active() && life.heard >= holder.doubted
     }
 
     fn same(&self, a: &Holder, b: &Holder) -> bool {

@@ -140,6 +140,7 @@ impl Model {
                 arrival,
                 lasted: life.lasted,
                 began: life.began,
+                known: true,
                 until: arrival.plus(super::DAY),
             });
         }
