@@ -64,11 +64,27 @@ fn main() {
             Err((fault, _)) => {
                 println!("seed {seed}: {fault:?}");
                 if told("RELAYWARDEN_SEED").is_some() {
-                    let (day, fault) = story::shorten(&day, fault, &|day| run(day).err().map(|(fault, _)| fault));
+                    let (day, fault) =
+                        story::shorten(&day, fault, &|day| run(day).err().map(|(fault, _)| fault));
                     let (_, log) = run(&day).unwrap_err();
-                    println!("{fault:?} at {}\n{log}", story::clock(relaywarden::session::Timestamp::from_millis(speech::BEGIN * 1000 + fault.at)));
+                    println!(
+                        "{fault:?} at {}\n{log}",
+                        story::clock(relaywarden::session::Timestamp::from_millis(
+                            speech::BEGIN * 1000 + fault.at
+                        ))
+                    );
                     for said in &day.said {
-                        println!("{} {} {:?} {} {:?} {:?}", story::clock(relaywarden::session::Timestamp::from_millis(speech::BEGIN * 1000 + said.at)), day.nases[said.nas].name, said.kind, said.session, said.subscriber, said.facts);
+                        println!(
+                            "{} {} {:?} {} {:?} {:?}",
+                            story::clock(relaywarden::session::Timestamp::from_millis(
+                                speech::BEGIN * 1000 + said.at
+                            )),
+                            day.nases[said.nas].name,
+                            said.kind,
+                            said.session,
+                            said.subscriber,
+                            said.facts
+                        );
                     }
                     println!("{:?} {:?}", day.incidents, day.held_back);
                 }

@@ -56,7 +56,14 @@ impl Court {
     }
 
     /// The map answers what the model answers; nobody is named for another's mail, and nobody refused who was told of.
-    fn ask(&mut self, day: &Day, map: &LiveMap, receiver: usize, asked: Timestamp, now: Moment) -> Result<(), String> {
+    fn ask(
+        &mut self,
+        day: &Day,
+        map: &LiveMap,
+        receiver: usize,
+        asked: Timestamp,
+        now: Moment,
+    ) -> Result<(), String> {
         let File { told, model, .. } = &self.files[receiver];
         for (place, question) in &self.questions {
             let answer = Answer::of(map, *question, asked);
@@ -86,7 +93,9 @@ impl Court {
             same_answer(*question, &answer, &model.answer(*question, asked))?;
             // Invariant I8.
             if let Answer::Found(_) = answer {
-                return Err(format!("NAMED: {question:?} is shared, and without a port {answer:?} was named"));
+                return Err(format!(
+                    "NAMED: {question:?} is shared, and without a port {answer:?} was named"
+                ));
             }
         }
         Ok(())
@@ -101,7 +110,11 @@ impl Court {
         same_state(&rested, machine, "its own image")?;
         for (_, question) in &self.questions {
             let (before, after) = (machine.map(), rested.map());
-            same_answer(*question, &Answer::of(before, *question, asked), &Answer::of(after, *question, asked))?;
+            same_answer(
+                *question,
+                &Answer::of(before, *question, asked),
+                &Answer::of(after, *question, asked),
+            )?;
         }
         let mut anew = Views::new(Arc::new(Shared::default()));
         post.daemon.log().iter().for_each(|batch| receiver::fold(&mut anew, batch));
@@ -131,12 +144,14 @@ impl Court {
             let mut facts = said.facts.clone();
             facts.retain(|fact| match fact {
                 Fact::Over { .. } => true,
-                Fact::Held { .. } | Fact::Left { .. } => news,
+                Fact::Held { .. } => news && (NOT_YET.stops || said.kind != Kind::Stop),
+                Fact::Left { .. } => news,
                 Fact::Reused { life } => {
-                    news && (NOT_YET.told_against || said.kind != Kind::Stop) && (NOT_YET.new_beginning || !same(*life))
+                    news && (NOT_YET.told_against || said.kind != Kind::Stop)
+                        && (NOT_YET.new_beginning || !same(*life))
                 }
             });
-            told.learn(&facts, said.nas, now);
+            told.learn(&facts, said.nas, said.kind != Kind::Stop, now);
         }
     }
 }
@@ -159,7 +174,14 @@ fn same_state(a: &Machine, b: &Machine, what: &str) -> Result<(), String> {
 }
 
 impl Witness for Court {
-    fn see(&mut self, day: &Day, post: &mut Post, receiver: usize, now: Moment, step: &Step<'_>) -> Result<(), String> {
+    fn see(
+        &mut self,
+        day: &Day,
+        post: &mut Post,
+        receiver: usize,
+        now: Moment,
+        step: &Step<'_>,
+    ) -> Result<(), String> {
         let host = post.host(now);
         let asked = post.daemon.clock(host);
         match step {
@@ -178,7 +200,8 @@ impl Witness for Court {
                 let file = &mut self.files[receiver];
                 file.model.fold(batch.at, &batch.entries);
                 if let Some(mut killed) = file.killed.take() {
-                    let mut read = Views::restore(Arc::new(Shared::default()), recovered).expect("a snapshot");
+                    let mut read =
+                        Views::restore(Arc::new(Shared::default()), recovered).expect("a snapshot");
                     killed.advance(batch.at, &mut Vec::new());
                     read.advance(batch.at, &mut Vec::new());
                     same_state(killed.machine(), read.machine(), "a crash")?;

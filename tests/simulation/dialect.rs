@@ -180,7 +180,13 @@ pub(crate) const DIALECTS: [Dialect; 16] = [
     },
     Dialect { name: "pair", pair: true, announced: true, ipv6: true, pause: 30, ..PLAIN },
     Dialect { name: "blocks", blocks: Blocks::Changes, interim: Some(1800), boot: Boot::OnAndKeeps, ..PLAIN },
-    Dialect { name: "backlog", patience: Patience::Endless, delay: Delay::Counted, ids: Ids::Counted, ..PLAIN },
+    Dialect {
+        name: "backlog",
+        patience: Patience::Endless,
+        delay: Delay::Counted,
+        ids: Ids::Counted,
+        ..PLAIN
+    },
     Dialect { name: "undelayed", patience: Patience::Endless, ids: Ids::Counted, ..PLAIN },
     Dialect { name: "detail", detail: true, ids: Ids::Counted, ipv6: true, ..PLAIN },
     Dialect { name: "terse", full_interims: false, interim: Some(300), announced: true, ..PLAIN },

@@ -14,8 +14,8 @@ use crate::plan::{Beyond, Day, HOUR, MINUTE, NOT_YET, SECOND, Said};
 use crate::truth::{Fact, Life, Moment, NEVER};
 
 const NAMES: [&str; 14] = [
-    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "oscar", "peggy",
-    "trent",
+    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "oscar",
+    "peggy", "trent",
 ];
 
 /// A subscriber's line: it comes and goes by itself. Some subscribers have two.
@@ -92,7 +92,14 @@ struct Lives {
 
 impl Lives {
     /// A line comes online, if its NAS is up and there is room. When it goes again.
-    fn come(&mut self, day: &mut Day, lines: &mut [Line], line: usize, at: Moment, dice: &mut Dice) -> Option<Moment> {
+    fn come(
+        &mut self,
+        day: &mut Day,
+        lines: &mut [Line],
+        line: usize,
+        at: Moment,
+        dice: &mut Dice,
+    ) -> Option<Moment> {
         let nas = *dice.pick(&lines[line].nases);
         let nas = self.active(day, nas, at);
         let dialect = day.nases[nas].dialect;
@@ -125,7 +132,8 @@ impl Lives {
             let from = at + dice.within(0, 900);
             let to = if killed || to == NEVER { to } else { to + dice.within(0, 900) };
             // Its account of the host ends a moment later: the address is the subscriber's until then.
-            let had: Vec<Had> = session.had.iter().map(|had| Had { from: had.from.max(from), ..*had }).collect();
+            let had: Vec<Had> =
+                session.had.iter().map(|had| Had { from: had.from.max(from), ..*had }).collect();
             let id = self.id(day, nas, at, dice);
             for had in &had {
                 day.truth.hold(had.place, twin, had.from, had.to);
@@ -216,7 +224,8 @@ impl Lives {
             }
             if source == ClaimSource::PortBlock && to.min(day.end) - begin > 2 * MINUTE && dice.chance(5000) {
                 let at = dice.within(begin + MINUTE, to.min(day.end + MINUTE) - SECOND);
-                let until = if dice.chance(5000) { to } else { dice.within(at, to.min(day.end + MINUTE)) + SECOND };
+                let until =
+                    if dice.chance(5000) { to } else { dice.within(at, to.min(day.end + MINUTE)) + SECOND };
                 let until = if NOT_YET.session_time { until } else { until.max(at + 15 * SECOND) }.min(to);
                 if let Some(place) = free(at, until, &all).first() {
                     all.push(Had { place: *place, source, from: at, to: until });
@@ -287,7 +296,8 @@ impl Lives {
         let changed = |had: &&Had| had.from == at || had.to == at || kind != Kind::Interim;
         let whole = dialect.blocks == Blocks::Whole && kind != Kind::Stop;
         let blocks = |had: &&Had| had.source == ClaimSource::PortBlock && (whole || changed(had));
-        let claim = |had: &Had| Claim { prefix: had.place.prefix, ports: had.place.ports, source: had.source };
+        let claim =
+            |had: &Had| Claim { prefix: had.place.prefix, ports: had.place.ports, source: had.source };
         let mut beyond = Beyond { host: session.host.clone(), ..Beyond::default() };
         let mut facts = self.facts(day, session, nas, kind, at);
         if kind != Kind::Stop {
@@ -304,7 +314,8 @@ impl Lives {
         }
         let claims: Vec<Claim> = told.iter().filter(|had| had.place.ports == Ports::ALL).map(claim).collect();
         if claims.iter().any(|claim| claim.source == ClaimSource::FramedAddress) {
-            let left = session.had.iter().filter(|had| had.source == ClaimSource::FramedAddress && had.to <= seen);
+            let left =
+                session.had.iter().filter(|had| had.source == ClaimSource::FramedAddress && had.to <= seen);
             facts.extend(left.map(|had| Fact::Left { life: session.life, place: had.place }));
         }
         for claim in claims.iter().chain(&beyond.blocks) {
@@ -348,7 +359,8 @@ impl Lives {
             if end - session.from < 10 * SECOND {
                 return;
             }
-            let from = session.from + if dice.chance(7000) { 6 } else { dice.within(3 * SECOND, end - session.from - SECOND) };
+            let from = session.from
+                + if dice.chance(7000) { 6 } else { dice.within(3 * SECOND, end - session.from - SECOND) };
             // They end before the session does, some long before.
             let to = if dice.chance(5000) { session.to } else { dice.within(from + 1, end) };
             let names_address = dice.chance(6000);

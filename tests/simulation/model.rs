@@ -315,7 +315,8 @@ impl Model {
         let exact = record.dated || record.arrival.since(grave.arrival) >= COPY;
         let not_before = if exact { grave.stopped.minus(SAME_MOMENT) } else { grave.stopped.plus(COPY) };
         let another = record.session_time.is_some() && began(record) >= not_before;
-        let no_younger = matches!((record.session_time, grave.lasted), (Some(now), Some(then)) if now <= then);
+        let no_younger =
+            matches!((record.session_time, grave.lasted), (Some(now), Some(then)) if now <= then);
         let state = self.doubt(key.0, record, Why::HeardAfterStop);
         if another {
             self.open(key, record, began(record).max(grave.stopped), grave.stopped, state);
@@ -627,7 +628,8 @@ impl Life {
 
     fn is_elsewhere(&self, record: &Record) -> bool {
         differ(&self.subscriber, &record.subscriber)
-            && (differ(&self.calling, &record.line.calling_station) || differ(&self.port, &record.line.port_id))
+            && (differ(&self.calling, &record.line.calling_station)
+                || differ(&self.port, &record.line.port_id))
     }
 
     fn reports_every(&self) -> Option<Duration> {

@@ -30,9 +30,17 @@ pub(crate) struct NotYet {
     pub(crate) new_beginning: bool,
     /// Of undated records of one life the session time tells which is older.
     pub(crate) session_time: bool,
+    /// The Stop of a session of which nothing else was heard tells who had its addresses.
+    pub(crate) stops: bool,
 }
-pub(crate) const NOT_YET: NotYet =
-    NotYet { told_against: false, pairs: true, clocks: false, new_beginning: false, session_time: false };
+pub(crate) const NOT_YET: NotYet = NotYet {
+    told_against: false,
+    pairs: false,
+    clocks: false,
+    new_beginning: false,
+    session_time: false,
+    stops: false,
+};
 
 /// How rough the day is.
 #[derive(Debug, Clone, Copy)]
@@ -252,9 +260,8 @@ impl Day {
         let whole = |prefix| Place::whole(Realm::PUBLIC, prefix);
         let shared = dialect.blocks != crate::dialect::Blocks::None;
         let [first, second] = if shared { [100, 64] } else { [198, 51] };
-        let host = |third: u8, last: u8| {
-            whole(IpNet::from(IpAddr::V4(Ipv4Addr::new(first, second, third, last))))
-        };
+        let host =
+            |third: u8, last: u8| whole(IpNet::from(IpAddr::V4(Ipv4Addr::new(first, second, third, last))));
         let many = dice.within(3, 5);
         let addresses = (1..=u8::try_from(many).unwrap()).map(|last| host(100 + number, last)).collect();
         add(&mut self.pools, ClaimSource::FramedAddress, addresses);
@@ -264,13 +271,22 @@ impl Day {
                 whole(IpNet::V6(Ipv6Net::new(address, length).unwrap()))
             };
             let many = u16::try_from(many).unwrap();
-            add(&mut self.pools, ClaimSource::FramedIpv6Prefix, (1..=many).map(|i| prefix(0, i, 64)).collect());
-            add(&mut self.pools, ClaimSource::DelegatedIpv6Prefix, (1..=many).map(|i| prefix(256, i, 56)).collect());
+            add(
+                &mut self.pools,
+                ClaimSource::FramedIpv6Prefix,
+                (1..=many).map(|i| prefix(0, i, 64)).collect(),
+            );
+            add(
+                &mut self.pools,
+                ClaimSource::DelegatedIpv6Prefix,
+                (1..=many).map(|i| prefix(256, i, 56)).collect(),
+            );
         }
         if shared {
             let outside = IpNet::V4(Ipv4Net::new(Ipv4Addr::new(203, 0, 113, number), 32).unwrap());
             let block = |index: u16| Ports::new(1024 + index * 1000, 2023 + index * 1000).unwrap();
-            let places = (0..u16::try_from(many).unwrap() + 1).map(|index| Place::new(Realm::PUBLIC, outside, block(index)));
+            let places = (0..u16::try_from(many).unwrap() + 1)
+                .map(|index| Place::new(Realm::PUBLIC, outside, block(index)));
             add(&mut self.pools, ClaimSource::PortBlock, places.collect());
         }
         let others: Vec<usize> = self.nases.iter().map(|nas| nas.pools[0]).collect();

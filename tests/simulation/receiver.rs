@@ -92,7 +92,8 @@ impl Receiver {
                     let name = Name::from(nas.client.as_str());
                     let mut client = Client::new(name, nas.source.into(), Secret::new(SECRET));
                     client.may_assign = pools.collect();
-                    client.nas = if nas.dialect.detail { NasIdentity::Attributes } else { NasIdentity::Source };
+                    client.nas =
+                        if nas.dialect.detail { NasIdentity::Attributes } else { NasIdentity::Source };
                     client.stop_start = nas.dialect.stop_start;
                     client.group = nas.group.as_deref().map(Name::from);
                     clients.push(client);
@@ -152,7 +153,8 @@ impl Receiver {
         let now = self.clock(host);
         let Some(process) = &mut self.process else { return Arrived::Dropped };
         let packet = Packet::decode(octets).expect("well formed");
-        let client = self.clients.iter().find(|client| client.address.contains(&peer.ip())).expect("a client");
+        let client =
+            self.clients.iter().find(|client| client.address.contains(&peer.ip())).expect("a client");
         assert!(authenticator::is_authentic(&packet, client.secret.octets()));
         let key = Key::new(peer, &packet);
         match process.memory.admit(key, now) {

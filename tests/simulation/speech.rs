@@ -79,7 +79,8 @@ pub(crate) fn octets(day: &Day, said: &Said, identifier: u8, sent: Moment) -> Ve
 /// What only vendors' attributes tell.
 fn beyond(said: &Said, dialect: &Dialect, put: &mut impl FnMut(u8, &[u8])) {
     let vendors = |vendor: u32, kind: u8, value: &[u8], put: &mut dyn FnMut(u8, &[u8])| {
-        let inner = [&vendor.to_be_bytes(), &[kind, u8::try_from(value.len() + 2).unwrap()][..], value].concat();
+        let inner =
+            [&vendor.to_be_bytes(), &[kind, u8::try_from(value.len() + 2).unwrap()][..], value].concat();
         put(26, &inner);
     };
     if let Some(host) = &said.beyond.host {

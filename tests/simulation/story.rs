@@ -99,7 +99,11 @@ fn line(record: &Record) -> String {
         write!(line, " {} {name}", record.session_id).unwrap();
     }
     for Claim { prefix, ports, .. } in &record.claims {
-        let prefix = if prefix.prefix_len() == prefix.max_prefix_len() { prefix.addr().to_string() } else { prefix.to_string() };
+        let prefix = if prefix.prefix_len() == prefix.max_prefix_len() {
+            prefix.addr().to_string()
+        } else {
+            prefix.to_string()
+        };
         write!(line, " {prefix}").unwrap();
         if !ports.is_all() {
             write!(line, ":{ports}").unwrap();

@@ -54,9 +54,10 @@ impl Truth {
 
     /// Whether nobody holds the place between these moments, nor shortly before or after.
     pub(crate) fn is_free(&self, place: Place, from: Moment, to: Moment, pause: Moment) -> bool {
-        self.places
-            .get(&place)
-            .is_none_or(|all| all.iter().all(|held| held.to.saturating_add(pause) <= from || to.saturating_add(pause) <= held.from))
+        self.places.get(&place).is_none_or(|all| {
+            all.iter()
+                .all(|held| held.to.saturating_add(pause) <= from || to.saturating_add(pause) <= held.from)
+        })
     }
 
     /// The lives that hold the place.
@@ -97,19 +98,22 @@ pub(crate) enum Verdict {
     /// It was right until something happened of which nothing was acknowledged yet.
     Untold,
     /// Another's, or nobody's, and it was told.
-    Wrong { owner: Option<String> },
+    Wrong {
+        owner: Option<String>,
+    },
 }
 
 impl Told {
-    /// A record was acknowledged.
-    pub(crate) fn learn(&mut self, facts: &[Fact], nas: usize, now: Moment) {
+    /// A record was acknowledged; whether it claims what it names, or only tells of it.
+    pub(crate) fn learn(&mut self, facts: &[Fact], nas: usize, claims: bool, now: Moment) {
         for fact in facts {
             match *fact {
                 Fact::Held { life, place, at } => {
                     self.held.entry(place).or_default().push((life, at));
-                    let fresh = self.fresh.entry((place, life)).or_insert(Fresh { told: now, of: at, nas });
-                    if fresh.of <= at {
-                        *fresh = Fresh { told: now, of: at, nas };
+                    let fresh = Fresh { told: now, of: at, nas };
+                    let known = self.fresh.get(&(place, life));
+                    if claims && known.is_none_or(|known| known.of <= at) {
+                        self.fresh.insert((place, life), fresh);
                     }
                 }
                 Fact::Over { life } | Fact::Reused { life } => self.over.push(life),
@@ -128,7 +132,8 @@ impl Told {
     /// It may differ from the truth only as long as nothing was acknowledged that tells of the change: the window begins
     /// with the change itself and ends with the acknowledgement of the first record that tells of it, whichever that is
     /// (the session's Stop, its next record without the place, a record of the next owner that claims it, a restart of
-    /// its NAS, its id used again). Nobody could know earlier.
+    /// its NAS, its id used again). Nobody could know earlier. That the same subscriber had it by another session since
+    /// is no other name.
     pub(crate) fn judge(&self, truth: &Truth, place: Place, name: &str, now: Moment) -> Verdict {
         let subscriber = |held: &Holding| truth.lives[held.life].subscriber.as_str();
         if truth.holders(place, now).any(|held| subscriber(held) == name) {
@@ -137,9 +142,8 @@ impl Told {
         let all = truth.places.get(&place).map(Vec::as_slice).unwrap_or_default();
         let mut former = all.iter().filter(|held| held.to <= now && subscriber(held) == name);
         let untold = |held: &Holding| {
-            let since = |(life, at): &(usize, Moment)| {
-                *at >= held.to && truth.lives[*life].host != truth.lives[held.life].host
-            };
+            let since =
+                |(life, at): &(usize, Moment)| *at >= held.to && truth.lives[*life].subscriber != name;
             !self.over.contains(&held.life)
                 && !self.left.contains(&(held.life, place))
                 && !self.held.get(&place).is_some_and(|told| told.iter().any(since))

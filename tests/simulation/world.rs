@@ -28,15 +28,32 @@ const CLOCK_BEHIND: Moment = 55 * MINUTE;
 enum Due {
     /// A NAS says something for the first time.
     Say(usize),
-    Try { errand: usize, tried: u32 },
-    Arrive { receiver: usize, errand: usize, octets: Rc<[u8]>, peer: SocketAddr },
-    Round { receiver: usize },
-    Answer { errand: usize },
+    Try {
+        errand: usize,
+        tried: u32,
+    },
+    Arrive {
+        receiver: usize,
+        errand: usize,
+        octets: Rc<[u8]>,
+        peer: SocketAddr,
+    },
+    Round {
+        receiver: usize,
+    },
+    Answer {
+        errand: usize,
+    },
     Mishap(usize),
     /// A daemon starts.
-    Start { receiver: usize },
+    Start {
+        receiver: usize,
+    },
     /// A stall is over.
-    Turn { receiver: usize, since: Timestamp },
+    Turn {
+        receiver: usize,
+        since: Timestamp,
+    },
     Look,
 }
 
@@ -85,7 +102,14 @@ pub(crate) enum Step<'a> {
 
 /// Who looks. An error ends the day.
 pub(crate) trait Witness {
-    fn see(&mut self, day: &Day, post: &mut Post, receiver: usize, now: Moment, step: &Step<'_>) -> Result<(), String>;
+    fn see(
+        &mut self,
+        day: &Day,
+        post: &mut Post,
+        receiver: usize,
+        now: Moment,
+        step: &Step<'_>,
+    ) -> Result<(), String>;
     fn killed(&mut self, _receiver: usize, _views: relaywarden::views::Views) {}
 }
 
@@ -264,7 +288,8 @@ impl<'a> World<'a> {
             return;
         }
         if nas.dialect.detail
-            && let Some((_, until)) = self.day.held_back.iter().find(|(from, to)| *from <= self.now && self.now < *to)
+            && let Some((_, until)) =
+                self.day.held_back.iter().find(|(from, to)| *from <= self.now && self.now < *to)
         {
             return self.at(*until, Due::Try { errand: number, tried: errand.total });
         }
@@ -309,7 +334,8 @@ impl<'a> World<'a> {
             if dice.chance(weather.lost) {
                 continue;
             }
-            let under_way = if dice.chance(weather.late) { dice.within(200, 8000) } else { dice.within(1, 40) };
+            let under_way =
+                if dice.chance(weather.late) { dice.within(200, 8000) } else { dice.within(1, 40) };
             let at = self.now + under_way + copy;
             self.at(at, Due::Arrive { receiver, errand: number, octets: Rc::clone(&octets), peer });
         }
@@ -327,7 +353,10 @@ impl<'a> World<'a> {
     /// The dice of one try: its fate does not depend on what else happens.
     fn fate(&self, errand: usize, total: u32) -> Dice {
         let Errand { said, receiver, .. } = &self.errands[errand];
-        let salt = self.day.said[*said].salt.wrapping_mul(1009).wrapping_add(u64::from(total) * 2 + *receiver as u64);
+        let salt = self.day.said[*said]
+            .salt
+            .wrapping_mul(1009)
+            .wrapping_add(u64::from(total) * 2 + *receiver as u64);
         Dice::new(self.day.seed.wrapping_add(77), salt)
     }
 
@@ -354,7 +383,8 @@ impl<'a> World<'a> {
             Arrived::Again => self.answer(errand),
             Arrived::Taken => {
                 // Mostly the disk is quick.
-                let takes = if self.dice.chance(500) { self.dice.within(20, 900) } else { self.dice.within(0, 20) };
+                let takes =
+                    if self.dice.chance(500) { self.dice.within(20, 900) } else { self.dice.within(0, 20) };
                 self.round_soon(receiver, takes);
             }
         }

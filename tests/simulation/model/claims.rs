@@ -135,7 +135,10 @@ impl Model {
                         life.address_at = life.address_at.max(record.event);
                     }
                     let still = |place: Place| {
-                        record.claims.iter().any(|claim| (claim.prefix, claim.ports) == (place.prefix, place.ports))
+                        record
+                            .claims
+                            .iter()
+                            .any(|claim| (claim.prefix, claim.ports) == (place.prefix, place.ports))
                     };
                     let all = life.wants.iter().filter(|want| want.source == source && !still(want.place));
                     back.extend(all.map(|want| want.place));
@@ -204,11 +207,13 @@ impl Model {
         if stand.holders.iter().any(|holder| holder.key == *key) {
             return;
         }
-        let verdicts: Vec<Which> = stand.holders.iter().map(|owner| self.compare(owner, key, at, again)).collect();
+        let verdicts: Vec<Which> =
+            stand.holders.iter().map(|owner| self.compare(owner, key, at, again)).collect();
         if verdicts.iter().all(|which| *which == Which::Owner) {
             self.set(key, place, Got::Lost);
             if stand.holders.len() == 1 {
-                let owner = &mut self.stands.iter_mut().find(|stand| stand.place == place).unwrap().holders[0];
+                let owner =
+                    &mut self.stands.iter_mut().find(|stand| stand.place == place).unwrap().holders[0];
                 owner.best_loser = owner.best_loser.max(at);
             }
         } else if verdicts.iter().all(|which| *which == Which::Newcomer) {
@@ -309,7 +314,9 @@ impl Model {
     fn supersede(&mut self, key: &Key, place: Place) {
         self.set(key, place, Got::Lost);
         let host = self.life(key).unwrap().host.clone();
-        for life in self.lives.iter_mut().filter(|life| life.key.0 == key.0 && host.is_some() && life.host == host) {
+        for life in
+            self.lives.iter_mut().filter(|life| life.key.0 == key.0 && host.is_some() && life.host == host)
+        {
             for want in life.wants.iter_mut().filter(|want| want.place == place && want.got == Got::Shared) {
                 want.got = Got::Lost;
             }
@@ -328,7 +335,9 @@ impl Model {
     /// A life has a place no longer; `soft` when it said goodbye. It is as if it had never had what is another's by now.
     pub(super) fn free(&mut self, key: &Key, host: Option<&Name>, place: Place, at: Timestamp, soft: bool) {
         let Some(index) = self.stands.iter().position(|stand| stand.place == place) else { return };
-        let Some(gone) = self.stands[index].holders.iter().position(|holder| holder.key == *key) else { return };
+        let Some(gone) = self.stands[index].holders.iter().position(|holder| holder.key == *key) else {
+            return;
+        };
         let gone = self.stands[index].holders.remove(gone);
         if self.stands[index].holders.is_empty() {
             if let Some(heir) = self.heir(key, host, place) {
@@ -336,7 +345,8 @@ impl Model {
                 self.stands[index].holders.push(Holder { key: heir, ..gone });
                 return;
             }
-            let deferred_until = if soft { at.plus(self.rules.defer_after_stop) } else { Timestamp::EARLIEST };
+            let deferred_until =
+                if soft { at.plus(self.rules.defer_after_stop) } else { Timestamp::EARLIEST };
             let claimed = gone.since.max(gone.best_loser);
             let kept_until = deferred_until.max(at.plus(self.rules.stale_limit));
             self.stands[index].freed = Some(Freed { claimed, deferred_until, kept_until });
@@ -362,7 +372,9 @@ impl Model {
     fn settle(&mut self, index: usize, gone: Holder, at: Timestamp) {
         let holders = self.stands[index].holders.clone();
         let place = self.stands[index].place;
-        let who = |holder: &Holder| self.life(&holder.key).or(self.going.as_ref().filter(|life| life.key == holder.key)).unwrap();
+        let who = |holder: &Holder| {
+            self.life(&holder.key).or(self.going.as_ref().filter(|life| life.key == holder.key)).unwrap()
+        };
         let name = |holder: &Holder| who(holder).subscriber.clone();
         let one = name(&holders[0]);
         let agree = holders.len() == 1 || holders.iter().all(|holder| same_subscriber(&name(holder), &one));
@@ -376,7 +388,8 @@ impl Model {
             }
         }
         // What one had lost to does not speak against its own subscriber.
-        let others = holders.iter().chain([&gone]).filter(|other| !same_subscriber(&name(other), &name(last)));
+        let others =
+            holders.iter().chain([&gone]).filter(|other| !same_subscriber(&name(other), &name(last)));
         let outdone = others.map(|other| other.best_loser).max().unwrap_or(Timestamp::EARLIEST);
         let mut best_loser = last.best_loser;
         let last = last.clone();

@@ -35,7 +35,9 @@ impl Model {
         around.sort_by_key(|stand| std::cmp::Reverse(stand.place.prefix.prefix_len()));
         for stand in &around {
             match (&stand.holders[..], stand.freed) {
-                ([], Some(freed)) if now < freed.deferred_until => return Answer::Unready("just-freed", None),
+                ([], Some(freed)) if now < freed.deferred_until => {
+                    return Answer::Unready("just-freed", None);
+                }
                 ([], _) => {}
                 ([owner], _) => {
                     let life = self.life(&owner.key).unwrap();
@@ -68,7 +70,8 @@ impl Model {
             }
             return blocks.iter().any(just_freed).then_some(Answer::Unready("just-freed", None));
         };
-        let whole = |stand: &&Stand| stand.place.ports.is_all() && stand.place.prefix == question.address.into();
+        let whole =
+            |stand: &&Stand| stand.place.ports.is_all() && stand.place.prefix == question.address.into();
         let with_port = blocks.iter().copied().filter(|stand| stand.place.ports.contains(port));
         let around: Vec<&Stand> = with_port.chain(self.stands.iter().filter(whole)).collect();
         if let Some(contested) = around.iter().find(|stand| stand.holders.len() > 1) {

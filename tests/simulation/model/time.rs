@@ -66,7 +66,8 @@ impl Model {
 
     /// Three times the spacing at which its sessions are expected to report.
     fn nas_patience(&self, nas: usize) -> Option<Duration> {
-        let sessions = self.lives.iter().filter(|life| life.key.0 == nas && life.state != State::Pending).count();
+        let sessions =
+            self.lives.iter().filter(|life| life.key.0 == nas && life.state != State::Pending).count();
         let interval = SECONDS(self.nases[nas].interval?.into());
         let spacing = interval.checked_div(u32::try_from(sessions).unwrap())?;
         Some(SILENT_AT_LEAST.max(spacing * 3))
