@@ -12,6 +12,7 @@ pub mod import;
 pub mod nas;
 pub mod output;
 pub mod read;
+pub mod rehearse;
 pub mod rows;
 pub mod send;
 pub mod serve;
@@ -25,8 +26,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::fault::ConfigError;
 use crate::radius::dictionary::fault::DictionaryError;
 use crate::radius::text::TextError;
+use crate::rehearsal::Mistake;
 use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
 use time::TimeError;
@@ -159,6 +162,12 @@ pub enum Command {
                             --secret-file secrets/bras1"
     )]
     Send(send::SendArgs),
+    /// Play scenarios: what would be answered if NASes sent this, without a daemon
+    #[command(
+        after_help = "Examples:\n  relaywarden rehearse ticket-4711.txt\n  relaywarden rehearse ticket-4711.txt \
+                            --config /etc/relaywarden/relaywarden.toml"
+    )]
+    Rehearse(rehearse::RehearseArgs),
 }
 
 /// `serve`
@@ -257,6 +266,10 @@ pub enum Failure {
     List(PathBuf, TextError),
     /// A list of attributes holds no request.
     EmptyList(PathBuf),
+    /// A scenario that is not understood, or can't be played.
+    Story(PathBuf, Mistake),
+    /// The configuration can't be used.
+    Configuration(Box<ConfigError>),
     /// The server's name means nothing.
     NoServer(String, io::Error),
     /// An import came to nothing, or to a halt.
@@ -274,9 +287,12 @@ impl Failure {
             Failure::Send(_) => Exit::Usage,
             Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Failure::File(..) => Exit::InputOutput,
-            Failure::Dictionary(_) | Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => {
-                Exit::Usage
-            }
+            Failure::Dictionary(_)
+            | Failure::List(..)
+            | Failure::EmptyList(_)
+            | Failure::NoServer(..)
+            | Failure::Story(..) => Exit::Usage,
+            Failure::Configuration(_) => Exit::Config,
             Failure::Import(failure) => failure.exit(),
         }
     }
@@ -295,6 +311,10 @@ impl fmt::Display for Failure {
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::Import(failure) => write!(f, "{failure}"),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
+            Failure::Story(path, mistake) => {
+                write!(f, "{}:{}", path.display(), output::safe(&mistake.to_string()))
+            }
+            Failure::Configuration(error) => write!(f, "{error}"),
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
             }
@@ -343,6 +363,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),
+        Command::Rehearse(args) => rehearse::run(args),
     };
     match answer.and_then(|answer| print(&answer)) {
         Ok(exit) => exit.into(),

@@ -118,6 +118,7 @@ impl Machine {
             && record.claims_dropped == 0
             && held.continues(record.session_time)
             && held.same_identity(record)
+            && !held.is_named_anew(record)
             && record.interval.is_none_or(|seconds| held.interval.known() == Some(seconds))
             && record.service.is_none()
             && self.known_realm(record) == Some(held.realm)
@@ -209,6 +210,10 @@ impl Machine {
             Kind::Start | Kind::Interim if stale => {
                 self.leave_by_history(&id, record, effects);
                 self.note_past(&id, record, began(record), effects);
+            }
+            // Row 34: a straggler from before its Stop, by the other NAS of its group.
+            Kind::Start | Kind::Interim if self.has_stopped_at_partner(&id, record) => {
+                self.note_past(&id, record, record.event, effects);
             }
             Kind::Start | Kind::Interim => {
                 self.take_over(&id, record, effects);

@@ -16,6 +16,7 @@ mod listed;
 pub mod machine;
 pub mod nas;
 mod ownership;
+pub mod phase;
 pub mod place;
 mod records;
 mod sessions;

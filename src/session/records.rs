@@ -285,8 +285,7 @@ impl Machine {
         let Some(held) = self.sessions.get(id) else { return };
         let last = held.last();
         let newer = record.event >= last;
-        let renamed = newer && record.subscriber.is_some() && record.subscriber != held.session.subscriber;
-        if renamed {
+        if newer && held.is_named_anew(record) {
             self.rename(id, record, effects);
         }
         self.confirm(id, record);
@@ -307,6 +306,9 @@ impl Machine {
             held.enter(State::Active);
         }
         self.adopt(id, record.multi_session_id.as_ref());
+        if newer {
+            self.change_realm(id, record, effects);
+        }
         self.admit(id, record, effects);
         self.claim_listed(id, record.event, effects);
     }

@@ -13,4 +13,6 @@ mod http;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod rehearse;
+#[cfg(test)]
 mod send;

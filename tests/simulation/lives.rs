@@ -117,10 +117,10 @@ impl Lives {
         }
         let had = self.places(day, &mut lines[line], nas, at, to, dice)?;
         let host = dialect.accounts.then(|| format!("host{}", self.fresh()));
-        let id = self.id(day, nas, at, dice);
-        let life = day.truth.lives.len();
         let subscriber = lines[line].subscriber.clone();
-        day.truth.lives.push(Life { subscriber: subscriber.clone(), host: life, to });
+        let id = self.id(day, nas, &subscriber, at, dice);
+        let life = day.truth.lives.len();
+        day.truth.lives.push(Life { subscriber: subscriber.clone(), to });
         let session = Session { life, nas, line, id, from: at, to, killed, had, host };
         for had in &session.had {
             day.truth.hold(had.place, life, had.from, had.to);
@@ -128,13 +128,13 @@ impl Lives {
         self.say(day, &session, dice);
         if dialect.accounts {
             let twin = day.truth.lives.len();
-            day.truth.lives.push(Life { subscriber, host: life, to });
+            let id = self.id(day, nas, &subscriber, at, dice);
+            day.truth.lives.push(Life { subscriber, to });
             let from = at + dice.within(0, 900);
             let to = if killed || to == NEVER { to } else { to + dice.within(0, 900) };
             // Its account of the host ends a moment later: the address is the subscriber's until then.
             let had: Vec<Had> =
                 session.had.iter().map(|had| Had { from: had.from.max(from), ..*had }).collect();
-            let id = self.id(day, nas, at, dice);
             for had in &had {
                 day.truth.hold(had.place, twin, had.from, had.to);
             }
@@ -160,15 +160,20 @@ impl Lives {
         self.salt
     }
 
-    fn id(&mut self, day: &Day, nas: usize, at: Moment, dice: &mut Dice) -> String {
+    fn id(&mut self, day: &Day, nas: usize, subscriber: &str, at: Moment, dice: &mut Dice) -> String {
         let booted = day.nases[nas].boots.iter().filter(|(_, up)| *up <= at).count();
         match day.nases[nas].dialect.ids {
             Ids::Random => format!("{:08x}", dice.below(1 << 32)),
-            Ids::Counted => {
+            Ids::Counted => loop {
                 let given = self.ids.entry((nas, booted)).or_default();
                 *given += 1;
-                format!("{given:08x}")
-            }
+                let id = format!("{given:08x}");
+                let before = self.under.get(&(nas, id.clone()));
+                let same = |life: &usize| day.truth.lives[*life].subscriber == subscriber;
+                if NOT_YET.new_beginning || !before.into_iter().flatten().any(same) {
+                    return id;
+                }
+            },
         }
     }
 

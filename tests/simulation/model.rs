@@ -171,6 +171,10 @@ impl Model {
             Kind::Stop => self.stop(&key, record),
             // Row 31.
             Kind::Start | Kind::Interim if history => self.leave_by_history(&key, record),
+            // Row 34: a straggler from before its Stop at the partner.
+            Kind::Start | Kind::Interim if self.has_stopped_at_partner(&key, record) => {
+                self.tell_against(&key, record);
+            }
             Kind::Start => {
                 self.take_over(&key, record);
                 self.start(&key, record);
@@ -592,6 +596,12 @@ impl Model {
             }
         }
         self.life_mut(&from).unwrap().key = key.clone();
+    }
+
+    fn has_stopped_at_partner(&self, key: &Key, record: &Record) -> bool {
+        let partner = |nas: usize| nas != key.0 && record.group.is_some() && self.nases[nas].group == record.group;
+        let later = |grave: &Grave| partner(grave.key.0) && grave.key.1 == key.1 && record.event <= grave.stopped;
+        self.life(key).is_none() && self.graves.iter().any(later)
     }
 
     /// Whether what a record told is news against others: not from before what is known of its session, nor in doubt.

@@ -15,8 +15,6 @@ pub(crate) const NEVER: Moment = i64::MAX;
 #[derive(Debug, Clone)]
 pub(crate) struct Life {
     pub(crate) subscriber: String,
-    /// Accounts of one host have the same.
-    pub(crate) host: usize,
     pub(crate) to: Moment,
 }
 
