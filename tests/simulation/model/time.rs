@@ -1,0 +1,174 @@
+//! What happens because nothing happens, and gaps.
+//!
+//! Knows: when each thing is due. Must not know: records. All deadlines are looked through, and the earliest takes effect
+//! first; at one moment NASes before sessions before places before tombstones.
+
+use std::time::Duration;
+
+use relaywarden::session::Timestamp;
+use relaywarden::session::event::Span;
+
+use super::{GAP, INTERVAL_ASSUMED, Key, Model, OVERDUE_AT_LEAST, SECONDS, State, Why};
+
+/// A NAS is not called silent before this.
+const SILENT_AT_LEAST: Duration = Duration::from_secs(300);
+
+enum Due {
+    Nas(usize),
+    Life(Key),
+    Stand(usize),
+    Grave(usize),
+}
+
+impl Model {
+    /// Everything that is due up to this moment.
+    pub(crate) fn advance(&mut self, at: Timestamp) {
+        while let Some((time, due)) = self.first_due().filter(|(time, _)| *time <= at) {
+            match due {
+                Due::Nas(nas) => self.nases[nas].silent = true,
+                Due::Life(key) => self.life_due(&key, time),
+                Due::Stand(index) => {
+                    self.stands.remove(index);
+                }
+                Due::Grave(index) => {
+                    self.graves.remove(index);
+                }
+            }
+        }
+    }
+
+    fn first_due(&self) -> Option<(Timestamp, Due)> {
+        let mut first: Option<((Timestamp, u8, Option<Key>), Due)> = None;
+        let mut consider = |time: Timestamp, rank: u8, key: Option<Key>, due: Due| {
+            let order = (time, rank, key);
+            if first.as_ref().is_none_or(|(earliest, _)| order < *earliest) {
+                first = Some((order, due));
+            }
+        };
+        for nas in 0..self.nases.len() {
+            if let Some(patience) = self.nas_patience(nas).filter(|_| !self.nases[nas].silent) {
+                consider(self.nases[nas].heard.plus(patience), 0, None, Due::Nas(nas));
+            }
+        }
+        for life in &self.lives {
+            consider(self.life_deadline(life), 1, Some(life.key.clone()), Due::Life(life.key.clone()));
+        }
+        for (index, stand) in self.stands.iter().enumerate() {
+            if let Some(freed) = stand.freed {
+                consider(freed.kept_until, 2, None, Due::Stand(index));
+            }
+        }
+        for (index, grave) in self.graves.iter().enumerate() {
+            consider(grave.until, 3, None, Due::Grave(index));
+        }
+        first.map(|((time, ..), due)| (time, due))
+    }
+
+    /// Three times the spacing at which its sessions are expected to report.
+    fn nas_patience(&self, nas: usize) -> Option<Duration> {
+        let sessions =
+            self.lives.iter().filter(|life| life.key.0 == nas && life.state != State::Pending).count();
+        let interval = SECONDS(self.nases[nas].interval?.into());
+        let spacing = interval.checked_div(u32::try_from(sessions).unwrap())?;
+        Some(SILENT_AT_LEAST.max(spacing * 3))
+    }
+
+    fn overdue_after(&self, life: &super::Life) -> Duration {
+        let limit = span(self.rules.interim_overdue, life.reports_every().unwrap_or(INTERVAL_ASSUMED));
+        match self.rules.interim_overdue {
+            Span::Intervals { .. } => limit.max(OVERDUE_AT_LEAST),
+            Span::Fixed(_) => limit,
+        }
+    }
+
+    fn life_deadline(&self, life: &super::Life) -> Timestamp {
+        let nas = &self.nases[life.key.0];
+        let doubt = match life.state {
+            State::Doubt(_, until) => return until,
+            State::Active => true,
+            State::Pending => false,
+        };
+        if life.reports_every().is_none() {
+            return life.heard.plus(self.rules.lifetime_without_interim);
+        }
+        let overdue = life.heard.max(nas.resumed).plus(self.overdue_after(life));
+        let believed = nas.heard.plus(self.rules.nas_silence_grace);
+        match doubt {
+            // Row 30.
+            true if nas.silent => overdue.max(believed),
+            // An interval that became known late makes nobody overdue in hindsight.
+            true => overdue.max(nas.heard),
+            false => overdue,
+        }
+    }
+
+    fn life_due(&mut self, key: &Key, time: Timestamp) {
+        let life = self.life(key).unwrap();
+        match life.state {
+            State::Doubt(Why::NasBeganAnew(at), _) => self.give_up(key, at, false, Some((at, time))),
+            State::Doubt(Why::HeardAfterStop | Why::UndatedStart(_), _) => {
+                let heard = life.heard;
+                self.give_up(key, time, false, Some((heard, time)));
+            }
+            State::Doubt(Why::Overdue | Why::Unheard, _) => self.give_up(key, time, false, None),
+            State::Active if life.reports_every().is_some() => {
+                let own = life.interval.is_some();
+                let nas = key.0;
+                let close_at = time.plus(self.overdue_after(life));
+                let lives = self.lives.iter().filter(|life| life.key.0 == nas);
+                let reporting = lives.clone().filter(|life| life.interval.is_some()).count();
+                let all = lives.filter(|life| life.state != State::Pending).count();
+                let life = self.life_mut(key).unwrap();
+                if own || reporting * 2 >= all {
+                    life.state = State::Doubt(Why::Overdue, close_at);
+                } else {
+                    // Row 29: the few that report say nothing about this one.
+                    life.interval_of_nas = None;
+                }
+            }
+            State::Active | State::Pending => self.close(key, time, false),
+        }
+    }
+
+    /// A life ends; what was sent before it stopped must not open it again.
+    fn give_up(&mut self, key: &Key, at: Timestamp, soft: bool, stopped: Option<(Timestamp, Timestamp)>) {
+        let life = self.life(key).unwrap().clone();
+        self.close(key, at, soft);
+        if let Some((stopped, arrival)) = stopped {
+            self.graves.push(super::Grave {
+                key: key.clone(),
+                stopped,
+                arrival,
+                lasted: life.lasted,
+                began: life.began,
+                known: true,
+                until: arrival.plus(super::DAY),
+            });
+        }
+    }
+
+    /// Row 48.
+    pub(super) fn resume(&mut self, at: Timestamp, since: Option<Timestamp>) {
+        if since.is_some_and(|since| at.since(since) <= GAP) {
+            return;
+        }
+        self.resumed = self.pools.iter().map(|(client, _)| (client.clone(), at)).collect();
+        self.nases.iter_mut().for_each(|nas| nas.resumed = at);
+        if since.is_some_and(|since| at.since(since) > self.rules.stale_limit) {
+            for index in 0..self.lives.len() {
+                let life = &self.lives[index];
+                if life.is_active() && life.reports_every().is_some() {
+                    let close_at = at.plus(self.overdue_after(life));
+                    self.lives[index].state = State::Doubt(Why::Unheard, close_at);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn span(span: Span, interval: Duration) -> Duration {
+    match span {
+        Span::Fixed(duration) => duration,
+        Span::Intervals { tenths } => interval * tenths / 10,
+    }
+}
