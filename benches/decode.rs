@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use relaywarden::config::{Client, Identity, NasIdentity, Secret};
+use relaywarden::config::{Client, Identity, Secret};
 use relaywarden::radius::accounting::{self, Rules};
 use relaywarden::radius::authenticator;
 use relaywarden::radius::dictionary::Dictionary;
@@ -21,18 +21,13 @@ fn decode(c: &mut Criterion) {
     let attributes = text::parse_attributes(sample, dictionary).expect("a sample that tests read too");
     let octets = text::encode_request(4, 1, &attributes, SECRET).expect("a sample fits a packet");
     let packet = Packet::decode(&octets).expect("what was encoded is a packet");
+    let address = "192.0.2.1/32".parse().expect("a prefix");
     let client = Client {
-        name: Name::from("bras1"),
-        address: "192.0.2.1/32".parse().expect("a prefix"),
-        secret: Secret::new(SECRET),
         may_assign: vec!["203.0.0.0/16".parse().expect("a prefix")],
-        nas: NasIdentity::Source,
-        stop_start: false,
+        ..Client::new(Name::from("bras1"), address, Secret::new(SECRET))
     };
-    let identity = Identity {
-        chain: dictionary.id("User-Name").into_iter().collect(),
-        canonical: Canonical { lowercase: true, strip_realm: false },
-    };
+    let chain = dictionary.id("User-Name").into_iter().collect();
+    let identity = Identity::new(chain, Canonical { lowercase: true, ..Canonical::default() });
     let rules = Rules {
         client: &client,
         source: "192.0.2.1".parse().expect("an address"),

@@ -32,6 +32,7 @@
 //! | [`log`] | what is durable, and what is damage | what an entry means |
 //! | [`audit`] | the past as rows | the present |
 //! | [`server`] | sockets, threads, order of start and stop | how anything is decided |
+//! | [`rehearsal`] | scenarios as text, played through the rooms above | sockets, what time it is |
 //! | [`cli`] | commands, formats, exit codes | the daemon, but for its API |
 //! | [`clock`] | what time it is; nobody else reads it | who asks |
 //!
@@ -56,7 +57,8 @@
 //! | | a restart changes no answer | `a_clean_restart_changes_no_answer`, `a_crash_changes_no_answer` |
 //! | | what could not be made durable is not acknowledged | `a_failed_fsync_is_never_acknowledged_and_the_log_goes_on_elsewhere` |
 //!
-//! (I2 is about service sessions and I8 about addresses shared by ports: they come with what they are about.)
+//! (I2, a service's Stop frees nothing, and I8, without a port nobody is named for a shared address, are told by the
+//! scenarios in `tests/scenarios/services.txt` and `cgnat.txt`; every row of the decision table is told by one, too.)
 //!
 //! # Bad input
 //!
@@ -81,12 +83,21 @@
 //! | more names of NASes than there is room for | as any other | `nas_unusable{nas=""}` and the like | `names_beyond_the_room_are_counted_in_none_and_known_ones_go_on` |
 //! | no session id, or a status that concerns no session | answered, ignored | `ignored_session_id`, `ignored_status`, line | `what_is_authentic_but_ignored_is_answered_at_once_and_repeated_the_same`, `each_packet_of_no_use_is_counted_for_its_nas_with_the_reason` |
 //! | a value that does not fit its type | the rest counts | none | `an_attribute_that_does_not_fit_its_type_leaves_the_rest_alone` |
-//! | a vendor's attribute that lies about its length | what came before it counts | none | `a_vendor_length_of_0_or_1_ends_the_walk`, `a_vendor_length_beyond_the_remainder_ends_the_walk` |
+//! | a vendor's attribute that lies about its length | what came before it counts | none | `a_vendor_length_of_0_or_1_ends_the_walk`, `a_vendor_length_beyond_the_remainder_ends_the_walk`, `a_length_that_lies_ends_the_walk_in_every_form` |
+//! | a TLV that lies about its length | what is outside of its parent counts | none | `a_tlv_that_lies_hides_what_follows_within_its_parent_and_nothing_else` |
+//! | a value in parts that is too long, or lacks one | no value; the rest counts | none | `a_concatenation_of_1024_octets_is_a_value_and_one_octet_more_is_none`, `a_value_whose_next_part_is_missing_is_none` |
 //! | a moment that can't be true | arrival counts | `absurd_time`, `nas_clock_absurd` | `a_clock_that_says_what_cannot_be_true_is_told`, `a_stamp_before_2015_is_absurd_and_one_of_2015_is_not` |
 //! | an address outside of the client's pools | record kept, claim dropped | `claims_dropped{nas}`, `alarms`, line | `a_claim_outside_of_the_pool_is_dropped_counted_and_shown_and_the_record_is_kept` |
+//! | a prefix wider than a subscriber's can be | record kept, claim dropped | `claims_dropped{nas}`, `alarms`, line | `a_prefix_of_24_or_44_bits_is_admitted_and_a_shorter_one_refused` |
+//! | a block of ports that is reversed, has port 0, or goes beyond 65535 | record and other blocks kept, block dropped | `claims_dropped{nas}`, `alarms`, line | `a_port_range_that_is_reversed_or_above_65535_is_refused_and_the_others_count`, `a_block_that_cant_be_is_refused_whoever_tells_of_it` |
+//! | a block of a special address | record kept, block dropped | `claims_dropped{nas}`, `alarms`, line | `a_block_of_a_special_address_is_refused_and_counted` |
+//! | a block of which a part is missing or has another size | the rest counts | none | `a_block_of_which_a_part_is_missing_or_has_another_size_is_left_out`, `a_text_without_an_address_or_blocks_says_nothing` |
+//! | TLVs within an extended attribute that lie about their length, or nest | the other attributes count | none | `a_tlv_that_lies_about_its_length_ends_its_range_and_no_other`, `tlvs_that_nest_where_none_may_are_not_followed` |
+//! | any attribute empty, or of one octet | the rest counts | none | `every_attribute_of_no_or_one_octet_is_survived`, `every_vendors_attribute_of_no_or_one_octet_is_survived_and_claims_nothing` |
+//! | a login that spells another one's address, as translators do | a subscriber like any other | none | `nobody_can_log_in_as_another_ones_address`, `whoever_logs_in_as_another_ones_address_is_a_subscriber_like_any_other` |
 //! | one of our own addresses (`never`) | record kept, claim dropped | `claims_dropped{nas}`, `alarms`, line | `our_own_addresses_are_never_bound_and_whoever_claims_one_is_told_about` |
 //! | a name with control octets, or no text | bound; shown as `0x...` | none | `no_command_prints_what_could_act`, `no_log_line_holds_what_could_act` |
-//! | any octets whatever | no panic | as above | `any_octets_are_survived`, `any_attributes_of_an_authentic_packet_are_survived` |
+//! | any octets whatever | no panic | as above | `any_octets_are_survived`, `any_attributes_of_an_authentic_packet_are_survived`, `any_packet_and_any_path_are_survived` |
 //!
 //! **Socketmap and policy delegation.**
 //!
@@ -115,6 +126,11 @@
 //! | a body above 64 KiB; a head above 16 KiB | 413; 431 | none | `a_body_of_64_kib_is_read_and_a_longer_one_is_not`, `a_head_that_is_too_large_is_refused` |
 //! | an unknown path or method | 404, 405 | none | `unknown_paths_and_methods_are_problems_too` |
 //! | a question about people over TCP | 404 `socket-only` | none | `tcp_serves_health_and_metrics_and_nothing_about_people` |
+//! | a chunk of a file above 4 MiB, of more than 1000 rows, or with something else wrong | 413; 400, named | none | `a_chunk_of_4_mib_is_read_and_a_longer_one_is_not`, `each_wrong_chunk_of_a_file_is_named` |
+//! | a row in it that is no packet, of nobody's client, or later than its file | `rejected`, with why; the others count | `imported_rows{outcome="rejected"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected`, `a_row_is_of_the_client_that_has_its_nas_or_of_the_one_that_is_named`, `five_minutes_after_the_file_is_a_matter_of_clocks_and_a_second_more_of_zones` |
+//! | a row that concerns no session | `ignored`, with why | `imported_rows{outcome="ignored"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected` |
+//! | a row with an address outside of the client's pools | taken, claim dropped, told | none | `pools_and_our_own_addresses_hold_for_files_too` |
+//! | a row that is old | `history`: the past only | `imported_rows{outcome="history"}` | `what_was_not_heard_of_for_an_hour_fills_the_past_and_owns_nothing` |
 //! | a question that can't be written down | answered, and noted in the journal | line | `a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal` |
 //!
 //! **Configuration, environment, places.** Refused at the start, with exit code; at a reload the old one is kept.
@@ -123,11 +139,35 @@
 //! |---|---|---|---|
 //! | unknown key, value that can't be | 78; file, line, key | standard error | `a_configuration_that_is_bad_ends_with_78_and_names_file_line_and_key`, `each_mistake_is_named_with_place_key_and_remedy` |
 //! | a secret that is short, unreadable or open to everybody | 78 | standard error | `a_secret_of_eight_octets_is_taken_with_a_warning_and_one_of_seven_refused`, `what_holds_a_secret_is_not_open_to_everybody`, `a_secret_file_that_is_not_there_is_named` |
-//! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad` |
+//! | a dictionary that is missing, of FreeRADIUS 4, or none | 78; file, line, remedy | standard error | `a_dictionary_that_cannot_be_used_is_named_with_file_line_and_remedy`, `a_dictionary_of_version_4_is_told_apart`, `a_file_that_is_no_dictionary_is_refused_and_an_empty_one_is_not` |
+//! | a dictionary whose include is missing | 78; file and line that include it | standard error | `a_missing_include_is_named_unless_it_may_be_missing` |
+//! | dictionaries that include each other | each is read once | none | `an_include_loop_ends_and_each_file_is_read_once` |
+//! | includes too deep, or too much in them | 78; file | standard error | `files_include_files_sixteen_deep_and_no_deeper`, `more_than_32_megabytes_are_refused` |
+//! | a dictionary that everybody may write | 78; file | standard error | `a_file_that_everybody_may_write_is_refused` |
+//! | a line of a dictionary that is not understood | left out, or octets | a line for each, 20 of a dictionary | `a_line_that_is_not_understood_is_left_out_and_the_others_count`, `a_type_or_a_flag_that_nobody_knows_makes_octets`, `remarks_about_a_dictionary_are_warnings_with_both_places` |
+//! | TLVs nested too deep, in a dictionary or a name | left out; 78 | line; standard error | `tlvs_that_nest_too_deep_are_left_out`, `the_identity_chain_takes_names_and_numbers_of_any_attribute` |
+//! | a dictionary that contradicts what is built in | what is built in holds | line | `a_strange_dictionary_changes_nothing_that_is_built_in`, `any_octets_as_a_dictionary_are_survived_and_change_nothing_that_is_built_in` |
+//! | a `[[nat]]` that does not suffice, overlaps another, or is not IPv4 | 78; file, line, key | standard error | `a_translation_has_a_block_for_each_inside_address_and_not_one_too_few`, `an_outside_address_is_of_one_translation_only`, `each_mistake_in_a_translation_is_named` |
+//! | a line of the list of prefixes that can't be | 78; its file, line, column | standard error | `a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line`, `each_mistake_has_its_line_its_column_and_its_remedy` |
+//! | a list of prefixes that is missing, or that everybody may change | 78 | standard error | `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
+//! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad`, `a_dictionary_that_cannot_be_used_keeps_the_old_configuration_and_ends_a_start_with_78`, `a_list_of_prefixes_is_read_again_and_a_bad_line_in_it_keeps_the_old` |
 //! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |
 //! | a data directory that another daemon uses | 75 | standard error | `a_second_daemon_on_one_data_directory_ends_with_75_and_disturbs_nobody` |
 //! | a data directory that can't be used | 74 | standard error | `a_data_directory_that_may_not_be_made_ends_with_74_and_is_named` |
+//! | a scenario that is not understood | 2; file, line, what was expected | standard error | `one_that_is_not_understood_is_2_with_the_line_and_what_is_expected` |
 //! | a filter in `RELAYWARDEN_LOG` that is none | as `info` | line | `the_environment_says_how_much_is_logged` |
+//!
+//! **Files of others** (`import`). What can't be read is told with its line, and the rest is read.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | neither a table nor a detail file; columns missing | 65; nothing is sent | standard error | `a_file_that_is_none_is_65_and_one_that_cant_be_had_74`, `a_heading_lacks_nothing_and_says_nothing_twice` |
+//! | a line above 64 KiB, however long | rejected; memory as before | `--rejects` | `a_line_of_64_kib_is_read_and_a_longer_one_is_passed_over`, `memory_does_not_grow_with_the_file_nor_with_its_longest_line` |
+//! | a quote that is not closed; too many or too few fields | that line is rejected | `--rejects` | `a_quote_that_is_not_closed_refuses_its_line_and_one_that_is_does_not`, `a_moment_that_was_there_twice_or_is_none_is_named_with_its_column` |
+//! | a moment, an address, a number that is none; a value no attribute can hold | that row is rejected, with its column | `--rejects` | `a_moment_that_was_there_twice_or_is_none_is_named_with_its_column`, `an_address_that_is_none_is_named_and_one_that_says_nothing_yet_is_told_as_it_is`, `a_name_of_253_octets_fits_and_a_longer_one_is_named` |
+//! | a gzip file that is cut | 74; what came before is taken | standard error | `several_gzip_files_in_one_are_read_to_their_end`, `a_file_that_is_none_is_65_and_one_that_cant_be_had_74` |
+//! | a detail file that ends in the middle of a record | told, and read again by the next run | `--rejects` | `what_a_file_ends_with_in_its_middle_is_read_again_when_it_is_whole` |
+//! | a state that is none, or of another file | 2; nothing is sent | standard error | `a_state_of_another_file_is_not_gone_on_with` |
 //!
 //! **Files of ours.**
 //!
@@ -147,6 +187,7 @@ pub mod config;
 pub mod log;
 pub mod mta;
 pub mod radius;
+pub mod rehearsal;
 pub mod relay;
 pub mod server;
 pub mod session;

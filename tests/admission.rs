@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
-use relaywarden::config::{Client, Identity, NasIdentity, Secret};
+use relaywarden::config::{Client, Identity, Secret};
 use relaywarden::radius::accounting::{self, Ignored, Rules};
 use relaywarden::radius::authenticator;
 use relaywarden::radius::dictionary::Dictionary;
@@ -98,6 +98,22 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => ipv6_net().prop_map(told("Delegated-IPv6-Prefix")),
         1 => ipv4_net()
             .prop_map(|prefix| Wish { line: format!("Framed-Route = \"{prefix} 0.0.0.0 1\""), prefix }),
+        1 => (ipv6(), prop::sample::select(vec!["Alc-Ipv6-Address", "Huawei-Framed-IPv6-Address"])).prop_map(
+            |(address, name)| {
+                let address = Ipv6Addr::from(address);
+                Wish { line: format!("{name} = {address}"), prefix: IpAddr::V6(address).into() }
+            }
+        ),
+        1 => ipv6_net().prop_map(told("ERX-IPv6-NdRa-Prefix")),
+        1 => (ipv4(), 1..=u16::MAX, 1..=u16::MAX).prop_map(|(address, a, b)| {
+            let (address, first, last) = (Ipv4Addr::from(address), a.min(b), a.max(b));
+            let line = format!("Alc-Nat-Port-Range = \"{address} {first}-{last} router base\"");
+            Wish { line, prefix: IpAddr::V4(address).into() }
+        }),
+        1 => ipv4().prop_map(|address| Wish {
+            line: format!("Attr-26.43823.21 = 0x{address:08x}"),
+            prefix: IpAddr::V4(address.into()).into(),
+        }),
         1 => ipv6_net()
             .prop_map(|prefix| Wish { line: format!("Framed-IPv6-Route = \"{prefix} :: 1\""), prefix }),
     ]
@@ -153,17 +169,14 @@ impl World {
         };
         let mut machine = Machine::new(Arc::new(LiveMap::default()));
         machine.fold(Timestamp::EARLIEST, &Event::Applied(Box::new(applied)), &mut Vec::new());
+        let secret = Secret::new(SECRET);
         let client = Client {
-            name: Name::from("bras1"),
-            address: "192.0.2.1/32".parse().unwrap(),
-            secret: Secret::new(SECRET),
             may_assign,
-            nas: NasIdentity::Source,
-            stop_start: false,
+            ..Client::new(Name::from("bras1"), "192.0.2.1/32".parse().unwrap(), secret)
         };
         let chain = ["User-Name", "Class", "26.9.1"].map(|name| Dictionary::builtin().id(name).unwrap());
-        let canonical = Canonical { lowercase: true, strip_realm: true };
-        let identity = Identity { chain: chain.to_vec(), canonical };
+        let canonical = Canonical { lowercase: true, strip_realm: true, ..Canonical::default() };
+        let identity = Identity::new(chain.to_vec(), canonical);
         World { client, identity, never, clocks: NasClocks::default(), machine, bound: Vec::new() }
     }
 
@@ -195,6 +208,20 @@ fn lines(text: &str) -> Vec<u8> {
     text::parse_attributes(text, Dictionary::builtin()).unwrap()
 }
 
+/// Vendors of whom we read something, and what.
+const VENDORS: [(u32, &[u8]); 10] = [
+    (9, &[1, 52, 251]),
+    (2011, &[158, 159, 161, 162, 163, 165]),
+    (2352, &[4, 132, 144, 213]),
+    (3561, &[1, 2]),
+    (4874, &[1, 83, 129, 164, 210]),
+    (6527, &[11, 99, 100, 121, 141, 151, 163]),
+    (8164, &[1]),
+    (18681, &[16, 28, 29]),
+    (25506, &[32, 33, 34]),
+    (43823, &[21]),
+];
+
 /// Any attributes whose types and lengths are in order; what they hold is anybody's guess.
 fn any_attributes() -> impl Strategy<Value = Vec<u8>> {
     // The attributes that we read come more often than those that we pass over.
@@ -212,7 +239,25 @@ fn any_attributes() -> impl Strategy<Value = Vec<u8>> {
         1 => prop::collection::vec(any::<u8>(), 253),
         1 => "[0-9a-f:./ ]{0,30}".prop_map(String::into_bytes),
     ];
-    prop::collection::vec((kind, value), 0..12).prop_map(|list| {
+    // What stands within Vendor-Specific and the extended attributes: types that we read, and any.
+    let within =
+        (prop::sample::select(VENDORS.to_vec()), any::<u8>(), prop::collection::vec(any::<u8>(), 0..20));
+    let vendors = within.prop_map(|((vendor, kinds), which, octets)| {
+        let kind = kinds.get(usize::from(which) % (kinds.len() + 1)).copied().unwrap_or(which);
+        let length = u8::try_from(octets.len() + 2).unwrap();
+        (26, [u32::to_be_bytes(vendor).as_slice(), &[kind, length], &octets].concat())
+    });
+    let tlv = (1..=11_u8, prop_oneof![4 => Just(4_usize), 1 => 0..9_usize], any::<[u8; 8]>());
+    let tlvs = prop::collection::vec(tlv, 0..8).prop_map(|tlvs| {
+        let mut octets = vec![6];
+        for (kind, length, value) in tlvs {
+            octets.extend([kind, u8::try_from(length + 2).unwrap()]);
+            octets.extend(value.iter().take(length));
+        }
+        (241, octets)
+    });
+    let attribute = prop_oneof![6 => (kind, value), 3 => vendors, 1 => tlvs];
+    prop::collection::vec(attribute, 0..12).prop_map(|list| {
         let mut attributes = Vec::new();
         for (kind, value) in list {
             attributes.extend([kind, u8::try_from(value.len() + 2).unwrap()]);

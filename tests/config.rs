@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relaywarden::config::file::{Contents, Files, Loaded, read};
-use relaywarden::config::{AttributeId, Config, Endpoint, NasIdentity};
+use relaywarden::config::{Config, Endpoint, NamedRealm, NasIdentity};
+use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::session::Name;
 use relaywarden::session::event::{Rules, Span};
+
+#[path = "config/dictionaries.rs"]
+mod dictionaries;
 
 const FILE: &str = "/etc/relaywarden/relaywarden.toml";
 
@@ -33,16 +37,8 @@ impl Files for Disk {
     }
 }
 
-fn resolve(name: &str) -> Option<AttributeId> {
-    match name {
-        "User-Name" => Some(AttributeId { vendor: 0, number: 1 }),
-        "Class" => Some(AttributeId { vendor: 0, number: 25 }),
-        _ => None,
-    }
-}
-
 fn loaded(disk: &Disk) -> Result<Loaded, String> {
-    read(Path::new(FILE), disk, &resolve).map_err(|error| error.to_string())
+    read(Path::new(FILE), disk, &mut Dictionary::beside_builtin()).map_err(|error| error.to_string())
 }
 
 fn config(text: &str) -> Config {
@@ -89,9 +85,16 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "authenticated",
         "name",
         "address",
+        "realm",
+        "group",
+        "inside",
+        "outside",
+        "block",
+        "first-port",
         "header",
         "contact",
         "socket-group",
+        "prefixes",
     ];
     let mut seen = 0;
     for (line, key) in SAMPLE.lines().filter_map(|line| {
@@ -115,7 +118,7 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         }
         assert_eq!(explicit, default, "{line}");
     }
-    assert!(seen >= 20, "only {seen} keys were found in the sample");
+    assert!(seen >= 27, "only {seen} keys were found in the sample");
 }
 
 #[test]
@@ -125,18 +128,33 @@ fn the_examples_that_are_no_defaults_are_understood() {
         ("# may-assign", "may-assign"),
         ("# role", "role"),
         ("# authenticated", "authenticated"),
+        ("# group", "group"),
+        ("# [[nat]]", "[[nat]]"),
+        ("# inside", "inside"),
+        ("# outside", "outside"),
+        ("# block", "block"),
+        ("# first-port", "first-port"),
+        ("# realm", "realm"),
         ("# [[mta]]", "[[mta]]"),
         ("# name = \"mx1\"", "name = \"mx1\""),
         ("# address = \"192.0.2.25\"", "address = \"192.0.2.25\""),
         ("# header", "header"),
         ("# contact", "contact"),
         ("# socket-group", "socket-group"),
+        ("# prefixes = ", "prefixes = "),
     ] {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
     }
-    let config = config(&text);
-    assert_eq!(config.mtas.len(), 1);
+    let disk = Disk::with(&text, 0o640).and(LIST, b"bob,2001:db8:7::/48,online\n", 0o644);
+    let config = loaded(&disk).unwrap().config;
+    assert_eq!((config.mtas.len(), config.prefixes.len()), (1, 1));
+    let gold = Some(NamedRealm::Vrf(Name::from("gold")));
+    assert_eq!((&config.mtas[0].realm, &config.socketmap.realm), (&gold, &gold));
+    assert_eq!(config.policy.listeners.realm, gold);
+    assert_eq!(config.radius.clients[0].realm, Some(NamedRealm::Public));
+    assert_eq!(config.translations.len(), 1);
+    assert_eq!(config.translations[0].realm, Some(Name::from("gold")));
     assert_eq!(config.radius.clients[0].nas, NasIdentity::Attributes);
     assert_eq!(config.http.group.as_deref(), Some("abuse"));
     assert_eq!(config.policy.header.as_deref(), Some("X-Subscriber-Token"));
@@ -219,11 +237,116 @@ fn durations_and_spans_become_rules() {
 }
 
 #[test]
-fn the_identity_chain_takes_names_and_numbers() {
-    let config = config("[subscriber]\nidentity = ['26.3561.1', 'Class', '89']\nstrip-realm = true\n");
+fn the_identity_chain_takes_names_and_numbers_of_any_attribute() {
+    let config = config(
+        "[subscriber]\nidentity = ['26.3561.1', 'class', '89', 'IP-Port-Range-Local-Id', '26.24757.28.11.5', '26.9.0']\n\
+         strip-realm = true\n",
+    );
     let chain: Vec<_> = config.identity.chain.iter().map(ToString::to_string).collect();
-    assert_eq!(chain, ["26.3561.1", "25", "89"]);
+    assert_eq!(chain, ["26.3561.1", "25", "89", "241.6.11", "26.24757.28.11.5", "26.9.0"]);
     assert!(config.identity.canonical.strip_realm && config.identity.canonical.lowercase);
+    for envelope in ["26", "Vendor-Specific", "26.3561", "241", "245.26", "26.3561.256", "1.2.3.4.5.6"] {
+        let mistake = mistake(&format!("[subscriber]\nidentity = ['{envelope}']\n"));
+        assert!(mistake.contains("is no attribute known here"), "{mistake}");
+    }
+}
+
+#[test]
+fn a_client_says_what_its_records_leave_open() {
+    let of = |more: &str| config(&client(more)).radius.clients.remove(0);
+    let plain = of("");
+    assert_eq!((plain.realm, plain.group), (None, None));
+    assert!(!plain.snapshot && !plain.routed_netmask && !plain.one_to_one);
+    let declared =
+        of("realm = 'gold'\ngroup = 'pair1'\nsnapshot = true\nrouted-netmask = true\none-to-one = true");
+    assert_eq!(declared.realm, Some(NamedRealm::Vrf(Name::from("gold"))));
+    assert_eq!(declared.group, Some(Name::from("pair1")));
+    assert!(declared.snapshot && declared.routed_netmask && declared.one_to_one);
+    assert_eq!(of("realm = 'public'").realm, Some(NamedRealm::Public));
+}
+
+#[test]
+fn what_is_kept_and_what_names_nobody_is_asked_for_by_name() {
+    let config = config(
+        "[subscriber]\nfold-mac = true\nshared-names = ['MIG', 'AC16.2d75.9D0a']\nkeep = ['Class', '26.4874.24']\n\
+         many-sessions = 0\n",
+    );
+    let shared: Vec<_> = config.identity.shared_names.iter().map(ToString::to_string).collect();
+    assert_eq!(shared, ["mig", "ac:16:2d:75:9d:0a"], "in the form of the names in records");
+    let kept: Vec<_> = config.identity.keep.iter().map(|(name, id)| format!("{name} {id}")).collect();
+    assert_eq!(kept, ["Class 25", "26.4874.24 26.4874.24"]);
+    assert_eq!(config.many_sessions, 0);
+}
+
+#[test]
+fn many_sessions_are_sixteen_unless_another_number_is_written() {
+    assert_eq!(config("").many_sessions, 16);
+    assert_eq!(config("[subscriber]\nmany-sessions = 1000000\n").many_sessions, 1_000_000);
+    for wrong in ["-1", "1000001"] {
+        assert_eq!(
+            mistake(&format!("[subscriber]\nmany-sessions = {wrong}\n")),
+            "2:17: subscriber.many-sessions: is out of range; write a number from 0 to 1000000"
+        );
+    }
+}
+
+/// A translation of 1024 inside addresses, whose 16 outside ones have 64 blocks each, with these lines instead or besides.
+fn nat(more: &[&str]) -> String {
+    let mut lines = vec!["inside = '100.64.0.0/22'", "outside = '192.0.2.0/28'", "block = 1008"];
+    lines.retain(|line| !more.iter().any(|other| line.split(' ').next() == other.split(' ').next()));
+    format!("[[nat]]\n{}\n{}\n", lines.join("\n"), more.join("\n"))
+}
+
+#[test]
+fn a_translation_has_a_block_for_each_inside_address_and_not_one_too_few() {
+    let exact = config(&nat(&[]));
+    let [translation] = &exact.translations[..] else { panic!("one table") };
+    assert_eq!((translation.first_port, translation.block, &translation.realm), (1024, 1008, &None));
+    let mistake = mistake(&nat(&["block = 1009"]));
+    assert_eq!(
+        mistake,
+        "3:11: nat.outside: 'inside' has 1024 addresses and 'outside' 1008 blocks of ports; widen 'outside', or lower \
+         'block' or 'first-port'"
+    );
+    let lower = config(&nat(&["first-port = 1", "block = 1009", "realm = 'gold'"]));
+    assert_eq!(lower.translations[0].realm, Some(Name::from("gold")));
+}
+
+#[test]
+fn an_outside_address_is_of_one_translation_only() {
+    let second = nat(&["inside = '100.65.0.0/28'", "outside = '192.0.2.16/32'"]);
+    assert_eq!(config(&format!("{}{second}", nat(&[]))).translations.len(), 2);
+    let overlapping = second.replace("192.0.2.16", "192.0.2.15");
+    assert_eq!(
+        mistake(&format!("{}{overlapping}", nat(&[]))),
+        "9:11: nat.outside: line 3 has 192.0.2.0/28, which overlaps; a port of an outside address can belong to one \
+         [[nat]] only"
+    );
+}
+
+#[test]
+fn each_mistake_in_a_translation_is_named() {
+    for (more, expected) in [
+        (
+            "inside = '2001:db8::/32'",
+            "4:10: nat.inside: ports are shared by IPv4 addresses only; write an IPv4 prefix such as \"192.0.2.0/28\"",
+        ),
+        (
+            "outside = '2001:db8::/64'",
+            "4:11: nat.outside: ports are shared by IPv4 addresses only; write an IPv4 prefix such as \"192.0.2.0/28\"",
+        ),
+        ("block = 0", "4:9: nat.block: is out of range; write a number from 1 to 65535"),
+        ("block = 65536", "4:9: nat.block: is out of range; write a number from 1 to 65535"),
+        ("first-port = 0", "5:14: nat.first-port: is out of range; write a number from 1 to 65535"),
+        ("realm = ' '", "5:9: nat.realm: is empty; write a value or remove the key"),
+    ] {
+        assert_eq!(mistake(&nat(&[more])), expected, "{more}");
+    }
+    for key in ["inside", "outside", "block"] {
+        let text: String =
+            nat(&[]).lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect();
+        assert_eq!(mistake(&text), format!("1:1: nat: '{key}' is missing; add it"));
+    }
 }
 
 #[test]
@@ -247,6 +370,78 @@ fn a_part_of_a_static_prefix_may_be_never_or_anothers() {
     assert_eq!(config.relay.statics.len(), 2);
 }
 
+const LISTING: &str = "[subscriber]\nprefixes = 'prefixes.csv'\n";
+const LIST: &str = "/etc/relaywarden/prefixes.csv";
+
+#[test]
+fn a_list_of_prefixes_lies_beside_the_configuration_and_names_like_accounting_does() {
+    let list = b"subscriber,prefix,when\nBob,2001:db8:7::/48,online\nAlice,192.0.2.8/29,always\n";
+    let prefixes = |rules: &str| {
+        let disk = Disk::with(&format!("{LISTING}{rules}"), 0o640).and(LIST, list, 0o644);
+        let listed = loaded(&disk).unwrap().config.prefixes;
+        listed.iter().map(|l| format!("{} {} {:?}", l.prefix, l.subscriber, l.when)).collect::<Vec<_>>()
+    };
+    assert_eq!(prefixes(""), ["192.0.2.8/29 alice Always", "2001:db8:7::/48 bob Online"]);
+    assert_eq!(prefixes("lowercase = false\n")[0], "192.0.2.8/29 Alice Always");
+    assert_eq!(config("").prefixes, []);
+}
+
+#[test]
+fn a_hundred_thousand_listed_prefixes_are_read() {
+    let lines =
+        (0..100_000_u32).rev().map(|n| format!("s{n},10.{}.{}.{},online\n", n >> 16, n >> 8 & 255, n & 255));
+    let disk = Disk::with(LISTING, 0o640).and(LIST, lines.collect::<String>().as_bytes(), 0o644);
+    let prefixes = loaded(&disk).unwrap().config.prefixes;
+    assert_eq!(prefixes.len(), 100_000);
+    assert_eq!(
+        (prefixes[0].subscriber.text(), prefixes[99_999].subscriber.text()),
+        (Some("s0"), Some("s99999"))
+    );
+}
+
+#[test]
+fn a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line() {
+    let mistake = |list: &[u8], more: &str| {
+        let disk = Disk::with(&format!("{LISTING}{more}"), 0o640).and(LIST, list, 0o644);
+        loaded(&disk).unwrap_err()
+    };
+    assert_eq!(
+        mistake(b"# routed\na,192.0.2.0/28,always\nb,192.0.2.0/28,always\n", ""),
+        format!("{LIST}:3:3: line 2 gives this prefix to 'a'; change one of them")
+    );
+    assert_eq!(
+        mistake(b"a,192.0.0.0/16,always\n", ""),
+        format!("{LIST}:1:3: is wider than a subscriber's can be; write prefixes of /24 or longer")
+    );
+    assert_eq!(
+        mistake(b"a,192.0.2.0/24,online\n", "[relay]\nnever = ['192.0.2.250']\n"),
+        format!("{LIST}:1:3: relay.never has 192.0.2.250/32, which never relays; change one of them")
+    );
+    assert_eq!(
+        mistake(
+            b"a,192.0.2.0/28,online\n",
+            "[relay]\nstatic = [{ prefix = '192.0.2.0/28', subscriber = 'a' }]\n"
+        ),
+        format!("{LIST}:1:3: relay.static gives this prefix to 'a' at all times; change one of them")
+    );
+}
+
+#[test]
+fn a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named() {
+    assert_eq!(
+        mistake(LISTING),
+        format!(
+            "2:12: subscriber.prefixes: {LIST} cannot be read: entity not found; the daemon's user must be able to"
+        )
+    );
+    for (mode, open) in [(0o100_644, false), (0o664, false), (0o646, true)] {
+        let disk = Disk::with(LISTING, 0o640).and(LIST, b"", mode);
+        assert_eq!(loaded(&disk).is_err(), open, "{mode:o}");
+    }
+    let disk = Disk::with(LISTING, 0o640).and(LIST, b"", 0o666);
+    assert!(loaded(&disk).unwrap_err().contains("can be changed by everybody (mode 0666); run: chmod o-w"));
+}
+
 // What is refused.
 
 #[test]
@@ -266,15 +461,13 @@ fn text_that_is_no_toml_has_its_place() {
 fn keys_that_are_not_built_yet_are_unknown() {
     for (text, begins) in [
         ("[[limit]]\nname = 'x'\n", "1:3: limit: unknown field `limit`"),
-        ("[radius]\ndictionaries = []\n", "2:1: radius.dictionaries: unknown field `dictionaries`"),
         ("[[nas]]\nidentifier = 'x'\n", "1:3: nas: unknown field `nas`"),
-        ("[[mta]]\nname = 'x'\nrealm = 'public'\n", "3:1: mta.realm: unknown field `realm`"),
         ("[relay]\nMode = 'observe'\n", "2:1: relay.Mode: unknown field `Mode`"),
     ] {
         let mistake = mistake(text);
         assert!(mistake.starts_with(begins), "{mistake}");
     }
-    assert!(mistake(&client("realm = 'public'")).starts_with("5:1: radius.client.realm: unknown field"));
+    assert!(mistake(&client("profile = 'x'")).starts_with("5:1: radius.client.profile: unknown field"));
 }
 
 #[test]
@@ -310,7 +503,7 @@ fn each_mistake_is_named_with_place_key_and_remedy() {
         (
             "[subscriber]\nidentity = ['Usr-Name']\n",
             "2:13: subscriber.identity: 'Usr-Name' is no attribute known here; write its number, such as \"1\" or \
-             \"26.3561.1\" (vendor, type)",
+             \"26.3561.1\" (vendor, type), or name its dictionary in radius.dictionaries",
         ),
         (
             "[subscriber]\nidentity = []\n",
@@ -361,6 +554,29 @@ fn each_mistake_is_named_with_place_key_and_remedy() {
 }
 
 #[test]
+fn each_mistake_about_a_name_or_a_realm_is_named() {
+    for (text, expected) in [
+        (
+            "[[mta]]\nname = 'mx1'\naddress = '192.0.2.25'\nrealm = ''\n",
+            "4:9: mta.realm: is empty; write a value or remove the key",
+        ),
+        ("[policy]\nrealm = ''\n", "2:9: policy.realm: is empty; write a value or remove the key"),
+        ("[socketmap]\nrealm = ' '\n", "2:9: socketmap.realm: is empty; write a value or remove the key"),
+        (
+            "[subscriber]\nkeep = ['Clas']\n",
+            "2:9: subscriber.keep: 'Clas' is no attribute known here; write its number, such as \"1\" or \"26.3561.1\" \
+             (vendor, type), or name its dictionary in radius.dictionaries",
+        ),
+        (
+            "[subscriber]\nstrip-realm = true\nshared-names = ['@apn.example']\n",
+            "3:17: subscriber.shared-names: nothing is left of this name by the rules in [subscriber]; write another",
+        ),
+    ] {
+        assert_eq!(mistake(text), expected);
+    }
+}
+
+#[test]
 fn each_mistake_in_a_client_is_named() {
     for (more, expected) in [
         (
@@ -371,6 +587,8 @@ fn each_mistake_in_a_client_is_named() {
             "role = 'proxy'\nnas = 'source'\nmay-assign = ['::/0']",
             "6:7: radius.client.nas: 'role' says already how NASes are named; remove 'nas'",
         ),
+        ("group = ''", "5:9: radius.client.group: is empty; write a value or remove the key"),
+        ("realm = ''", "5:9: radius.client.realm: is empty; write a value or remove the key"),
         (
             "secret-file = 's'",
             "5:15: radius.client.secret-file: a client needs one of 'secret' and 'secret-file', not both",
@@ -497,14 +715,23 @@ fn a_secret_is_never_shown() {
 #[test]
 fn the_summary_says_who_may_feed_and_who_may_ask() {
     let text = client(
-        "may-assign = ['100.64.0.0/10']\n[relay]\nmode = 'observe'\n[[mta]]\nname = 'mx1'\naddress = '192.0.2.25'",
+        "may-assign = ['100.64.0.0/10']\nrealm = 'gold'\nsnapshot = true\ngroup = 'pair1'\n[subscriber]\n\
+         shared-names = ['mig']\nkeep = ['Class']\n[relay]\nmode = 'observe'\n[[mta]]\nname = 'mx1'\n\
+         address = '192.0.2.25'\nrealm = 'public'\n[policy]\nrealm = 'gold'\n[[nat]]\ninside = '100.64.0.0/22'\n\
+         outside = '192.0.2.0/28'\nblock = 1008\nrealm = 'gold'",
     );
     let summary = relaywarden::cli::check::Summary(&config(&text)).to_string();
     for line in [
         "mode        observe: nothing is permitted nor refused",
         "radius      127.0.0.1:1813",
-        "  client    a at 192.0.2.1/32 (each source is a NAS) may assign 100.64.0.0/10",
-        "mta         mx1 from 192.0.2.25/32",
+        "  client    a at 192.0.2.1/32 (each source is a NAS, each record lists everything, realm gold, group pair1) may \
+         assign 100.64.0.0/10",
+        "  but not   mig",
+        "  keep      Class",
+        "sessions    of one subscriber are worth a look from 16 on",
+        "nat         100.64.0.0/22 of gold behind 192.0.2.0/28, 1008 ports each from 1024 on",
+        "  realm     gold",
+        "mta         mx1 from 192.0.2.25/32, realm public",
     ] {
         assert!(summary.lines().any(|found| found == line), "{line:?} is missing in\n{summary}");
     }
@@ -520,7 +747,7 @@ fn check_config_reads_real_files_and_ends_with_78_when_they_are_bad() {
     std::fs::write(&path, SAMPLE).unwrap();
     std::fs::write(&secret, "sixteen octets!!\n").unwrap();
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o640)).unwrap();
-    let run = || format!("{:?}", relaywarden::cli::check::run(&path, &resolve));
+    let run = || format!("{:?}", relaywarden::cli::check::run(&path));
     assert_eq!(run(), format!("{:?}", std::process::ExitCode::SUCCESS));
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(run(), format!("{:?}", std::process::ExitCode::from(78)));

@@ -47,5 +47,9 @@ mod answers;
 mod demo;
 
 #[cfg(test)]
+#[path = "daemon/dictionaries.rs"]
+mod dictionaries;
 #[path = "daemon/feeds.rs"]
 mod feeds;
+#[path = "daemon/import.rs"]
+mod import;

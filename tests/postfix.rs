@@ -13,8 +13,8 @@ mod stories {
     use serde_json::Value;
 
     use crate::common::daemon::{Daemon, Wanted, text};
-    use crate::common::nas::Status;
-    use crate::common::postfix::{Postfix, postmap, present};
+    use crate::common::nas::{Attributes, Status};
+    use crate::common::postfix::{Postfix, postmap, postmap_all, present};
     use crate::common::smtp::Smtp;
     use crate::common::{PATIENCE, eventually, peer};
 
@@ -105,10 +105,8 @@ mod stories {
         nas.report(Status::Start, "carol", "s-carol-1", "2001:db8:0:7::1");
         // Delegated-IPv6-Prefix 2001:db8:4200::/56 (RFC 4818 section 3).
         let delegated = [0, 56, 0x20, 0x01, 0x0d, 0xb8, 0x42, 0, 0];
-        let dave = crate::common::nas::Attributes::of_nas(Status::Start)
-            .with(1, b"dave")
-            .with(44, b"s-dave-1")
-            .with(123, &delegated);
+        let dave =
+            Attributes::of_nas(Status::Start).with(1, b"dave").with(44, b"s-dave-1").with(123, &delegated);
         assert!(nas.tell(&dave), "Start of dave was not acknowledged");
         let postfix = Postfix::start(&daemon, &["policy.main.cf"]);
 
@@ -473,5 +471,87 @@ mod stories {
         let unknown = postmap(&daemon, "no-such-map", ALICE);
         assert_eq!(unknown.status.code(), Some(1));
         assert!(!text(&unknown.stderr).is_empty(), "a map that is not there is an error, not an absence");
+    }
+
+    /// The daemon's map as a table, in a file that Postfix's users may read.
+    fn table(daemon: &Daemon, home: &tempfile::TempDir) -> String {
+        let file = home.path().join("online.cidr");
+        let file = file.to_str().expect("a path of ours").to_owned();
+        daemon.order(&["export", "cidr", "-o", &file]);
+        file
+    }
+
+    #[test]
+    fn the_exported_table_says_what_the_socketmap_says() {
+        if !present() {
+            return;
+        }
+        let relay =
+            "static = [{ prefix = \"192.0.2.0/28\", subscriber = \"office\" }]\nnever = [\"192.0.2.9\"]";
+        let daemon = Daemon::start_with(&Wanted { relay, ..Wanted::default() });
+        let mut nas = daemon.nas();
+        // Framed-Routes (RFC 2865 section 5.22) around those who come after them.
+        let route =
+            Attributes::record(Status::Start, "emil", "s-emil-1", "100.64.1.1".parse().expect("an address"))
+                .with(22, b"100.64.0.0/29 0.0.0.0 1")
+                .with(22, b"100.64.0.8/29 0.0.0.0 1");
+        assert!(nas.tell(&route));
+        alice_is_online(&daemon);
+        nas.report(Status::Start, "bob", "s-bob-1", "100.64.0.8");
+        nas.report(Status::Start, "carol", "s-carol-1", "2001:db8:0:7::1");
+        nas.report(Status::Start, "dora", "s-dora-1", "100.64.0.9");
+        nas.report(Status::Stop, "dora", "s-dora-1", "100.64.0.9");
+        daemon.order(&["suspend", "bob", "--reason", "an open proxy"]);
+
+        let home = tempfile::tempdir().expect("a directory");
+        let file = table(&daemon, &home);
+        let addresses = [
+            ALICE,
+            "100.64.0.8",
+            "100.64.0.9",
+            "100.64.0.10",
+            "100.64.0.15",
+            "100.64.0.16",
+            "100.64.1.1",
+            NOBODY,
+            "192.0.2.8",
+            "192.0.2.9",
+            "192.0.2.16",
+            "2001:db8:0:7::1",
+            "2001:db8:0:7::2",
+        ];
+        let found = postmap_all(&format!("cidr:{file}"), &addresses);
+        let told: Vec<_> =
+            addresses.iter().filter(|address| daemon.map("access", address) == "OK OK").collect();
+        let told: Vec<_> = told.iter().map(|address| format!("{address}\tOK")).collect();
+        assert_eq!(found, told);
+        assert_eq!(found.len(), 6, "both answers were seen");
+    }
+
+    #[test]
+    fn the_exported_table_goes_on_relaying_when_the_daemon_is_gone() {
+        if !present() {
+            return;
+        }
+        let mut daemon = Daemon::start();
+        alice_is_online(&daemon);
+        let home = tempfile::tempdir().expect("a directory");
+        std::fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("our own directory");
+        let file = table(&daemon, &home);
+        daemon.terminate();
+        for restrictions in [
+            format!(
+                "smtpd_relay_restrictions = permit_auth_destination, check_client_access cidr:{file}, reject"
+            ),
+            format!(
+                "mynetworks = 127.0.0.1/32 cidr:{file}\n\
+                 smtpd_relay_restrictions = permit_auth_destination, permit_mynetworks, reject"
+            ),
+        ] {
+            let postfix = Postfix::start_with(&daemon, &[], &restrictions);
+            assert_eq!(Smtp::from(postfix.relay, ALICE).send(OUTSIDE).code, 250, "{restrictions}");
+            assert_eq!(Smtp::from(postfix.relay, NOBODY).send(OUTSIDE).code, 554, "{restrictions}");
+        }
     }
 }

@@ -205,11 +205,15 @@ struct Claimed {
     address: u8,
     heard: i64,
     lost: bool,
+    /// Somebody else's record told that it was theirs meanwhile.
+    doubted: i64,
 }
 
 #[derive(Default)]
 struct Model {
     claims: Vec<Claimed>,
+    /// Sessions that stopped.
+    stopped: Vec<u32>,
 }
 
 impl Model {
@@ -217,8 +221,15 @@ impl Model {
         let mine = self.claims.iter().position(|claim| claim.session == told.session);
         if told.kind == Kind::Stop {
             if let Some(mine) = mine {
+                let elsewhere = self.claims[mine].address != told.address;
                 self.leave(mine);
+                if elsewhere {
+                    self.doubt(told);
+                }
+            } else if !self.stopped.contains(&told.session) {
+                self.doubt(told);
             }
+            self.stopped.push(told.session);
             return;
         }
         if let Some(mine) = mine {
@@ -250,7 +261,16 @@ impl Model {
             address: told.address,
             heard: told.second,
             lost: false,
+            doubted: 0,
         });
+    }
+
+    /// Its session was not heard with this address before, and had it until now: so somebody's Stop was lost.
+    fn doubt(&mut self, told: &Told) {
+        let rivals = self.claims.iter_mut().filter(|claim| {
+            claim.address == told.address && claim.subscriber != told.subscriber && !claim.lost
+        });
+        rivals.for_each(|rival| rival.doubted = told.second);
     }
 
     /// One claim less. If a conflict is over with it, the one heard last of the sessions that are left is the owner.
@@ -268,8 +288,14 @@ impl Model {
 
     fn owners(&self) -> Vec<Vec<String>> {
         let of = |address| {
-            let holding = self.claims.iter().filter(|claim| claim.address == address && !claim.lost);
-            let mut names: Vec<_> = holding.map(|claim| format!("s{}", claim.subscriber)).collect();
+            let holding: Vec<_> =
+                self.claims.iter().filter(|claim| claim.address == address && !claim.lost).collect();
+            if let [owner] = holding[..]
+                && owner.doubted > owner.heard
+            {
+                return Vec::new();
+            }
+            let mut names: Vec<_> = holding.iter().map(|claim| format!("s{}", claim.subscriber)).collect();
             names.sort();
             names.dedup();
             names

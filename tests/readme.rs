@@ -13,6 +13,10 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
     }
 
+    fn import_page() -> String {
+        fs::read_to_string(here("docs/import.md")).expect("the page about importing")
+    }
+
     fn readme() -> String {
         fs::read_to_string(here("README.md")).expect("the README")
     }
@@ -73,9 +77,12 @@ mod tests {
 
     #[test]
     fn every_command_is_understood() {
-        let commands = commands(&readme());
-        assert!(commands.len() >= 8, "the README's commands were not found: {commands:?}");
-        for line in commands {
+        let mut all = commands(&readme());
+        assert!(all.len() >= 8, "the README's commands were not found: {all:?}");
+        let of_import = commands(&import_page());
+        assert!(of_import.len() >= 4, "{of_import:?}");
+        all.extend(of_import);
+        for line in all {
             let arguments = &words(&line)[1..];
             let (arguments, expected) = match arguments[0].as_str() {
                 // These two would do something; that they know their options is enough.
@@ -84,8 +91,8 @@ mod tests {
                     ["check-config", "--config", "/nonexistent/relaywarden.toml"].map(String::from).to_vec(),
                     Some(78),
                 ),
-                // It reads its files before it speaks to anybody.
-                "send" => (arguments.to_vec(), Some(74)),
+                // They read their files before they speak to anybody.
+                "send" | "import" => (arguments.to_vec(), Some(74)),
                 _ => (arguments.to_vec(), Some(69)),
             };
             let output = run(&arguments);
@@ -123,6 +130,20 @@ mod tests {
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{text}\n{said}");
         }
+    }
+
+    #[test]
+    fn the_list_of_prefixes_on_its_page_is_read() {
+        let page = import_page();
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("relaywarden.toml");
+        fs::write(&path, blocks(&page, "toml").concat()).expect("our own file");
+        let list = blocks(&page, "").into_iter().find(|block| block.starts_with("subscriber,prefix"));
+        fs::write(home.path().join("prefixes.csv"), list.expect("the list")).expect("our own file");
+        let output = run(&["check-config".into(), "--config".into(), path.display().to_string()]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        let line = "prefixes    1 at all times, 1 while their subscriber is online";
+        assert!(said.lines().any(|found| found == line), "{said}{}", String::from_utf8_lossy(&output.stderr));
     }
 
     #[test]

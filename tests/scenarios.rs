@@ -1,263 +1,237 @@
-//! Stories about sessions, as text that an operator could write: `tests/data/scenarios/*.txt`.
+//! Every scenario of `tests/scenarios/*.txt` is a test of its own, by the name of its file and its title.
 //!
-//! ```text
-//! scenario: a Stop frees the address            a new machine begins
-//! rules warm-up=0s defer-after-stop=10m         optional, before anything happens
-//! client bras1 192.0.2.0/24                     a client and its pools; none given: everything
-//! static 192.0.2.240/28 office
-//! resumed since=11:00:00                        we listen again after a gap (`since=never`: a new log)
-//! at 12:00:00 start s1 alice 192.0.2.7          [nas=bras1 event=11:59:58 dated time=60 interval=600 port=p1
-//!                                                calling=m1 stop-start called=b1 nas-port=3 ident=x dropped=1]
-//! at 12:00:05 refresh s1                        an interim update that must count as a refresh
-//! at 12:00:06 ask 192.0.2.7 => found alice      found NAME | absent | unready WHY | ambiguous NAME NAME, stale
-//! at 12:00:07 restart                           the machine goes through its own image
-//! ```
-
-#![allow(
-    clippy::indexing_slicing,
+//! The language is in `docs/scenarios.md`, what plays it in `src/rehearsal/`. Each scenario is played as it is told, and
+//! then once more for each thing that it expects, with something else expected there: a story that can't fail tells
+//! nothing.
+#![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
-    reason = "a test says what it expects by failing loudly, also outside of its #[test] functions"
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing loudly"
 )]
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use relaywarden::session::bindings::{LiveMap, Lookup};
-use relaywarden::session::event::{
-    Applied, Claim, ClaimSource, Effect, Event, Kind, Record, Rules, Scope, Span,
-};
-use relaywarden::session::image::Image;
-use relaywarden::session::machine::Machine;
-use relaywarden::session::{Line, Name, Realm, Timestamp};
+use libtest_mimic::{Arguments, Failed, Trial};
+use relaywarden::rehearsal::{self, Fault, Mistake, Props};
 
-struct World {
-    machine: Machine,
-    applied: Applied,
-    effects: Vec<Effect>,
-}
-
-impl World {
-    fn new() -> Self {
-        let rules = Rules { warm_up: Span::Fixed(Duration::ZERO), ..Rules::default() };
-        let applied = Applied { rules, pools: vec![(Name::from("bras1"), Vec::new())], ..Applied::default() };
-        World { machine: Machine::new(Arc::new(LiveMap::default())), applied, effects: Vec::new() }
-    }
-
-    fn fold(&mut self, at: Timestamp, event: &Event) {
-        self.effects.clear();
-        self.machine.fold(at, event, &mut self.effects);
-    }
-
-    fn line(&mut self, words: &[&str]) {
-        match words {
-            ["rules", options @ ..] => {
-                let rules = &mut self.applied.rules;
-                for (key, value) in options.iter().filter_map(|option| option.split_once('=')) {
-                    match key {
-                        "defer-after-stop" => rules.defer_after_stop = duration(value),
-                        "interim-overdue" => rules.interim_overdue = span(value),
-                        "lifetime" => rules.lifetime_without_interim = duration(value),
-                        "grace" => rules.nas_silence_grace = duration(value),
-                        "stale-limit" => rules.stale_limit = duration(value),
-                        "warm-up" => rules.warm_up = span(value),
-                        _ => panic!("no such rule: {key}"),
-                    }
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = vec![
+        Trial::test("every_sample_has_a_scenario", every_sample_has_a_scenario),
+        Trial::test("what_the_documentation_tells_comes_out", documented),
+        Trial::test("a_mistake_in_a_scenario_is_named_with_its_line", mistakes_are_named),
+    ];
+    for path in files("scenarios") {
+        let text = fs::read_to_string(&path).unwrap();
+        match rehearsal::scenarios(&text) {
+            Err(mistake) => {
+                let message = at(&path, &mistake);
+                trials.push(Trial::test(stem(&path), move || Err(Failed::from(message))));
+            }
+            Ok(scenarios) => {
+                for (number, scenario) in scenarios.iter().enumerate() {
+                    let end = scenarios.get(number + 1).map_or(usize::MAX, |next| next.line - 1);
+                    let name = format!("{}::{}", stem(&path), slug(&scenario.title));
+                    let (path, text) = (path.clone(), excerpt(&text, scenario.line, end));
+                    trials.push(Trial::test(name, move || tell(&path, &text)));
                 }
             }
-            ["client", name, pools @ ..] => {
-                let pools = pools.iter().map(|pool| pool.parse().unwrap()).collect();
-                self.applied
-                    .pools
-                    .retain(|(known, _)| *known != Name::from(*name) && *known != Name::from("bras1"));
-                self.applied.pools.push((Name::from(*name), pools));
-            }
-            ["static", prefix, subscriber] => {
-                self.applied.statics.push((prefix.parse().unwrap(), Name::from(*subscriber)));
-            }
-            ["never", prefix] => self.applied.never.push(prefix.parse().unwrap()),
-            ["at", time, rest @ ..] => self.at(clock(time), rest),
-            other => panic!("not understood: {other:?}"),
         }
     }
-
-    fn at(&mut self, now: Timestamp, words: &[&str]) {
-        match words {
-            ["apply"] => self.fold(now, &Event::Applied(Box::new(self.applied.clone()))),
-            ["resumed", since] => {
-                let since = since.strip_prefix("since=").unwrap();
-                let since = (since != "never").then(|| clock(since));
-                self.fold(now, &Event::Resumed { since });
-            }
-            ["restart"] => {
-                let packed = postcard::to_stdvec(&self.machine.image()).unwrap();
-                let image: Image = postcard::from_bytes(&packed).unwrap();
-                assert_eq!(image, self.machine.image());
-                self.machine = Machine::restore(Arc::new(LiveMap::default()), image);
-                assert_eq!(self.machine.image(), postcard::from_bytes(&packed).unwrap());
-            }
-            ["ask", address, "=>", expected @ ..] => {
-                self.machine.advance(now, &mut self.effects);
-                let answer = self.machine.map().lookup(Realm::PUBLIC, address.parse().unwrap(), None, now);
-                assert_eq!(told(&answer), expected.join(" "), "about {address}");
-            }
-            ["refresh", session, options @ ..] => {
-                let record = record(now, "interim", session, &[], options);
-                let refresh = self.machine.as_refresh(&record).expect("no refresh: something changes");
-                self.fold(now, &Event::Refreshes(vec![refresh]));
-            }
-            ["alarm", expected] => {
-                let seen = self.effects.iter().any(|effect| format!("{effect:?}").contains(expected));
-                assert!(seen, "no {expected} in {:?}", self.effects);
-            }
-            [kind @ ("start" | "interim" | "stop" | "on" | "off"), rest @ ..] => {
-                let (session, rest) = match *kind {
-                    "on" | "off" => ("", rest),
-                    _ => rest.split_first().map(|(session, rest)| (*session, rest)).unwrap(),
-                };
-                let options = rest
-                    .iter()
-                    .position(|word| word.contains('=') || *word == "dated" || *word == "stop-start");
-                let (said, options) = rest.split_at(options.unwrap_or(rest.len()));
-                let record = record(now, kind, session, said, options);
-                self.fold(now, &Event::Record(Box::new(record)));
-            }
-            other => panic!("not understood: {other:?}"),
-        }
-    }
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn record(now: Timestamp, kind: &str, session: &str, said: &[&str], options: &[&str]) -> Record {
-    let options: HashMap<&str, &str> =
-        options.iter().map(|option| option.split_once('=').unwrap_or((option, ""))).collect();
-    let name = |key: &str| options.get(key).map(|value| Name::from(*value));
-    let number = |key: &str| options.get(key).map(|value| value.parse::<u32>().unwrap());
-    let subscriber = said.first().filter(|word| **word != "-").map(|word| Name::from(*word));
-    let claims = said.iter().skip(1).map(|claim| {
-        let prefix = claim.parse().or_else(|_| claim.parse::<IpAddr>().map(Into::into)).unwrap();
-        let source = match prefix {
-            ipnet::IpNet::V4(net) if net.prefix_len() == 32 => ClaimSource::FramedAddress,
-            ipnet::IpNet::V4(_) => ClaimSource::FramedRoute,
-            ipnet::IpNet::V6(net) if net.prefix_len() == 64 => ClaimSource::FramedIpv6Prefix,
-            ipnet::IpNet::V6(net) if net.prefix_len() == 128 => ClaimSource::FramedIpv6Address,
-            ipnet::IpNet::V6(_) => ClaimSource::DelegatedIpv6Prefix,
-        };
-        Claim::whole(prefix, source)
-    });
-    let nas = name("nas").unwrap_or(Name::from("bras1"));
-    let kind = match kind {
-        "start" => Kind::Start,
-        "stop" => Kind::Stop,
-        "interim" => Kind::Interim,
-        "on" => Kind::On,
-        _ => Kind::Off,
-    };
-    Record {
-        event: options.get("event").map_or(now, |time| clock(time)),
-        dated: options.contains_key("dated"),
-        client: name("client").unwrap_or(nas.clone()),
-        user_name: subscriber.clone(),
-        subscriber,
-        claims: claims.collect(),
-        claims_dropped: number("dropped").unwrap_or(0).try_into().unwrap(),
-        session_time: number("time"),
-        interval: number("interval"),
-        line: Line { port_id: name("port"), calling_station: name("calling"), ..Line::default() },
-        scope: Scope {
-            nas_identifier: name("ident"),
-            called_station: name("called"),
-            nas_port: number("nas-port"),
-            context: name("context"),
-        },
-        stop_start: options.contains_key("stop-start"),
-        ..Record::bare(kind, nas, Name::from(session), now)
-    }
+fn directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
-fn told(answer: &Lookup) -> String {
-    let name = |found: &relaywarden::session::bindings::Found| {
-        found.subscriber.as_ref().map_or("-".to_owned(), ToString::to_string)
-    };
-    match answer {
-        Lookup::Found(found) => {
-            let stale = found.session.as_ref().is_some_and(|session| session.is_stale());
-            format!("found {}{}", name(found), if stale { " stale" } else { "" })
-        }
-        Lookup::Absent => "absent".to_owned(),
-        Lookup::Ambiguous(all) => {
-            let mut names: Vec<_> = all.iter().map(name).collect();
-            names.sort();
-            format!("ambiguous {}", names.join(" "))
-        }
-        Lookup::Unready(doubt, _) => format!("unready {}", doubt.word()),
-    }
-}
-
-/// `HH:MM:SS` of one day, `+N` days in front: `+1d09:00:00`.
-fn clock(text: &str) -> Timestamp {
-    let (days, time) = match text.strip_prefix('+').and_then(|rest| rest.split_once('d')) {
-        Some((days, time)) => (days.parse::<i64>().unwrap(), time),
-        None => (0, text),
-    };
-    let parts: Vec<i64> = time.split(':').map(|part| part.parse().unwrap()).collect();
-    let [hours, minutes, seconds] = parts[..] else { panic!("no time: {text}") };
-    Timestamp::from_seconds(1_800_000_000 + days * 86_400 + hours * 3600 + minutes * 60 + seconds)
-}
-
-fn duration(text: &str) -> Duration {
-    let (number, unit) = text.split_at(text.len() - 1);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => panic!("no duration: {text}"),
-    };
-    Duration::from_secs(number.parse::<u64>().unwrap() * seconds)
-}
-
-fn span(text: &str) -> Span {
-    match text.strip_suffix('x') {
-        Some(intervals) => Span::Intervals { tenths: intervals.parse::<u32>().unwrap() * 10 },
-        None => Span::Fixed(duration(text)),
-    }
-}
-
-#[test]
-fn every_scenario_comes_out_as_told() {
-    let mut told = 0;
-    let mut files: Vec<_> =
-        std::fs::read_dir("tests/data/scenarios").unwrap().map(|file| file.unwrap().path()).collect();
+fn files(name: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory(name)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "txt")).collect();
     files.sort();
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut world: Option<World> = None;
-        let mut title = String::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            let line = line.split('#').next().unwrap_or_default();
-            let words: Vec<_> = line.split_whitespace().collect();
-            if words.is_empty() {
-                continue;
+    files
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+fn at(path: &Path, mistake: &Mistake) -> String {
+    format!("{}:{mistake}", path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(path).display())
+}
+
+/// A title as the name of a test.
+fn slug(title: &str) -> String {
+    let plain: String =
+        title.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join("_")
+}
+
+/// The lines from one to another, where they stood.
+fn excerpt(text: &str, first: usize, last: usize) -> String {
+    let lines = (1..).zip(text.lines());
+    let kept = lines.map(|(number, line)| if (first..=last).contains(&number) { line } else { "" });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+fn sample(name: &str) -> io::Result<String> {
+    fs::read_to_string(directory("data/samples").join(name).with_extension("txt"))
+}
+
+fn play(text: &str) -> Result<(), Mistake> {
+    let props = Props { samples: &sample, config: None };
+    let scenarios = rehearsal::scenarios(text)?;
+    scenarios.iter().try_for_each(|scenario| scenario.play(&props).map(|_| ()))
+}
+
+fn tell(path: &Path, text: &str) -> Result<(), Failed> {
+    play(text).map_err(|mistake| at(path, &mistake))?;
+    let mut expectations = 0;
+    for (number, line) in (1_usize..).zip(text.lines()) {
+        for other in otherwise(line) {
+            expectations += 1;
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines[number - 1] = &other;
+            let outcome = play(&lines.join("\n"));
+            let red = matches!(&outcome, Err(mistake) if mistake.line == number && mistake.is_otherwise());
+            if !red {
+                return Err(format!(
+                    "{}:{number}: passes, or fails elsewhere, with\n    {other}",
+                    path.display()
+                )
+                .into());
             }
-            if words[0] == "scenario:" {
-                title = words[1..].join(" ");
-                world = Some(World::new());
-                told += 1;
-                continue;
-            }
-            let world = world.as_mut().expect("a scenario begins with its title");
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                if words[0] == "at" && world.machine.applied().pools.is_empty() {
-                    let applied = world.applied.clone();
-                    world.fold(Timestamp::EARLIEST, &Event::Applied(Box::new(applied)));
-                }
-                world.line(&words);
-            }));
-            assert!(outcome.is_ok(), "{}:{number}: {title}\n    {line}", file.display());
         }
     }
-    assert!(told >= 40, "only {told} scenarios were found");
+    if expectations == 0 { Err("it expects nothing".into()) } else { Ok(()) }
+}
+
+/// The same line with other expectations.
+fn otherwise(line: &str) -> Vec<String> {
+    if line.trim_start().starts_with('#') {
+        return Vec::new();
+    }
+    if let Some((asked, answer)) = line.split_once("->") {
+        let others: &[&str] = if asked.contains("past ") {
+            &["exact mallory", "unknown mallory", "exact nobody", "ambiguous mallory trudy"]
+        } else {
+            &["permit mallory", "refuse not-online", "defer just-freed", "defer conflict mallory trudy"]
+        };
+        let others = others.iter().filter(|other| **other != answer.trim());
+        return others.map(|other| format!("{asked}-> {other}")).collect();
+    }
+    let Some((before, expected)) = line.split_once("expect ") else { return Vec::new() };
+    let words: Vec<&str> = expected.split_whitespace().collect();
+    let last = words.len() - 1;
+    let another = |word: &str| [&words[..last], &[word]].concat().join(" ");
+    let other = match words[..] {
+        ["no", "alarm"] => "alarm conflict 203.0.113.254".to_owned(),
+        ["alarm", ..] => format!("{expected}0"),
+        ["refresh"] => "repeated".to_owned(),
+        ["repeated" | "absurd"] => "refresh".to_owned(),
+        ["ignored", why] => another(if why == "no-status" { "no-session-id" } else { "no-status" }),
+        ["dropped", _] => another("99"),
+        ["event", when, word] => {
+            let others = [
+                ("-6d".to_owned(), word),
+                (when.to_owned(), if word == "dated" { "undated" } else { "dated" }),
+            ];
+            return others.map(|(when, word)| format!("{before}expect event {when} {word}")).into();
+        }
+        ["session", .., state] => another(if state == "pending" { "active" } else { "pending" }),
+        ["nas", name, ..] => format!("nas {name} active 99"),
+        ["line", address, ..] => format!("line {address} port=elsewhere"),
+        ["bound", ..] => "bound 203.0.113.254".to_owned(),
+        _ => panic!("no other expectation for: {line}"),
+    };
+    vec![format!("{before}expect {other}")]
+}
+
+fn every_sample_has_a_scenario() -> Result<(), Failed> {
+    let told: String = files("scenarios").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let told: BTreeSet<&str> =
+        told.split(" sample ").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+    let samples: Vec<String> = files("data/samples").iter().map(|path| stem(path)).collect();
+    let without: Vec<_> = samples.iter().filter(|sample| !told.contains(sample.as_str())).collect();
+    if samples.len() < 36 || !without.is_empty() {
+        return Err(format!("{} samples, without a scenario: {without:?}", samples.len()).into());
+    }
+    Ok(())
+}
+
+/// The example in `docs/scenarios.md`.
+fn documented() -> Result<(), Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scenarios.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let begin = text.lines().position(|line| line.starts_with("scenario:")).unwrap() + 1;
+    let length = text.lines().skip(begin).position(|line| line == "```").unwrap();
+    tell(&path, &excerpt(&text, begin, begin + length))
+}
+
+/// What an operator may mistype, and what the answer must hold.
+fn mistakes_are_named() -> Result<(), Failed> {
+    let typos = [
+        ("at 12:00 nas bras1 start session=1", "1: a scenario begins with its title"),
+        ("scenario: x\n\nat noon", "3: `noon` is not understood; expected a time: 12:00"),
+        (
+            "scenario: x\nat 12:00 nas bras1 begin session=1",
+            "2: `begin` is not understood; expected start, interim",
+        ),
+        ("scenario: x\nnas bras1 start sesion=1", "2: `sesion=1` is neither an option nor an attribute"),
+        ("scenario: x\nnas bras1 start alice", "2: `alice` is neither an option"),
+        (
+            "scenario: x\nnas bras1 start address=192.0.2.7.1",
+            "2: `address=192.0.2.7.1` is not understood; expected an address",
+        ),
+        (
+            "scenario: x\nnas bras1 start prefix=2001:db8::/129",
+            "2: `prefix=2001:db8::/129`: the value is not of type",
+        ),
+        ("scenario: x\nnas bras1 start Class=0x0", "2: `Class=0x0`: the value is not of type"),
+        ("scenario: x\nnas bras1 start user=\"alice", "2: a quote is not closed"),
+        ("scenario: x\nnas bras2 start session=1", "2: no client is called `bras2`; there is bras1"),
+        (
+            "scenario: x\nnas bras1 start session=1 from=192.0.2.9",
+            "2: 192.0.2.9 is not an address of client `bras1`",
+        ),
+        ("scenario: x\nnas bras1 start session=1 event=+5m", "2: a NAS without a clock"),
+        ("scenario: x\nnas bras1 sample nobody-sent-this", "2: sample `nobody-sent-this`: "),
+        (
+            "scenario: x\nat 12:00 nas bras1 start session=1\nat 11:59 lookup 192.0.2.7",
+            "3: time goes backwards: it is 12:00:00",
+        ),
+        ("scenario: x\nclient bras1 may-asign=192.0.2.0/24", "2: radius.client.may-asign: unknown field"),
+        ("scenario: x\nrule stale-limit=soon", "2: session.stale-limit: 'soon' is no time"),
+        ("scenario: x\nlookup 192.0.2.7 permit alice", "2: `permit` is not understood; expected `->`"),
+        (
+            "scenario: x\nlookup 192.0.2.7 -> refuse warm-up",
+            "2: `warm-up` is not understood; expected why: not-online",
+        ),
+        ("scenario: x\nlookup 192.0.2.7 -> refuse", "2: the line ends too soon; expected why"),
+        (
+            "scenario: x\nlookup 192.0.2.7 -> refuse not-online now",
+            "2: `now` is not understood; expected nothing more",
+        ),
+        ("scenario: x\nexpect everything", "2: `everything` is not understood; expected alarm"),
+        ("scenario: x\nexpect refresh", "2: nothing was sent yet"),
+        ("scenario: x\nrestart later", "2: `later` is not understood; expected nothing more"),
+        (
+            "scenario: x\nlookup 192.0.2.7 -> permit alice",
+            "2: expected permit alice, but it is refuse not-online",
+        ),
+    ];
+    for (text, said) in typos {
+        let mistake = play(text).err().ok_or_else(|| format!("understood: {text}"))?;
+        if !mistake.to_string().starts_with(said) {
+            return Err(format!("{text}\nsays: {mistake}\nnot:  {said}").into());
+        }
+        let otherwise = matches!(mistake.fault, Fault::Otherwise { .. });
+        assert_eq!(otherwise, said.contains("but it is"), "{text}");
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
+    use relaywarden::rehearsal;
     use relaywarden::relay::verdict::Reason;
 
     const PURE: [&str; 7] = ["session/", "relay/", "radius/", "mta/", "config/", "views.rs", "log/entry.rs"];
@@ -200,5 +201,34 @@ mod tests {
             assert!(cells[3].contains('`'), "without a test: {row}");
         }
         assert!(count > 40, "only {count} rows");
+    }
+
+    /// The first cells of a table's rows that look like `prefix` and a number.
+    fn numbered(document: &str, prefix: &str) -> BTreeSet<String> {
+        let text = read(&root().join("docs").join(document));
+        let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+        let is_number =
+            |cell: &&str| cell.strip_prefix(prefix).is_some_and(|rest| rest.parse::<u8>().is_ok());
+        cells.filter(is_number).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_row_every_disorder_and_every_rule_has_a_scenario() {
+        let (rows, disorders) = (numbered("sessions.md", ""), numbered("scenarios.md", "D"));
+        let rules = numbered("scenarios.md", "R");
+        assert_eq!((rows.len(), disorders.len(), rules.len()), (50, 19, 11));
+        let all: BTreeSet<String> = rows.into_iter().chain(disorders).chain(rules).collect();
+        let (mut told, mut count) = (BTreeSet::new(), 0);
+        for entry in fs::read_dir(root().join("tests/scenarios")).expect("a directory of ours") {
+            let path = entry.expect("an entry").path();
+            let scenarios = rehearsal::scenarios(&read(&path)).expect("scenarios");
+            let titles: BTreeSet<_> = scenarios.iter().map(|scenario| &scenario.title).collect();
+            assert_eq!(titles.len(), scenarios.len(), "{}: a title is there twice", path.display());
+            count += scenarios.len();
+            told.extend(scenarios.into_iter().flat_map(|scenario| scenario.tags));
+        }
+        assert!(count >= 250, "only {count} scenarios");
+        assert_eq!(all.difference(&told).collect::<Vec<_>>(), Vec::<&String>::new(), "without a scenario");
+        assert_eq!(told.difference(&all).collect::<Vec<_>>(), Vec::<&String>::new(), "about nothing");
     }
 }

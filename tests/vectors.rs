@@ -7,20 +7,24 @@
     reason = "a test says what it expects by failing loudly"
 )]
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use proptest::prelude::*;
-use relaywarden::config::{Client, Identity, NasIdentity, Secret};
+use relaywarden::config::{Client, Identity, Secret};
 use relaywarden::radius::accounting::{self, Ignored, Rules};
+use relaywarden::radius::attribute;
 use relaywarden::radius::authenticator::{self, Integrity};
 use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::radius::nas_clock::NasClocks;
 use relaywarden::radius::packet::Packet;
 use relaywarden::radius::text;
-use relaywarden::session::event::Record;
+use relaywarden::radius::vendor;
+use relaywarden::session::event::{Record, Release};
 use relaywarden::session::identity::Canonical;
-use relaywarden::session::{Name, Timestamp};
+use relaywarden::session::{Name, Ports, Timestamp};
 
 const SECRET: &[u8] = b"testing123";
 
@@ -49,19 +53,10 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 }
 
 fn read(packet: &Packet<'_>) -> Result<Box<Record>, Ignored> {
-    let client = Client {
-        name: Name::from("nas"),
-        address: "192.0.2.0/24".parse().unwrap(),
-        secret: Secret::new(SECRET),
-        may_assign: Vec::new(),
-        nas: NasIdentity::Source,
-        stop_start: false,
-    };
+    let client = Client::new(Name::from("nas"), "192.0.2.0/24".parse().unwrap(), Secret::new(SECRET));
     let chain = ["User-Name", "Class", "26.3561.1"];
-    let identity = Identity {
-        chain: chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect(),
-        canonical: Canonical { lowercase: true, strip_realm: false },
-    };
+    let chain = chain.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect();
+    let identity = Identity::new(chain, Canonical { lowercase: true, ..Canonical::default() });
     let source = "192.0.2.1".parse().unwrap();
     let rules = Rules { client: &client, source, identity: &identity, never: &[] };
     accounting::read(packet, &rules, Timestamp::from_seconds(1_800_000_000), &mut NasClocks::default())
@@ -141,8 +136,19 @@ fn every_sample_says_what_it_is_expected_to_say() {
         let session = or_dash(record.session_id.text().unwrap_or_default().to_owned());
         let subscriber = or_dash(record.subscriber.as_ref().map(ToString::to_string).unwrap_or_default());
         let mut seen = vec![name.clone(), format!("{:?}", record.kind), session, subscriber];
-        seen.extend(record.claims.iter().map(|claim| claim.prefix.to_string()));
-        if record.claims.is_empty() {
+        let spelled = |prefix: IpNet, ports: Ports| match ports.is_all() {
+            true => prefix.to_string(),
+            false => format!("{}:{ports}", prefix.addr()),
+        };
+        seen.extend(record.claims.iter().map(|claim| spelled(claim.prefix, claim.ports)));
+        seen.extend(record.releases.iter().map(|release| match release {
+            Release::All(source) => format!("-{source:?}"),
+            Release::Only(prefix, ports) => format!("-{}", spelled(*prefix, *ports)),
+        }));
+        seen.extend(record.inside.map(|inside| format!("inside={inside}")));
+        seen.extend(record.realm.map(|realm| format!("realm={realm}")));
+        seen.extend(record.service.map(|service| format!("part-of={}", service.parent.unwrap())));
+        if seen.len() == 4 {
             seen.push("-".to_owned());
         }
         assert_eq!(seen, row);
@@ -243,8 +249,122 @@ fn datagrams() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// A packet of attributes that hold others, and lie about it at times.
+fn nested() -> impl Strategy<Value = Vec<u8>> {
+    // Few numbers, so that what is asked for is there.
+    let tlv = (0..3_u8, prop_oneof![4 => 2..6_u8, 1 => any::<u8>()], prop::collection::vec(0..6_u8, 0..6));
+    let inner = prop::collection::vec(tlv, 0..8).prop_map(|tlvs| {
+        let octets = tlvs.into_iter().flat_map(|(kind, length, value)| [vec![kind, length], value].concat());
+        octets.collect::<Vec<_>>()
+    });
+    let vendor =
+        prop_oneof![Just(9_u32), Just(429), Just(4846), Just(8164), Just(24757)].prop_map(u32::to_be_bytes);
+    let head = prop_oneof![
+        vendor.clone().prop_map(|vendor| [[26].as_slice(), &vendor].concat()),
+        (241..=246_u8, 0..3_u8).prop_map(|(kind, extension)| vec![kind, extension]),
+        (245..=246_u8, 0..3_u8, any::<bool>()).prop_map(|(kind, extension, more)| vec![
+            kind,
+            extension,
+            if more { 0x80 } else { 0 }
+        ]),
+        (241..=244_u8, vendor.clone()).prop_map(|(kind, vendor)| [[kind, 26].as_slice(), &vendor].concat()),
+        (245..=246_u8, vendor).prop_map(|(kind, vendor)| [[kind, 26, 0].as_slice(), &vendor].concat()),
+        (0..4_u8).prop_map(|kind| vec![kind]),
+    ];
+    prop::collection::vec((head, inner), 0..12).prop_map(|list| {
+        let mut attributes = Vec::new();
+        for (head, mut inner) in list {
+            inner.truncate(240);
+            attributes.extend([head[0], u8::try_from(head.len() + inner.len() + 1).unwrap()]);
+            attributes.extend(head[1..].iter().chain(&inner));
+        }
+        text::encode_request(4, 1, &attributes, SECRET).unwrap()
+    })
+}
+
+/// Numbers that may be an attribute's.
+fn paths() -> impl Strategy<Value = String> {
+    let space = prop_oneof![
+        Just(String::new()),
+        prop_oneof![Just(9), Just(429), Just(4846), Just(8164), Just(24757)]
+            .prop_map(|vendor| format!("26.{vendor}.")),
+        (241..=246).prop_map(|kind| format!("{kind}.")),
+        (241..=246).prop_map(|kind| format!("{kind}.26.9.")),
+    ];
+    (space, prop::collection::vec(0..4_u32, 1..6)).prop_map(|(space, numbers)| {
+        space + &numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+    })
+}
+
+/// Statements about a few names and numbers, most of which contradict each other or what is built in.
+fn dictionary_lines() -> impl Strategy<Value = Vec<u8>> {
+    fn word(words: &[&'static str]) -> impl Strategy<Value = &'static str> + use<> {
+        prop::sample::select(words.to_vec())
+    }
+    let name = || {
+        word(&["User-Name", "Class", "Acct-Status-Type", "Cisco-AVPair", "IP-Port-Range", "Foo", "Bar", "25"])
+    };
+    let vendor = || word(&["Acme", "Cisco", "Starent", "Nobody"]);
+    let number = || {
+        word(&[
+            "0",
+            "1",
+            "2",
+            "25",
+            "40",
+            "0xff",
+            "300",
+            "241.6",
+            "241.6.3",
+            "26.9.1",
+            "245.26",
+            "1.1.1.1.1.1",
+        ])
+    };
+    let kind = || word(&["string", "integer", "byte", "tlv", "evs", "ipaddr", "octets[3]", "quaternion"]);
+    let flags = || word(&["", "has_tag", "secret", "Acme", "frobbed"]);
+    let format = || word(&["", "format=1,1", "format=2,2", "format=1,1,c", "format=9"]);
+    let line = prop_oneof![
+        4 => (name(), number(), kind(), flags()).prop_map(|(n, o, k, f)| format!("ATTRIBUTE {n} {o} {k} {f}")),
+        2 => (name(), word(&["Stop", "Start", "Odd"]), number()).prop_map(|(n, v, o)| format!("VALUE {n} {v} {o}")),
+        2 => (vendor(), number(), format()).prop_map(|(v, o, f)| format!("VENDOR {v} {o} {f}")),
+        2 => vendor().prop_map(|vendor| format!("BEGIN-VENDOR {vendor}")),
+        1 => vendor().prop_map(|vendor| format!("END-VENDOR {vendor}")),
+        1 => (vendor(), name()).prop_map(|(v, n)| format!("BEGIN-VENDOR {v} format={n}")),
+        1 => (word(&["BEGIN-TLV", "END-TLV"]), name()).prop_map(|(word, name)| format!("{word} {name}")),
+        1 => (name(), name()).prop_map(|(one, other)| format!("VALUE-ALIAS {one} {other}")),
+    ];
+    prop::collection::vec(line, 0..30).prop_map(|lines| lines.join("\n").into_bytes())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_packet_and_any_path_are_survived(octets in prop_oneof![nested(), datagrams()], written in paths()) {
+        let Ok(packet) = Packet::decode(&octets) else { return Ok(()) };
+        let Some(found) = Dictionary::builtin().find(&written) else { return Ok(()) };
+        let mut sum = 0;
+        for value in attribute::values(&packet, &found.path) {
+            if let Cow::Owned(value) = &value {
+                prop_assert!(value.len() <= attribute::CONCATENATED_MAX);
+            }
+            sum += value.len() + 1;
+            let _ = Dictionary::builtin().show(&found.path, &value).to_string();
+        }
+        // Nothing is found twice.
+        prop_assert!(sum <= packet.octets().len(), "{}", written);
+    }
+
+    #[test]
+    fn what_stands_in_the_usual_form_is_what_a_plain_walk_finds(octets in nested(), kind in 0..4_u8) {
+        let packet = Packet::decode(&octets).unwrap();
+        let path = Dictionary::builtin().find(&format!("26.9.{kind}")).unwrap().path;
+        let found: Vec<_> = attribute::values(&packet, &path).collect();
+        let walked = packet.values(26).flat_map(vendor::attributes);
+        let walked: Vec<_> = walked.filter(|a| (a.vendor, a.kind) == (9, kind)).map(|a| Cow::Borrowed(a.value)).collect();
+        prop_assert_eq!(found, walked);
+    }
 
     #[test]
     fn any_octets_are_survived(octets in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -292,5 +412,35 @@ proptest! {
         let packet = Packet::decode(&octets).unwrap();
         prop_assert_eq!(authenticator::integrity(&packet, &secret), Integrity::Valid);
         prop_assert!(authenticator::is_authentic(&packet, &secret));
+    }
+}
+
+proptest! {
+    // Each compares everything that is built in.
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn any_octets_as_a_dictionary_are_survived_and_change_nothing_that_is_built_in(
+        octets in prop_oneof![dictionary_lines(), prop::collection::vec(any::<u8>(), 0..300)],
+    ) {
+        let mut dictionary = Dictionary::beside_builtin();
+        if let Ok(remarks) = dictionary.read_text(&octets) {
+            for remark in &remarks.first {
+                prop_assert!(!remark.to_string().chars().any(char::is_control), "{}", remark);
+            }
+        }
+        for definition in dictionary.definitions() {
+            let _ = dictionary.show(&definition.path, &octets).to_string();
+        }
+        let builtin = Dictionary::builtin();
+        for theirs in builtin.definitions() {
+            prop_assert_eq!(dictionary.find(&theirs.name), builtin.find(&theirs.name));
+            let number = theirs.path.to_string();
+            prop_assert_eq!(dictionary.find(&number), builtin.find(&number));
+            prop_assert_eq!(dictionary.format(theirs.path.vendor()), builtin.format(theirs.path.vendor()));
+        }
+        let status = builtin.find("Acct-Status-Type").unwrap().path;
+        prop_assert_eq!(dictionary.value(&status, "Stop"), Some(2));
+        prop_assert_eq!(dictionary.value_name(&status, 2), Some("Stop"));
     }
 }

@@ -360,11 +360,12 @@ impl Writing<'_> {
         how: Ended,
     ) -> rusqlite::Result<()> {
         let id = self.session(session, None)?;
-        let known: Option<String> = self
+        let (known, ended): (Option<String>, Option<Moment>) = self
             .transaction
-            .prepare_cached("SELECT how FROM session WHERE id = ?1")?
-            .query_row((id,), |row| row.get(0))?;
-        if known.is_none_or(|known| how.is_exact() && !is_exact(&known)) {
+            .prepare_cached("SELECT how, ended FROM session WHERE id = ?1")?
+            .query_row((id,), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let later = ended.is_none_or(|Moment(ended)| at > ended);
+        if known.is_none_or(|known| !is_exact(&known) && (how.is_exact() || later)) {
             self.execute(
                 "UPDATE session SET ended = ?2, last_seen = ?3, how = ?4 WHERE id = ?1",
                 (id, Moment(at), Moment(last_seen), how.word()),

@@ -11,13 +11,15 @@ use std::process::ExitCode;
 
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
-use crate::config::{AttributeId, Client, Config, Listeners, NasIdentity};
+use crate::config::{Client, Config, Identity, Listeners, NamedRealm, NasIdentity, When};
+use crate::radius::dictionary::Dictionary;
 
 /// EX_CONFIG of sysexits.h.
 const BAD_CONFIGURATION: u8 = 78;
 
-/// No configuration and no secret is larger. A path that names a device must not fill the memory.
-const FILE_LIMIT: u64 = 4 * 1024 * 1024;
+/// No configuration, secret or dictionary is larger, and no list of some hundred thousand prefixes. A path that names a
+/// device must not fill the memory.
+const FILE_LIMIT: u64 = 32 * 1024 * 1024;
 
 /// The files of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,19 +39,19 @@ impl Files for SystemFiles {
     }
 }
 
-/// Reads the configuration at `path` and the secrets it names. `resolve` knows the names of RADIUS attributes.
+/// Reads the configuration at `path`, and the secrets and dictionaries it names.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn load(path: &Path, resolve: &dyn Fn(&str) -> Option<AttributeId>) -> Result<Loaded, ConfigError> {
-    file::read(path, &SystemFiles, resolve)
+pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    file::read(path, &SystemFiles, &mut Dictionary::beside_builtin())
 }
 
 /// `relaywarden check-config`: shows what was understood, or says what is wrong.
 #[must_use]
-pub fn run(path: &Path, resolve: &dyn Fn(&str) -> Option<AttributeId>) -> ExitCode {
+pub fn run(path: &Path) -> ExitCode {
     // Nobody is left to tell when these streams are closed.
-    match load(path, resolve) {
+    match load(path) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 let _ = writeln!(io::stderr(), "warning: {warning}");
@@ -78,9 +80,32 @@ impl Display for Summary<'_> {
         for client in &config.radius.clients {
             row(f, "  client", ClientLine(client))?;
         }
-        row(f, "identity", list(&config.identity.chain))?;
+        identity(f, &config.identity)?;
+        match config.many_sessions {
+            0 => row(f, "sessions", "of one subscriber may be any number")?,
+            many => row(f, "sessions", format_args!("of one subscriber are worth a look from {many} on"))?,
+        }
+        for nat in &config.translations {
+            let (inside, outside) = (nat.inside, nat.outside);
+            let realm = nat.realm.as_ref().map(|realm| format!(" of {realm}")).unwrap_or_default();
+            let (block, first) = (nat.block, nat.first_port);
+            row(
+                f,
+                "nat",
+                format_args!("{inside}{realm} behind {outside}, {block} ports each from {first} on"),
+            )?;
+        }
         for (prefix, subscriber) in &relay.statics {
             row(f, "static", format_args!("{prefix} belongs to {subscriber}"))?;
+        }
+        if !config.prefixes.is_empty() {
+            let always = config.prefixes.iter().filter(|listed| listed.when == When::Always).count();
+            let online = config.prefixes.len().saturating_sub(always);
+            row(
+                f,
+                "prefixes",
+                format_args!("{always} at all times, {online} while their subscriber is online"),
+            )?;
         }
         for prefix in &relay.never {
             row(f, "never", prefix)?;
@@ -102,7 +127,7 @@ impl Display for Summary<'_> {
             row(f, "  contact", contact)?;
         }
         for mta in &config.mtas {
-            row(f, "mta", format_args!("{} from {}", mta.name, mta.address))?;
+            row(f, "mta", format_args!("{} from {}{}", mta.name, mta.address, Within(mta.realm.as_ref())))?;
         }
         row(f, "api", format_args!("{} mode {:04o}", config.http.socket.display(), config.http.mode))?;
         row(f, "http", list(&config.http.listen))
@@ -117,7 +142,31 @@ fn sockets(f: &mut fmt::Formatter<'_>, listeners: &Listeners) -> fmt::Result {
     if let Some(mode) = listeners.mode {
         row(f, "  mode", format_args!("{mode:04o}"))?;
     }
+    if let Some(realm) = &listeners.realm {
+        row(f, "  realm", realm)?;
+    }
     listeners.group.iter().try_for_each(|group| row(f, "  group", group))
+}
+
+fn identity(f: &mut fmt::Formatter<'_>, identity: &Identity) -> fmt::Result {
+    row(f, "identity", list(&identity.chain))?;
+    if !identity.shared_names.is_empty() {
+        row(f, "  but not", list(&identity.shared_names))?;
+    }
+    if !identity.keep.is_empty() {
+        let names: Vec<_> = identity.keep.iter().map(|(name, _)| name).collect();
+        row(f, "  keep", list(&names))?;
+    }
+    Ok(())
+}
+
+/// `, realm ...`, where one is configured.
+struct Within<'a>(Option<&'a NamedRealm>);
+
+impl Display for Within<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|realm| write!(f, ", realm {realm}"))
+    }
 }
 
 fn list<T: Display>(items: &[T]) -> String {
@@ -140,6 +189,19 @@ impl Display for ClientLine<'_> {
         write!(f, "{} at {} ({nas}", client.name, client.address)?;
         if client.stop_start {
             f.write_str(", Stop and Start instead of interims")?;
+        }
+        for (is, what) in [
+            (client.snapshot, ", each record lists everything"),
+            (client.routed_netmask, ", netmasks are routed subnets"),
+            (client.one_to_one, ", no public address is shared"),
+        ] {
+            if is {
+                f.write_str(what)?;
+            }
+        }
+        write!(f, "{}", Within(client.realm.as_ref()))?;
+        if let Some(group) = &client.group {
+            write!(f, ", group {group}")?;
         }
         match client.may_assign.as_slice() {
             [] => f.write_str(") may assign any prefix"),

@@ -86,7 +86,7 @@ fn exit_of(problem: &Problem) -> Exit {
             Exit::NothingFound
         }
         Some(Kind::NotPermitted | Kind::SocketOnly) => Exit::NotPermitted,
-        Some(Kind::Unrecorded | Kind::Storage | Kind::TooSlow) => Exit::TryAgain,
+        Some(Kind::Unrecorded | Kind::Storage | Kind::TooSlow | Kind::NotReady) => Exit::TryAgain,
         Some(Kind::Damaged) => Exit::Damaged,
         // A daemon of another version.
         Some(Kind::NoSuchPath | Kind::NoSuchMethod) | None => Exit::Unavailable,
@@ -203,6 +203,16 @@ impl Client {
         self.exchange(Method::GET, &target, Vec::new())
     }
 
+    /// Asks a question that is answered in lines.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn ask_lines<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ClientError> {
+        let answer = self.octets(Method::GET, path, Vec::new())?;
+        let lines = answer.split(|&octet| octet == b'\n').filter(|line| !line.is_empty());
+        lines.map(understood).collect()
+    }
+
     /// Gives an order.
     ///
     /// # Errors
@@ -217,6 +227,11 @@ impl Client {
         target: &str,
         body: Vec<u8>,
     ) -> Result<T, ClientError> {
+        understood(&self.octets(method, target, body)?)
+    }
+
+    /// The body of an answer that is none of a refusal.
+    fn octets(&self, method: Method, target: &str, body: Vec<u8>) -> Result<Bytes, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -224,7 +239,7 @@ impl Client {
         let exchange = async { tokio::time::timeout(ANSWER_WITHIN, self.talk(method, target, body)).await };
         let (status, answer) = runtime.block_on(exchange).map_err(|_| ClientError::TimedOut)??;
         if status == StatusCode::OK {
-            return understood(&answer);
+            return Ok(answer);
         }
         Err(ClientError::Refused(Box::new(understood(&answer)?)))
     }

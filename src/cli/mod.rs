@@ -6,14 +6,18 @@
 pub mod check;
 pub mod client;
 pub mod command;
+pub mod export;
 pub mod feeds;
+pub mod import;
 pub mod nas;
 pub mod output;
 pub mod read;
+pub mod rehearse;
 pub mod rows;
 pub mod send;
 pub mod serve;
 pub mod time;
+pub mod whole;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -22,8 +26,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::radius::dictionary::Dictionary;
+use crate::config::fault::ConfigError;
+use crate::radius::dictionary::fault::DictionaryError;
 use crate::radius::text::TextError;
+use crate::rehearsal::Mistake;
 use client::{Client, ClientError, DEFAULT_CONFIG};
 use output::{Format, Style, Unspellable};
 use time::TimeError;
@@ -129,6 +135,26 @@ pub enum Command {
     /// Let a suspended subscriber or login send again
     #[command(after_help = "Example:\n  relaywarden release bob@isp.example --reason 'case 4711: cleaned'")]
     Release(command::ReleaseArgs),
+    /// Write the live map as a table for a mail server, for the day when the daemon is gone
+    #[command(after_help = "Example:\n  relaywarden export cidr -o /etc/postfix/online.cidr")]
+    Export(export::ExportArgs),
+    /// Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past
+    #[command(
+        long_about = "Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past\n\n\
+                      An open row of radacct counts as its Start and an interim update at acctupdatetime, a closed one\n\
+                      as Start and Stop; a record of a detail file as what it is. All are read by the rules for packets\n\
+                      (identity, may-assign, never).\n\n\
+                      What was fresh when the file was made, in a file that is fresh now (stale-limit, both times),\n\
+                      counts for who owns what. Everything else fills the past only. An address that nobody owns\n\
+                      stays deferred until warm-up is over: a table may lack whoever came last.\n\n\
+                      Rows are taken in chunks, each durable before the next. The same command goes on with a run that\n\
+                      was interrupted.",
+        after_help = "Exit status: 0 all rows were taken, 1 there were none, 65 some were rejected.\n\nExamples:\n  \
+                      relaywarden import radacct.csv --dry-run\n  relaywarden import radacct.csv --tz Europe/Berlin \
+                      --rejects rejects.txt\n  relaywarden import detail-20261122.gz detail-20261123 --client radius1\n  \
+                      relaywarden import - --as-of '5m ago'"
+    )]
+    Import(import::ImportArgs),
     /// Speak RADIUS to an accounting server, to try things
     #[command(
         after_help = "Examples:\n  relaywarden send start --server 127.0.0.1:1813 --secret-file secrets/bras1 --user \
@@ -136,6 +162,12 @@ pub enum Command {
                             --secret-file secrets/bras1"
     )]
     Send(send::SendArgs),
+    /// Play scenarios: what would be answered if NASes sent this, without a daemon
+    #[command(
+        after_help = "Examples:\n  relaywarden rehearse ticket-4711.txt\n  relaywarden rehearse ticket-4711.txt \
+                            --config /etc/relaywarden/relaywarden.toml"
+    )]
+    Rehearse(rehearse::RehearseArgs),
 }
 
 /// `serve`
@@ -228,12 +260,20 @@ pub enum Failure {
     Send(crate::server::nas::SendError),
     /// A file that was named can't be read.
     File(PathBuf, io::Error),
+    /// A dictionary can't be used.
+    Dictionary(DictionaryError),
     /// A list of attributes is not understood.
     List(PathBuf, TextError),
     /// A list of attributes holds no request.
     EmptyList(PathBuf),
+    /// A scenario that is not understood, or can't be played.
+    Story(PathBuf, Mistake),
+    /// The configuration can't be used.
+    Configuration(Box<ConfigError>),
     /// The server's name means nothing.
     NoServer(String, io::Error),
+    /// An import came to nothing, or to a halt.
+    Import(Box<import::ImportFailure>),
 }
 
 impl Failure {
@@ -247,7 +287,13 @@ impl Failure {
             Failure::Send(_) => Exit::Usage,
             Failure::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             Failure::File(..) => Exit::InputOutput,
-            Failure::List(..) | Failure::EmptyList(_) | Failure::NoServer(..) => Exit::Usage,
+            Failure::Dictionary(_)
+            | Failure::List(..)
+            | Failure::EmptyList(_)
+            | Failure::NoServer(..)
+            | Failure::Story(..) => Exit::Usage,
+            Failure::Configuration(_) => Exit::Config,
+            Failure::Import(failure) => failure.exit(),
         }
     }
 }
@@ -261,8 +307,14 @@ impl fmt::Display for Failure {
             Failure::Output(error) => write!(f, "standard output: {error}"),
             Failure::Send(error) => write!(f, "{error}"),
             Failure::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::Dictionary(error) => write!(f, "--dictionary: {error}"),
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
+            Failure::Import(failure) => write!(f, "{failure}"),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
+            Failure::Story(path, mistake) => {
+                write!(f, "{}:{}", path.display(), output::safe(&mistake.to_string()))
+            }
+            Failure::Configuration(error) => write!(f, "{error}"),
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
             }
@@ -300,9 +352,7 @@ pub struct Answer {
 pub fn run(cli: &Cli) -> ExitCode {
     let answer = match &cli.command {
         Command::Serve(args) => return serve::run(args),
-        Command::CheckConfig(args) => {
-            return check::run(&args.config, &|name| Dictionary::builtin().id(name));
-        }
+        Command::CheckConfig(args) => return check::run(&args.config),
         Command::Who(args) => read::who(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
@@ -310,7 +360,10 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
+        Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),
+        Command::Rehearse(args) => rehearse::run(args),
     };
     match answer.and_then(|answer| print(&answer)) {
         Ok(exit) => exit.into(),

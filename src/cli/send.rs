@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 use ipnet::Ipv6Net;
 
+use super::check::SystemFiles;
 use super::{Answer, Exit, Failure, time};
 use crate::clock;
 use crate::radius::dictionary::Dictionary;
@@ -50,6 +51,9 @@ pub struct SendArgs {
     /// with blank lines between requests. Acct-Status-Type says what each is; `-` is standard input
     #[arg(long, value_name = "LIST", conflicts_with_all = ["what", "record"])]
     pub file: Option<PathBuf>,
+    /// A dictionary of FreeRADIUS 3 with further names for the list, as in radius.dictionaries; may be repeated
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub dictionary: Vec<PathBuf>,
     /// The accounting server
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1813")]
     pub server: String,
@@ -223,7 +227,7 @@ fn resolve(server: &str) -> Result<SocketAddr, Failure> {
 
 fn speech(args: &SendArgs) -> Result<Speech, Failure> {
     if let Some(path) = &args.file {
-        return Ok(Speech::Requests(requests(path)?));
+        return Ok(Speech::Requests(requests(path, &args.dictionary)?));
     }
     let status = match args.what {
         Some(What::Start) => Status::Start,
@@ -238,13 +242,18 @@ fn speech(args: &SendArgs) -> Result<Speech, Failure> {
 }
 
 /// The attributes of every request in a list.
-fn requests(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+fn requests(path: &Path, dictionaries: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut dictionary = Dictionary::beside_builtin();
+    for path in dictionaries {
+        // What it lacks is said where the list needs it; what else is odd in it is for check-config to say.
+        dictionary.read(path, &SystemFiles).map_err(Failure::Dictionary)?;
+    }
     let unreadable = |error| Failure::File(path.to_owned(), error);
     let text = match path.to_str() {
         Some("-") => io::read_to_string(io::stdin()),
         _ => fs::read_to_string(path),
     };
-    let requests = text::parse_requests(&text.map_err(unreadable)?, Dictionary::builtin());
+    let requests = text::parse_requests(&text.map_err(unreadable)?, &dictionary);
     let requests = requests.map_err(|error| Failure::List(path.to_owned(), error))?;
     if requests.is_empty() {
         return Err(Failure::EmptyList(path.to_owned()));

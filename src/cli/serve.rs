@@ -14,7 +14,6 @@ use super::{Exit, LogFormat, ServeArgs, check, complain};
 use crate::audit::AuditError;
 use crate::config::Config;
 use crate::log::LogError;
-use crate::radius::dictionary::Dictionary;
 use crate::server::daemon::{self, Demo};
 use crate::server::demo;
 use crate::server::failure::Failure;
@@ -69,8 +68,7 @@ fn run_demo() -> ExitCode {
 }
 
 fn read(path: &Path) -> Result<Config, String> {
-    let loaded =
-        check::load(path, &|name| Dictionary::builtin().id(name)).map_err(|error| error.to_string())?;
+    let loaded = check::load(path).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -3,6 +3,7 @@
 //! Knows: spellings of time. Must not know: what time it is, or which zone the user lives in; both are handed in.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::civil::DateTime;
 use jiff::fmt::friendly::SpanParser;
@@ -82,6 +83,27 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, T
         return ago(text, now);
     }
     local(text, zone)
+}
+
+/// Reads a moment as databases write it: RFC 3339 (also with a space, and `+01` for an offset), seconds since 1970, or a
+/// local time.
+///
+/// # Errors
+/// See [`TimeError`].
+pub fn written(text: &str, zone: &TimeZone) -> Result<Timestamp, TimeError> {
+    let text = text.trim();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
+    // Fewer digits are no moment of this century, more are milliseconds or a date without its marks.
+    if digits(whole) && digits(fraction) && (9..=10).contains(&whole.len()) {
+        let seconds = whole.parse().map_err(|_| TimeError::OutOfRange)?;
+        let millis = format!("{fraction:0<3}").get(..3).and_then(|millis| millis.parse().ok()).unwrap_or(0);
+        return Ok(Timestamp::from_seconds(seconds).plus(Duration::from_millis(millis)));
+    }
+    match parse_rfc3339(text) {
+        Some(at) => Ok(at),
+        None => local(text, zone),
+    }
 }
 
 /// `2h ago`, `1d 12h ago`. A day is 24 hours here: whoever counts back from now means elapsed time.
@@ -211,6 +233,30 @@ mod tests {
         assert_eq!(read("2026-03-29 02:30"), Err(never));
         assert!(read("2026-03-29 01:59").is_ok());
         assert!(read("2026-03-29 03:00").is_ok());
+    }
+
+    #[test]
+    fn every_way_in_which_databases_write_a_moment_is_read() {
+        for text in [
+            "2026-11-23 12:00:00+00",
+            "2026-11-23 13:00:00+01",
+            "2026-11-23 13:00:00+01:00",
+            "2026-11-23T12:00:00Z",
+            "2026-11-23 17:30:00+05:30",
+            "2026-11-23 12:00:00.000000+00",
+            "1795435200",
+            "1795435200.000",
+            " 2026-11-23 13:00:00 ",
+            "2026-11-23 13:00:00.000",
+        ] {
+            let at = written(text, &berlin()).map(|at| at.millis());
+            assert_eq!(at, Ok(1_795_435_200_000), "{text}");
+        }
+        assert_eq!(written("1795435200.25", &berlin()).map(Timestamp::millis), Ok(1_795_435_200_250));
+        assert!(matches!(written("2026-10-25 02:30:00", &berlin()), Err(TimeError::Twice { .. })));
+        for text in ["2h ago", "17954352", "17954352000", "1795435200.", "20261123130000", "2026-11-23", ""] {
+            assert_eq!(written(text, &berlin()), Err(TimeError::NotATime), "{text}");
+        }
     }
 
     #[test]

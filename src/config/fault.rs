@@ -2,6 +2,7 @@
 //!
 //! Knows: facts about values, lines and columns. Must not know: how values are read.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -145,6 +146,8 @@ pub enum Fault {
     ProxyWithoutPools,
     /// `role` and `nas` both say how NASes are named.
     RoleAndNas,
+    /// A dictionary can't be used; it says itself which file and why.
+    Dictionary(Box<dyn Error + Send + Sync>),
     /// Not an attribute we know.
     UnknownAttribute {
         /// As written.
@@ -164,6 +167,77 @@ pub enum Fault {
     StaticEverybody,
     /// A subscriber's name of which nothing is left in its canonical form.
     NoName,
+    /// A number outside of what makes sense here.
+    NumberOutOfRange {
+        /// The least.
+        least: i64,
+        /// The most.
+        most: i64,
+    },
+    /// A translation of something else than IPv4.
+    NatIpv4Only,
+    /// A translation with more inside addresses than blocks.
+    NatTooSmall {
+        /// Inside addresses.
+        inside: u64,
+        /// Blocks of ports.
+        blocks: u64,
+    },
+    /// Two translations share outside addresses, so that a port would belong to two.
+    NatOverlap {
+        /// The other one's.
+        outside: IpNet,
+        /// Where that stands.
+        line: usize,
+    },
+    /// The list of prefixes can't be read.
+    ListUnreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A list that everybody may write: anybody could let himself relay.
+    ListWritable {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A line of the list that has not its three fields.
+    NotALine {
+        /// How many it has.
+        fields: usize,
+    },
+    /// A line that is longer than anything that could be meant.
+    LineTooLong {
+        /// The most octets it may have.
+        limit: usize,
+    },
+    /// A prefix that would open the relay to many.
+    PrefixTooShort {
+        /// The fewest bits it may have.
+        least: u8,
+    },
+    /// A prefix that is on nobody's line: loopback, link-local, multicast and the like.
+    PrefixOfNobody,
+    /// One listed prefix has two subscribers.
+    ListedTwice {
+        /// The line of the other one.
+        line: usize,
+        /// Who has it there.
+        subscriber: Name,
+    },
+    /// A listed prefix that touches what is never permitted.
+    ListedNever {
+        /// The entry of `relay.never`.
+        never: IpNet,
+    },
+    /// A listed prefix that the configuration itself says something else about.
+    ListedStatic {
+        /// Who has it there.
+        subscriber: Name,
+    },
     /// Not a file mode.
     NotAMode {
         /// As written.
@@ -195,6 +269,16 @@ pub enum Caution {
     NoMta,
     /// No MTA can ask.
     NoMtaListener,
+    /// A line of a dictionary; it says itself which and what.
+    Dictionary {
+        /// The remark.
+        remark: String,
+    },
+    /// There are more such lines.
+    DictionaryMore {
+        /// How many.
+        more: usize,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -261,9 +345,11 @@ impl fmt::Display for Fault {
                 "a proxy speaks for other NASes; add 'may-assign' to say which prefixes are theirs",
             ),
             Fault::RoleAndNas => f.write_str("'role' says already how NASes are named; remove 'nas'"),
+            Fault::Dictionary(error) => write!(f, "{error}"),
             Fault::UnknownAttribute { written } => write!(
                 f,
-                "'{written}' is no attribute known here; write its number, such as \"1\" or \"26.3561.1\" (vendor, type)"
+                "'{written}' is no attribute known here; write its number, such as \"1\" or \"26.3561.1\" (vendor, type), or \
+                 name its dictionary in radius.dictionaries"
             ),
             Fault::StaticTwice { subscriber } => {
                 write!(f, "this prefix belongs to '{subscriber}' already; remove one of them")
@@ -276,6 +362,52 @@ impl fmt::Display for Fault {
             }
             Fault::NoName => {
                 f.write_str("nothing is left of this name by the rules in [subscriber]; write another")
+            }
+            Fault::NumberOutOfRange { least, most } => {
+                write!(f, "is out of range; write a number from {least} to {most}")
+            }
+            Fault::NatIpv4Only => f.write_str(
+                "ports are shared by IPv4 addresses only; write an IPv4 prefix such as \"192.0.2.0/28\"",
+            ),
+            Fault::NatTooSmall { inside, blocks } => write!(
+                f,
+                "'inside' has {inside} addresses and 'outside' {blocks} blocks of ports; \
+                 widen 'outside', or lower 'block' or 'first-port'"
+            ),
+            Fault::NatOverlap { outside, line } => write!(
+                f,
+                "line {line} has {outside}, which overlaps; a port of an outside address can belong to one [[nat]] only"
+            ),
+            Fault::ListUnreadable { path, error } => {
+                write!(f, "{} cannot be read: {error}; the daemon's user must be able to", path.display())
+            }
+            Fault::ListWritable { path, mode } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} says who may relay and can be changed by everybody (mode {mode:04o}); run: chmod o-w {path}"
+                )
+            }
+            Fault::NotALine { fields } => {
+                write!(f, "has {fields} fields; write subscriber,prefix,always or subscriber,prefix,online")
+            }
+            Fault::LineTooLong { limit } => {
+                write!(f, "is longer than {limit} octets; is a line break missing?")
+            }
+            Fault::PrefixTooShort { least } => {
+                write!(f, "is wider than a subscriber's can be; write prefixes of /{least} or longer")
+            }
+            Fault::PrefixOfNobody => {
+                f.write_str("no subscriber can have this; write an address or prefix that is routed")
+            }
+            Fault::ListedTwice { line, subscriber } => {
+                write!(f, "line {line} gives this prefix to '{subscriber}'; change one of them")
+            }
+            Fault::ListedNever { never } => {
+                write!(f, "relay.never has {never}, which never relays; change one of them")
+            }
+            Fault::ListedStatic { subscriber } => {
+                write!(f, "relay.static gives this prefix to '{subscriber}' at all times; change one of them")
             }
             Fault::NotAMode { written } => {
                 write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")
@@ -306,6 +438,8 @@ impl fmt::Display for Caution {
             Caution::NoMtaListener => {
                 f.write_str("neither socketmap.listen nor policy.listen has an entry: no MTA can ask")
             }
+            Caution::Dictionary { remark } => f.write_str(remark),
+            Caution::DictionaryMore { more } => write!(f, "and {more} more remarks about dictionaries"),
         }
     }
 }
@@ -335,7 +469,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl Error for ConfigError {}
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeTable;
 
+use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
-use super::table::{self, Text, Texts};
+use super::table::{self, Number, Text, Texts};
 use super::{
-    AttributeId, Client, Config, Endpoint, Http, Identity, Listeners, Mta, NasIdentity, Policy, Radius,
-    Relay, Secret, value,
+    Client, Config, Endpoint, Http, Listed, Listeners, Mta, NamedRealm, NasIdentity, Policy, Radius, Relay,
+    Secret, prefixes, value,
 };
 use crate::mta::policy::is_field_name;
 use crate::session::Name;
@@ -49,7 +50,7 @@ pub struct Contents {
     pub mode: u32,
 }
 
-/// Where the configuration and the secrets it names are read from.
+/// Where the configuration and the files it names are read from.
 pub trait Files {
     /// What `path` holds.
     ///
@@ -67,18 +68,15 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the configuration at `path`. `resolve` knows the names of standard RADIUS attributes.
+/// Reads the configuration at `path`. `attributes` knows the names of RADIUS attributes, and reads the dictionaries that
+/// the configuration names.
 ///
 /// Relative paths in it begin at its own directory, so that a configuration can be moved as a whole and means the same
 /// to the daemon and to `check-config`, wherever they are started.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn read(
-    path: &Path,
-    files: &dyn Files,
-    resolve: &dyn Fn(&str) -> Option<AttributeId>,
-) -> Result<Loaded, ConfigError> {
+pub fn read(path: &Path, files: &dyn Files, attributes: &mut dyn Attributes) -> Result<Loaded, ConfigError> {
     let whole = |fault| ConfigError { file: path.to_owned(), place: None, fault: Box::new(fault) };
     let contents = files.read(path).map_err(|error| whole(Fault::Unreadable(error)))?;
     let text = std::str::from_utf8(&contents.octets).map_err(|_| whole(Fault::NotUtf8))?;
@@ -93,26 +91,29 @@ pub fn read(
 
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reader =
-        Reader { path, base, text, tree, mode: contents.mode, files, resolve, warnings: Vec::new() };
+        Reader { path, base, text, tree, mode: contents.mode, files, attributes, warnings: Vec::new() };
     let config = reader.config(&file)?;
     Ok(Loaded { config, warnings: reader.warnings })
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     path: &'a Path,
     base: &'a Path,
     text: &'a str,
     tree: Option<&'a DeTable<'a>>,
     mode: u32,
     files: &'a dyn Files,
-    resolve: &'a dyn Fn(&str) -> Option<AttributeId>,
+    pub(super) attributes: &'a mut dyn Attributes,
     warnings: Vec<Warning>,
 }
 
 impl Reader<'_> {
     fn config(&mut self, file: &table::File) -> Result<Config, ConfigError> {
+        // Names of attributes may come from there.
+        self.dictionaries(&file.radius.dictionaries)?;
         let identity = self.identity(&file.subscriber)?;
         let mtas = self.mtas(&file.mta)?;
+        let relay = self.relay(&file.relay, identity.canonical)?;
         let config = Config {
             data_dir: match &file.data_dir {
                 Some(text) => self.base.join(self.filled(text)?),
@@ -120,7 +121,10 @@ impl Reader<'_> {
             },
             radius: self.radius(&file.radius)?,
             rules: self.rules(&file.session)?,
-            relay: self.relay(&file.relay, identity.canonical)?,
+            prefixes: self.listed(&file.subscriber, identity.canonical, &relay)?,
+            relay,
+            many_sessions: self.many_sessions(&file.subscriber)?,
+            translations: self.translations(&file.nat)?,
             identity,
             socketmap: self.socketmap(&file.socketmap)?,
             policy: self.policy(&file.policy)?,
@@ -187,8 +191,17 @@ impl Reader<'_> {
                 _ => NasIdentity::Client,
             },
         };
-        let secret = self.secret(&span, table)?;
-        Ok(Client { name, address, secret, may_assign, nas, stop_start: table.stop_start })
+        Ok(Client {
+            may_assign,
+            nas,
+            stop_start: table.stop_start,
+            realm: self.realm(table.realm.as_ref())?,
+            group: table.group.as_ref().map(|text| self.filled(text).map(Name::from_text)).transpose()?,
+            snapshot: table.snapshot,
+            routed_netmask: table.routed_netmask,
+            one_to_one: table.one_to_one,
+            ..Client::new(name, address, self.secret(&span, table)?)
+        })
     }
 
     fn secret(&mut self, span: &Range<usize>, table: &table::Client) -> Result<Secret, ConfigError> {
@@ -226,22 +239,45 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn identity(&self, table: &table::Subscriber) -> Result<Identity, ConfigError> {
-        let canonical = Canonical { lowercase: table.lowercase, strip_realm: table.strip_realm };
-        let Some(texts) = &table.identity else {
-            // User-Name (RFC 2865, 5.1).
-            return Ok(Identity { chain: vec![AttributeId { vendor: 0, number: 1 }], canonical });
-        };
-        if texts.get_ref().is_empty() {
-            return Err(self.error(&texts.span(), Fault::Empty));
+    fn dictionaries(&mut self, texts: &[Text]) -> Result<(), ConfigError> {
+        let mut more = 0_usize;
+        for text in texts {
+            let path = self.base.join(self.filled(text)?);
+            let remarks = self.attributes.add(&path, self.files);
+            let remarks = remarks.map_err(|error| self.error(&text.span(), Fault::Dictionary(error)))?;
+            for remark in remarks.first {
+                self.warn(Some(&text.span()), Caution::Dictionary { remark });
+            }
+            more = more.saturating_add(remarks.more);
         }
-        let attribute = |written: &str| {
-            let id = value::attribute(written).or_else(|| (self.resolve)(written));
-            id.ok_or_else(|| Fault::UnknownAttribute { written: written.to_owned() })
-        };
-        let chain =
-            texts.get_ref().iter().map(|text| self.parse(text, attribute)).collect::<Result<_, _>>()?;
-        Ok(Identity { chain, canonical })
+        if let Some(last) = texts.last().filter(|_| more > 0) {
+            self.warn(Some(&last.span()), Caution::DictionaryMore { more });
+        }
+        Ok(())
+    }
+
+    fn listed(
+        &self,
+        table: &table::Subscriber,
+        canonical: Canonical,
+        relay: &Relay,
+    ) -> Result<Vec<Listed>, ConfigError> {
+        let Some(text) = &table.prefixes else { return Ok(Vec::new()) };
+        let path = self.base.join(self.filled(text)?);
+        let contents = self.files.read(&path).map_err(|error| {
+            let path = path.clone();
+            self.error(&text.span(), Fault::ListUnreadable { path, error })
+        })?;
+        if contents.mode & 0o002 != 0 {
+            let (path, mode) = (path.clone(), contents.mode & 0o7777);
+            return Err(self.error(&text.span(), Fault::ListWritable { path, mode }));
+        }
+        let terms = prefixes::Terms { canonical, never: &relay.never, statics: &relay.statics };
+        prefixes::read(&contents.octets, &terms).map_err(|wrong| ConfigError {
+            file: path,
+            place: Some(Place { line: wrong.line, column: wrong.column, key: None }),
+            fault: Box::new(wrong.fault),
+        })
     }
 
     fn rules(&self, table: &table::Session) -> Result<Rules, ConfigError> {
@@ -309,10 +345,7 @@ impl Reader<'_> {
             let text = self.required(&span, "prefix", table.prefix.as_ref())?;
             let prefix = self.parse(text, value::prefix)?;
             let subscriber = self.required(&span, "subscriber", table.subscriber.as_ref())?;
-            // The same form as the names in accounting records, or the same customer would have two of them.
-            let subscriber = self.parse(subscriber, |written| {
-                canonical.name(Name::from_text(written).octets()).ok_or(Fault::NoName)
-            })?;
+            let subscriber = self.subscriber(subscriber, canonical)?;
             let fault = |fault| Err(self.error(&text.span(), fault));
             if prefix.prefix_len() == 0 {
                 return fault(Fault::StaticEverybody);
@@ -342,7 +375,7 @@ impl Reader<'_> {
             {
                 return Err(self.duplicate(Some(text), other.get_ref().address.as_ref()));
             }
-            mtas.push(Mta { name, address });
+            mtas.push(Mta { name, address, realm: self.realm(table.realm.as_ref())? });
         }
         mtas.sort_by_key(|mta| Reverse(mta.address.prefix_len()));
         Ok(mtas)
@@ -350,7 +383,8 @@ impl Reader<'_> {
 
     fn socketmap(&self, table: &table::Sockets) -> Result<Listeners, ConfigError> {
         let sockets = (table.socket_mode.as_ref(), table.socket_group.as_ref());
-        self.listeners(table.listen.as_ref(), sockets, 10023)
+        let realm = self.realm(table.realm.as_ref())?;
+        Ok(Listeners { realm, ..self.listeners(table.listen.as_ref(), sockets, 10023)? })
     }
 
     fn policy(&self, table: &table::Policy) -> Result<Policy, ConfigError> {
@@ -367,8 +401,9 @@ impl Reader<'_> {
             }
             _ => Err(Fault::NotAReplyText { limit: CONTACT_LIMIT }),
         };
+        let realm = self.realm(table.realm.as_ref())?;
         Ok(Policy {
-            listeners: self.listeners(table.listen.as_ref(), sockets, 10024)?,
+            listeners: Listeners { realm, ..self.listeners(table.listen.as_ref(), sockets, 10024)? },
             header: table.header.as_ref().map(|text| self.parse(text, header)).transpose()?,
             contact: table.contact.as_ref().map(|text| self.parse(text, contact)).transpose()?,
         })
@@ -393,6 +428,7 @@ impl Reader<'_> {
             listen,
             mode: mode.map(|text| self.parse(text, value::mode)).transpose()?,
             group: group.map(|text| self.filled(text).map(str::to_owned)).transpose()?,
+            realm: None,
         })
     }
 
@@ -476,7 +512,11 @@ impl Reader<'_> {
 
     // What is used again and again.
 
-    fn parse<T>(&self, text: &Text, parse: impl FnOnce(&str) -> Result<T, Fault>) -> Result<T, ConfigError> {
+    pub(super) fn parse<T>(
+        &self,
+        text: &Text,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Result<T, ConfigError> {
         parse(text.get_ref()).map_err(|fault| self.error(&text.span(), fault))
     }
 
@@ -497,6 +537,24 @@ impl Reader<'_> {
         })
     }
 
+    pub(super) fn realm(&self, text: Option<&Text>) -> Result<Option<NamedRealm>, ConfigError> {
+        text.map(|text| self.parse(text, value::realm)).transpose()
+    }
+
+    /// A number within a range; `default` where none is written.
+    pub(super) fn number<N: Copy + TryFrom<i64> + Into<i64>>(
+        &self,
+        number: Option<&Number>,
+        range: RangeInclusive<N>,
+        default: N,
+    ) -> Result<N, ConfigError> {
+        let Some(number) = number else { return Ok(default) };
+        let (least, most) = ((*range.start()).into(), (*range.end()).into());
+        let written = *number.get_ref();
+        let within = (least..=most).contains(&written).then(|| N::try_from(written).ok()).flatten();
+        within.ok_or_else(|| self.error(&number.span(), Fault::NumberOutOfRange { least, most }))
+    }
+
     fn prefixes(&self, texts: &[Text]) -> Result<Vec<IpNet>, ConfigError> {
         texts.iter().map(|text| self.parse(text, value::prefix)).collect()
     }
@@ -505,7 +563,7 @@ impl Reader<'_> {
         texts.get_ref().iter().map(|text| self.parse(text, value::socket_address)).collect()
     }
 
-    fn required<'t>(
+    pub(super) fn required<'t>(
         &self,
         table: &Range<usize>,
         key: &'static str,
@@ -531,11 +589,11 @@ impl Reader<'_> {
         self.error(&span(text), Fault::Duplicate { line })
     }
 
-    fn place(&self, span: &Range<usize>) -> Place {
+    pub(super) fn place(&self, span: &Range<usize>) -> Place {
         place(self.text, self.tree, span)
     }
 
-    fn error(&self, span: &Range<usize>, fault: Fault) -> ConfigError {
+    pub(super) fn error(&self, span: &Range<usize>, fault: Fault) -> ConfigError {
         ConfigError { file: self.path.to_owned(), place: Some(self.place(span)), fault: Box::new(fault) }
     }
 

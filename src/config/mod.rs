@@ -1,10 +1,15 @@
 //! The configuration as a value that can't be wrong: whoever holds a `Config` need not check it again.
 //!
 //! Knows: every key, its unit, default and effect. Must not know: sockets, or anything a daemon does with it. It
-//! reads the files that the configuration names (secrets) only through a function it is handed.
+//! reads the files that the configuration names (secrets, the list of prefixes) only through a function it is handed, and
+//! leaves dictionaries to whoever understands them.
 
+pub mod attribute;
 pub mod fault;
 pub mod file;
+mod nat;
+mod prefixes;
+mod subscriber;
 mod table;
 mod value;
 
@@ -14,8 +19,9 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 use crate::session::Name;
-use crate::session::event::Rules;
+use crate::session::event::{Rules, Translation};
 use crate::session::identity::Canonical;
 
 /// Everything.
@@ -27,10 +33,16 @@ pub struct Config {
     pub radius: Radius,
     /// `[subscriber]`.
     pub identity: Identity,
+    /// `prefixes` of `[subscriber]`, in order of prefixes, each once.
+    pub prefixes: Vec<Listed>,
     /// `[session]`.
     pub rules: Rules,
+    /// `subscriber.many-sessions`: so many sessions of one subscriber are worth a look; zero: never.
+    pub many_sessions: u32,
     /// `[relay]`.
     pub relay: Relay,
+    /// `[[nat]]`: translators whose blocks of ports follow from the inside address.
+    pub translations: Vec<Translation>,
     /// `[[mta]]`: who may ask over TCP from another host.
     pub mtas: Vec<Mta>,
     /// `[socketmap]`.
@@ -65,6 +77,66 @@ pub struct Client {
     pub nas: NasIdentity,
     /// Stop and Start instead of interim updates.
     pub stop_start: bool,
+    /// Where its private addresses lie; `None`: each record says it by its VRF.
+    pub realm: Option<NamedRealm>,
+    /// NASes of one group take each other's sessions over.
+    pub group: Option<Name>,
+    /// Each record lists everything that its session has.
+    pub snapshot: bool,
+    /// Framed-IP-Netmask is the subscriber's own subnet.
+    pub routed_netmask: bool,
+    /// Its translators give each subscriber a public address of its own, named by an attribute that elsewhere names
+    /// shared ones, too.
+    pub one_to_one: bool,
+}
+
+impl Client {
+    /// A client of which no more is said than this.
+    #[must_use]
+    pub fn new(name: Name, address: IpNet, secret: Secret) -> Self {
+        Client {
+            name,
+            address,
+            secret,
+            may_assign: Vec::new(),
+            nas: NasIdentity::default(),
+            stop_start: false,
+            realm: None,
+            group: None,
+            snapshot: false,
+            routed_netmask: false,
+            one_to_one: false,
+        }
+    }
+}
+
+/// An address space as a key `realm` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedRealm {
+    /// `"public"`: the one in which an address means the same to everybody.
+    Public,
+    /// The private addresses of a VRF, spelled as its NASes spell it.
+    Vrf(Name),
+}
+
+impl NamedRealm {
+    /// The VRF, unless it is the public space.
+    #[must_use]
+    pub fn vrf(&self) -> Option<&Name> {
+        match self {
+            NamedRealm::Public => None,
+            NamedRealm::Vrf(name) => Some(name),
+        }
+    }
+}
+
+impl fmt::Display for NamedRealm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NamedRealm::Public => f.write_str("public"),
+            NamedRealm::Vrf(name) => name.fmt(f),
+        }
+    }
 }
 
 /// How the NAS behind a packet is named.
@@ -83,27 +155,40 @@ pub enum NasIdentity {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     /// Attributes by which the subscriber is named; the first present wins.
-    pub chain: Vec<AttributeId>,
+    pub chain: Vec<AttributePath>,
     /// The form names are brought into.
     pub canonical: Canonical,
+    /// Canonical names that many share, so that they name nobody.
+    pub shared_names: Vec<Name>,
+    /// Further attributes that are kept with each session, under the names they were asked for by.
+    pub keep: Vec<(Name, AttributePath)>,
 }
 
-/// An attribute by number: (0, type) in the standard space, (vendor, type) in a vendor's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AttributeId {
-    /// Private enterprise number; 0 for the standard space.
-    pub vendor: u32,
-    /// Type within the space.
-    pub number: u32,
+/// A line of `prefixes`: what no accounting record carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Whose, in canonical form.
+    pub subscriber: Name,
+    /// What.
+    pub prefix: IpNet,
+    /// And when.
+    pub when: When,
 }
 
-impl fmt::Display for AttributeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.vendor {
-            0 => self.number.fmt(f),
-            // RFC 2865, 5.26: vendors' attributes are within attribute 26.
-            vendor => write!(f, "26.{vendor}.{}", self.number),
-        }
+/// When a listed prefix is its subscriber's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At all times, as one in `static` of `[relay]`.
+    Always,
+    /// While the subscriber has a session.
+    Online,
+}
+
+impl Identity {
+    /// A chain and the form of its names; nothing shared, nothing kept.
+    #[must_use]
+    pub fn new(chain: Vec<AttributePath>, canonical: Canonical) -> Self {
+        Identity { chain, canonical, shared_names: Vec::new(), keep: Vec::new() }
     }
 }
 
@@ -129,6 +214,8 @@ pub struct Mta {
     pub name: Name,
     /// Source addresses it asks from.
     pub address: IpNet,
+    /// Where the private addresses that it tells of lie; `None`: as its listener says.
+    pub realm: Option<NamedRealm>,
 }
 
 /// One place to listen on.
@@ -158,6 +245,16 @@ pub struct Listeners {
     pub mode: Option<u32>,
     /// `socket-group` of the Unix sockets.
     pub group: Option<String>,
+    /// Where the private addresses lie that are asked for here; `None`: in the public space.
+    pub realm: Option<NamedRealm>,
+}
+
+impl Listeners {
+    /// Whether the same sockets are listened on, whatever is made of what comes.
+    #[must_use]
+    pub fn same_sockets(&self, other: &Listeners) -> bool {
+        (&self.listen, self.mode, &self.group) == (&other.listen, other.mode, &other.group)
+    }
 }
 
 /// `[policy]`

@@ -11,6 +11,9 @@ pub(super) type Text = Spanned<String>;
 /// A list of texts and where it stands.
 pub(super) type Texts = Spanned<Vec<Text>>;
 
+/// A number and where it stands, as large or small as TOML allows.
+pub(super) type Number = Spanned<i64>;
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -20,6 +23,7 @@ pub(super) struct File {
     pub subscriber: Subscriber,
     pub session: Session,
     pub relay: Relay,
+    pub nat: Vec<Spanned<Nat>>,
     pub mta: Vec<Spanned<Mta>>,
     pub socketmap: Sockets,
     pub policy: Policy,
@@ -31,6 +35,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Radius {
     pub listen: Option<Texts>,
+    pub dictionaries: Vec<Text>,
     pub client: Vec<Spanned<Client>>,
 }
 
@@ -46,6 +51,11 @@ pub(super) struct Client {
     pub nas: Option<Text>,
     pub role: Option<Text>,
     pub stop_start: bool,
+    pub realm: Option<Text>,
+    pub group: Option<Text>,
+    pub snapshot: bool,
+    pub routed_netmask: bool,
+    pub one_to_one: bool,
 }
 
 /// `[subscriber]`
@@ -55,11 +65,25 @@ pub(super) struct Subscriber {
     pub identity: Option<Texts>,
     pub lowercase: bool,
     pub strip_realm: bool,
+    pub fold_mac: bool,
+    pub shared_names: Vec<Text>,
+    pub keep: Vec<Text>,
+    pub many_sessions: Option<Number>,
+    pub prefixes: Option<Text>,
 }
 
 impl Default for Subscriber {
     fn default() -> Self {
-        Subscriber { identity: None, lowercase: true, strip_realm: false }
+        Subscriber {
+            identity: None,
+            lowercase: true,
+            strip_realm: false,
+            fold_mac: false,
+            shared_names: Vec::new(),
+            keep: Vec::new(),
+            many_sessions: None,
+            prefixes: None,
+        }
     }
 }
 
@@ -95,12 +119,24 @@ pub(super) struct Static {
     pub subscriber: Option<Text>,
 }
 
+/// `[[nat]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Nat {
+    pub inside: Option<Text>,
+    pub outside: Option<Text>,
+    pub block: Option<Number>,
+    pub first_port: Option<Number>,
+    pub realm: Option<Text>,
+}
+
 /// `[[mta]]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Mta {
     pub name: Option<Text>,
     pub address: Option<Text>,
+    pub realm: Option<Text>,
 }
 
 /// `[socketmap]`
@@ -110,6 +146,7 @@ pub(super) struct Sockets {
     pub listen: Option<Texts>,
     pub socket_mode: Option<Text>,
     pub socket_group: Option<Text>,
+    pub realm: Option<Text>,
 }
 
 /// `[policy]`
@@ -119,6 +156,7 @@ pub(super) struct Policy {
     pub listen: Option<Texts>,
     pub socket_mode: Option<Text>,
     pub socket_group: Option<Text>,
+    pub realm: Option<Text>,
     pub header: Option<Text>,
     pub contact: Option<Text>,
 }

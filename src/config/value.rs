@@ -9,7 +9,8 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::fault::Fault;
-use super::{AttributeId, Endpoint};
+use super::{Endpoint, NamedRealm};
+use crate::session::Name;
 use crate::session::event::Span;
 
 /// `sun_path` holds 108 octets on Linux, its NUL included.
@@ -117,19 +118,13 @@ pub(super) fn mode(written: &str) -> Result<u32, Fault> {
     mode.filter(|mode| *mode <= 0o777).ok_or_else(|| Fault::NotAMode { written: written.to_owned() })
 }
 
-/// The number of an attribute: `1`, or `26.3561.1` for what a vendor defined (RFC 2865, 5.26).
-pub(super) fn attribute(written: &str) -> Option<AttributeId> {
-    let mut parts = written.split('.');
-    let first: u32 = digits(parts.next()?)?;
-    let id = match (first, parts.next(), parts.next(), parts.next()) {
-        (1..=255, None, None, None) => AttributeId { vendor: 0, number: first },
-        (26, Some(vendor), Some(number), None) => {
-            AttributeId { vendor: digits(vendor).filter(|&vendor| vendor != 0)?, number: digits(number)? }
-        }
-        _ => return None,
-    };
-    // Attribute 26 of the standard space is only an envelope.
-    (id.number != 0 && id != AttributeId { vendor: 0, number: 26 }).then_some(id)
+/// `public`, or the name of a VRF.
+pub(super) fn realm(written: &str) -> Result<NamedRealm, Fault> {
+    match written.trim() {
+        "" => Err(Fault::Empty),
+        "public" => Ok(NamedRealm::Public),
+        _ => Ok(NamedRealm::Vrf(Name::from_text(written))),
+    }
 }
 
 #[cfg(test)]
@@ -226,14 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn attributes_have_numbers() {
-        assert_eq!(attribute("1"), Some(AttributeId { vendor: 0, number: 1 }));
-        assert_eq!(attribute("255"), Some(AttributeId { vendor: 0, number: 255 }));
-        assert_eq!(attribute("26.3561.1"), Some(AttributeId { vendor: 3561, number: 1 }));
-        for written in
-            ["", "0", "256", "26", "26.3561", "26.0.1", "26.3561.0", "26.1.2.3", "25.3561.1", "User-Name"]
-        {
-            assert_eq!(attribute(written), None, "{written:?}");
-        }
+    fn a_realm_is_the_public_one_or_a_vrfs_name() {
+        assert_eq!(realm("public").unwrap(), NamedRealm::Public);
+        assert_eq!(realm("Public").unwrap(), NamedRealm::Vrf(Name::from("Public")));
+        assert_eq!(realm("default:gold").unwrap().to_string(), "default:gold");
+        assert!(matches!(realm(" "), Err(Fault::Empty)));
     }
 }

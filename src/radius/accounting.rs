@@ -9,12 +9,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use super::dictionary::Dictionary;
 use super::nas_clock::NasClocks;
 use super::packet::{Attribute, Packet};
-use super::{claims, value, vendor};
-use crate::config::{AttributeId, Client, Identity, NasIdentity};
-use crate::session::event::{Claim, Kind, Record, Scope};
+use super::{attribute, claims, ports, realm, reason, service, translator, value, vendor};
+use crate::config::{AttributePath, Client, Identity, NasIdentity};
+use crate::session::event::{Claim, ClaimSource, Kind, Record, Release, Scope};
 use crate::session::{Line, Name, Timestamp};
+
+/// Acct-Terminate-Cause Port-Unneeded: in a translator's record, one block of several has ended.
+const PORT_UNNEEDED: u32 = 12;
 
 /// What a packet is read by.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +59,18 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// Reads an accounting record.
+/// When a record came, and by which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// When it reached us.
+    pub arrival: Timestamp,
+    /// When it left the NAS's hands: it reached us, or the server that wrote it into a file. Never after the arrival.
+    pub received: Timestamp,
+    /// Where that server had it from.
+    pub origin: Option<IpAddr>,
+}
+
+/// Reads an accounting record that came as a packet.
 ///
 /// # Errors
 /// Why it changes nothing.
@@ -65,10 +80,24 @@ pub fn read(
     arrival: Timestamp,
     clocks: &mut NasClocks,
 ) -> Result<Box<Record>, Ignored> {
-    let fields = Fields::of(packet);
+    read_relayed(packet, rules, Passage { arrival, received: arrival, origin: None }, clocks)
+}
+
+/// Reads an accounting record that another server had first.
+///
+/// # Errors
+/// Why it changes nothing.
+pub fn read_relayed(
+    packet: &Packet<'_>,
+    rules: &Rules<'_>,
+    passage: Passage,
+    clocks: &mut NasClocks,
+) -> Result<Box<Record>, Ignored> {
+    let Passage { arrival, received, origin } = passage;
+    let mut fields = Fields::of(packet);
     let kind = kind(fields.status)?;
     let whole_nas = matches!(kind, Kind::On | Kind::Off);
-    let nas = match nas(&fields, rules) {
+    let nas = match nas(&fields, rules, origin) {
         Some(nas) => nas,
         None if whole_nas => return Err(Ignored::UnnamedNas),
         // A session of a NAS that the proxy does not name is still somebody's; it counts as the proxy's own.
@@ -78,14 +107,8 @@ pub fn read(
     if session_id.is_empty() && !whole_nas {
         return Err(Ignored::NoSessionId);
     }
-    // A session's addresses in an Accounting-On would be nonsense; what does not exist can't be misread.
-    let (claims, claims_dropped) = if whole_nas {
-        (Vec::new(), 0)
-    } else {
-        claims::admitted(&fields.claims, &rules.client.may_assign, rules.never)
-    };
-    let moment = clocks.moment(&nas, arrival, fields.delay, fields.stamp);
-    Ok(Box::new(Record {
+    let moment = clocks.moment(&nas, received, arrival, fields.delay, fields.stamp);
+    let mut record = Record {
         arrival,
         event: moment.event,
         dated: moment.dated,
@@ -96,13 +119,13 @@ pub fn read(
         subscriber: subscriber(packet, rules.identity),
         user_name: name(fields.user_name),
         realm: None,
-        claims,
+        claims: Vec::new(),
         releases: Vec::new(),
         inside: None,
         service: None,
-        multi_session_id: None,
-        group: None,
-        claims_dropped,
+        multi_session_id: name(fields.multi_session_id),
+        group: rules.client.group.clone(),
+        claims_dropped: 0,
         session_time: fields.session_time,
         interval: fields.interval,
         line: Line {
@@ -115,19 +138,28 @@ pub fn read(
             nas_identifier: name(fields.nas_identifier),
             called_station: name(fields.called_station),
             nas_port: fields.nas_port,
-            context: None,
+            context: fields.vrfs.context(),
         },
         terminate_cause: fields.terminate_cause,
         stop_start: rules.client.stop_start,
         kept: Vec::new(),
-    }))
+    };
+    // A session's addresses in an Accounting-On would be nonsense, and a service has none of its own: what does not
+    // exist can't be misread.
+    if !whole_nas {
+        record.service = fields.signs.service(session_id, fields.multi_session_id);
+        if record.service.is_none() {
+            fields.fill(&mut record, packet, rules);
+        }
+    }
+    Ok(Box::new(record))
 }
 
 /// The NAS that a packet counts for, also one that is no record: as [`read`] would name it, and where that names none,
 /// the client.
 #[must_use]
 pub fn nas_of(packet: &Packet<'_>, rules: &Rules<'_>) -> Name {
-    nas(&Fields::of(packet), rules).unwrap_or_else(|| rules.client.name.clone())
+    nas(&Fields::of(packet), rules, None).unwrap_or_else(|| rules.client.name.clone())
 }
 
 /// Whether the NAS says that it had to wait before it could send this (Acct-Delay-Time above zero, RFC 2866 section 5.2):
@@ -152,7 +184,7 @@ fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
 
 /// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only
 /// from a proxy that is declared as such: home routers by the thousand call themselves 10.1.0.1.
-fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
+fn nas(fields: &Fields<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Option<Name> {
     let client = &rules.client.name;
     let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
     match rules.client.nas {
@@ -161,9 +193,9 @@ fn nas(fields: &Fields<'_>, rules: &Rules<'_>) -> Option<Name> {
         NasIdentity::Source => Some(named(rules.source.to_string().as_bytes())),
         NasIdentity::Attributes => {
             let identifier = fields.nas_identifier.filter(|identifier| !identifier.is_empty());
-            identifier
-                .map(named)
-                .or_else(|| fields.nas_address().map(|address| named(address.to_string().as_bytes())))
+            // A NAS that names itself by nothing is known to the server that it spoke to.
+            let address = fields.nas_address().or(origin);
+            identifier.map(named).or_else(|| address.map(|address| named(address.to_string().as_bytes())))
         }
     }
 }
@@ -178,22 +210,25 @@ fn name(octets: Option<&[u8]>) -> Option<Name> {
 
 /// The first attribute of the identity chain that names somebody.
 fn subscriber(packet: &Packet<'_>, identity: &Identity) -> Option<Name> {
-    let candidates = identity.chain.iter().flat_map(|id| values(packet, *id));
-    identity.canonical.first(candidates)
+    let candidates = identity.chain.iter().flat_map(|path| attribute::values(packet, path));
+    identity.canonical.first(candidates, &identity.shared_names)
 }
 
-/// All values of an attribute, in order, whichever space it is of.
-fn values<'a>(packet: &Packet<'a>, id: AttributeId) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let kind = u8::try_from(id.number).ok();
-    let (standard, vendors) = if id.vendor == 0 { (kind, None) } else { (None, kind) };
-    let own = packet.attributes().filter(move |a| Some(a.kind) == standard).map(|a| a.value);
-    let inner = packet
-        .values(vendor::VENDOR_SPECIFIC)
-        .take_while(move |_| vendors.is_some())
-        .flat_map(vendor::attributes)
-        .filter(move |a| a.vendor == id.vendor && Some(a.kind) == vendors)
-        .map(|a| a.value);
-    own.chain(inner)
+/// What the operator wants kept, each value of it that is not empty.
+fn kept(packet: &Packet<'_>, identity: &Identity) -> Vec<(Name, Name)> {
+    let each = identity
+        .keep
+        .iter()
+        .flat_map(|(name, path)| attribute::values(packet, path).map(move |value| (name, path, value)));
+    let filled = each.filter(|(_, _, value)| !value.is_empty());
+    filled.map(|(name, path, value)| (name.clone(), shown(path, &value))).collect()
+}
+
+/// A value as people are to read it, by the type of its attribute; what has none, or does not fit, as octets: a name
+/// shows these as text where they are printable, else in hex.
+fn shown(path: &AttributePath, value: &[u8]) -> Name {
+    let text = Dictionary::builtin().show(path, value).to_string();
+    if text.starts_with("0x") { Name::new(value) } else { Name::from(text.as_str()) }
 }
 
 /// What one walk over the packet finds. Of an attribute that may stand there only once, the first counts.
@@ -216,7 +251,18 @@ struct Fields<'a> {
     session_time: Option<u32>,
     interval: Option<u32>,
     terminate_cause: Option<u32>,
+    multi_session_id: Option<&'a [u8]>,
+    netmask: Option<Ipv4Addr>,
+    /// Whether there is a Framed-IP-Address, whatever it says.
+    has_framed_address: bool,
+    /// Assigned-IP-Address, for records without one.
+    assigned: Option<Claim>,
+    subscriber_id: Option<&'a [u8]>,
     claims: Vec<Claim>,
+    ports: ports::Attributes<'a>,
+    reasons: reason::Reasons,
+    signs: service::Signs<'a>,
+    vrfs: realm::Vrfs<'a>,
 }
 
 impl<'a> Fields<'a> {
@@ -233,7 +279,9 @@ impl<'a> Fields<'a> {
             1 => first(&mut self.user_name, Some(value)),
             4 => first(&mut self.nas_ipv4, value::ipv4(value)),
             5 => first(&mut self.nas_port, value::integer(value)),
+            9 => first(&mut self.netmask, value::ipv4(value)),
             vendor::VENDOR_SPECIFIC => {
+                self.ports.take_vendor_specific(value);
                 for inner in vendor::attributes(value) {
                     self.take_vendors((inner.vendor, inner.kind), inner.value);
                 }
@@ -246,18 +294,27 @@ impl<'a> Fields<'a> {
             44 => first(&mut self.session_id, Some(value)),
             46 => first(&mut self.session_time, value::integer(value)),
             49 => first(&mut self.terminate_cause, value::integer(value)),
+            50 => first(&mut self.multi_session_id, Some(value)),
             55 => first(&mut self.stamp, value::integer(value)),
             85 => first(&mut self.interval, value::integer(value)),
             87 => first(&mut self.port_id, Some(value)),
             95 => first(&mut self.nas_ipv6, value::ipv6(value)),
-            _ => self.claims.extend(claims::claim(kind, value)),
+            ports::EXTENDED => self.ports.take_extended(value),
+            _ => {
+                self.has_framed_address |= kind == 8;
+                self.claims.extend(claims::claim(kind, value));
+            }
         }
     }
 
-    /// The access line under the names its vendors give it. Addresses that are before a translation
-    /// (Mikrotik-Host-IP) or outside a tunnel (Calling-Station-Id) are nobody's here.
+    /// What vendors say under names of their own. Addresses that are before a translation (Mikrotik-Host-IP) or outside
+    /// of a tunnel (Calling-Station-Id) are nobody's here.
     fn take_vendors(&mut self, id: (u32, u8), value: &'a [u8]) {
         const CISCO_AVPAIR: (u32, u8) = (9, 1);
+        self.ports.take(id, value);
+        self.reasons.take(id, value);
+        self.signs.take(id, value);
+        self.vrfs.take(id, value);
         match id {
             (3561, 1) | (2352, 97) | (4874, 110) => first(&mut self.circuit_id, Some(value)),
             (3561, 2) | (2352, 96) | (4874, 182) => first(&mut self.remote_id, Some(value)),
@@ -265,8 +322,89 @@ impl<'a> Fields<'a> {
                 first(&mut self.circuit_id, value.strip_prefix(b"circuit-id-tag="));
                 first(&mut self.remote_id, value.strip_prefix(b"remote-id-tag="));
             }
-            _ => {}
+            (6527, 11) => first(&mut self.subscriber_id, Some(value)),
+            claims::ASSIGNED_ADDRESS => first(&mut self.assigned, claims::vendors_claim(id, value)),
+            _ => self.claims.extend(claims::vendors_claim(id, value)),
         }
+    }
+
+    /// What the session has, had, and is.
+    fn fill(&mut self, record: &mut Record, packet: &Packet<'_>, rules: &Rules<'_>) {
+        let client = rules.client;
+        record.realm = match &client.realm {
+            Some(realm) => realm.vrf().cloned(),
+            None => self.vrfs.name(),
+        };
+        if !claims::has_address(&self.claims) {
+            self.claims.extend(self.assigned);
+        }
+        let names = [self.user_name, self.subscriber_id];
+        let identified = self.subscriber_id.is_some();
+        let translator = if identified || self.ports.has_nokia_blocks() {
+            translator::inside_named_by(names, identified, &self.claims)
+        } else {
+            None
+        };
+        if translator.is_some() {
+            record.subscriber = None;
+        }
+        let unnamed = record.subscriber.is_none() && !self.has_framed_address;
+        record.inside = translator.or_else(|| self.ports.inside().filter(|_| unnamed));
+        // The inside address is another session's.
+        if record.inside.is_some() {
+            self.claims.clear();
+        }
+        // One block of several has ended, and the session goes on. Where each block has a session of its own, linked by
+        // the Acct-Multi-Session-Id, that one ends.
+        let ends_block = translator.is_some()
+            && record.kind == Kind::Stop
+            && self.terminate_cause == Some(PORT_UNNEEDED)
+            && record.multi_session_id.is_none();
+        if ends_block {
+            record.kind = Kind::Interim;
+        }
+        let told = self.ports.told(
+            ports::Circumstances {
+                reason: self.reasons.nokia(),
+                translator: translator.is_some(),
+                ends_block,
+                one_to_one: client.one_to_one,
+            },
+            record.inside,
+        );
+        if let Some(netmask) = self.netmask.filter(|_| client.routed_netmask) {
+            claims::widen(&mut self.claims, netmask);
+        }
+        self.claims.extend(&told.has);
+        let (claims, dropped) = claims::admitted(&self.claims, &client.may_assign, rules.never);
+        (record.claims, record.claims_dropped) = (claims, dropped.saturating_add(told.refused));
+        if record.kind != Kind::Stop {
+            record.releases = self.releases(record.kind, &told, rules);
+            record.kept = kept(packet, rules.identity);
+        }
+    }
+
+    /// What the session no longer has. Each once and in one order, so that a repetition is the same record.
+    fn releases(&self, kind: Kind, told: &ports::Told, rules: &Rules<'_>) -> Vec<Release> {
+        let mut sources = Vec::new();
+        if rules.client.snapshot {
+            // Where a change of blocks is told, the others are not, and stay.
+            let stays = |source: &ClaimSource| told.change && *source == ClaimSource::PortBlock;
+            sources.extend(ClaimSource::ALL.into_iter().filter(|source| !stays(source)));
+        }
+        if kind == Kind::Interim {
+            sources.extend(self.reasons.given_up(self.has_framed_address));
+        }
+        if told.all {
+            sources.push(ClaimSource::PortBlock);
+        }
+        // What could never be bound need not be remembered as given back.
+        let (freed, _) = claims::admitted(&told.freed, &rules.client.may_assign, rules.never);
+        let freed = freed.into_iter().map(|claim| Release::Only(claim.prefix, claim.ports));
+        let mut releases: Vec<_> = sources.into_iter().map(Release::All).chain(freed).collect();
+        releases.sort_unstable();
+        releases.dedup();
+        releases
     }
 
     /// IOS-XR sends `::` beside a valid IPv4 address, others 0.0.0.0: both name nobody.
@@ -285,296 +423,6 @@ fn first<T>(field: &mut Option<T>, value: Option<T>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Secret;
-    use crate::radius::dictionary::Dictionary;
-    use crate::radius::text;
-    use crate::session::identity::Canonical;
-
-    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-    const START: &str = "Acct-Status-Type = Start\nAcct-Session-Id = s1\nUser-Name = \"Alice\"\n";
-
-    fn client() -> Client {
-        Client {
-            name: Name::from("bras1"),
-            address: "192.0.2.1/32".parse().unwrap(),
-            secret: Secret::new(b"testing123"),
-            may_assign: Vec::new(),
-            nas: NasIdentity::Source,
-            stop_start: false,
-        }
-    }
-
-    fn chain(names: &[&str]) -> Identity {
-        Identity {
-            chain: names.iter().map(|name| Dictionary::builtin().id(name).unwrap()).collect(),
-            canonical: Canonical { lowercase: true, strip_realm: false },
-        }
-    }
-
-    fn read_with(
-        text: &str,
-        client: &Client,
-        identity: &Identity,
-        never: &[&str],
-    ) -> Result<Record, Ignored> {
-        let attributes = text::parse_attributes(text, Dictionary::builtin()).unwrap();
-        let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
-        let never: Vec<IpNet> = never.iter().map(|prefix| prefix.parse().unwrap()).collect();
-        let rules = Rules { client, source: "192.0.2.1".parse().unwrap(), identity, never: &never };
-        let packet = Packet::decode(&octets).unwrap();
-        read(&packet, &rules, NOW, &mut NasClocks::default()).map(|record| *record)
-    }
-
-    fn read_plain(text: &str) -> Result<Record, Ignored> {
-        read_with(text, &client(), &chain(&["User-Name"]), &[])
-    }
-
-    /// The claims of a Start with these lines, as text, and how many were refused.
-    fn claims_with(lines: &str, client: &Client, never: &[&str]) -> (Vec<String>, u16) {
-        let record = read_with(&format!("{START}{lines}"), client, &chain(&["User-Name"]), never).unwrap();
-        (record.claims.iter().map(|claim| claim.prefix.to_string()).collect(), record.claims_dropped)
-    }
-
-    fn claims(lines: &str) -> (Vec<String>, u16) {
-        claims_with(lines, &client(), &[])
-    }
-
-    fn some(prefixes: &[&str]) -> Vec<String> {
-        prefixes.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn each_status_has_its_kind() {
-        let kinds = [
-            (1, Kind::Start),
-            (2, Kind::Stop),
-            (3, Kind::Interim),
-            (7, Kind::On),
-            (8, Kind::Off),
-            (15, Kind::Stop),
-            (18, Kind::On),
-            (19, Kind::Off),
-        ];
-        for (status, kind) in kinds {
-            let text = format!("Acct-Status-Type = {status}\nAcct-Session-Id = x");
-            assert_eq!(read_plain(&text).unwrap().kind, kind);
-        }
-    }
-
-    // Row 43.
-    #[test]
-    fn a_status_that_concerns_no_session_is_ignored() {
-        for status in [0, 4, 5, 6, 9, 10, 11, 12, 13, 14, 16, 17, 20, 217, 0x0630_0001] {
-            let text = format!("Acct-Status-Type = {status}\nAcct-Session-Id = x");
-            assert_eq!(read_plain(&text), Err(Ignored::OtherStatus(status)));
-        }
-        assert_eq!(read_plain("Acct-Session-Id = x"), Err(Ignored::NoStatus));
-        assert_eq!(read_plain("Attr-40 = 0x0001\nAcct-Session-Id = x"), Err(Ignored::NoStatus));
-    }
-
-    #[test]
-    fn a_session_needs_an_id_and_a_nas_does_not() {
-        assert_eq!(read_plain("Acct-Status-Type = Start"), Err(Ignored::NoSessionId));
-        assert_eq!(read_plain("Acct-Status-Type = Stop\nAcct-Session-Id = \"\""), Err(Ignored::NoSessionId));
-        assert_eq!(read_plain("Acct-Status-Type = Accounting-On").unwrap().session_id, Name::from(""));
-    }
-
-    #[test]
-    fn every_kind_of_address_is_a_claim() {
-        let lines = "Framed-IP-Address = 198.51.100.7\nFramed-Route = \"203.0.113.8/29 0.0.0.0 1\"\n\
-                     Framed-IPv6-Prefix = 2001:db8:1::/64\nFramed-IPv6-Prefix = 2001:db8:2::/64\n\
-                     Framed-IPv6-Address = 2001:db8:3::1\nDelegated-IPv6-Prefix = 2001:db8:f00::/56\n\
-                     Framed-IPv6-Route = \"2001:db8:e00::/56 :: 0 pref 0 type pd-host\"";
-        let expected = some(&[
-            "198.51.100.7/32",
-            "203.0.113.8/29",
-            "2001:db8:1::/64",
-            "2001:db8:2::/64",
-            "2001:db8:3::1/128",
-            "2001:db8:e00::/56",
-            "2001:db8:f00::/56",
-        ]);
-        assert_eq!(claims(lines), (expected, 0));
-    }
-
-    // Row 47.
-    #[test]
-    fn a_netmask_widens_nothing() {
-        let lines = "Framed-IP-Address = 203.0.113.5\nFramed-IP-Netmask = 255.255.255.0";
-        assert_eq!(claims(lines), (some(&["203.0.113.5/32"]), 0));
-    }
-
-    #[test]
-    fn pools_and_our_own_addresses_limit_what_is_claimed() {
-        let client = Client { may_assign: vec!["198.51.100.0/24".parse().unwrap()], ..client() };
-        let lines = "Framed-IP-Address = 198.51.101.1";
-        assert_eq!(claims_with(lines, &client, &[]), (vec![], 1));
-        let lines = "Framed-IP-Address = 198.51.100.1";
-        assert_eq!(claims_with(lines, &client, &[]), (some(&["198.51.100.1/32"]), 0));
-        assert_eq!(claims_with(lines, &client, &["198.51.100.1/32"]), (vec![], 1));
-    }
-
-    #[test]
-    fn addresses_that_are_not_the_subscribers_own_are_no_claims() {
-        let lines = "Mikrotik-Host-IP = 192.168.2.11\nCalling-Station-Id = \"198.51.100.7\"\n\
-                     Tunnel-Client-Endpoint = \"198.51.100.7\"\nNAS-IP-Address = 198.51.100.7";
-        assert_eq!(claims(lines), (vec![], 0));
-    }
-
-    // A Catalyst sends attribute 151 as text; others put text where an IPv6 prefix should be.
-    #[test]
-    fn an_attribute_that_does_not_fit_its_type_leaves_the_rest_alone() {
-        let lines = "Attr-151 = 0x3f30453831444546\nAttr-123 = 0x3f30453831444546\nAttr-97 = 0x00\nAttr-8 = 0x0102\n\
-                     Attr-46 = 0x01\nAttr-5 = \"\"\nAttr-26 = 0x0000\nAttr-26 = 0x000000090100";
-        let record = read_plain(&format!("{START}{lines}")).unwrap();
-        assert_eq!((record.claims.len(), record.session_time, record.scope.nas_port), (0, None, None));
-        assert_eq!(record.subscriber, Some(Name::from("alice")));
-    }
-
-    // CVE-2003-0967 and CVE-2004-0938: attributes with no or one octet, or without their companions.
-    #[test]
-    fn every_attribute_of_no_or_one_octet_is_survived() {
-        for kind in 1..=240 {
-            for value in ["\"\"", "0x01"] {
-                let line = format!("Attr-{kind} = {value}");
-                let line = if matches!(kind, 40 | 44) { String::new() } else { line };
-                assert!(read_plain(&format!("{START}{line}")).is_ok(), "{kind}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_first_attribute_of_the_chain_that_names_somebody_wins() {
-        let identity = chain(&["Class", "26.3561.1", "User-Name"]);
-        let subscriber = |lines: &str| {
-            read_with(&format!("{START}{lines}"), &client(), &identity, &[]).unwrap().subscriber.unwrap()
-        };
-        assert_eq!(subscriber(""), Name::from("alice"));
-        assert_eq!(subscriber("ADSL-Agent-Circuit-Id = \"Eth 1/1\""), Name::from("eth 1/1"));
-        let both = "Class = \"\"\nClass = \"C-7\"\nADSL-Agent-Circuit-Id = \"Eth 1/1\"";
-        assert_eq!(subscriber(both), Name::from("c-7"));
-    }
-
-    #[test]
-    fn a_record_that_names_nobody_is_still_a_record() {
-        let record = read_plain("Acct-Status-Type = Start\nAcct-Session-Id = s1\nUser-Name = \"\"").unwrap();
-        assert_eq!((record.subscriber, record.user_name), (None, None));
-    }
-
-    #[test]
-    fn the_line_is_found_under_each_vendors_name() {
-        for (circuit, remote) in [
-            ("ADSL-Agent-Circuit-Id = 0x63", "ADSL-Agent-Remote-Id = 0x72"),
-            ("Agent-Circuit-Id = 0x63", "Agent-Remote-Id = 0x72"),
-            ("ERX-Acc-Loop-Cir-Id = c", "ERX-Acc-Loop-Remote-Id = r"),
-            ("Cisco-AVPair = \"circuit-id-tag=c\"", "Cisco-AVPair = \"remote-id-tag=r\""),
-        ] {
-            let line = read_plain(&format!("{START}{circuit}\n{remote}\nNAS-Port-Id = p")).unwrap().line;
-            assert_eq!((line.circuit_id, line.remote_id), (Some(Name::from("c")), Some(Name::from("r"))));
-            assert_eq!(line.port_id, Some(Name::from("p")));
-        }
-    }
-
-    #[test]
-    fn a_nas_is_named_by_its_source_and_not_by_what_it_says() {
-        let lines = format!("{START}NAS-IP-Address = 203.0.113.1\nNAS-Identifier = evil");
-        let nas = |client: &Client| read_with(&lines, client, &chain(&["User-Name"]), &[]).unwrap().nas;
-        assert_eq!(nas(&client()), Name::from("bras1"));
-        let several = Client { address: "192.0.2.0/24".parse().unwrap(), ..client() };
-        assert_eq!(nas(&several), Name::from("bras1/192.0.2.1"));
-        assert_eq!(nas(&Client { nas: NasIdentity::Client, ..several }), Name::from("bras1"));
-    }
-
-    #[test]
-    fn a_nas_behind_a_proxy_is_named_by_its_attributes() {
-        let proxy = Client { nas: NasIdentity::Attributes, ..client() };
-        let nas = |lines: &str| {
-            read_with(&format!("{START}{lines}"), &proxy, &chain(&["User-Name"]), &[]).unwrap().nas
-        };
-        let both = "NAS-IP-Address = 203.0.113.1\nNAS-Identifier = bras7";
-        assert_eq!(nas(both), Name::from("bras1/bras7"));
-        assert_eq!(
-            nas("NAS-IP-Address = 203.0.113.1\nNAS-IPv6-Address = ::"),
-            Name::from("bras1/203.0.113.1")
-        );
-        assert_eq!(
-            nas("NAS-IP-Address = 0.0.0.0\nNAS-IPv6-Address = 2001:db8::1"),
-            Name::from("bras1/2001:db8::1")
-        );
-        assert_eq!(nas("NAS-IPv6-Address = fe80::1"), Name::from("bras1"));
-    }
-
-    #[test]
-    fn a_packet_counts_for_the_nas_that_a_record_of_it_would_name() {
-        let proxy = Client { nas: NasIdentity::Attributes, ..client() };
-        let fleet = Client { address: "192.0.2.0/24".parse().unwrap(), ..client() };
-        let lines = ["", "NAS-Identifier = x", "NAS-IP-Address = 203.0.113.1\nNAS-Identifier = \"\""];
-        for client in [client(), proxy, fleet] {
-            for lines in lines {
-                let text = format!("{START}{lines}");
-                let attributes = text::parse_attributes(&text, Dictionary::builtin()).unwrap();
-                let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
-                let packet = Packet::decode(&octets).unwrap();
-                let identity = chain(&["User-Name"]);
-                let source = "192.0.2.1".parse().unwrap();
-                let rules = Rules { client: &client, source, identity: &identity, never: &[] };
-                let record = read(&packet, &rules, NOW, &mut NasClocks::default()).unwrap();
-                assert_eq!(nas_of(&packet, &rules), record.nas, "{lines}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_delay_of_zero_is_none_and_one_of_a_second_says_that_it_waited() {
-        let held_back = |lines: &str| {
-            let text = format!("{START}{lines}");
-            let attributes = text::parse_attributes(&text, Dictionary::builtin()).unwrap();
-            let octets = text::encode_request(4, 1, &attributes, b"testing123").unwrap();
-            was_held_back(&Packet::decode(&octets).unwrap())
-        };
-        assert!(!held_back(""));
-        assert!(!held_back("Acct-Delay-Time = 0"));
-        assert!(held_back("Acct-Delay-Time = 1"));
-    }
-
-    // Rows 26 and 27.
-    #[test]
-    fn an_accounting_on_of_nobody_concerns_its_sender_or_from_a_proxy_nothing() {
-        let text = "Acct-Status-Type = Accounting-Off\nNAS-IP-Address = 0.0.0.0";
-        assert_eq!(read_plain(text).unwrap().nas, Name::from("bras1"));
-        let proxy = Client { nas: NasIdentity::Attributes, ..client() };
-        let identity = chain(&["User-Name"]);
-        assert_eq!(read_with(text, &proxy, &identity, &[]), Err(Ignored::UnnamedNas));
-        let named = format!("{text}\nNAS-Identifier = bras7");
-        assert_eq!(read_with(&named, &proxy, &identity, &[]).unwrap().nas, Name::from("bras1/bras7"));
-    }
-
-    #[test]
-    fn everything_else_the_machine_wants_is_carried_over() {
-        let lines = "Acct-Session-Time = 60\nAcct-Interim-Interval = 300\nAcct-Terminate-Cause = 6\nAcct-Delay-Time = 5\n\
-                     Called-Station-Id = \"aa:ssid\"\nNAS-Identifier = box\nNAS-Port = 7\nCalling-Station-Id = m";
-        let client = Client { stop_start: true, ..client() };
-        let record = read_with(&format!("{START}{lines}"), &client, &chain(&["User-Name"]), &[]).unwrap();
-        assert_eq!(
-            (record.session_time, record.interval, record.terminate_cause),
-            (Some(60), Some(300), Some(6))
-        );
-        assert_eq!(
-            (record.arrival, record.event, record.dated),
-            (NOW, Timestamp::from_seconds(1_799_999_995), false)
-        );
-        assert_eq!((record.session_id, record.client), (Name::from("s1"), Name::from("bras1")));
-        assert_eq!(record.user_name, Some(Name::from("Alice")));
-        let scope = Scope {
-            nas_identifier: Some(Name::from("box")),
-            called_station: Some(Name::from("aa:ssid")),
-            nas_port: Some(7),
-            context: None,
-        };
-        assert_eq!(record.scope, scope);
-        assert_eq!(record.line.calling_station, Some(Name::from("m")));
-        assert!(record.stop_start);
-    }
-}
+mod tests;
+#[cfg(test)]
+mod vendor_tests;

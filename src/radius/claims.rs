@@ -31,6 +31,45 @@ pub(super) fn claim(kind: u8, octets: &[u8]) -> Option<Claim> {
     Some(Claim::whole(prefix, source))
 }
 
+/// Assigned-IP-Address, for records that have no address where it belongs.
+pub(super) const ASSIGNED_ADDRESS: (u32, u8) = (2352, 132);
+
+/// What a vendor's attribute asks for that stands for a standard one.
+pub(super) fn vendors_claim(id: (u32, u8), octets: &[u8]) -> Option<Claim> {
+    let (prefix, source) = match id {
+        ASSIGNED_ADDRESS => (IpNet::from(IpAddr::V4(value::ipv4(octets)?)), ClaimSource::FramedAddress),
+        // Alc-Ipv6-Address, Huawei-Framed-IPv6-Address, NetElastic-Framed-IPv6-Address.
+        (6527, 99) | (2011 | 54268, 158) => {
+            (IpNet::from(IpAddr::V6(value::ipv6(octets)?)), ClaimSource::FramedIpv6Address)
+        }
+        // ERX-IPv6-NdRa-Prefix.
+        (4874, 129) => (IpNet::V6(value::ipv6_prefix(octets)?), ClaimSource::FramedIpv6Prefix),
+        _ => return None,
+    };
+    Some(Claim::whole(prefix, source))
+}
+
+/// Whether a framed address is among them that is one.
+pub(super) fn has_address(claims: &[Claim]) -> bool {
+    claims.iter().any(|claim| claim.source == ClaimSource::FramedAddress && !is_special(claim.prefix))
+}
+
+/// Row 47, where the client's netmasks are those of routed subnets. A mask that is none, or wider than a subscriber's
+/// prefix can be, leaves the address as it is.
+pub(super) fn widen(claims: &mut [Claim], netmask: Ipv4Addr) {
+    let Ok(length) = ipnet::ipv4_mask_to_prefix(netmask) else { return };
+    if length < IPV4_LENGTH_MIN {
+        return;
+    }
+    for claim in claims.iter_mut().filter(|claim| claim.source == ClaimSource::FramedAddress) {
+        if let (IpNet::V4(net), false) = (claim.prefix, is_special(claim.prefix))
+            && let Ok(net) = Ipv4Net::new(net.addr(), length)
+        {
+            claim.prefix = IpNet::V4(net.trunc());
+        }
+    }
+}
+
 /// The claims that may be bound, each once and in one order, and how many were refused. A special address is
 /// not refused: it says that there is no address yet.
 pub(super) fn admitted(claims: &[Claim], may_assign: &[IpNet], never: &[IpNet]) -> (Vec<Claim>, u16) {
@@ -39,6 +78,8 @@ pub(super) fn admitted(claims: &[Claim], may_assign: &[IpNet], never: &[IpNet]) 
     for claim in claims {
         match judge(claim.prefix, may_assign, never) {
             Judgement::Admitted => admitted.push(*claim),
+            // A translator has an address before it gives a block of it.
+            Judgement::Special if claim.source == ClaimSource::PortBlock => refused.push(*claim),
             Judgement::Special => {}
             Judgement::Refused => refused.push(*claim),
         }
@@ -57,11 +98,7 @@ enum Judgement {
 }
 
 fn judge(prefix: IpNet, may_assign: &[IpNet], never: &[IpNet]) -> Judgement {
-    let length_min = match prefix {
-        IpNet::V4(_) => IPV4_LENGTH_MIN,
-        IpNet::V6(_) => IPV6_LENGTH_MIN,
-    };
-    if prefix.prefix_len() < length_min {
+    if prefix.prefix_len() < length_min(prefix) {
         return Judgement::Refused;
     }
     if is_special(prefix) {
@@ -74,8 +111,16 @@ fn judge(prefix: IpNet, may_assign: &[IpNet], never: &[IpNet]) -> Judgement {
     Judgement::Admitted
 }
 
+/// The fewest bits that a subscriber's prefix of this family can have.
+pub(crate) fn length_min(prefix: IpNet) -> u8 {
+    match prefix {
+        IpNet::V4(_) => IPV4_LENGTH_MIN,
+        IpNet::V6(_) => IPV6_LENGTH_MIN,
+    }
+}
+
 /// Addresses that no subscriber can have on the Internet: equipment puts them where it has no address yet.
-fn is_special(prefix: IpNet) -> bool {
+pub(crate) fn is_special(prefix: IpNet) -> bool {
     const IPV4: [Ipv4Net; 5] = [
         Ipv4Net::new_assert(Ipv4Addr::new(0, 0, 0, 0), 8),
         Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8),
@@ -211,5 +256,42 @@ mod tests {
         assert_eq!(claim(123, b"?0E81DEF"), None);
         assert_eq!(claim(151, b"?0E81DEF"), None);
         assert_eq!(claim(9, &[255, 255, 255, 0]), None);
+        for id in [(6527, 99), (2011, 158), (54268, 158), (4874, 129), ASSIGNED_ADDRESS] {
+            for octets in [b"".as_slice(), &[1; 3], &[1; 17]] {
+                assert_eq!(vendors_claim(id, octets), None, "{id:?}");
+            }
+        }
+        assert_eq!(vendors_claim((2352, 60), &[198, 51, 100, 7]), None);
+    }
+
+    fn widened(address: &str, netmask: &str) -> String {
+        let mut claims = [Claim::whole(format!("{address}/32").parse().unwrap(), ClaimSource::FramedAddress)];
+        widen(&mut claims, netmask.parse().unwrap());
+        claims[0].prefix.to_string()
+    }
+
+    #[test]
+    fn a_routed_netmask_widens_as_far_as_a_subscribers_prefix_may_be() {
+        assert_eq!(widened("203.0.113.5", "255.255.255.255"), "203.0.113.5/32");
+        assert_eq!(widened("203.0.113.5", "255.255.255.248"), "203.0.113.0/29");
+        assert_eq!(widened("203.0.113.5", "255.255.255.0"), "203.0.113.0/24");
+        for mask in ["255.255.254.0", "0.0.0.0", "255.0.255.0", "0.0.0.255", "203.0.113.1"] {
+            assert_eq!(widened("203.0.113.5", mask), "203.0.113.5/32", "{mask}");
+        }
+        assert_eq!(widened("255.255.255.254", "255.255.255.0"), "255.255.255.254/32");
+    }
+
+    #[test]
+    fn a_block_of_a_special_address_is_refused_and_counted() {
+        let block = |prefix: &str| Claim {
+            prefix: prefix.parse().unwrap(),
+            ports: crate::session::Ports::new(1024, 2047).unwrap(),
+            source: ClaimSource::PortBlock,
+        };
+        assert_eq!(admitted(&[block("0.0.0.0/32"), block("127.0.0.1/32")], &[], &[]), (vec![], 2));
+        let pools = nets(&["203.0.113.0/24"]);
+        let blocks = [block("203.0.113.7/32"), block("198.51.100.7/32")];
+        assert_eq!(admitted(&blocks, &pools, &[]), (vec![blocks[0]], 1));
+        assert_eq!(admitted(&blocks, &[], &pools), (vec![blocks[1]], 1));
     }
 }

@@ -4,6 +4,9 @@
 //! numbers. Must not know: what happened. Two facts are used, never both: a corrected Event-Timestamp, else
 //! arrival less delay.
 //!
+//! A record that another server wrote into a file arrives twice: there when its NAS sent it, here when the file is read.
+//! What the NAS says about time is about the first; how old the record is by now is about the second.
+//!
 //! Known weakness: accounting has no protection against replay (RFC 3579 section 4.3.5). Who can replay a
 //! NAS's packets in their old rhythm while the NAS itself is silent teaches a wrong offset; the NAS's own
 //! next packets unlearn it.
@@ -52,21 +55,25 @@ pub struct NasClocks {
 }
 
 impl NasClocks {
-    /// When the record happened that this NAS sent; learns from it.
+    /// When the record happened that this NAS sent. `received`: when it came from the NAS, here or to the server that had
+    /// it first; `arrival`: when it came to us. Learns from it, unless it is old by now.
     pub fn moment(
         &mut self,
         nas: &Name,
+        received: Timestamp,
         arrival: Timestamp,
         delay: Option<u32>,
         stamp: Option<u32>,
     ) -> Moment {
+        // Who wrote down a backlog may have had another clock then.
+        let live = arrival.since(received) <= LIVE_DELAY_MAX;
         let moment = if let Some(clock) = self.clocks.get_mut(nas) {
-            let moment = clock.moment(arrival, delay, stamp);
+            let moment = clock.moment(received, live, delay, stamp);
             clock.note(&moment, delay, stamp);
             moment
         } else {
             let mut clock = NasClock::default();
-            let moment = clock.moment(arrival, delay, stamp);
+            let moment = clock.moment(received, live, delay, stamp);
             clock.note(&moment, delay, stamp);
             if self.clocks.len() < CLOCKS_MAX {
                 self.clocks.insert(nas.clone(), clock);
@@ -156,7 +163,7 @@ struct Candidate {
 }
 
 impl NasClock {
-    fn moment(&mut self, arrival: Timestamp, delay: Option<u32>, stamp: Option<u32>) -> Moment {
+    fn moment(&mut self, arrival: Timestamp, live: bool, delay: Option<u32>, stamp: Option<u32>) -> Moment {
         let claimed = Duration::from_secs(delay.unwrap_or(0).into());
         let too_long = claimed > DELAY_MAX;
         let delay = if too_long { Duration::ZERO } else { claimed };
@@ -168,7 +175,7 @@ impl NasClock {
         if stamp < PLAUSIBLE_FROM {
             return undated(true);
         }
-        if !too_long && delay <= LIVE_DELAY_MAX {
+        if live && !too_long && delay <= LIVE_DELAY_MAX {
             self.learn(arrival, sent.millis().saturating_sub(stamp.millis()));
         }
         let Some(offset) = self.offset else { return undated(too_long) };
@@ -218,6 +225,7 @@ mod tests {
     use super::*;
 
     const NOW: u32 = 1_800_000_000;
+    const LIVE: bool = true;
 
     fn at(second: u32) -> Timestamp {
         Timestamp::from_seconds(i64::from(NOW + second))
@@ -227,7 +235,7 @@ mod tests {
     fn taught(slow: u32) -> NasClock {
         let mut clock = NasClock::default();
         for second in [0, 3, 6, 9, 12] {
-            let _ = clock.moment(at(second), None, Some(NOW + second - slow));
+            let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - slow));
         }
         clock
     }
@@ -235,39 +243,39 @@ mod tests {
     #[test]
     fn without_an_offset_arrival_less_delay_counts() {
         let mut clock = NasClock::default();
-        let moment = clock.moment(at(100), Some(7), Some(NOW));
+        let moment = clock.moment(at(100), LIVE, Some(7), Some(NOW));
         assert_eq!(moment, Moment { event: at(93), dated: false, absurd: false });
-        assert_eq!(clock.moment(at(100), None, None).event, at(100));
+        assert_eq!(clock.moment(at(100), LIVE, None, None).event, at(100));
     }
 
     #[test]
     fn the_fifth_agreeing_packet_makes_the_offset_and_the_fourth_does_not() {
         let mut clock = NasClock::default();
         for second in [0, 5, 10, 15] {
-            assert!(!clock.moment(at(second), None, Some(NOW + second - 66)).dated);
+            assert!(!clock.moment(at(second), LIVE, None, Some(NOW + second - 66)).dated);
         }
-        let fifth = clock.moment(at(20), None, Some(NOW + 20 - 66));
+        let fifth = clock.moment(at(20), LIVE, None, Some(NOW + 20 - 66));
         assert_eq!(fifth, Moment { event: at(20), dated: true, absurd: false });
     }
 
     #[test]
     fn a_corrected_stamp_counts_alone_and_the_delay_is_not_taken_off_too() {
         let mut clock = taught(66);
-        let moment = clock.moment(at(100), Some(30), Some(NOW + 70 - 66));
+        let moment = clock.moment(at(100), LIVE, Some(30), Some(NOW + 70 - 66));
         assert_eq!(moment, Moment { event: at(70), dated: true, absurd: false });
     }
 
     #[test]
     fn a_delay_that_is_not_incremented_does_no_harm_once_the_clock_is_known() {
         let mut clock = taught(0);
-        assert_eq!(clock.moment(at(500), Some(0), Some(NOW + 20)).event, at(20));
+        assert_eq!(clock.moment(at(500), LIVE, Some(0), Some(NOW + 20)).event, at(20));
     }
 
     #[test]
     fn a_burst_of_old_records_is_not_taken_for_a_slow_clock() {
         let mut clock = NasClock::default();
         for _ in 0..1000 {
-            assert!(!clock.moment(at(9), None, Some(NOW - 86_400)).dated);
+            assert!(!clock.moment(at(9), LIVE, None, Some(NOW - 86_400)).dated);
         }
     }
 
@@ -276,10 +284,10 @@ mod tests {
         for (last, dated) in [(9_999, false), (10_000, true)] {
             let mut clock = NasClock::default();
             for _ in 0..4 {
-                let _ = clock.moment(at(0), None, Some(NOW));
+                let _ = clock.moment(at(0), LIVE, None, Some(NOW));
             }
             let arrival = Timestamp::from_millis(at(0).millis() + last);
-            assert_eq!(clock.moment(arrival, None, Some(NOW + 10)).dated, dated);
+            assert_eq!(clock.moment(arrival, LIVE, None, Some(NOW + 10)).dated, dated);
         }
     }
 
@@ -288,17 +296,17 @@ mod tests {
         for (jitter, dated) in [(5, true), (6, false)] {
             let mut clock = NasClock::default();
             for second in [0, 5, 10, 15] {
-                let _ = clock.moment(at(second), None, Some(NOW + second - 10));
+                let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - 10));
             }
-            assert_eq!(clock.moment(at(20), None, Some(NOW + 20 - 10 - jitter)).dated, dated);
+            assert_eq!(clock.moment(at(20), LIVE, None, Some(NOW + 20 - 10 - jitter)).dated, dated);
         }
     }
 
     #[test]
     fn a_single_late_packet_does_not_unlearn_the_clock() {
         let mut clock = taught(0);
-        assert_eq!(clock.moment(at(300), None, Some(NOW + 100)).event, at(100));
-        assert!(clock.moment(at(301), None, Some(NOW + 301)).dated);
+        assert_eq!(clock.moment(at(300), LIVE, None, Some(NOW + 100)).event, at(100));
+        assert!(clock.moment(at(301), LIVE, None, Some(NOW + 301)).dated);
         assert_eq!(clock.offset, Some(0));
     }
 
@@ -306,34 +314,34 @@ mod tests {
     fn a_clock_that_was_set_anew_is_learned_again() {
         let mut clock = taught(0);
         for second in [20, 25, 30, 35, 40] {
-            let _ = clock.moment(at(second), None, Some(NOW + second - 3600));
+            let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - 3600));
         }
         assert_eq!(clock.offset, Some(3_600_000));
-        assert_eq!(clock.moment(at(50), None, Some(NOW + 50 - 3600)).event, at(50));
+        assert_eq!(clock.moment(at(50), LIVE, None, Some(NOW + 50 - 3600)).event, at(50));
     }
 
     #[test]
     fn nothing_happens_after_its_arrival() {
         let mut clock = taught(0);
-        let moment = clock.moment(at(100), None, Some(NOW + 400));
+        let moment = clock.moment(at(100), LIVE, None, Some(NOW + 400));
         assert_eq!(moment, Moment { event: at(100), dated: true, absurd: false });
-        let ahead = clock.moment(at(100), None, Some(NOW + 401));
+        let ahead = clock.moment(at(100), LIVE, None, Some(NOW + 401));
         assert_eq!(ahead, Moment { event: at(100), dated: false, absurd: true });
     }
 
     #[test]
     fn a_stamp_before_2015_is_absurd_and_one_of_2015_is_not() {
         let mut clock = NasClock::default();
-        assert!(clock.moment(at(0), None, Some(1_420_070_399)).absurd);
-        assert!(!clock.moment(at(0), None, Some(1_420_070_400)).absurd);
+        assert!(clock.moment(at(0), LIVE, None, Some(1_420_070_399)).absurd);
+        assert!(!clock.moment(at(0), LIVE, None, Some(1_420_070_400)).absurd);
     }
 
     #[test]
     fn a_delay_of_seven_days_is_taken_and_a_second_more_ignored() {
         let mut clock = NasClock::default();
         let week = 7 * 24 * 3600;
-        assert_eq!(clock.moment(at(0), Some(week), None).event, at(0).minus(DELAY_MAX));
-        let absurd = clock.moment(at(0), Some(week + 1), None);
+        assert_eq!(clock.moment(at(0), LIVE, Some(week), None).event, at(0).minus(DELAY_MAX));
+        let absurd = clock.moment(at(0), LIVE, Some(week + 1), None);
         assert_eq!(absurd, Moment { event: at(0), dated: false, absurd: true });
     }
 
@@ -341,9 +349,40 @@ mod tests {
     fn packets_that_were_held_back_do_not_teach() {
         let mut clock = NasClock::default();
         for second in [0, 5, 10, 15, 20, 25] {
-            let _ = clock.moment(at(second), Some(61), Some(NOW + second - 61));
+            let _ = clock.moment(at(second), LIVE, Some(61), Some(NOW + second - 61));
         }
         assert_eq!(clock.offset, None);
+    }
+
+    #[test]
+    fn a_backlog_teaches_nothing_and_a_record_that_waited_a_minute_in_its_file_does() {
+        for (waited, offset) in [(60, Some(66_000)), (61, None)] {
+            let mut clocks = NasClocks::default();
+            let nas = Name::from("bras1");
+            for second in [0, 3, 6, 9, 12] {
+                let stamp = Some(NOW + second - 66);
+                let _ = clocks.moment(&nas, at(second), at(second + waited), None, stamp);
+            }
+            assert_eq!(clocks.reading(&nas).offset_millis, offset, "{waited}");
+        }
+    }
+
+    #[test]
+    fn a_record_out_of_a_file_happened_before_its_server_received_it() {
+        let mut clocks = NasClocks::default();
+        let nas = Name::from("bras1");
+        let mut moment =
+            |received, arrival, delay, stamp| clocks.moment(&nas, at(received), at(arrival), delay, stamp);
+        // The hour in the file is no delay of the NAS's.
+        assert_eq!(moment(100, 3700, Some(7), None).event, at(93));
+        for second in [200, 203, 206, 209, 212] {
+            let _ = moment(second, second, None, Some(NOW + second - 66));
+        }
+        let old = moment(300, 3700, None, Some(NOW + 290 - 66));
+        assert_eq!(old, Moment { event: at(290), dated: true, absurd: false });
+        // Ahead of when it was received, though long ago by now.
+        assert!(moment(300, 3700, None, Some(NOW + 601 - 66)).absurd);
+        assert_eq!(moment(300, 3700, None, Some(NOW + 310 - 66)).event, at(300));
     }
 
     #[test]
@@ -351,7 +390,7 @@ mod tests {
         let mut clocks = NasClocks::default();
         let nas = Name::from("bras1");
         let mut state = |delay, stamp| {
-            let _ = clocks.moment(&nas, at(0), delay, stamp);
+            let _ = clocks.moment(&nas, at(0), at(0), delay, stamp);
             let reading = clocks.reading(&nas);
             (reading.state, reading.absurd_records)
         };
@@ -361,7 +400,7 @@ mod tests {
         assert_eq!(state(None, Some(NOW)), (State::Learning, 1));
         assert_eq!(clocks.reading(&Name::from("unheard")), Reading::default());
         for second in [0, 3, 6, 9, 12] {
-            let _ = clocks.moment(&nas, at(second), None, Some(NOW + second));
+            let _ = clocks.moment(&nas, at(second), at(second), None, Some(NOW + second));
         }
         assert_eq!(clocks.reading(&nas).state, State::Known);
     }
@@ -370,8 +409,8 @@ mod tests {
     fn each_nas_has_its_own_clock() {
         let mut clocks = NasClocks::default();
         for second in [0, 3, 6, 9, 12] {
-            let _ = clocks.moment(&Name::from("slow"), at(second), None, Some(NOW + second - 66));
-            let _ = clocks.moment(&Name::from("right"), at(second), None, Some(NOW + second));
+            let _ = clocks.moment(&Name::from("slow"), at(second), at(second), None, Some(NOW + second - 66));
+            let _ = clocks.moment(&Name::from("right"), at(second), at(second), None, Some(NOW + second));
         }
         assert_eq!(clocks.reading(&Name::from("slow")).offset_millis, Some(66_000));
         assert_eq!(clocks.reading(&Name::from("right")).offset_millis, Some(0));

@@ -1,25 +1,30 @@
 //! The form in which people write accounting records: `Name = value` lines, as `radclient -f` reads them.
 //!
 //! Knows: the spelling of names, values and escapes, and how they become octets. Must not know: files,
-//! sockets, or what an attribute means. What it makes goes to other servers or into tests, never into our own
-//! map directly.
+//! sockets, or what an attribute means. What it makes goes to other servers, into tests, and, for the lines of a
+//! detail file, through the same decoder as a packet; never into our own map directly.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv6Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::authenticator::{self, MESSAGE_AUTHENTICATOR, TooLong};
-use super::dictionary::{Definition, Dictionary, Path, Type};
+use super::dictionary::{Definition, Dictionary, Type};
 use super::packet::{HEADER_LENGTH, LENGTH_MAX};
 use super::vendor::VENDOR_SPECIFIC;
+use crate::config::{AttributePath, Envelope, VendorFormat};
 
-/// RFC 6929: types whose value begins with another type.
-const EXTENDED: std::ops::RangeInclusive<u32> = 241..=244;
+/// RFC 6929 section 2.2, and WiMAX alike: the value goes on in the next attribute.
+const MORE: u8 = 0x80;
+/// Octets of an attribute's value.
+const VALUE_MAX: usize = 253;
 
 /// Why a line was not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
+    /// Not UTF-8.
+    NotText,
     /// No `=` after the name.
     NoOperator,
     /// No attribute of this name or number.
@@ -45,6 +50,7 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Fault::NotText => f.write_str("not UTF-8 text"),
             Fault::NoOperator => f.write_str("expected `name = value`"),
             Fault::UnknownAttribute => f.write_str("unknown attribute"),
             Fault::NoValue => f.write_str("no value"),
@@ -124,53 +130,108 @@ pub fn encode_request(
     authenticator::sign_request(code, identifier, &[0; 16], attributes, secret)
 }
 
+/// A line taken apart: `name = value`.
+pub(super) struct Assignment<'a> {
+    pub(super) name: &'a str,
+    pub(super) value: Value<'a>,
+}
+
+impl<'a> Assignment<'a> {
+    pub(super) fn parse(line: &'a str) -> Result<Self, Fault> {
+        let (name, rest) = line.split_once('=').ok_or(Fault::NoOperator)?;
+        // FreeRADIUS knows `:=`, `+=` and `==` too; in a request they all say the same.
+        let name = name.trim_end_matches([':', '+']).trim();
+        let value = Value::parse(rest.strip_prefix('=').unwrap_or(rest).trim())?;
+        Ok(Assignment { name, value })
+    }
+}
+
 /// Attributes encoded so far.
 #[derive(Default)]
-struct List {
-    octets: Vec<u8>,
-    /// The extended attribute at the end: its two types and where it begins. Neighbours of one parent share
-    /// it.
-    open: Option<([u32; 2], usize)>,
+pub(super) struct List {
+    pub(super) octets: Vec<u8>,
+    /// The extended attribute at the end: its two types and where it begins.
+    open: Option<([u8; 2], usize)>,
 }
 
 impl List {
     fn push_line(&mut self, line: &str, dictionary: &Dictionary) -> Result<(), Fault> {
-        let (name, rest) = line.split_once('=').ok_or(Fault::NoOperator)?;
-        // FreeRADIUS knows `:=`, `+=` and `==` too; in a request they all say the same.
-        let name = name.trim_end_matches([':', '+']).trim();
+        let Assignment { name, value } = Assignment::parse(line)?;
         let definition = dictionary.find(name).ok_or(Fault::UnknownAttribute)?;
-        let value = Value::parse(rest.strip_prefix('=').unwrap_or(rest).trim())?;
         let octets = octets_of(&definition, &value, dictionary)?;
         self.push(&definition.path, &octets)
     }
 
-    fn push(&mut self, path: &Path, value: &[u8]) -> Result<(), Fault> {
-        match (path.vendor, path.numbers.as_slice()) {
-            (0, &[kind]) => self.attribute(kind, &[], value),
-            (0, &[outer, extension, ref inner @ ..]) if EXTENDED.contains(&outer) => {
-                self.extended(outer, extension, inner, value)
+    /// Adds an attribute that stands at `path`.
+    pub(super) fn push(&mut self, path: &AttributePath, value: &[u8]) -> Result<(), Fault> {
+        let (envelope, nested) = path.envelope().ok_or(Fault::Unsupported)?;
+        let value = nest(nested, value)?;
+        match envelope {
+            Envelope::Standard { kind } => self.attribute(kind, &[], &value),
+            Envelope::Extended { kind, long, extension, vendor } => {
+                let head = vendor.map(|(vendor, kind)| [vendor.to_be_bytes().as_slice(), &[kind]].concat());
+                let value = [head.unwrap_or_default(), value].concat();
+                if long {
+                    return self.in_parts(kind, &[extension], &value);
+                }
+                // A vendor's would have to share its number and type as well; it goes by itself.
+                self.extended(kind, extension, &value, !nested.is_empty() && vendor.is_none())
             }
-            (vendor, &[kind]) => {
-                let inner = nest(&[kind], value)?;
-                self.attribute(u32::from(VENDOR_SPECIFIC), &vendor.to_be_bytes(), &inner)
-            }
-            _ => Err(Fault::Unsupported),
+            Envelope::Vendor { vendor, format, kind } => self.vendors(vendor, format, kind, &value),
         }
     }
 
-    fn extended(&mut self, outer: u32, extension: u32, inner: &[u32], value: &[u8]) -> Result<(), Fault> {
-        let value = nest(inner, value)?;
+    fn vendors(&mut self, vendor: u32, format: VendorFormat, kind: u32, value: &[u8]) -> Result<(), Fault> {
+        let width = |width: u8| 4_usize.saturating_sub(width.into());
+        let kind = kind.to_be_bytes();
+        let kind = kind.get(width(format.kind())..).ok_or(Fault::Unsupported)?;
+        let head = [vendor.to_be_bytes().as_slice(), kind].concat();
+        if format.continued() {
+            // The octet about continuation stands behind the length, which is filled in for each part.
+            return self.in_parts(VENDOR_SPECIFIC, &[&head, [0].as_slice()].concat(), value);
+        }
+        let octets = kind.len().saturating_add(format.length().into()).saturating_add(value.len());
+        let length = u32::try_from(octets).map_err(|_| Fault::TooLong)?.to_be_bytes();
+        let length = length.get(width(format.length())..).ok_or(Fault::Unsupported)?;
+        self.attribute(VENDOR_SPECIFIC, &[&head, length].concat(), value)
+    }
+
+    /// Neighbours of one parent share it.
+    fn extended(&mut self, kind: u8, extension: u8, value: &[u8], shared: bool) -> Result<(), Fault> {
         if let Some((kinds, start)) = self.open
-            && kinds == [outer, extension]
-            && !inner.is_empty()
-            && self.grow(start, &value)
+            && kinds == [kind, extension]
+            && shared
+            && self.grow(start, value)
         {
             return Ok(());
         }
         let start = self.octets.len();
-        self.attribute(outer, &[octet(extension)?], &value)?;
-        self.open = Some(([outer, extension], start));
+        self.attribute(kind, &[extension], value)?;
+        self.open = Some(([kind, extension], start));
         Ok(())
+    }
+
+    /// As many attributes as the value needs, all but the last with a flag that there is more. `head` stands before the
+    /// flag in each; in a vendor's its last octet is the length.
+    fn in_parts(&mut self, kind: u8, head: &[u8], value: &[u8]) -> Result<(), Fault> {
+        let room = VALUE_MAX.saturating_sub(head.len()).saturating_sub(1);
+        let mut rest = value;
+        loop {
+            let (part, after) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            let mut head = head.to_vec();
+            if kind == VENDOR_SPECIFIC
+                && let Some(length) = head.last_mut()
+            {
+                // Type, length and flag; a part fits an octet.
+                *length = u8::try_from(part.len().saturating_add(3)).map_err(|_| Fault::TooLong)?;
+            }
+            head.push(if after.is_empty() { 0 } else { MORE });
+            self.attribute(kind, &head, part)?;
+            if after.is_empty() {
+                return Ok(());
+            }
+            rest = after;
+        }
     }
 
     /// Adds to the attribute that begins at `start` and is the last one; `false` when it would become too
@@ -183,9 +244,9 @@ impl List {
         true
     }
 
-    fn attribute(&mut self, kind: u32, head: &[u8], value: &[u8]) -> Result<(), Fault> {
+    fn attribute(&mut self, kind: u8, head: &[u8], value: &[u8]) -> Result<(), Fault> {
         let length = head.len().saturating_add(value.len()).saturating_add(2);
-        self.octets.extend_from_slice(&[octet(kind)?, u8::try_from(length).map_err(|_| Fault::TooLong)?]);
+        self.octets.extend_from_slice(&[kind, u8::try_from(length).map_err(|_| Fault::TooLong)?]);
         self.octets.extend_from_slice(head);
         self.octets.extend_from_slice(value);
         self.open = None;
@@ -209,7 +270,7 @@ fn octet(number: u32) -> Result<u8, Fault> {
 }
 
 /// A value as written.
-enum Value<'a> {
+pub(super) enum Value<'a> {
     /// Between quotes; escapes are resolved.
     Quoted(Vec<u8>),
     /// A word.
@@ -230,7 +291,7 @@ impl<'a> Value<'a> {
         if text.is_empty() { Err(Fault::NoValue) } else { Ok(Value::Bare(text)) }
     }
 
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Value::Quoted(octets) => std::str::from_utf8(octets).ok(),
             Value::Bare(text) => Some(text),
@@ -289,25 +350,29 @@ fn numeric_escape(text: &str, digits: usize, radix: u32) -> Result<(u8, &str), F
     u8::from_str_radix(digits, radix).map(|octet| (octet, rest)).map_err(|_| Fault::BadEscape)
 }
 
-fn octets_of(definition: &Definition, value: &Value<'_>, dictionary: &Dictionary) -> Result<Vec<u8>, Fault> {
+pub(super) fn octets_of(
+    definition: &Definition,
+    value: &Value<'_>,
+    dictionary: &Dictionary,
+) -> Result<Vec<u8>, Fault> {
     // Whatever is written there, sixteen zeros are the place for the signature.
-    if definition.path.vendor == 0 && definition.path.numbers.as_slice() == [u32::from(MESSAGE_AUTHENTICATOR)]
-    {
+    if definition.path == AttributePath::standard(MESSAGE_AUTHENTICATOR) {
         return Ok(vec![0; 16]);
     }
     let bad = Fault::BadValue(definition.kind);
     let word = || value.text().map(str::trim).ok_or(bad);
     let number =
-        |text: &str| number(text).or_else(|| dictionary.value(&definition.name, text).map(u64::from));
+        |text: &str| number(text).or_else(|| dictionary.value(&definition.path, text).map(u64::from));
     match definition.kind {
         Type::Text => Ok(match value {
             Value::Quoted(octets) => octets.clone(),
             Value::Bare(text) => text.as_bytes().to_vec(),
         }),
-        Type::Octets => match value {
+        Type::Octets | Type::FixedOctets(_) | Type::Filter | Type::Tlv | Type::Envelope => match value {
             Value::Quoted(octets) => Ok(octets.clone()),
             Value::Bare(text) => text.strip_prefix("0x").and_then(hex).ok_or(bad),
         },
+        Type::Signed => word()?.parse().map(|number: i32| number.to_be_bytes().to_vec()).map_err(|_| bad),
         Type::Byte => big_endian(number(word()?), 1).ok_or(bad),
         Type::Short => big_endian(number(word()?), 2).ok_or(bad),
         Type::Integer => big_endian(number(word()?), 4).ok_or(bad),
@@ -315,7 +380,13 @@ fn octets_of(definition: &Definition, value: &Value<'_>, dictionary: &Dictionary
         Type::Date => big_endian(date(word()?), 4).ok_or(bad),
         Type::Ipv4 => word()?.parse().map(|address: Ipv4Addr| address.octets().to_vec()).map_err(|_| bad),
         Type::Ipv6 => word()?.parse().map(|address: Ipv6Addr| address.octets().to_vec()).map_err(|_| bad),
-        Type::Ipv6Prefix => word()?.parse().map(prefix).map_err(|_| bad),
+        Type::Ip => match word()?.parse().map_err(|_| bad)? {
+            IpAddr::V4(address) => Ok(address.octets().to_vec()),
+            IpAddr::V6(address) => Ok(address.octets().to_vec()),
+        },
+        Type::Ipv4Prefix => word()?.parse().map(ipv4_prefix).map_err(|_| bad),
+        Type::Ipv6Prefix => word()?.parse().map(ipv6_prefix).map_err(|_| bad),
+        Type::Ether => ether(word()?).ok_or(bad),
         Type::InterfaceId => interface_id(word()?).ok_or(bad),
     }
 }
@@ -361,8 +432,13 @@ fn date(text: &str) -> Option<u64> {
     moment.ok().and_then(|moment: jiff::Timestamp| u64::try_from(moment.as_second()).ok())
 }
 
+/// RFC 8044 section 3.11: a reserved octet, the length, and the address.
+fn ipv4_prefix(prefix: Ipv4Net) -> Vec<u8> {
+    [[0, prefix.prefix_len()].as_slice(), &prefix.network().octets()].concat()
+}
+
 /// RFC 3162 section 2.3: a reserved octet, the length, and the octets that the length covers.
-fn prefix(prefix: Ipv6Net) -> Vec<u8> {
+fn ipv6_prefix(prefix: Ipv6Net) -> Vec<u8> {
     let covered = usize::from(prefix.prefix_len().div_ceil(8));
     let mut octets = vec![0, prefix.prefix_len()];
     octets.extend_from_slice(prefix.network().octets().get(..covered).unwrap_or_default());
@@ -373,6 +449,11 @@ fn interface_id(text: &str) -> Option<Vec<u8>> {
     let groups: Option<Vec<u16>> = text.split(':').map(|group| u16::from_str_radix(group, 16).ok()).collect();
     let groups = <[u16; 4]>::try_from(groups?).ok()?;
     Some(groups.iter().flat_map(|group| group.to_be_bytes()).collect())
+}
+
+fn ether(text: &str) -> Option<Vec<u8>> {
+    let octets: Option<Vec<u8>> = text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok()).collect();
+    octets.filter(|octets| octets.len() == 6)
 }
 
 #[cfg(test)]

@@ -43,6 +43,14 @@ pub fn ipv6_prefix(value: &[u8]) -> Option<Ipv6Net> {
     (prefix.addr() == prefix.network()).then_some(prefix)
 }
 
+/// An IPv4 prefix (RFC 8044 section 3.11): a zero octet, a length up to 32, and four octets.
+#[must_use]
+pub fn ipv4_prefix(value: &[u8]) -> Option<Ipv4Net> {
+    let &[0, length, a, b, c, d] = value else { return None };
+    let prefix = Ipv4Net::new(Ipv4Addr::new(a, b, c, d), length).ok()?;
+    (prefix.addr() == prefix.network()).then_some(prefix)
+}
+
 /// The destination of a Framed-Route (RFC 2865 section 5.22): the first word. Without a length the old
 /// classes decide it. Gateway, metric and what vendors append are not ours.
 #[must_use]
@@ -148,6 +156,22 @@ mod tests {
     fn bits_beyond_a_prefix_length_refuse_it() {
         assert!(ipv6_prefix(&[0, 63, 0x20, 1, 0, 0, 0, 0, 0, 2]).is_some());
         assert_eq!(ipv6_prefix(&[0, 63, 0x20, 1, 0, 0, 0, 0, 0, 1]), None);
+    }
+
+    #[test]
+    fn an_ipv4_prefix_has_6_octets_a_length_up_to_32_and_nothing_beyond_it() {
+        assert_eq!(ipv4_prefix(&[0, 24, 192, 0, 2, 0]), Some("192.0.2.0/24".parse().unwrap()));
+        assert_eq!(ipv4_prefix(&[0, 32, 192, 0, 2, 1]), Some("192.0.2.1/32".parse().unwrap()));
+        let wrong: [&[u8]; 5] = [
+            &[0, 33, 192, 0, 2, 1],
+            &[0, 24, 192, 0, 2, 1],
+            &[1, 24, 192, 0, 2, 0],
+            &[0, 24, 192, 0, 2],
+            &[0, 24, 192, 0, 2, 0, 0],
+        ];
+        for octets in wrong {
+            assert_eq!(ipv4_prefix(octets), None, "{octets:?}");
+        }
     }
 
     #[test]

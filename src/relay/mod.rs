@@ -5,6 +5,7 @@
 
 pub mod attribution;
 pub mod message;
+pub mod permitted;
 pub mod ruling;
 pub mod standing;
 pub mod verdict;

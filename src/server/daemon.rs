@@ -8,6 +8,7 @@
 //! SIGTERM ─► nothing more received ─► what is in hand answered ─► log, index and snapshot written ─► answers sent
 //! ```
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -30,11 +32,11 @@ use super::inbox::Inbox;
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, mta, radius, recovery};
+use super::{demo, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, When};
 
 use crate::log::entry::Entry;
 use crate::log::sqlite::DataLock;
@@ -243,6 +245,7 @@ impl House {
             health: Arc::clone(&self.health),
             radius: Arc::clone(&self.radius),
             counters: self.counters.clone(),
+            imported: import::Counters::default(),
         }
     }
 
@@ -377,10 +380,16 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 }
 
 /// The part of the configuration that decides what an event means.
-fn applied_by(config: &Config) -> Applied {
+pub(crate) fn applied_by(config: &Config) -> Applied {
+    let listed = |when| config.prefixes.iter().filter(move |listed| listed.when == when);
+    let mut statics = config.relay.statics.clone();
+    // Written in both places it is the same subscriber's in both.
+    let written: HashSet<IpNet> = statics.iter().map(|(prefix, _)| *prefix).collect();
+    let always = listed(When::Always).filter(|listed| !written.contains(&listed.prefix));
+    statics.extend(always.map(|listed| (listed.prefix, listed.subscriber.clone())));
     Applied {
         rules: config.rules,
-        statics: config.relay.statics.clone(),
+        statics,
         never: config.relay.never.clone(),
         pools: config
             .radius
@@ -388,9 +397,9 @@ fn applied_by(config: &Config) -> Applied {
             .iter()
             .map(|client| (client.name.clone(), client.may_assign.clone()))
             .collect(),
-        listed: Vec::new(),
-        translations: Vec::new(),
-        crowd: 0,
+        listed: listed(When::Online).map(|listed| (listed.subscriber.clone(), listed.prefix)).collect(),
+        translations: config.translations.clone(),
+        crowd: config.many_sessions,
     }
 }
 
@@ -399,8 +408,8 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     [
         (old.data_dir != new.data_dir, "data-dir"),
         (old.radius.listen != new.radius.listen, "radius.listen"),
-        (old.socketmap != new.socketmap, "[socketmap]"),
-        (old.policy.listeners != new.policy.listeners, "policy.listen"),
+        (!old.socketmap.same_sockets(&new.socketmap), "[socketmap]"),
+        (!old.policy.listeners.same_sockets(&new.policy.listeners), "policy.listen"),
         (old.http != new.http, "[http]"),
     ]
     .into_iter()

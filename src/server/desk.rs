@@ -103,7 +103,8 @@ impl Desk for MailDesk {
             return if config.relay.observe { Reply::NotFound } else { Reply::Temp("starting") };
         }
         if request.map == Map::Subscriber {
-            return match self.shared.map.lookup(peer.realm, address, port, now) {
+            let realm = self.shared.map.realm(peer.realm.as_ref());
+            return match self.shared.map.lookup(realm, address, port, now) {
                 _ if config.relay.observe => Reply::NotFound,
                 Lookup::Found(found) => found.subscriber.map_or(Reply::NotFound, |name| found_as(&name)),
                 Lookup::Absent if self.health.is_blind(now) => Reply::Temp(Reason::FeedBlocked.word()),
@@ -114,7 +115,7 @@ impl Desk for MailDesk {
             };
         }
         let client = Client {
-            realm: peer.realm,
+            realm: self.shared.map.realm(peer.realm.as_ref()),
             address: Some(address),
             port,
             login: None,
@@ -162,7 +163,7 @@ impl MailDesk {
         let now = clock::now();
         let login = query.login.as_deref().map(Name::new);
         let client = Client {
-            realm: peer.realm,
+            realm: self.shared.map.realm(peer.realm.as_ref()),
             address: query.address,
             port: query.port,
             login: login.as_ref(),

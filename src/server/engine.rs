@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::health::Health;
-use super::inbox::{Inbox, Input};
+use super::inbox::{Import, Inbox, Input};
 use super::keeper::{Keep, Keeper};
 use super::radius::Receipt;
 use crate::clock;
@@ -192,7 +192,8 @@ impl<L: Log> Engine<L> {
                     round.receipts.push(receipt);
                 }
                 // Nobody waits any more: the MTA was told to try again, so it must not be written down.
-                Input::Entry(_, asker) if asker.is_closed() => {}
+                Input::Entry(_, asker) | Input::Import(_, asker) if asker.is_closed() => {}
+                Input::Import(import, asker) => self.sort_import(*import, asker, &mut round),
                 Input::Entry(entry, asker) => self.sort_entry(*entry, asker, &mut round),
             }
         }
@@ -209,13 +210,27 @@ impl<L: Log> Engine<L> {
             self.refreshes.insert(key, refresh);
             return;
         }
-        // What this session said before must be folded before what it says now, and so must what those said whom it
-        // concerns: that they were heard decides between them.
-        self.fold_first(key, round);
-        for other in self.views.machine().concerned(&record) {
+        self.fold_before(&record, round);
+        round.entries.push(Entry::Session(Event::Record(Box::new(record))));
+    }
+
+    /// All of it is made durable by one commit, or none.
+    fn sort_import(&mut self, import: Import, asker: oneshot::Sender<u64>, round: &mut Round) {
+        round.askers.push((round.entries.len(), asker));
+        round.entries.push(import.by);
+        for record in import.records {
+            self.fold_before(&record, round);
+            round.entries.push(Entry::Session(Event::Imported(Box::new(record))));
+        }
+    }
+
+    /// What a session said before must be folded before what it says now, and so must what those said whom it concerns:
+    /// that they were heard decides between them.
+    fn fold_before(&mut self, record: &Record, round: &mut Round) {
+        self.fold_first((record.nas.clone(), record.session_id.clone()), round);
+        for other in self.views.machine().concerned(record) {
             self.fold_first(other, round);
         }
-        round.entries.push(Entry::Session(Event::Record(Box::new(record))));
     }
 
     /// Logs what is acknowledged of a session and not yet logged, and takes no further refresh of it in this round.

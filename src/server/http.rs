@@ -5,9 +5,11 @@
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
 pub mod api;
+pub mod import;
 pub mod metrics;
 pub mod nas;
 pub mod parameters;
+pub mod permitted;
 pub mod problem;
 pub mod web;
 
@@ -29,8 +31,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::api::{Instruction, MessageRow, OrderBody, OrderRow, SessionRow, SuspensionRow, Who, rfc3339};
+use self::import::{Chunk, ImportAnswer, import};
 use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
+use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
 use crate::audit::rows::{MessageFilter, SessionFilter};
 use crate::clock;
@@ -76,6 +80,12 @@ pub trait Staff: Send + Sync + 'static {
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
+
+    /// Every address that may relay now.
+    fn permitted(&self) -> impl Future<Output = Result<Permitted, Trouble>> + Send;
+
+    /// Takes a chunk of somebody else's records; answers once what came of them is durable.
+    fn import(&self, chunk: Chunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -131,6 +141,12 @@ pub enum Trouble {
     Storage,
     /// A stored row is not what we wrote.
     Damaged,
+    /// Lookups are not true yet.
+    NotReady,
+    /// What was taken before is not worked off yet.
+    Behind,
+    /// No RADIUS client has this name.
+    NoSuchClient,
 }
 
 /// Whether lookups are true.
@@ -158,6 +174,13 @@ impl From<Trouble> for Problem {
             }
             Trouble::Damaged => {
                 Problem::new(Kind::Damaged, "a stored row fails its check; the log names the file")
+            }
+            Trouble::NotReady => Problem::new(Kind::NotReady, "the log is being read; see /readyz"),
+            Trouble::Behind => {
+                Problem::new(Kind::TooSlow, "what was taken before is not worked off yet; go on in a moment")
+            }
+            Trouble::NoSuchClient => {
+                Problem::parameter("client", "no [[radius.client]] of the configuration has this name")
             }
         }
     }
@@ -198,6 +221,8 @@ pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
         .route("/v1/nas", get(nas::list::<S>))
         .route("/v1/nas/hold", post(nas::hold::<S>))
         .route("/v1/nas/unhold", post(nas::unhold::<S>))
+        .route("/v1/permitted", get(permitted::<S>))
+        .route("/v1/import", post(import::<S>).layer(DefaultBodyLimit::max(import::BODY_OCTETS_MAX)))
         .route("/v1/suspensions", get(suspensions::<S>).post(suspend::<S>))
         .route("/v1/suspensions/release", post(release::<S>).delete(release::<S>))
         .merge(health_routes())
@@ -368,7 +393,7 @@ async fn suspend<S: Staff>(
     Peer(by): Peer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
-    let body: OrderBody = body_of(body)?;
+    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
     let until = match &body.until {
         None => None,
         Some(text) => Some(parameters::time("until", text)?),
@@ -384,17 +409,21 @@ async fn release<S: Staff>(
     Peer(by): Peer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
-    let body: OrderBody = body_of(body)?;
+    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
     if body.until.is_some() {
         return Err(Problem::parameter("until", "a release holds at once and for good"));
     }
     carry_out(&*staff, by, body, Order::Release).await
 }
 
-fn body_of<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+/// A body of at most so many octets, as the router sees to it.
+fn body_of<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+    octets_max: usize,
+) -> Result<T, Problem> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(Kind::BodyTooLarge, format!("more than {BODY_OCTETS_MAX} octets"))
+            Problem::new(Kind::BodyTooLarge, format!("more than {octets_max} octets"))
         }
         _ => Problem::new(Kind::BadBody, "it ended before its length"),
     })?;

@@ -22,6 +22,16 @@ pub enum Input {
     Record(Box<Record>, Receipt),
     /// An entry from an MTA or from staff; the answer is its sequence once it is durable.
     Entry(Box<Entry>, oneshot::Sender<u64>),
+    /// Records out of a file, and the entry that says who brought them; the answer is that one's sequence.
+    Import(Box<Import>, oneshot::Sender<u64>),
+}
+
+/// Records out of a file.
+pub struct Import {
+    /// Who brought them, and from where.
+    pub by: Entry,
+    /// In the order in which they stood there.
+    pub records: Vec<Record>,
 }
 
 /// The queue.
@@ -56,6 +66,12 @@ impl Inbox {
     pub fn submit(&self, entry: Entry) -> Option<oneshot::Receiver<u64>> {
         let (done, sequence) = oneshot::channel();
         self.push(Input::Entry(Box::new(entry), done), self.capacity).then_some(sequence)
+    }
+
+    /// Hands over records out of a file. `None` when the queue is half full: a file can wait, NASes can't.
+    pub fn submit_import(&self, import: Import) -> Option<oneshot::Receiver<u64>> {
+        let (done, sequence) = oneshot::channel();
+        self.push(Input::Import(Box::new(import), done), self.capacity / 2).then_some(sequence)
     }
 
     /// Waits until something arrives, the queue is closed, or the time is over.
@@ -159,6 +175,16 @@ mod tests {
         assert_eq!(taken(Kind::Start), 1);
         assert_eq!(taken(Kind::Stop), 1);
         assert!(!offered(Kind::Off));
+    }
+
+    #[test]
+    fn a_file_is_taken_while_the_queue_is_not_half_full() {
+        let inbox = Inbox::new(4);
+        let import = || Import { by: alive(), records: Vec::new() };
+        assert!(inbox.submit(alive()).is_some());
+        assert!(inbox.submit_import(import()).is_some());
+        assert!(inbox.submit_import(import()).is_none());
+        assert!(inbox.submit(alive()).is_some(), "there is room for everybody else");
     }
 
     #[test]

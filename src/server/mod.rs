@@ -8,6 +8,7 @@ pub mod failure;
 mod feed_health;
 pub mod health;
 pub mod http;
+pub mod import;
 pub mod inbox;
 pub mod keeper;
 pub mod mta;

@@ -24,7 +24,7 @@ pub use socket::{BindError, BindFault, SocketFile, bind_tcp, bind_unix};
 
 use crate::config::{Config, Endpoint, Listeners};
 use crate::mta::{policy, socketmap};
-use crate::session::{Name, Realm};
+use crate::session::Name;
 use connection::{Closed, Policy, Socketmap, Speech};
 use socket::{Listener, Stream};
 
@@ -33,8 +33,9 @@ use socket::{Listener, Stream};
 pub struct Peer {
     /// Its name by `[[mta]]`, else its address, or `unix`.
     pub mta: Name,
-    /// The address space of the clients it tells of.
-    pub realm: Realm,
+    /// The VRF of the private addresses that it tells of; `None`: the public space. By name, because what is a number in
+    /// the map may be heard of only after somebody has begun to ask.
+    pub realm: Option<Name>,
 }
 
 /// Gives the answers.
@@ -271,7 +272,7 @@ impl<D: Desk> House<D> {
         source: Option<IpAddr>,
         shutdown: watch::Receiver<bool>,
     ) {
-        let Some(peer) = peer(&self.config.load(), source) else {
+        let Some(peer) = peer(&self.config.load(), service, source) else {
             count(&self.counters.foreign);
             if let Some(suppressed) = self.log.turn() {
                 warn!(key = service.key(), ?source, suppressed, "a host that is in no [[mta]] asked");
@@ -335,16 +336,22 @@ impl<D: Desk> House<D> {
 /// Who asks from `source` (`None`: over a Unix socket, whose mode says who may); `None`: nobody who may.
 ///
 /// Answers tell who is a subscriber, so a host that nobody named gets none. Loopback is this machine.
-fn peer(config: &Config, source: Option<IpAddr>) -> Option<Peer> {
-    let mta = match source.map(|source| source.to_canonical()) {
-        None => Name::from("unix"),
-        Some(source) => match config.mtas.iter().find(|mta| mta.address.contains(&source)) {
-            Some(mta) => mta.name.clone(),
-            None if source.is_loopback() => Name::from(source.to_string().as_str()),
-            None => return None,
-        },
+fn peer(config: &Config, service: Service, source: Option<IpAddr>) -> Option<Peer> {
+    let source = source.map(|source| source.to_canonical());
+    let known = source.and_then(|source| config.mtas.iter().find(|mta| mta.address.contains(&source)));
+    let mta = match (source, known) {
+        (None, _) => Name::from("unix"),
+        (Some(_), Some(mta)) => mta.name.clone(),
+        (Some(source), None) if source.is_loopback() => Name::from(source.to_string().as_str()),
+        (Some(_), None) => return None,
     };
-    Some(Peer { mta, realm: Realm::PUBLIC })
+    let listeners = match service {
+        Service::Socketmap => &config.socketmap,
+        Service::Policy => &config.policy.listeners,
+    };
+    // Who asks is known better than where.
+    let realm = known.and_then(|mta| mta.realm.as_ref()).or(listeners.realm.as_ref());
+    Some(Peer { mta, realm: realm.and_then(|realm| realm.vrf().cloned()) })
 }
 
 /// Keeps one line of log from becoming a million: whoever can make us write could fill the disk.
@@ -429,11 +436,13 @@ mod tests {
         "[[mta]]\nname = 'net'\naddress = '192.0.2.0/24'\n[[mta]]\nname = 'mx1'\naddress = '192.0.2.25'\n";
 
     fn config(text: &'static str) -> Config {
-        crate::config::file::read(Path::new("/c"), &Configuration(text), &|_| None).unwrap().config
+        let attributes = &mut crate::radius::dictionary::Dictionary::default();
+        crate::config::file::read(Path::new("/c"), &Configuration(text), attributes).unwrap().config
     }
 
     fn named(text: &'static str, source: &str) -> Option<String> {
-        peer(&config(text), Some(source.parse().unwrap())).map(|peer| peer.mta.to_string())
+        let peer = peer(&config(text), Service::Policy, Some(source.parse().unwrap()));
+        peer.map(|peer| peer.mta.to_string())
     }
 
     #[test]
@@ -451,6 +460,26 @@ mod tests {
         assert_eq!(named(MX1, "192.0.2.26").as_deref(), Some("net"));
         assert_eq!(named(MX1, "192.0.3.1"), None);
         assert_eq!(named(MX1, "127.0.0.1").as_deref(), Some("127.0.0.1"));
+    }
+
+    #[test]
+    fn an_mta_speaks_of_its_own_realm_and_otherwise_of_its_listeners() {
+        const REALMS: &str = "[socketmap]\nrealm = 'gold'\n[[mta]]\nname = 'a'\naddress = '192.0.2.1'\n\
+                              [[mta]]\nname = 'b'\naddress = '192.0.2.2'\nrealm = 'silver'\n\
+                              [[mta]]\nname = 'c'\naddress = '192.0.2.3'\nrealm = 'public'\n";
+        let realm = |service, source: Option<&str>| {
+            let source = source.map(|source| source.parse().unwrap());
+            peer(&config(REALMS), service, source).unwrap().realm.map(|realm| realm.to_string())
+        };
+        let gold = Some("gold".to_owned());
+        for anybody in [None, Some("127.0.0.1"), Some("192.0.2.1")] {
+            assert_eq!(realm(Service::Socketmap, anybody), gold, "{anybody:?}");
+            assert_eq!(realm(Service::Policy, anybody), None, "{anybody:?}");
+        }
+        for service in [Service::Socketmap, Service::Policy] {
+            assert_eq!(realm(service, Some("192.0.2.2")).as_deref(), Some("silver"));
+            assert_eq!(realm(service, Some("192.0.2.3")), None);
+        }
     }
 
     #[tokio::test]

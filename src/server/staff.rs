@@ -14,10 +14,13 @@ use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, SuspensionRow, Who, rfc3339,
 };
+use super::http::import::{Chunk, ImportAnswer};
 use super::http::metrics::Exposition;
 use super::http::nas::{HoldOrder, NasRow};
+use super::http::permitted::Permitted;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
-use super::inbox::Inbox;
+use super::import::{self, Judged, NoSuchClient};
+use super::inbox::{Import, Inbox};
 use super::{desk, engine, feed_health, mta, radius};
 use crate::audit::AuditError;
 use crate::audit::past::Past;
@@ -26,6 +29,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::log::entry::{Entry, Question};
 use crate::relay::Profile;
+use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
@@ -38,6 +42,9 @@ use crate::views::Shared;
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 /// How long a question about the past waits for the index to have what is committed.
 const INDEX_WITHIN: Duration = Duration::from_secs(5);
+
+/// So many entries may be committed and not indexed before more rows of a file are taken.
+const IMPORT_AHEAD_MAX: u64 = 20_000;
 
 /// Everything that staff's answers are made of.
 pub struct StaffDesk {
@@ -57,6 +64,8 @@ pub struct StaffDesk {
     pub radius: Arc<radius::Running>,
     /// Numbers for the metrics.
     pub counters: Counters,
+    /// What became of rows of files.
+    pub imported: import::Counters,
 }
 
 /// Everybody's counters.
@@ -162,6 +171,50 @@ impl Staff for StaffDesk {
 
     fn nas(&self) -> Vec<NasRow> {
         feed_health::rows(&self.shared.map, &self.radius, &self.config.load(), clock::now())
+    }
+
+    async fn permitted(&self) -> Result<Permitted, Trouble> {
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        let at = clock::now();
+        let (blind, observed) = (self.health.is_blind(at), self.config.load().relay.observe);
+        let shared = Arc::clone(&self.shared);
+        // A million addresses take a second: off the threads that serve connections.
+        let prefixes = tokio::task::spawn_blocking(move || {
+            permitted(&shared.map, &shared.standing.load(), Realm::PUBLIC, blind, at)
+        });
+        let prefixes = prefixes.await.map_err(|_| Trouble::Storage)?;
+        Ok(Permitted { at, observed, prefixes })
+    }
+
+    async fn import(&self, chunk: Chunk) -> Result<ImportAnswer, Trouble> {
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        let now = clock::now();
+        if !chunk.dry_run {
+            if self.health.is_blind(now) {
+                return Err(Trouble::Unrecorded);
+            }
+            if !self.has_kept_up().await {
+                return Err(Trouble::Behind);
+            }
+        }
+        let judged = import::judge(&chunk, &self.config.load_full(), now);
+        let Judged { records, rows } = judged.map_err(|NoSuchClient| Trouble::NoSuchClient)?;
+        if chunk.dry_run || records.is_empty() {
+            if !chunk.dry_run {
+                self.imported.count(&rows);
+            }
+            return Ok(ImportAnswer { reference: 0, rows });
+        }
+        let by = Entry::Question(Question { at: now, by: chunk.by.clone(), what: import::spelled(&chunk) });
+        let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
+        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
+        let reference = committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)?;
+        self.imported.count(&rows);
+        Ok(ImportAnswer { reference, rows })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {
@@ -292,6 +345,15 @@ impl StaffDesk {
         matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
     }
 
+    /// Waits until the index is not far behind: a file must not fill the queue before it, for which the engine, and with
+    /// it everybody's records, would have to wait.
+    async fn has_kept_up(&self) -> bool {
+        let wanted = self.shared.committed().saturating_sub(IMPORT_AHEAD_MAX);
+        let mut applied = self.applied.clone();
+        let caught_up = applied.wait_for(|applied| *applied >= wanted);
+        matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
+    }
+
     async fn messages_by(&self, filter: MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
         self.indexed().await;
         let past = Arc::clone(&self.past);
@@ -363,6 +425,10 @@ impl StaffDesk {
         }
         let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
         out.gauge("mta_connections_open", "MTA connections open now", &[], open);
+        for (fate, count) in self.imported.read() {
+            let labels = [("outcome", fate.word())];
+            out.counter("imported_rows", "What became of rows of imported files", &labels, count);
+        }
         out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
         out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
         out.counter("log_batches", "Group commits", &[], read(&engine.batches));

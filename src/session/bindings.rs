@@ -93,6 +93,19 @@ pub struct Binding {
     pub since: Timestamp,
     /// Event time of the newest claim that lost against it: when this one is gone, nothing older may win.
     pub(super) outdone: Timestamp,
+    /// Event time of the newest record by which somebody else had it meanwhile, though it did not take it over.
+    pub(super) doubted: Timestamp,
+}
+
+impl Binding {
+    pub(super) fn new(session: Arc<Session>, since: Timestamp) -> Self {
+        Binding { session, since, outdone: Timestamp::EARLIEST, doubted: Timestamp::EARLIEST }
+    }
+
+    /// Whether its owner may be named: nothing was heard against it that is newer than its own last word.
+    pub(super) fn is_believed(&self) -> bool {
+        self.session.is_active() && self.session.seen() >= self.doubted
+    }
 }
 
 /// What stands at one place.
@@ -140,6 +153,14 @@ impl Slot {
             Slot::Owned(owner) => std::slice::from_ref(owner),
             Slot::Contested(claimants) => claimants,
             Slot::Freed { .. } => &[],
+        }
+    }
+
+    pub(super) fn holders_mut(&mut self) -> &mut [Binding] {
+        match self {
+            Slot::Owned(owner) => std::slice::from_mut(owner),
+            Slot::Contested(claimants) => claimants,
+            Slot::Freed { .. } => &mut [],
         }
     }
 }
@@ -235,7 +256,7 @@ impl LiveMap {
             match slot.value() {
                 Slot::Owned(binding) => {
                     let found = Found::from((binding, prefix));
-                    if binding.session.is_active() {
+                    if binding.is_believed() {
                         return Some(Lookup::Found(found));
                     }
                     Some(Lookup::Unready(Doubt::Suspect, Some(found)))
@@ -293,6 +314,18 @@ impl LiveMap {
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.iter().filter(|slot| !matches!(slot.value(), Slot::Freed { .. })).count()
+    }
+
+    /// Every prefix at which an answer of this space may begin to differ from that of its neighbours: owned, contested,
+    /// freed or shared by ports, static, never. In no order.
+    #[must_use]
+    pub fn prefixes(&self, realm: Realm) -> Vec<IpNet> {
+        let slots = self.slots.iter().map(|slot| *slot.key()).filter(|place| place.realm == realm);
+        let mut prefixes: Vec<IpNet> = slots.map(|place| place.prefix).collect();
+        prefixes.extend(self.translations.load().iter().map(|(_, translation)| translation.outside));
+        prefixes.extend(self.statics.load().0.keys());
+        prefixes.extend(self.never.load().iter());
+        prefixes
     }
 
     /// Whether nobody owns anything.

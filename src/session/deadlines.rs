@@ -121,6 +121,7 @@ impl Machine {
             arrival: time,
             session_time: held.session_time,
             incarnation: held.opened(),
+            known: true,
             until: time.plus(Tombstone::LIFE),
         });
         self.close(id, at, how, effects);

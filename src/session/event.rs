@@ -26,6 +26,9 @@ pub enum Event {
         /// Last moment before the gap.
         since: Option<Timestamp>,
     },
+    /// One accounting record out of a file of somebody else's: it says nothing about whether its NAS speaks now. Its
+    /// arrival is the moment as of which it is to be judged.
+    Imported(Box<Record>),
 }
 
 /// Staff's word that a NAS is under maintenance: its sessions are believed and its silence is no alarm. A log entry.

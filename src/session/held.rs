@@ -310,6 +310,11 @@ impl Held {
             && !differ(session.line.port_id.as_ref(), line.port_id.as_ref())
     }
 
+    /// Row 42: whether a record names a subscriber who is not the one known so far, or the first one.
+    pub(super) fn is_named_anew(&self, record: &Record) -> bool {
+        record.subscriber.is_some() && record.subscriber != self.session.subscriber
+    }
+
     /// Whether a record's Acct-Session-Time can belong to this life: it only grows.
     pub(super) fn continues(&self, session_time: Option<u32>) -> bool {
         !matches!((session_time, self.session_time), (Some(now), Some(before)) if now < before)
@@ -382,6 +387,8 @@ pub(super) struct Tombstone {
     pub(super) session_time: Option<u32>,
     /// The life that ended.
     pub(super) incarnation: Timestamp,
+    /// Whether the session was known when it stopped, so that what it says of itself later was judged already.
+    pub(super) known: bool,
     /// When it is forgotten.
     pub(super) until: Timestamp,
 }

@@ -58,7 +58,7 @@ struct SessionImage {
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum SlotImage {
-    Held { place: Place, claimants: Vec<(Id, Timestamp, Timestamp)> },
+    Held { place: Place, claimants: Vec<(Id, Timestamp, Timestamp, Timestamp)> },
     Freed { place: Place, claimed: Timestamp, until: Timestamp, forget: Timestamp },
 }
 
@@ -95,7 +95,7 @@ impl Machine {
             nas: self.nas_numbers.get(&claimant.session.key.nas).copied().unwrap_or(u32::MAX),
             session: claimant.session.key.id.clone(),
         };
-        let named = |claimant: &Binding| (id(claimant), claimant.since, claimant.outdone);
+        let named = |one: &Binding| (id(one), one.since, one.outdone, one.doubted);
         SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
     }
 
@@ -207,9 +207,9 @@ impl SlotImage {
             SlotImage::Held { claimants, .. } => {
                 let mut claimants: Vec<_> = claimants
                     .into_iter()
-                    .filter_map(|(id, since, outdone)| {
+                    .filter_map(|(id, since, outdone, doubted)| {
                         let session = Arc::clone(&sessions.get(&id)?.session);
-                        Some(Binding { session, since, outdone })
+                        Some(Binding { session, since, outdone, doubted })
                     })
                     .collect();
                 match claimants.len() {

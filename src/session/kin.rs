@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::bindings::{Binding, Session, Slot};
-use super::event::{Alarm, Effect, Ended, Kind, Record, Service};
+use super::event::{Alarm, Claim, Effect, Ended, Kind, Record, Service};
 use super::held::{Held, Hold, Id, State, Suspicion, differ};
 use super::machine::Machine;
 use super::{Name, Place, SessionKey, Timestamp};
@@ -137,22 +137,29 @@ impl Machine {
     /// with the same id, subscriber and an address of it is the same; and only a newer record moves it.
     pub(super) fn take_over(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         let Some(group) = &record.group else { return };
-        if self.sessions.contains(id) || record.subscriber.is_none() {
+        if record.subscriber.is_none() {
+            return;
+        }
+        // Heard under both already, the first time perhaps the wrong way round: then they need no address in common.
+        let here = self.sessions.get(id).is_some_and(|held| held.same_identity(record));
+        if self.sessions.contains(id) && !here {
             return;
         }
         let same = |held: &Held| {
-            let shared = |claim: &super::event::Claim| held.claim(claim.prefix, claim.ports).is_some();
+            let shared = |claim: &Claim| held.claim(claim.prefix, claim.ports).is_some();
             held.session.subscriber == record.subscriber
                 && record.event > held.last()
                 && !differ(held.session.line.calling_station.as_ref(), record.line.calling_station.as_ref())
-                && record.claims.iter().any(shared)
+                && (here || record.claims.iter().any(shared))
         };
         let partners = self.nases.iter().filter(|nas| nas.group.as_ref() == Some(group));
         let from = partners
             .map(|nas| Id { nas: nas.shared.number, session: id.session.clone() })
             .find(|partner| partner.nas != id.nas && self.sessions.get(partner).is_some_and(same));
-        if let Some(from) = from {
-            self.carry_over(&from, id, record.event, effects);
+        match from {
+            Some(from) if here => self.close(&from, record.event, Ended::Moved, effects),
+            Some(from) => self.carry_over(&from, id, record.event, effects),
+            None => {}
         }
     }
 
@@ -201,9 +208,8 @@ impl Machine {
         let slot = match self.map.slot(place) {
             Some(Slot::Owned(owner)) if same(&owner) => {
                 effects.push(super::ownership::unbound(&owner.session, place, at, Ended::Moved));
-                let binding = Binding { session: Arc::clone(new), since: at, outdone: owner.outdone };
-                effects.push(super::ownership::bound(&binding, place));
-                Slot::Owned(Binding { since: owner.since, ..binding })
+                effects.push(super::ownership::bound(&Binding::new(Arc::clone(new), at), place));
+                Slot::Owned(Binding { session: Arc::clone(new), ..owner })
             }
             Some(Slot::Contested(mut claimants)) => {
                 for claimant in claimants.iter_mut().filter(|claimant| same(claimant)) {

@@ -84,12 +84,7 @@ impl Machine {
                 Some(Slot::Owned(_) | Slot::Contested(_)) => self.set_hold(id, place, Hold::Waits),
                 Some(Slot::Freed { claimed, .. }) if at < claimed => {}
                 Some(Slot::Freed { .. }) | None => {
-                    self.own(
-                        id,
-                        place,
-                        Binding { session, since: at, outdone: Timestamp::EARLIEST },
-                        effects,
-                    );
+                    self.own(id, place, Binding::new(session, at), effects);
                 }
             }
         }

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use super::bindings::{Binding, LiveMap};
 use super::deadlines::Due;
-use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Rules};
+use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
@@ -92,7 +92,11 @@ impl Machine {
     pub fn fold(&mut self, at: Timestamp, event: &Event, effects: &mut Vec<Effect>) {
         self.advance(at, effects);
         match event {
-            Event::Record(record) => self.record(record, effects),
+            Event::Record(record) => {
+                let nas = self.hear(record, effects);
+                self.follow(nas, record, effects);
+            }
+            Event::Imported(record) => self.import(record, effects),
             Event::Refreshes(refreshes) => {
                 refreshes.iter().for_each(|refresh| self.refresh(refresh, effects));
             }
@@ -114,11 +118,17 @@ impl Machine {
             && record.claims_dropped == 0
             && held.continues(record.session_time)
             && held.same_identity(record)
+            && !held.is_named_anew(record)
             && record.interval.is_none_or(|seconds| held.interval.known() == Some(seconds))
             && record.service.is_none()
             && self.known_realm(record) == Some(held.realm)
             && self.has_listed(held)
             && !held.claims.iter().any(|claim| held.is_given_back(claim, record))
+            && record.releases.iter().all(|release| match release {
+                Release::All(source) => held.whole.contains(*source),
+                // Folded it is remembered, for what gave the block may come later.
+                Release::Only(..) => false,
+            })
             && record.claims.iter().all(|claim| {
                 let known = held.claim(claim.prefix, claim.ports);
                 known.is_some_and(|known| matches!(known.hold, Hold::Owns | Hold::Shares))
@@ -184,20 +194,23 @@ impl Machine {
         self.applied.rules
     }
 
-    fn record(&mut self, record: &Record, effects: &mut Vec<Effect>) {
-        let nas = self.hear(record, effects);
+    /// What a record of this NAS does to its session.
+    pub(super) fn follow(&mut self, nas: u32, record: &Record, effects: &mut Vec<Effect>) {
         let id = Id { nas, session: record.session_id.clone() };
         if let Some(service) = &record.service {
             self.service(nas, service, record);
             return self.expect_nas(nas);
         }
         self.name_realm(record.realm.as_ref(), effects);
-        let stale = record.arrival.since(record.event) > self.rules().stale_limit;
+        let stale = self.is_stale(record);
         match record.kind {
             Kind::On | Kind::Off => self.restart(nas, record),
             Kind::Stop => self.stop(&id, record, effects),
             // Row 31.
-            Kind::Start | Kind::Interim if stale => self.note_past(&id, record, began(record), effects),
+            Kind::Start | Kind::Interim if stale => {
+                self.leave_by_history(&id, record, effects);
+                self.note_past(&id, record, began(record), effects);
+            }
             Kind::Start | Kind::Interim => {
                 self.take_over(&id, record, effects);
                 match record.kind {
@@ -212,11 +225,16 @@ impl Machine {
         self.expect_nas(nas);
     }
 
+    /// Row 31: whether a Start or an interim update is history rather than ownership.
+    pub(super) fn is_stale(&self, record: &Record) -> bool {
+        record.arrival.since(record.event) > self.rules().stale_limit
+    }
+
     /// Notes that the NAS speaks; the number it has from its first word on.
     fn hear(&mut self, record: &Record, effects: &mut Vec<Effect>) -> u32 {
         let number = match self.nas_numbers.get(&record.nas) {
             Some(&number) => number,
-            None => self.meet(record),
+            None => self.meet(record, record.arrival),
         };
         let Some(nas) = self.nases.get_mut(number as usize) else { return number };
         nas.shared.records.fetch_add(1, Ordering::Relaxed);
@@ -247,11 +265,12 @@ impl Machine {
         number
     }
 
-    fn meet(&mut self, record: &Record) -> u32 {
+    /// Gives the NAS of a record its number; it was `heard` then.
+    pub(super) fn meet(&mut self, record: &Record, heard: Timestamp) -> u32 {
         let number = u32::try_from(self.nases.len()).unwrap_or(u32::MAX);
         let resumed = self.clients_resumed.get(&record.client).copied().unwrap_or(Timestamp::EARLIEST);
         let (name, client) = (record.nas.clone(), record.client.clone());
-        self.nases.push(NasState::new(number, name.clone(), client, record.arrival, resumed));
+        self.nases.push(NasState::new(number, name.clone(), client, heard, resumed));
         self.nas_numbers.insert(name, number);
         self.map.publish_nases(self.nases.iter().map(|nas| Arc::clone(&nas.shared)).collect());
         self.publish_coverage();
@@ -343,7 +362,7 @@ impl Machine {
     }
 
     /// Gives a VRF its number when it is heard of for the first time. Numbers are never used again.
-    fn name_realm(&mut self, name: Option<&Name>, effects: &mut Vec<Effect>) {
+    pub(super) fn name_realm(&mut self, name: Option<&Name>, effects: &mut Vec<Effect>) {
         let Some(name) = name.filter(|name| !self.realms.contains_key(*name)) else { return };
         // Those who come when there are no numbers left share the space in which nothing is found.
         let number = u16::try_from(self.realms.len().saturating_add(1)).unwrap_or(u16::MAX);

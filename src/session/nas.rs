@@ -115,6 +115,11 @@ impl Nas {
         Timestamp::from_millis(self.lagging_until.load(Ordering::Relaxed))
     }
 
+    /// It spoke then, to somebody else.
+    pub(super) fn heard_before(&self, at: Timestamp) {
+        self.heard.fetch_max(at.millis(), Ordering::Relaxed);
+    }
+
     /// Its interim interval as announced or learned.
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {

@@ -12,10 +12,10 @@ use smallvec::SmallVec;
 
 use super::bindings::{Binding, Session, Slot, same_subscriber};
 use super::deadlines::Due;
-use super::event::{Alarm, Claim, ClaimSource, Effect, Ended, Record, Release};
-use super::held::{Held, HeldClaim, Hold, Id, State, Suspicion};
+use super::event::{Alarm, Claim, ClaimSource, Effect, Ended, Kind, Record, Release};
+use super::held::{Held, HeldClaim, Hold, Id, SAME_MOMENT, State, Suspicion};
 use super::machine::Machine;
-use super::{Name, Place, SessionKey, Timestamp};
+use super::{Name, Place, Realm, SessionKey, Timestamp};
 
 impl Machine {
     /// Takes over what a record gives back and claims.
@@ -120,7 +120,7 @@ impl Machine {
         let Some(held) = self.sessions.get(id) else { return };
         let (session, active) = (Arc::clone(&held.session), held.is_active());
         let revived = matches!(held.state, State::Suspect { why: Suspicion::Revived, .. });
-        let claim = Binding { session, since: at, outdone: Timestamp::EARLIEST };
+        let claim = Binding::new(session, at);
         match self.map.slot(place) {
             None => self.own(id, place, claim, effects),
             Some(Slot::Freed { claimed, .. }) if at < claimed => self.lose(id, place),
@@ -132,8 +132,14 @@ impl Machine {
             Some(Slot::Owned(owner)) if self.is_same_host(id, &owner) => {
                 self.set_hold(id, place, Hold::Shares);
             }
-            // A session in doubt takes nothing from anybody.
-            Some(_) if !active => self.set_hold(id, place, if revived { Hold::Lost } else { Hold::Waits }),
+            // A session in doubt takes nothing from anybody; but that somebody else had it is heard.
+            Some(_) if !active => {
+                self.set_hold(id, place, if revived { Hold::Lost } else { Hold::Waits });
+                // An undated Start may be the old one: it tells nothing against anybody.
+                if revived {
+                    self.doubt(place, id, claim.session.subscriber.as_ref(), at);
+                }
+            }
             // What the operator listed is what no record says: a record that says it comes first.
             Some(Slot::Owned(owner)) if self.yields(&owner, at) || self.is_by_list(&owner.session, place) => {
                 self.supersede(&owner, place, at, effects);
@@ -155,6 +161,64 @@ impl Machine {
                 self.join(id, place, claimants, claim, again, effects);
             }
         }
+    }
+
+    /// A record tells that another subscriber had a place, and takes nothing over: it came too late, or is in doubt itself.
+    /// The owner is not named until it is heard again after that moment.
+    fn doubt(&mut self, place: Place, id: &Id, subscriber: Option<&Name>, at: Timestamp) {
+        let Some(mut slot) = self.map.slot(place) else { return };
+        let other = |holder: &&mut Binding| {
+            id_of(&holder.session) != *id
+                && !same_subscriber(holder.session.subscriber.as_ref(), subscriber)
+                && at > holder.session.seen().max(holder.doubted)
+        };
+        let mut told = false;
+        for holder in slot.holders_mut().iter_mut().filter(other) {
+            (holder.doubted, told) = (at, true);
+        }
+        if told {
+            self.map.put(place, slot);
+        }
+    }
+
+    /// The same for all that a record claims. What a session lost it may keep naming in its Stop.
+    pub(super) fn doubt_claims(&mut self, id: &Id, record: &Record) {
+        // I6: what is history may have been judged long ago, and so may what a known session said before it stopped.
+        let judged = self.tombstones.get(id).is_some_and(|tombstone| tombstone.known)
+            || self.sessions.get(id).is_some_and(|held| record.event < held.last());
+        if judged || record.arrival.since(record.event) > self.rules().stale_limit {
+            return;
+        }
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
+        // Undated moments may be rounded past each other.
+        let at = if record.dated { record.event } else { record.event.minus(SAME_MOMENT) };
+        for claim in &record.claims {
+            let held = self.sessions.get(id).and_then(|held| held.claim(claim.prefix, claim.ports));
+            if held.is_none() || record.kind != Kind::Stop {
+                let place = Place::new(realm, claim.prefix, claim.ports);
+                self.doubt(place, id, record.subscriber.as_ref(), at);
+            }
+        }
+    }
+
+    /// A record that is too old to bind anything tells that its session had another address then: so it had left the one
+    /// that it had before, if it was not heard with it since.
+    pub(super) fn leave_by_history(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        let framed = |claim: &Claim| claim.source == ClaimSource::FramedAddress;
+        let Some(told) = record.claims.iter().find(|claim| framed(claim)) else { return };
+        if record.event <= held.last() || record.event <= held.address_at || !held.same_identity(record) {
+            return;
+        }
+        let left = |claim: &HeldClaim| {
+            claim.source == ClaimSource::FramedAddress
+                && (claim.prefix, claim.ports) != (told.prefix, told.ports)
+        };
+        let Some(position) = held.claims.iter().position(left) else { return };
+        let claim = held.claims.remove(position);
+        held.address_at = record.event;
+        let place = held.place(claim.prefix, claim.ports);
+        self.release(id, place, record.event, Ended::Moved, effects);
     }
 
     /// Whether an owner that stopped, and was heard once more since, gives way to a claim from after its beginning: it
@@ -305,10 +369,9 @@ impl Machine {
     ) {
         let Some(held) = self.sessions.get(heir) else { return };
         let session = Arc::clone(&held.session);
-        let binding = Binding { session, since: at.max(owner.since), outdone: owner.outdone };
         self.hold(heir, place, owner.since);
-        effects.push(bound(&binding, place));
-        self.map.put(place, Slot::Owned(Binding { since: owner.since, ..binding }));
+        effects.push(bound(&Binding::new(Arc::clone(&session), at.max(owner.since)), place));
+        self.map.put(place, Slot::Owned(Binding { session, ..owner.clone() }));
     }
 
     /// What is left of a conflict when one claimant is gone: it is over when only one subscriber's sessions remain. If
@@ -372,7 +435,7 @@ impl Machine {
             if held.interval.known().is_some() {
                 nas.reporting = nas.reporting.saturating_sub(1);
             }
-            if how != Ended::Stopped {
+            if !matches!(how, Ended::Stopped | Ended::Moved) {
                 nas.shared.stops_missed.fetch_add(1, Ordering::Relaxed);
             }
         }

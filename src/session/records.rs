@@ -75,8 +75,11 @@ impl Machine {
             None => State::Active,
             // Row 17; at the very moment of the Stop the order of arrival counts only where Stop and Start come in
             // pairs (row 16).
-            Some(tomb) if record.event < tomb.stopped => return,
-            Some(tomb) if record.event == tomb.stopped && !record.stop_start => return,
+            Some(tomb)
+                if record.event < tomb.stopped || (record.event == tomb.stopped && !record.stop_start) =>
+            {
+                return self.doubt_claims(id, record);
+            }
             Some(tomb) => {
                 let soon = record.arrival.since(tomb.arrival) < UNDATED_START_DOUBT;
                 let doubtful = !record.dated && !record.stop_start && soon;
@@ -130,7 +133,7 @@ impl Machine {
         };
         let life = match tomb.judge(record) {
             // Row 8.
-            AfterStop::Late => return,
+            AfterStop::Late => return self.doubt_claims(id, record),
             // Row 9.
             AfterStop::Revived => Life::after(tomb.incarnation, Timestamp::EARLIEST),
             AfterStop::AnotherLife => Life::after(began(record).max(tomb.stopped), tomb.stopped),
@@ -177,8 +180,9 @@ impl Machine {
         }
         // Rows 10, 11 and 44.
         let (life, incarnation) = (held.tombstone_life(), held.opened());
+        self.doubt_claims(id, record);
         self.close(id, record.event, Ended::Stopped, effects);
-        self.bury(id, record, incarnation, life);
+        self.bury(id, record, incarnation, true, life);
     }
 
     fn stop_of_unknown(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
@@ -191,16 +195,17 @@ impl Machine {
             self.note_past(id, record, began(record), effects);
         }
         let incarnation = known.map_or_else(|| began(record), |(_, incarnation)| incarnation);
-        self.bury(id, record, incarnation, Tombstone::LIFE);
+        self.bury(id, record, incarnation, false, Tombstone::LIFE);
     }
 
-    fn bury(&mut self, id: &Id, record: &Record, incarnation: Timestamp, life: Duration) {
+    fn bury(&mut self, id: &Id, record: &Record, incarnation: Timestamp, known: bool, life: Duration) {
         let until = record.arrival.plus(life);
         let tombstone = Tombstone {
             stopped: record.event,
             arrival: record.arrival,
             session_time: record.session_time,
             incarnation,
+            known,
             until,
         };
         self.tombstones.insert(id.clone(), tombstone);
@@ -280,8 +285,7 @@ impl Machine {
         let Some(held) = self.sessions.get(id) else { return };
         let last = held.last();
         let newer = record.event >= last;
-        let renamed = newer && record.subscriber.is_some() && record.subscriber != held.session.subscriber;
-        if renamed {
+        if newer && held.is_named_anew(record) {
             self.rename(id, record, effects);
         }
         self.confirm(id, record);
@@ -383,7 +387,8 @@ impl Machine {
     }
 
     /// A past that a record tells of without changing who owns what.
-    pub(super) fn note_past(&self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn note_past(&mut self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
+        self.doubt_claims(id, record);
         let session = match self.sessions.get(id) {
             Some(held) if held.same_identity(record) => held.session.key.clone(),
             _ => SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: from },

@@ -127,7 +127,7 @@ impl LiveMap {
     /// Rows 36 and 39: the owner of a block, or of the address for which a translator reports it.
     fn joined(&self, binding: &Binding, prefix: IpNet, now: Timestamp) -> Lookup {
         let found = Found::from((binding, prefix));
-        if !binding.session.is_active() {
+        if !binding.is_believed() {
             return Lookup::Unready(Doubt::Suspect, Some(found));
         }
         let Some((realm, inside)) = binding.session.inside else { return Lookup::Found(found) };

@@ -1,5 +1,6 @@
 //! A daemon that only says what it is told, behind the real routers and the real Unix socket; and a peer that is none.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -11,7 +12,9 @@ use relaywarden::audit::rows::{MessageFilter, SessionFilter};
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, SuspensionRow, Who,
 };
+use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
+use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Timestamp};
@@ -26,7 +29,10 @@ pub(crate) struct Answers {
     pub(crate) trouble: Option<Trouble>,
     pub(crate) order_error: Option<OrderError>,
     pub(crate) not_ready: bool,
+    pub(crate) observed: bool,
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) imported: Mutex<Vec<Chunk>>,
+    pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
     pub(crate) held: Mutex<Vec<HoldOrder>>,
     pub(crate) sessions_asked: Mutex<Option<SessionFilter>>,
@@ -263,6 +269,31 @@ impl Staff for Answers {
 
     fn nas(&self) -> Vec<NasRow> {
         self.rows(feeds()).unwrap_or_default()
+    }
+
+    async fn permitted(&self) -> Result<Permitted, Trouble> {
+        let prefixes = ["198.51.100.7/32", "198.51.100.8/29", "2001:db8:7::/48"];
+        let prefixes = self.rows(prefixes.map(|prefix| prefix.parse().unwrap()).to_vec())?;
+        Ok(Permitted { at: Timestamp::from_seconds(1_795_442_405), observed: self.observed, prefixes })
+    }
+
+    /// Refuses chunks as it was told to, one after the other; what it takes is history where a line's number ends with 3,
+    /// and rejected where it ends with 7.
+    async fn import(&self, chunk: Chunk) -> Result<ImportAnswer, Trouble> {
+        if let Some(Some(trouble)) = self.import_troubles.lock().unwrap().pop_front() {
+            return Err(trouble);
+        }
+        let fate = |row: &ImportRow| {
+            let (outcome, reason) = match row.line % 10 {
+                3 => (Fate::History, None),
+                7 => (Fate::Rejected, Some("not\u{1b}[2J this one".to_owned())),
+                _ => (Fate::Accepted, None),
+            };
+            Outcome { line: row.line, outcome, reason }
+        };
+        let rows = chunk.rows.iter().map(fate).collect();
+        self.imported.lock().unwrap().push(chunk);
+        Ok(ImportAnswer { reference: 4713, rows })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

@@ -29,7 +29,7 @@ fn every_command_looks_as_it_always_did() {
 
 #[test]
 fn help_looks_as_it_always_did() {
-    for command in ["who", "messages", "nas", "suspend", "send"] {
+    for command in ["who", "messages", "nas", "suspend", "send", "import"] {
         golden(&format!("help-{command}.txt"), crate::fake::run_with(&[command, "--help"], &[]).out);
     }
 }

@@ -81,6 +81,7 @@ fn each_wrong_parameter_is_named() {
         ("/v1/nas?x=1", "x"),
         ("/v1/nas?nas=bras1&nas=bras2", "nas"),
         ("/v1/suspensions?x=1", "x"),
+        ("/v1/permitted?x=1", "x"),
     ] {
         problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
     }
@@ -148,6 +149,44 @@ fn a_reason_of_1024_octets_is_taken_and_one_of_1025_is_not() {
     let order = |length| format!(r#"{{"subject":"bob","reason":"{}"}}"#, "a".repeat(length));
     assert_eq!(asked(&daemon, "POST", "/v1/suspensions", &order(1024)).status, 200);
     problem(&asked(&daemon, "POST", "/v1/suspensions", &order(1025)), 400, "bad-parameter", Some("reason"));
+}
+
+#[test]
+fn each_wrong_chunk_of_a_file_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    let chunk =
+        |more: &str| format!(r#"{{"file":"radacct.csv","as_of":"2026-01-01T00:00:00Z","rows":[]{more}}}"#);
+    for (body, kind, parameter) in [
+        ("", "bad-body", None),
+        (r#"{"file":"x","rows":[]}"#, "bad-body", None),
+        (&chunk(r#","client":7"#), "bad-body", None),
+        (&chunk(r#","dry-run":true"#), "bad-body", None),
+        (&chunk("").replace("radacct.csv", ""), "bad-parameter", Some("file")),
+        (&chunk("").replace("radacct.csv", &"a".repeat(1025)), "bad-parameter", Some("file")),
+        (&chunk("").replace("2026-01-01T00:00:00Z", "2026-01-01"), "bad-parameter", Some("as_of")),
+        (&chunk("").replace("2026", "2126"), "bad-parameter", Some("as_of")),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/import", body), 400, kind, parameter);
+    }
+    assert!(daemon.answers.imported.lock().unwrap().is_empty());
+    let rows = |count: usize| {
+        let row = r#"{"line":2,"records":[]}"#;
+        chunk("").replace("[]", &format!("[{}]", vec![row; count].join(",")))
+    };
+    assert_eq!(asked(&daemon, "POST", "/v1/import", &rows(1000)).status, 200);
+    problem(&asked(&daemon, "POST", "/v1/import", &rows(1001)), 400, "bad-parameter", Some("rows"));
+}
+
+#[test]
+fn a_chunk_of_4_mib_is_read_and_a_longer_one_is_not() {
+    let daemon = Daemon::start(Answers::full());
+    let chunk = |octets: usize| {
+        let body = r#"{"file":"radacct.csv","as_of":"2026-01-01T00:00:00Z","rows":[]}"#;
+        format!("{body}{}", " ".repeat(octets - body.len()))
+    };
+    assert_eq!(asked(&daemon, "POST", "/v1/import", &chunk(4 * 1024 * 1024)).status, 200);
+    problem(&asked(&daemon, "POST", "/v1/import", &chunk(4 * 1024 * 1024 + 1)), 413, "body-too-large", None);
+    problem(&asked(&daemon, "POST", "/v1/suspensions", &chunk(64 * 1024 + 1)), 413, "body-too-large", None);
 }
 
 #[test]

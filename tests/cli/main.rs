@@ -3,10 +3,16 @@
 #[cfg(test)]
 mod exits;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod formats;
 #[cfg(test)]
 mod http;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
+mod rehearse;
 #[cfg(test)]
 mod send;

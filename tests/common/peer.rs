@@ -24,6 +24,22 @@ pub(crate) fn present(programs: &[(&str, &str)]) -> bool {
     true
 }
 
+/// The same for a file that a package brings.
+///
+/// # Panics
+/// As [`present`].
+pub(crate) fn present_file(file: &Path, package: &str) -> bool {
+    if !present(&[]) {
+        return false;
+    }
+    assert!(
+        file.is_file(),
+        "{} is missing (Debian package {package}); tests/run installs it, RELAYWARDEN_WITHOUT_PEERS=1 goes on without it",
+        file.display()
+    );
+    true
+}
+
 /// The program's path, also from the places that an ordinary user's PATH leaves out.
 pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();

@@ -186,10 +186,7 @@ impl Drop for Postfix {
 
 /// `postmap -q KEY socketmap:inet:...:MAP`: what postmasters try first.
 pub(crate) fn postmap(daemon: &Daemon, map: &str, key: &str) -> Output {
-    let empty = tempfile::tempdir().expect("a directory");
-    // postmap wants a main.cf; an empty one keeps the system's out of the test.
-    fs::write(empty.path().join("main.cf"), "compatibility_level = 3.6\nmyhostname = mx.isp.example\n")
-        .expect("our own file");
+    let empty = empty_configuration();
     peer::command("postmap")
         .arg("-c")
         .arg(empty.path())
@@ -197,6 +194,35 @@ pub(crate) fn postmap(daemon: &Daemon, map: &str, key: &str) -> Output {
         .stdin(Stdio::null())
         .output()
         .expect("postmap starts")
+}
+
+/// `postmap -q - TABLE`: the lines that it prints for these keys, "KEY tab VALUE" for each that is found.
+pub(crate) fn postmap_all(table: &str, keys: &[&str]) -> Vec<String> {
+    use std::io::Write as _;
+    let empty = empty_configuration();
+    let mut child = peer::command("postmap")
+        .arg("-c")
+        .arg(empty.path())
+        .args(["-q", "-", table])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("postmap starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(format!("{}\n", keys.join("\n")).as_bytes()).expect("postmap reads");
+    drop(input);
+    let output = child.wait_with_output().expect("postmap ends");
+    assert_eq!(text(&output.stderr), "", "postmap complains of {table}");
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// postmap wants a main.cf; one that says next to nothing keeps the system's out of the test.
+fn empty_configuration() -> TempDir {
+    let empty = tempfile::tempdir().expect("a directory");
+    fs::write(empty.path().join("main.cf"), "compatibility_level = 3.6\nmyhostname = mx.isp.example\n")
+        .expect("our own file");
+    empty
 }
 
 fn main_cf(home: &Path) -> String {

@@ -115,6 +115,36 @@ fn a_static_range_has_a_past() {
     past_and_gone(&daemon, &then);
 }
 
+#[test]
+fn a_list_of_prefixes_is_read_again_and_a_bad_line_in_it_keeps_the_old() {
+    let mut daemon = Daemon::start();
+    let list = daemon.configuration().with_file_name("prefixes.csv");
+    let listed = |lines: &str| fs::write(&list, lines).expect("our own directory");
+    listed("office,192.0.2.0/28,always\nsmith,2001:db8:42::/48,online\n");
+    edit(&daemon, "[session]\n", "[subscriber]\nprefixes = \"prefixes.csv\"\n[session]\n");
+    reload(&daemon);
+    assert_eq!(daemon.map("relay", "192.0.2.3"), "OK office");
+    let then = a_moment();
+
+    listed("branch,192.0.2.0/28,always\n");
+    reload(&daemon);
+    assert_eq!(daemon.map("relay", "192.0.2.3"), "OK branch", "the configuration itself is the same");
+
+    listed("branch,192.0.2.0/28,always\nbranch,192.0.2.0/16,always\n");
+    let told = reload(&daemon);
+    for word in ["kept as it was", "prefixes.csv:2:8"] {
+        assert!(told.contains(word), "{word:?} is not in {told}");
+    }
+    assert_eq!(daemon.map("relay", "192.0.2.3"), "OK branch");
+
+    listed("");
+    reload(&daemon);
+    assert_eq!(daemon.map("relay", "192.0.2.3"), "NOTFOUND ");
+    past_and_gone(&daemon, &then);
+    daemon.restart();
+    past_and_gone(&daemon, &then);
+}
+
 fn relay_of(subscriber: &str) -> &'static str {
     assert_eq!(subscriber, "branch");
     "static = [{ prefix = \"192.0.2.0/28\", subscriber = \"branch\" }]"
@@ -138,4 +168,25 @@ fn another_socket_waits_for_the_next_start_and_the_file_of_that_name_is_left_alo
     daemon.terminate();
     assert!(!old.exists(), "our own socket goes with us");
     assert_eq!(fs::read_to_string(&other).expect("it is still there"), "somebody else's");
+}
+
+#[test]
+fn a_realm_and_a_translation_hold_from_the_reload_on() {
+    let daemon = Daemon::start();
+    // ERX-Virtual-Router-Name.
+    let vrf = [[0, 0, 0x13, 0x0a, 1, 6].as_slice(), b"gold"].concat();
+    let address = "100.64.0.7".parse().expect("an address");
+    assert!(daemon.nas().tell(&Attributes::record(Status::Start, "alice", "s1", address).with(26, &vrf)));
+    assert_eq!(daemon.map("subscriber", "100.64.0.7"), "NOTFOUND ", "it is not in the public space");
+    assert_eq!(daemon.map("subscriber", "192.0.2.0 1724"), "NOTFOUND ");
+
+    edit(&daemon, "[socketmap]\n", "[socketmap]\nrealm = \"gold\"\n");
+    let nat = "[[nat]]\ninside = \"100.64.0.0/24\"\noutside = \"192.0.2.0\"\nblock = 100\nrealm = \"gold\"\n\n[relay]\n";
+    edit(&daemon, "[relay]\n", nat);
+    let told = reload(&daemon);
+    assert!(!told.contains("at the next start"), "no socket has changed: {told}");
+    assert_eq!(daemon.map("subscriber", "100.64.0.7"), "OK alice");
+    assert_eq!(daemon.map("subscriber", "192.0.2.0 1724"), "OK alice");
+    assert_eq!(daemon.map("relay", "192.0.2.0"), "TEMP port-required");
+    assert_eq!(daemon.map("subscriber", "192.0.2.0 1824"), "NOTFOUND ", "the neighbour's block");
 }

@@ -14,6 +14,7 @@ use relaywarden::config::file::{Contents, Files, read};
 use relaywarden::config::{Config, Endpoint};
 use relaywarden::mta::policy::{self, Action, Context};
 use relaywarden::mta::socketmap::{self, Map, Reply};
+use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::relay::Stage;
 use relaywarden::server::mta::{Counters, Desk, Limits, Peer, Service, bind};
 use tokio::runtime::Runtime;
@@ -84,7 +85,7 @@ impl Files for Text<'_> {
 
 /// A configuration that listens nowhere but where `text` says.
 pub(crate) fn config(text: &str) -> Config {
-    read(Path::new("/test.toml"), &Text(text), &|_| None).unwrap().config
+    read(Path::new("/test.toml"), &Text(text), &mut Dictionary::default()).unwrap().config
 }
 
 /// Socketmap and policy on ports of their own.

@@ -161,7 +161,7 @@ pub(super) async fn hold<S: Staff>(
     Peer(by): Peer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<HoldRow>, Problem> {
-    let body: HoldBody = body_of(body)?;
+    let body: HoldBody = body_of(body, super::BODY_OCTETS_MAX)?;
     let Some(until) = &body.until else { return Err(Problem::parameter("until", "missing")) };
     let (until, now) = (parameters::time("until", until)?, clock::now());
     if until <= now {
@@ -178,7 +178,7 @@ pub(super) async fn unhold<S: Staff>(
     Peer(by): Peer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<HoldRow>, Problem> {
-    let body: HoldBody = body_of(body)?;
+    let body: HoldBody = body_of(body, super::BODY_OCTETS_MAX)?;
     if body.until.is_some() {
         return Err(Problem::parameter("until", "a hold ends at once"));
     }

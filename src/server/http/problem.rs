@@ -70,6 +70,8 @@ problems! {
     Storage = "storage", SERVICE_UNAVAILABLE, "The storage does not answer now";
     /// A stored row is not what we wrote.
     Damaged = "damaged", INTERNAL_SERVER_ERROR, "Stored data is damaged";
+    /// Lookups are not true yet.
+    NotReady = "not-ready", SERVICE_UNAVAILABLE, "Not ready yet";
     /// It took too long.
     TooSlow = "too-slow", SERVICE_UNAVAILABLE, "The answer took too long";
 }

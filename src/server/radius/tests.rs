@@ -7,7 +7,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::*;
-use crate::config::{Client, Http, Identity, NasIdentity, Policy, Radius, Relay, Secret};
+use crate::config::{Client, Http, Identity, Policy, Radius, Relay, Secret};
 use crate::radius::authenticator::sign_request;
 use crate::radius::dictionary::Dictionary;
 use crate::radius::packet::Packet;
@@ -49,21 +49,17 @@ struct Server {
 }
 
 fn config(secret: &[u8]) -> Config {
-    let client = |address: &str| Client {
-        name: Name::from("nas"),
-        address: address.parse().unwrap(),
-        secret: Secret::new(secret),
-        may_assign: Vec::new(),
-        nas: NasIdentity::Source,
-        stop_start: false,
-    };
+    let client =
+        |address: &str| Client::new(Name::from("nas"), address.parse().unwrap(), Secret::new(secret));
     Config {
         data_dir: "/nonexistent".into(),
         radius: Radius { listen: Vec::new(), clients: vec![client("127.0.0.0/30"), client("::1/128")] },
-        identity: Identity {
-            chain: Dictionary::builtin().id("User-Name").into_iter().collect(),
-            canonical: Canonical::default(),
-        },
+        identity: Identity::new(
+            Dictionary::builtin().id("User-Name").into_iter().collect(),
+            Canonical::default(),
+        ),
+        many_sessions: 0,
+        prefixes: Vec::new(),
         rules: Rules::default(),
         relay: Relay {
             observe: false,
@@ -72,6 +68,7 @@ fn config(secret: &[u8]) -> Config {
             statics: Vec::new(),
             permit_authenticated: false,
         },
+        translations: Vec::new(),
         mtas: Vec::new(),
         socketmap: crate::config::Listeners::default(),
         policy: Policy::default(),
