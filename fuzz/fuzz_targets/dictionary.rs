@@ -7,6 +7,6 @@ use relaywarden::radius::text;
 
 fuzz_target!(|octets: &[u8]| {
     let mut dictionary = Dictionary::default();
-    let _ = dictionary.read(octets);
+    let _ = dictionary.read_text(octets);
     let _ = text::parse_requests(&String::from_utf8_lossy(octets), &dictionary);
 });

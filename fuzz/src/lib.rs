@@ -37,6 +37,7 @@ secret = "testing123"
 [[radius.client]]
 name = "pooled"
 address = "192.0.2.2"
+realm = "blue"
 secret = "testing123"
 may-assign = ["100.64.0.0/10", "198.51.100.0/24", "2001:db8::/32"]
 stop-start = true
@@ -75,8 +76,7 @@ impl Clients {
     pub fn configured() -> Self {
         static CONFIG: OnceLock<Config> = OnceLock::new();
         Clients(CONFIG.get_or_init(|| {
-            let names = |name: &str| Dictionary::builtin().id(name);
-            let loaded = file::read(Path::new("relaywarden.toml"), &Text, &names);
+            let loaded = file::read(Path::new("relaywarden.toml"), &Text, &mut Dictionary::beside_builtin());
             loaded.map_err(|error| error.to_string()).expect("our own configuration").config
         }))
     }
@@ -181,7 +181,7 @@ impl Sent {
 
 /// Those whose attributes are read, and one that nobody knows.
 pub const VENDORS: [u32; 16] =
-    [9, 311, 529, 2011, 2352, 2636, 3561, 4874, 6527, 9048, 12_356, 14_988, 20_942, 25_506, 64_000, 10_055];
+    [9, 311, 529, 2011, 2352, 2636, 3561, 4874, 6527, 14_988, 18_681, 25_506, 43_823, 54_268, 10_055, 64_000];
 /// Attributes whose content has a grammar of its own.
 pub const OWN: [u8; 8] = [22, 25, 99, 241, 243, 245, 246, 97];
 

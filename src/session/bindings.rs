@@ -379,7 +379,10 @@ impl LiveMap {
                 if place.ports.is_all() {
                     self.lengths.add(place.prefix);
                 } else {
-                    self.blocks.entry((place.realm, place.prefix.addr())).or_default().push(place.ports);
+                    let mut blocks = self.blocks.entry((place.realm, place.prefix.addr())).or_default();
+                    // In order, so that whoever is told first does not depend on who came first: a snapshot forgets that.
+                    let at = blocks.partition_point(|ports| *ports < place.ports);
+                    blocks.insert(at, place.ports);
                 }
                 vacant.insert(slot);
             }

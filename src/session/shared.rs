@@ -87,7 +87,7 @@ impl LiveMap {
             return Some(Lookup::Ambiguous(claimants.iter().map(|one| Found::from((one, prefix))).collect()));
         }
         let owners: Vec<&Binding> = around.iter().flat_map(Slot::holders).collect();
-        let Some(newest) = owners.iter().max_by_key(|owner| owner.since) else {
+        let Some(newest) = owners.iter().max_by_key(|owner| (owner.since, &owner.session.key)) else {
             if around.iter().any(just_freed) {
                 return Some(Lookup::Unready(Doubt::JustFreed, None));
             }
@@ -102,14 +102,15 @@ impl LiveMap {
         {
             return Some(Lookup::Ambiguous(vec![Found::from((*newest, prefix))]));
         }
-        // Row 36: of blocks that overlap, the newest counts, unless the other session was heard since: then both live.
+        // Row 36: of blocks that overlap, the newest counts, unless the other session was heard since: then both live. Of two
+        // that were given in one moment, neither is the newer.
         let rivals: Vec<_> = owners
             .iter()
             .filter(|owner| {
                 let (ours, theirs) = (&newest.session, &owner.session);
                 ours.key != theirs.key
                     && !same_subscriber(ours.subscriber.as_ref(), theirs.subscriber.as_ref())
-                    && theirs.seen() > newest.since
+                    && (theirs.seen() > newest.since || owner.since == newest.since)
             })
             .map(|owner| Found::from((*owner, prefix)))
             .collect();
@@ -174,7 +175,12 @@ impl Translation {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::session::Name;
+    use crate::session::event::{Claim, ClaimSource, Event, Kind, Record};
+    use crate::session::machine::Machine;
 
     fn translation(inside: &str, outside: &str, first_port: u16, block: u16) -> Translation {
         let (inside, outside) = (inside.parse().unwrap(), outside.parse().unwrap());
@@ -212,5 +218,46 @@ mod tests {
         assert!(!wide.suffices());
         let narrow = translation("100.64.0.0/31", "192.0.2.0/31", 1024, 30_000);
         assert_eq!(narrow.inside_of("192.0.2.1".parse().unwrap(), 1024), None);
+    }
+    /// Two subscribers' sessions that are given these blocks of one address, so many seconds apart.
+    fn given(blocks: [(u16, u16); 2], apart: i64) -> Machine {
+        let at = |second| Timestamp::from_seconds(1_800_000_000 + second);
+        let mut machine = Machine::new(Arc::new(LiveMap::default()));
+        for (number, (first, last)) in (0_i64..).zip(blocks) {
+            let name = Name::from(["bob", "alice"][usize::try_from(number).unwrap()]);
+            let ports = Ports::new(first, last).unwrap();
+            let source = ClaimSource::PortBlock;
+            let record = Record {
+                subscriber: Some(name.clone()),
+                claims: vec![Claim { prefix: "192.0.2.1/32".parse().unwrap(), ports, source }],
+                ..Record::bare(Kind::Start, Name::from("nat1"), name, at(number * apart))
+            };
+            machine.fold(at(number * apart), &Event::Record(Box::new(record)), &mut Vec::new());
+        }
+        machine
+    }
+
+    /// Who has port 2048 of that address, in the order in which they are told.
+    fn told(machine: &Machine) -> Vec<String> {
+        let now = Timestamp::from_seconds(1_800_000_060);
+        let named = |found: Found| found.subscriber.unwrap().to_string();
+        match machine.map().lookup(Realm::PUBLIC, "192.0.2.1".parse().unwrap(), Some(2048), now) {
+            Lookup::Found(found) => vec![named(found)],
+            Lookup::Ambiguous(all) => all.into_iter().map(named).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    // Row 36. A snapshot holds the blocks in another order than they came in.
+    #[test]
+    fn of_blocks_that_cross_and_were_given_in_one_moment_none_is_the_newer_nor_after_a_restart() {
+        for blocks in [[(2048, 3071), (1500, 2500)], [(1500, 2500), (2048, 3071)]] {
+            for (apart, expected) in [(0, vec!["alice", "bob"]), (1, vec!["alice"])] {
+                let machine = given(blocks, apart);
+                let restored = Machine::restore(Arc::new(LiveMap::default()), machine.image());
+                assert_eq!(told(&machine), expected, "{blocks:?} {apart} s apart");
+                assert_eq!(told(&restored), expected, "{blocks:?} {apart} s apart, after a restart");
+            }
+        }
     }
 }
