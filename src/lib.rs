@@ -7,6 +7,7 @@
 //!
 //! ```text
 //!   NAS ── UDP ──► radius ──── record ──┐                               ┌─► live map   what mail servers are told
+//!   files ───────► detail ──── record ──┤                               │
 //!   MTA ── TCP, ─► mta ────── message ──┼─► inbox ─► engine ─► LOG ─────┼─► standing   who may not send at all
 //!          Unix                         │              │  commit  fold  ├─► messages   seen already, so counted once
 //!   staff ─ Unix ► http ── order,       │              │                └─► index      the past, filled behind it
@@ -39,7 +40,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `desk` the words to mail servers, `staff` those to people, `http` their way in.
+//! the sockets, `detail` the files that another server writes for us, `desk` the words to mail servers, `staff` those to people, `http` their way in.
 //!
 //! # What is always true
 //!
@@ -157,6 +158,28 @@
 //! | a scenario that is not understood | 2; file, line, what was expected | standard error | `one_that_is_not_understood_is_2_with_the_line_and_what_is_expected` |
 //! | a filter in `RELAYWARDEN_LOG` that is none | as `info` | line | `the_environment_says_how_much_is_logged` |
 //!
+//! **Detail files that are followed.** FreeRADIUS writes them; what is in them was chosen by NASes and subscribers, and the
+//! writer may have been interrupted. Counters have the label `directory` too.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | half a record at the end | waited for; given up when a newer file is there | `detail_records{outcome="cut-short"}`, line | `half_a_record_is_waited_for`, `half_a_record_that_nobody_finishes_is_given_up_once_there_is_a_newer_file` |
+//! | half a record before a whole one, zeros of a lost write | the whole one counts, nothing of the half | `cut-short`, line | `half_a_record_never_mixes_with_the_next`, `zeros_of_a_lost_write_spoil_no_more_than_their_record` |
+//! | a status or a session that is there twice | rejected | `two-in-one`, line | `with_a_header_of_another_form_half_a_record_shows_by_what_is_there_twice` |
+//! | more than 64 KiB without an end; attributes of more than 4096 octets | rejected, and kept no longer | `too-long`, `too-many-attributes`, line | `what_is_too_long_takes_no_memory_and_its_end_is_found`, `attributes_of_4076_octets_are_read_and_one_more_is_not` |
+//! | another kind of packet | rejected | `not-accounting`, line | `another_kind_of_packet_is_not_accounting` |
+//! | a line that can't be read | the rest counts | `detail_lines{reason="unreadable"}`, line | `a_line_that_cannot_be_read_leaves_out_its_attribute_and_is_named` |
+//! | the same of its status or session | rejected | `unreadable`, line | `a_record_whose_status_or_session_cannot_be_read_is_rejected` |
+//! | a name of an attribute or value that no dictionary has | the rest counts | `detail_lines{reason="unknown"}` | `names_that_no_dictionary_has_are_counted_and_leave_the_rest_alone` |
+//! | text that is meant to end its record | stays within its quotes | none | `a_subscriber_cannot_write_the_end_of_a_record` |
+//! | a record that changes nothing | passed | `ignored-status`, `ignored-session-id`, `ignored-unnamed-nas`, line | `lines_left_out_and_records_without_effect_are_counted` |
+//! | a file that was cut, or written anew in its place | read from its beginning | `detail_files{outcome="begun-anew"}`, line | `a_file_that_was_cut_is_read_from_its_beginning`, `a_file_that_was_written_anew_is_known_by_its_beginning_though_it_is_longer` |
+//! | a link, a pipe, a compressed file | left alone | line | `compressed_files_links_and_pipes_are_left_alone`, `a_link_in_the_place_of_a_file_is_not_followed` |
+//! | a file or directory that can't be read | tried again | `detail_files_unreadable`, `/readyz`, line | `a_directory_that_is_not_there_yet_is_waited_for`, `a_link_in_the_place_of_a_file_is_not_followed` |
+//! | more than the engine can take, or a log that refuses | read later | `detail_seconds_behind`, `/readyz` | `a_full_queue_only_slows_it_down`, `how_far_it_is_behind_is_told` |
+//! | gigabytes without a record | a piece at a time | none | `a_file_without_a_record_does_not_hold_a_turn_for_ever` |
+//! | any octets whatever | no panic | as above | `any_octets_are_survived` |
+//!
 //! **Files of others** (`import`). What can't be read is told with its line, and the rest is read.
 //!
 //! | input | answer | record | test |
@@ -178,6 +201,7 @@
 //! | a later version's log or index | 78 | standard error | `a_log_of_a_later_version_ends_with_78_and_says_so`, `an_index_of_a_later_version_ends_with_78_and_says_so` |
 //! | a damaged snapshot | set aside; the older one, or the whole log | line | `a_damaged_snapshot_falls_back_to_the_older_one`, `without_a_good_snapshot_the_whole_log_is_read` |
 //! | a damaged or missing index | begun anew, filled from the log | line | `a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log`, `a_removed_audit_index_is_filled_again_from_the_log` |
+//! | a damaged note of how far detail files were read | set aside; they are read again | line | `a_cursor_that_was_changed_anywhere_is_set_aside_and_says_nothing`, `a_damaged_cursor_costs_only_a_second_reading` |
 //! | a key file that is none | 74; file | standard error | `a_file_that_is_no_key_is_refused` |
 
 pub mod audit;

@@ -82,6 +82,11 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "secret",
         "may-assign",
         "role",
+        "directory",
+        "client",
+        "files",
+        "remove",
+        "identifier",
         "authenticated",
         "name",
         "address",
@@ -127,6 +132,15 @@ fn the_examples_that_are_no_defaults_are_understood() {
     for (from, to) in [
         ("# may-assign", "may-assign"),
         ("# role", "role"),
+        ("# [[radius.detail]]", "[[radius.detail]]"),
+        ("# directory", "directory"),
+        ("# client = \"freeradius\"", "client = \"bras1\""),
+        ("# files", "files"),
+        ("# remove", "remove"),
+        ("# [[nas]]", "[[nas]]"),
+        ("# identifier", "identifier"),
+        ("# address = \"192.0.2.7\"", "address = \"192.0.2.7\""),
+        ("# name = \"berlin-7\"", "name = \"berlin-7\""),
         ("# authenticated", "authenticated"),
         ("# group", "group"),
         ("# [[nat]]", "[[nat]]"),
@@ -156,6 +170,9 @@ fn the_examples_that_are_no_defaults_are_understood() {
     assert_eq!(config.translations.len(), 1);
     assert_eq!(config.translations[0].realm, Some(Name::from("gold")));
     assert_eq!(config.radius.clients[0].nas, NasIdentity::Attributes);
+    assert_eq!(config.radius.clients[0].nases.len(), 1);
+    let with_defaults = config.radius.details[0].clone();
+    assert_eq!((with_defaults.files.as_str(), with_defaults.remove), ("detail*", false));
     assert_eq!(config.http.group.as_deref(), Some("abuse"));
     assert_eq!(config.policy.header.as_deref(), Some("X-Subscriber-Token"));
     assert!(config.relay.permit_authenticated);
@@ -203,6 +220,115 @@ fn a_client_says_how_its_nases_are_named() {
     assert_eq!(nas("nas = 'source'"), NasIdentity::Source);
     assert_eq!(nas("nas = 'client'"), NasIdentity::Client);
     assert_eq!(nas("role = 'proxy'\nmay-assign = ['100.64.0.0/10']"), NasIdentity::Attributes);
+}
+
+fn proxy(name: &str, more: &str) -> String {
+    let host = name.bytes().next().unwrap();
+    format!(
+        "[[radius.client]]\nname = '{name}'\naddress = '192.0.2.{host}'\nsecret = 'sixteen octets!!'\nrole = 'proxy'\n{more}\n"
+    )
+}
+
+#[test]
+fn a_nas_stands_behind_the_proxy_it_names_and_else_behind_every_one() {
+    let pools = "may-assign = ['100.64.0.0/10']";
+    let nases = "[[nas]]\nclient = 'b'\nidentifier = 'bras7'\nname = 'berlin'\nmay-assign = ['100.64.0.0/12']\n\
+                 [[nas]]\naddress = '192.0.2.77'\n";
+    let config = config(&(client("") + &proxy("b", pools) + &proxy("c", pools) + nases));
+    let behind = |name: &str| {
+        let client = config.radius.clients.iter().find(|client| client.name == Name::from(name)).unwrap();
+        client.nases.iter().map(|nas| (nas.identifier.is_some(), nas.address.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(behind("a"), []);
+    assert_eq!(behind("b"), [(true, false), (false, true)]);
+    assert_eq!(behind("c"), [(false, true)]);
+}
+
+#[test]
+fn a_proxy_needs_no_pools_where_its_nases_have_some() {
+    let config = config(&proxy("b", "[[nas]]\nidentifier = 'bras7'\nmay-assign = ['100.64.0.0/12']\n"));
+    let client = &config.radius.clients[0];
+    let bras7 = client.nas_behind(Some(b"bras7"), None);
+    assert_eq!(client.may_assign(bras7).map(<[_]>::len), Some(1));
+    assert_eq!(client.may_assign(client.nas_behind(Some(b"bras8"), None)), None);
+    assert_eq!(client.pools().len(), 1);
+}
+
+#[test]
+fn a_directory_is_followed_by_the_rules_of_a_client() {
+    let detail = "[[radius.detail]]\nclient = 'a'\ndirectory = 'detail'\n";
+    let followed = config(&client(detail)).radius.details;
+    assert_eq!(followed[0].directory, Path::new("/etc/relaywarden/detail"));
+    assert_eq!((followed[0].client.clone(), followed[0].files.as_str()), (Name::from("a"), "detail*"));
+    // Nobody listens for a client of which only files are read.
+    let unheard = "[radius]\nlisten = []\n";
+    assert_eq!(config(&format!("{unheard}{}", client(detail))).radius.listen, []);
+    assert!(
+        mistake(&format!(
+            "{unheard}{}{}",
+            client(detail),
+            client("").replace("'a'", "'b'").replace(".1'", ".2'")
+        ))
+        .contains("can be heard")
+    );
+}
+
+#[test]
+fn each_mistake_about_another_way_of_feeding_is_named() {
+    let pools = "may-assign = ['100.64.0.0/10']";
+    let detail = |more: &str| client(&format!("[[radius.detail]]\n{more}"));
+    let behind = |more: &str| proxy("b", &format!("{pools}\n[[nas]]\n{more}"));
+    for (text, expected) in [
+        (detail("client = 'a'"), "5:1: radius.detail: 'directory' is missing; add it"),
+        (detail("directory = '/d'"), "5:1: radius.detail: 'client' is missing; add it"),
+        (
+            detail("directory = '/d'\nclient = 'b'"),
+            "7:10: radius.detail.client: no [[radius.client]] is called 'b'; write the name of one",
+        ),
+        (
+            detail("directory = '/d'\nclient = 'a'\nfiles = 'a/*'"),
+            "8:9: radius.detail.files: 'a/*' is no pattern of file names; write one without a slash, such as \"detail*\"",
+        ),
+        (
+            detail("directory = '/d'\nclient = 'a'\n[[radius.detail]]\ndirectory = '/d/e'\nclient = 'a'"),
+            "9:13: radius.detail.directory: line 5 follows these files already; change one of them",
+        ),
+        (
+            behind("name = 'x'"),
+            "7:1: nas: a NAS behind a proxy is known by its 'identifier' or its 'address'; add one of them",
+        ),
+        (
+            behind("client = 'c'\nidentifier = 'x'"),
+            "8:10: nas.client: no [[radius.client]] is called 'c'; write the name of one",
+        ),
+        (
+            behind("identifier = 'x'\n[[nas]]\nidentifier = 'x'"),
+            "9:1: nas: line 7 has the same; change one of them",
+        ),
+        (
+            behind("identifier = 'x'\nname = 'n'\n[[nas]]\nidentifier = 'y'\nname = 'n'"),
+            "10:1: nas: line 7 has the same; change one of them",
+        ),
+        (
+            behind("address = '192.0.2.0/24'"),
+            "8:11: nas.address: '192.0.2.0/24' is no address; write one, such as \"192.0.2.7\"",
+        ),
+        (
+            client("[[nas]]\nidentifier = 'x'"),
+            "5:1: nas: only a [[radius.client]] with role = \"proxy\" has NASes behind it; set its role, or remove this table",
+        ),
+        (
+            client("[[nas]]\nclient = 'a'\nidentifier = 'x'"),
+            "6:10: nas.client: only a [[radius.client]] with role = \"proxy\" has NASes behind it; set its role, or remove \
+             this table",
+        ),
+        (
+            proxy("b", "[[nas]]\nidentifier = 'x'"),
+            "6:1: nas: neither this NAS nor its proxy says which prefixes are its own; add 'may-assign' to one of them",
+        ),
+    ] {
+        assert_eq!(mistake(&text), expected);
+    }
 }
 
 #[test]
@@ -461,7 +587,7 @@ fn text_that_is_no_toml_has_its_place() {
 fn keys_that_are_not_built_yet_are_unknown() {
     for (text, begins) in [
         ("[[limit]]\nname = 'x'\n", "1:3: limit: unknown field `limit`"),
-        ("[[nas]]\nidentifier = 'x'\n", "1:3: nas: unknown field `nas`"),
+        ("[[nas]]\ngroup = 'x'\n", "2:1: nas.group: unknown field `group`"),
         ("[relay]\nMode = 'observe'\n", "2:1: relay.Mode: unknown field `Mode`"),
     ] {
         let mistake = mistake(text);
@@ -581,7 +707,7 @@ fn each_mistake_in_a_client_is_named() {
     for (more, expected) in [
         (
             "role = 'proxy'",
-            "5:8: radius.client.role: a proxy speaks for other NASes; add 'may-assign' to say which prefixes are theirs",
+            "5:8: radius.client.role: a proxy speaks for other NASes; add 'may-assign' to say which prefixes are theirs, here or in a [[nas]]",
         ),
         (
             "role = 'proxy'\nnas = 'source'\nmay-assign = ['::/0']",

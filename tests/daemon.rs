@@ -49,7 +49,11 @@ mod demo;
 #[cfg(test)]
 #[path = "daemon/dictionaries.rs"]
 mod dictionaries;
+
+#[cfg(test)]
 #[path = "daemon/feeds.rs"]
 mod feeds;
+
+#[cfg(test)]
 #[path = "daemon/import.rs"]
 mod import;

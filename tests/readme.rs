@@ -17,6 +17,10 @@ mod tests {
         fs::read_to_string(here("docs/import.md")).expect("the page about importing")
     }
 
+    fn feeds_page() -> String {
+        fs::read_to_string(here("docs/feeds.md")).expect("the page about feeds")
+    }
+
     fn readme() -> String {
         fs::read_to_string(here("README.md")).expect("the README")
     }
@@ -114,8 +118,10 @@ mod tests {
 
     #[test]
     fn every_configuration_is_accepted() {
-        let configurations = blocks(&readme(), "toml");
-        assert!(!configurations.is_empty());
+        let of_feeds = blocks(&feeds_page(), "toml");
+        assert_eq!(of_feeds.len(), 2);
+        let configurations = [blocks(&readme(), "toml"), of_feeds].concat();
+        assert!(configurations.len() > 2);
         for text in configurations {
             let home = tempfile::tempdir().expect("a directory");
             let path = home.path().join("relaywarden.toml");
@@ -178,18 +184,42 @@ mod tests {
         assert_eq!(rows.count(), Reason::ALL.len(), "a reason that is no longer there");
     }
 
+    /// What a page links to, without other people's pages and places within a page.
+    fn targets(text: &str) -> Vec<&str> {
+        let all = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        all.map(|target| target.split('#').next().unwrap_or_default())
+            .filter(|target| !target.is_empty() && !target.contains("://"))
+            .collect()
+    }
+
     #[test]
     fn every_file_it_names_is_there() {
         let text = readme();
-        let targets: Vec<&str> = text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-            .filter(|t| !t.contains("://"))
-            .collect();
-        assert!(targets.len() > 8, "{targets:?}");
-        for target in targets {
+        let of_readme = targets(&text);
+        assert!(of_readme.len() > 8, "{of_readme:?}");
+        for target in of_readme {
             assert!(here(target).exists(), "{target}");
+        }
+        let text = feeds_page();
+        let of_feeds = targets(&text);
+        assert!(of_feeds.len() > 8, "{of_feeds:?}");
+        for target in of_feeds {
+            assert!(here("docs").join(target).exists(), "{target}");
+        }
+    }
+
+    #[test]
+    fn every_place_that_the_page_about_feeds_points_to_is_one_of_its_headings() {
+        let page = feeds_page();
+        let headings: Vec<String> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .map(|heading| heading.to_lowercase().replace(' ', "-").replace(['\'', ','], ""))
+            .collect();
+        let places: Vec<&str> = page.split("](#").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        assert!(places.len() >= 5, "{places:?}");
+        for place in places {
+            assert!(headings.iter().any(|heading| heading == place), "{place} is none of {headings:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
-use crate::config::{Client, Config, Identity, Listeners, NamedRealm, NasIdentity, When};
+use crate::config::{Client, Config, Detail, Identity, Listeners, NamedRealm, Nas, NasIdentity, When};
 use crate::radius::dictionary::Dictionary;
 
 /// EX_CONFIG of sysexits.h.
@@ -79,6 +79,12 @@ impl Display for Summary<'_> {
         row(f, "radius", list(&config.radius.listen))?;
         for client in &config.radius.clients {
             row(f, "  client", ClientLine(client))?;
+            for nas in &client.nases {
+                row(f, "  nas", NasLine(client, nas))?;
+            }
+        }
+        for detail in &config.radius.details {
+            row(f, "  detail", DetailLine(detail))?;
         }
         identity(f, &config.identity)?;
         match config.many_sessions {
@@ -204,8 +210,38 @@ impl Display for ClientLine<'_> {
             write!(f, ", group {group}")?;
         }
         match client.may_assign.as_slice() {
+            [] if client.nas == NasIdentity::Attributes => {
+                f.write_str(") may assign nothing beyond its NASes' prefixes")
+            }
             [] => f.write_str(") may assign any prefix"),
             prefixes => write!(f, ") may assign {}", list(prefixes)),
         }
+    }
+}
+
+struct NasLine<'a>(&'a Client, &'a Nas);
+
+impl Display for NasLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NasLine(client, nas) = self;
+        write!(f, "behind {}", client.name)?;
+        nas.identifier.iter().try_for_each(|identifier| write!(f, ", identifier {identifier}"))?;
+        nas.address.iter().try_for_each(|address| write!(f, ", address {address}"))?;
+        nas.name.iter().try_for_each(|name| write!(f, ", called {name}"))?;
+        write!(f, "{}", Within(nas.realm.as_ref()))?;
+        match nas.may_assign.as_slice() {
+            [] => f.write_str(", may assign what its proxy may"),
+            prefixes => write!(f, ", may assign {}", list(prefixes)),
+        }
+    }
+}
+
+struct DetailLine<'a>(&'a Detail);
+
+impl Display for DetailLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DetailLine(detail) = self;
+        write!(f, "{} in {}, by the rules of {}", detail.files, detail.directory.display(), detail.client)?;
+        if detail.remove { f.write_str(", removed when read") } else { Ok(()) }
     }
 }

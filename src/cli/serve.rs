@@ -10,11 +10,13 @@ use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, LogFormat, ServeArgs, check, complain};
+use super::check::SystemFiles;
+use super::{Exit, LogFormat, ServeArgs, complain};
 use crate::audit::AuditError;
-use crate::config::Config;
+use crate::config::file;
 use crate::log::LogError;
-use crate::server::daemon::{self, Demo};
+use crate::radius::dictionary::Dictionary;
+use crate::server::daemon::{self, Configured, Demo};
 use crate::server::demo;
 use crate::server::failure::Failure;
 
@@ -26,15 +28,15 @@ pub fn run(args: &ServeArgs) -> ExitCode {
 }
 
 fn run_configured(path: &Path) -> ExitCode {
-    let config = match read(path) {
-        Ok(config) => config,
+    let configured = match read(path) {
+        Ok(configured) => configured,
         Err(error) => {
             complain(&error);
             return Exit::Config.into();
         }
     };
     let again = path.to_path_buf();
-    ended(daemon::run(config, Box::new(move || read(&again)), None))
+    ended(daemon::run(configured, Box::new(move || read(&again)), None))
 }
 
 /// Everything in a temporary directory that goes with the demo.
@@ -54,8 +56,8 @@ fn run_demo() -> ExitCode {
         complain(&format!("{}: {error}", path.display()));
         return Exit::InputOutput.into();
     }
-    let config = match read(&path) {
-        Ok(config) => config,
+    let configured = match read(&path) {
+        Ok(configured) => configured,
         Err(error) => {
             complain(&error);
             return Exit::Software.into();
@@ -64,15 +66,16 @@ fn run_demo() -> ExitCode {
     let program = std::env::current_exe().unwrap_or_else(|_| "relaywarden".into());
     let banner = demo::banner(&program, dir.path(), secret);
     let demo = Demo { banner, secret: secret.to_owned() };
-    ended(daemon::run(config, Box::new(move || read(&path)), Some(demo)))
+    ended(daemon::run(configured, Box::new(move || read(&path)), Some(demo)))
 }
 
-fn read(path: &Path) -> Result<Config, String> {
-    let loaded = check::load(path).map_err(|error| error.to_string())?;
+fn read(path: &Path) -> Result<Configured, String> {
+    let mut dictionary = Dictionary::beside_builtin();
+    let loaded = file::read(path, &SystemFiles, &mut dictionary).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(loaded.config)
+    Ok(Configured { config: loaded.config, dictionary })
 }
 
 fn ended(outcome: Result<(), Failure>) -> ExitCode {

@@ -144,6 +144,32 @@ pub enum Fault {
     },
     /// A proxy speaks for anybody, so it must be said what for.
     ProxyWithoutPools,
+    /// No client has this name.
+    UnknownClient {
+        /// As written.
+        written: String,
+    },
+    /// A NAS is said to be behind a client that is no proxy, or there is no proxy at all.
+    NotAProxy,
+    /// A NAS that can't be told from others.
+    NasUnnamed,
+    /// Neither a NAS nor the proxy before it has pools.
+    NasWithoutPools,
+    /// A directory of detail files that another table follows already.
+    FollowedTwice {
+        /// The line of the other one.
+        line: usize,
+    },
+    /// Not a pattern of file names.
+    NotAPattern {
+        /// As written.
+        written: String,
+    },
+    /// Not an address.
+    NotAnAddress {
+        /// As written.
+        written: String,
+    },
     /// `role` and `nas` both say how NASes are named.
     RoleAndNas,
     /// A dictionary can't be used; it says itself which file and why.
@@ -342,8 +368,29 @@ impl fmt::Display for Fault {
                 )
             }
             Fault::ProxyWithoutPools => f.write_str(
-                "a proxy speaks for other NASes; add 'may-assign' to say which prefixes are theirs",
+                "a proxy speaks for other NASes; add 'may-assign' to say which prefixes are theirs, here or in a [[nas]]",
             ),
+            Fault::UnknownClient { written } => {
+                write!(f, "no [[radius.client]] is called '{written}'; write the name of one")
+            }
+            Fault::NotAProxy => f.write_str(
+                "only a [[radius.client]] with role = \"proxy\" has NASes behind it; set its role, or remove this table",
+            ),
+            Fault::NasUnnamed => {
+                f.write_str("a NAS behind a proxy is known by its 'identifier' or its 'address'; add one of them")
+            }
+            Fault::NasWithoutPools => f.write_str(
+                "neither this NAS nor its proxy says which prefixes are its own; add 'may-assign' to one of them",
+            ),
+            Fault::FollowedTwice { line } => {
+                write!(f, "line {line} follows these files already; change one of them")
+            }
+            Fault::NotAPattern { written } => {
+                write!(f, "'{written}' is no pattern of file names; write one without a slash, such as \"detail*\"")
+            }
+            Fault::NotAnAddress { written } => {
+                write!(f, "'{written}' is no address; write one, such as \"192.0.2.7\"")
+            }
             Fault::RoleAndNas => f.write_str("'role' says already how NASes are named; remove 'nas'"),
             Fault::Dictionary(error) => write!(f, "{error}"),
             Fault::UnknownAttribute { written } => write!(

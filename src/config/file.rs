@@ -3,6 +3,8 @@
 //! Knows: how keys depend on each other, and every default. Must not know: the file system; what a path holds is
 //! asked of `Files`.
 
+mod feeds;
+
 use std::cmp::Reverse;
 use std::io;
 use std::net::SocketAddr;
@@ -119,7 +121,7 @@ impl Reader<'_> {
                 Some(text) => self.base.join(self.filled(text)?),
                 None => PathBuf::from("/var/lib/relaywarden"),
             },
-            radius: self.radius(&file.radius)?,
+            radius: self.radius(file)?,
             rules: self.rules(&file.session)?,
             prefixes: self.listed(&file.subscriber, identity.canonical, &relay)?,
             relay,
@@ -138,10 +140,11 @@ impl Reader<'_> {
 
     // What each table becomes.
 
-    fn radius(&mut self, table: &table::Radius) -> Result<Radius, ConfigError> {
+    fn radius(&mut self, file: &table::File) -> Result<Radius, ConfigError> {
+        let table = &file.radius;
         let mut clients: Vec<Client> = Vec::new();
         for (position, client) in table.client.iter().enumerate() {
-            let parsed = self.client(client)?;
+            let parsed = self.client(client, &file.nas)?;
             for (other, earlier) in table.client.iter().zip(&clients).take(position) {
                 let (ours, theirs) = (client.get_ref(), other.get_ref());
                 if earlier.name == parsed.name {
@@ -153,8 +156,11 @@ impl Reader<'_> {
             }
             clients.push(parsed);
         }
+        self.nases(&file.nas, &mut clients)?;
+        let details = self.details(&table.detail, &clients)?;
+        let is_read = |client: &Client| details.iter().any(|detail| detail.client == client.name);
         let listen = match &table.listen {
-            Some(texts) if texts.get_ref().is_empty() && !clients.is_empty() => {
+            Some(texts) if texts.get_ref().is_empty() && !clients.iter().all(is_read) => {
                 return Err(self.error(&texts.span(), Fault::ClientsUnheard));
             }
             Some(texts) => self.socket_addresses(texts)?,
@@ -165,10 +171,14 @@ impl Reader<'_> {
             self.warn(None, Caution::NoClients);
         }
         clients.sort_by_key(|client| Reverse(client.address.prefix_len()));
-        Ok(Radius { listen, clients })
+        Ok(Radius { listen, clients, details })
     }
 
-    fn client(&mut self, table: &Spanned<table::Client>) -> Result<Client, ConfigError> {
+    fn client(
+        &mut self,
+        table: &Spanned<table::Client>,
+        nases: &[Spanned<table::Nas>],
+    ) -> Result<Client, ConfigError> {
         let (span, table) = (table.span(), table.get_ref());
         let name = self.name(&span, table.name.as_ref())?;
         let address = self.required(&span, "address", table.address.as_ref())?;
@@ -181,7 +191,10 @@ impl Reader<'_> {
             (Some(_), Some(nas)) => return Err(self.error(&nas.span(), Fault::RoleAndNas)),
             (Some(role), None) => {
                 self.choice(Some(role), &["proxy"])?;
-                if may_assign.is_empty() {
+                let behind = |nas: &table::Nas| {
+                    nas.client.as_ref().is_none_or(|client| Name::from_text(client.get_ref()) == name)
+                };
+                if may_assign.is_empty() && !nases.iter().any(|nas| behind(nas.get_ref())) {
                     return Err(self.error(&role.span(), Fault::ProxyWithoutPools));
                 }
                 NasIdentity::Attributes

@@ -17,6 +17,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use glob::Pattern;
 use ipnet::IpNet;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
@@ -60,6 +61,21 @@ pub struct Radius {
     pub listen: Vec<SocketAddr>,
     /// `[[radius.client]]`, longest prefix first.
     pub clients: Vec<Client>,
+    /// `[[radius.detail]]`.
+    pub details: Vec<Detail>,
+}
+
+/// `[[radius.detail]]`: files that a FreeRADIUS writes, and we follow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    /// Where they are: in it, and one level below.
+    pub directory: PathBuf,
+    /// The client by whose rules they are read; it exists.
+    pub client: Name,
+    /// `files`: which names count, `detail*` by default.
+    pub files: Pattern,
+    /// Whether a file that was read wholly is deleted when there is a newer one beside it.
+    pub remove: bool,
 }
 
 /// `[[radius.client]]`: whose secret we hold.
@@ -88,6 +104,23 @@ pub struct Client {
     /// Its translators give each subscriber a public address of its own, named by an attribute that elsewhere names
     /// shared ones, too.
     pub one_to_one: bool,
+    /// `[[nas]]`: NASes behind it that have settings of their own. Only a proxy has some.
+    pub nases: Vec<Nas>,
+}
+
+/// `[[nas]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Nas {
+    /// The NAS-Identifier it is known by.
+    pub identifier: Option<Name>,
+    /// The address it is known by where no identifier is. One of the two is there.
+    pub address: Option<IpAddr>,
+    /// Its name in output and in the log; by default made of its client's and of what it is known by.
+    pub name: Option<Name>,
+    /// Prefixes it may assign; empty: those of its client.
+    pub may_assign: Vec<IpNet>,
+    /// Where its private addresses lie; `None`: where its client says.
+    pub realm: Option<NamedRealm>,
 }
 
 impl Client {
@@ -106,7 +139,30 @@ impl Client {
             snapshot: false,
             routed_netmask: false,
             one_to_one: false,
+            nases: Vec::new(),
         }
+    }
+
+    /// The NAS behind this proxy that has this NAS-Identifier, else the one that has this address.
+    #[must_use]
+    pub fn nas_behind(&self, identifier: Option<&[u8]>, address: Option<IpAddr>) -> Option<&Nas> {
+        let called = |nas: &&Nas| nas.identifier.as_ref().is_some_and(|own| Some(own.octets()) == identifier);
+        let placed = |nas: &&Nas| nas.address.is_some() && nas.address == address;
+        self.nases.iter().find(called).or_else(|| self.nases.iter().find(placed))
+    }
+
+    /// What this NAS of its may assign; `None`: nothing, because it is not listed and the proxy itself has no pools.
+    #[must_use]
+    pub fn may_assign<'a>(&'a self, nas: Option<&'a Nas>) -> Option<&'a [IpNet]> {
+        let own = nas.map(|nas| nas.may_assign.as_slice()).filter(|own| !own.is_empty());
+        let known = self.nas != NasIdentity::Attributes || !self.may_assign.is_empty();
+        own.or_else(|| known.then_some(self.may_assign.as_slice()))
+    }
+
+    /// Everything that may be assigned through it; empty: any prefix.
+    #[must_use]
+    pub fn pools(&self) -> Vec<IpNet> {
+        self.may_assign.iter().chain(self.nases.iter().flat_map(|nas| &nas.may_assign)).copied().collect()
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct File {
     pub subscriber: Subscriber,
     pub session: Session,
     pub relay: Relay,
+    pub nas: Vec<Spanned<Nas>>,
     pub nat: Vec<Spanned<Nat>>,
     pub mta: Vec<Spanned<Mta>>,
     pub socketmap: Sockets,
@@ -37,6 +38,29 @@ pub(super) struct Radius {
     pub listen: Option<Texts>,
     pub dictionaries: Vec<Text>,
     pub client: Vec<Spanned<Client>>,
+    pub detail: Vec<Spanned<Detail>>,
+}
+
+/// `[[radius.detail]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Detail {
+    pub directory: Option<Text>,
+    pub client: Option<Text>,
+    pub files: Option<Text>,
+    pub remove: bool,
+}
+
+/// `[[nas]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Nas {
+    pub client: Option<Text>,
+    pub identifier: Option<Text>,
+    pub address: Option<Text>,
+    pub name: Option<Text>,
+    pub may_assign: Option<Texts>,
+    pub realm: Option<Text>,
 }
 
 /// `[[radius.client]]`

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use glob::Pattern;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::fault::Fault;
@@ -61,6 +62,23 @@ pub(super) fn span(written: &str) -> Result<Span, Fault> {
 /// Digits only; the standard parser would take a plus sign.
 fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// An address.
+pub(super) fn address(written: &str) -> Result<IpAddr, Fault> {
+    match prefix(written)? {
+        host if host.prefix_len() == host.max_prefix_len() && !written.contains('/') => Ok(host.addr()),
+        _ => Err(Fault::NotAnAddress { written: written.to_owned() }),
+    }
+}
+
+/// Names of files, with `*` and `?`.
+pub(super) fn pattern(written: &str) -> Result<Pattern, Fault> {
+    let fault = || Fault::NotAPattern { written: written.to_owned() };
+    if written.is_empty() || written.contains('/') {
+        return Err(fault());
+    }
+    Pattern::new(written).map_err(|_| fault())
 }
 
 /// An address, or a prefix without host bits.
@@ -172,6 +190,24 @@ mod tests {
         assert_eq!(prefix("192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
         assert_eq!(prefix("2001:db8::7").unwrap().to_string(), "2001:db8::7/128");
         assert_eq!(prefix("2001:db8::/32").unwrap().to_string(), "2001:db8::/32");
+    }
+
+    #[test]
+    fn an_address_is_one_and_no_prefix() {
+        assert_eq!(address("192.0.2.7").unwrap().to_string(), "192.0.2.7");
+        assert_eq!(address("2001:db8::7").unwrap().to_string(), "2001:db8::7");
+        for written in ["", "bras1", "192.0.2.0/24", "192.0.2.7/32", "::ffff:192.0.2.7"] {
+            assert!(address(written).is_err(), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_of_names_and_not_of_paths() {
+        assert!(pattern("detail-*").unwrap().matches("detail-20261125"));
+        assert!(!pattern("detail-*").unwrap().matches("auth-detail-20261125"));
+        for written in ["", "a/*", "[", "***"] {
+            assert!(matches!(pattern(written), Err(Fault::NotAPattern { .. })), "{written:?}");
+        }
     }
 
     #[test]

@@ -500,7 +500,7 @@ fn unpack(row: &Row<'_>, path: &Path) -> Result<Vec<Entry>, LogError> {
         return Err(LogError::TooNew { file: path.to_path_buf(), version: u32::from(format) });
     }
     if format != FORMAT {
-        return Err(damaged("no version of the entries has this number"));
+        return Err(damaged("its entries are of an earlier version, which this one does not read"));
     }
     // The checksum fits, so this is what a version with other entries and the same number would look like.
     let entries: Vec<Entry> =

@@ -7,13 +7,13 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::dictionary::Dictionary;
 use super::nas_clock::NasClocks;
 use super::packet::{Attribute, Packet};
 use super::{attribute, claims, ports, realm, reason, service, translator, value, vendor};
-use crate::config::{AttributePath, Client, Identity, NasIdentity};
+use crate::config::{self, AttributePath, Client, Identity, NasIdentity};
 use crate::session::event::{Claim, ClaimSource, Kind, Record, Release, Scope};
 use crate::session::{Line, Name, Timestamp};
 
@@ -97,7 +97,8 @@ pub fn read_relayed(
     let mut fields = Fields::of(packet);
     let kind = kind(fields.status)?;
     let whole_nas = matches!(kind, Kind::On | Kind::Off);
-    let nas = match nas(&fields, rules, origin) {
+    let behind = behind(&fields, rules, origin);
+    let nas = match nas(&fields, rules, behind, origin) {
         Some(nas) => nas,
         None if whole_nas => return Err(Ignored::UnnamedNas),
         // A session of a NAS that the proxy does not name is still somebody's; it counts as the proxy's own.
@@ -149,17 +150,19 @@ pub fn read_relayed(
     if !whole_nas {
         record.service = fields.signs.service(session_id, fields.multi_session_id);
         if record.service.is_none() {
-            fields.fill(&mut record, packet, rules);
+            fields.fill(&mut record, packet, rules, behind);
         }
     }
     Ok(Box::new(record))
 }
 
-/// The NAS that a packet counts for, also one that is no record: as [`read`] would name it, and where that names none,
-/// the client.
+/// The NAS that a packet counts for, also one that is no record: as [`read_relayed`] would name it, and where that names
+/// none, the client.
 #[must_use]
-pub fn nas_of(packet: &Packet<'_>, rules: &Rules<'_>) -> Name {
-    nas(&Fields::of(packet), rules, None).unwrap_or_else(|| rules.client.name.clone())
+pub fn nas_of(packet: &Packet<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Name {
+    let fields = Fields::of(packet);
+    let behind = behind(&fields, rules, origin);
+    nas(&fields, rules, behind, origin).unwrap_or_else(|| rules.client.name.clone())
 }
 
 /// Whether the NAS says that it had to wait before it could send this (Acct-Delay-Time above zero, RFC 2866 section 5.2):
@@ -184,7 +187,15 @@ fn kind(status: Option<u32>) -> Result<Kind, Ignored> {
 
 /// RFC 5080 section 2.7.2: the source address says who speaks. What a packet says about its NAS counts only
 /// from a proxy that is declared as such: home routers by the thousand call themselves 10.1.0.1.
-fn nas(fields: &Fields<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Option<Name> {
+fn nas(
+    fields: &Fields<'_>,
+    rules: &Rules<'_>,
+    behind: Option<&config::Nas>,
+    origin: Option<IpAddr>,
+) -> Option<Name> {
+    if let Some(name) = behind.and_then(|nas| nas.name.clone()) {
+        return Some(name);
+    }
     let client = &rules.client.name;
     let named = |part: &[u8]| Name::new(&[client.octets(), b"/", part].concat());
     match rules.client.nas {
@@ -192,11 +203,40 @@ fn nas(fields: &Fields<'_>, rules: &Rules<'_>, origin: Option<IpAddr>) -> Option
         NasIdentity::Source if is_single_host(rules.client.address) => Some(client.clone()),
         NasIdentity::Source => Some(named(rules.source.to_string().as_bytes())),
         NasIdentity::Attributes => {
-            let identifier = fields.nas_identifier.filter(|identifier| !identifier.is_empty());
-            // A NAS that names itself by nothing is known to the server that it spoke to.
             let address = fields.nas_address().or(origin);
-            identifier.map(named).or_else(|| address.map(|address| named(address.to_string().as_bytes())))
+            let identifier = fields.identifier().map(named);
+            identifier.or_else(|| address.map(|address| named(address.to_string().as_bytes())))
         }
+    }
+}
+
+/// What is configured about the NAS behind a proxy. One that names itself by nothing is known by where the server
+/// before us had it from.
+fn behind<'a>(fields: &Fields<'_>, rules: &Rules<'a>, origin: Option<IpAddr>) -> Option<&'a config::Nas> {
+    rules.client.nas_behind(fields.identifier(), fields.nas_address().or(origin))
+}
+
+/// Which claims may be had.
+struct Admission<'a> {
+    pools: &'a [IpNet],
+    never: &'a [IpNet],
+}
+
+impl<'a> Admission<'a> {
+    fn of(rules: &Rules<'a>, behind: Option<&'a config::Nas>) -> Self {
+        /// Where nobody said what may be had, nothing is.
+        const EVERYTHING: [IpNet; 2] = [
+            IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+            IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
+        ];
+        match rules.client.may_assign(behind) {
+            Some(pools) => Admission { pools, never: rules.never },
+            None => Admission { pools: &[], never: &EVERYTHING },
+        }
+    }
+
+    fn admitted(&self, claims: &[Claim]) -> (Vec<Claim>, u16) {
+        claims::admitted(claims, self.pools, self.never)
     }
 }
 
@@ -329,9 +369,16 @@ impl<'a> Fields<'a> {
     }
 
     /// What the session has, had, and is.
-    fn fill(&mut self, record: &mut Record, packet: &Packet<'_>, rules: &Rules<'_>) {
+    fn fill(
+        &mut self,
+        record: &mut Record,
+        packet: &Packet<'_>,
+        rules: &Rules<'_>,
+        behind: Option<&config::Nas>,
+    ) {
         let client = rules.client;
-        record.realm = match &client.realm {
+        let admission = Admission::of(rules, behind);
+        record.realm = match behind.and_then(|nas| nas.realm.as_ref()).or(client.realm.as_ref()) {
             Some(realm) => realm.vrf().cloned(),
             None => self.vrfs.name(),
         };
@@ -376,18 +423,24 @@ impl<'a> Fields<'a> {
             claims::widen(&mut self.claims, netmask);
         }
         self.claims.extend(&told.has);
-        let (claims, dropped) = claims::admitted(&self.claims, &client.may_assign, rules.never);
+        let (claims, dropped) = admission.admitted(&self.claims);
         (record.claims, record.claims_dropped) = (claims, dropped.saturating_add(told.refused));
         if record.kind != Kind::Stop {
-            record.releases = self.releases(record.kind, &told, rules);
+            record.releases = self.releases(record.kind, &told, client, &admission);
             record.kept = kept(packet, rules.identity);
         }
     }
 
     /// What the session no longer has. Each once and in one order, so that a repetition is the same record.
-    fn releases(&self, kind: Kind, told: &ports::Told, rules: &Rules<'_>) -> Vec<Release> {
+    fn releases(
+        &self,
+        kind: Kind,
+        told: &ports::Told,
+        client: &Client,
+        admission: &Admission<'_>,
+    ) -> Vec<Release> {
         let mut sources = Vec::new();
-        if rules.client.snapshot {
+        if client.snapshot {
             // Where a change of blocks is told, the others are not, and stay.
             let stays = |source: &ClaimSource| told.change && *source == ClaimSource::PortBlock;
             sources.extend(ClaimSource::ALL.into_iter().filter(|source| !stays(source)));
@@ -399,12 +452,16 @@ impl<'a> Fields<'a> {
             sources.push(ClaimSource::PortBlock);
         }
         // What could never be bound need not be remembered as given back.
-        let (freed, _) = claims::admitted(&told.freed, &rules.client.may_assign, rules.never);
+        let (freed, _) = admission.admitted(&told.freed);
         let freed = freed.into_iter().map(|claim| Release::Only(claim.prefix, claim.ports));
         let mut releases: Vec<_> = sources.into_iter().map(Release::All).chain(freed).collect();
         releases.sort_unstable();
         releases.dedup();
         releases
+    }
+
+    fn identifier(&self) -> Option<&'a [u8]> {
+        self.nas_identifier.filter(|identifier| !identifier.is_empty())
     }
 
     /// IOS-XR sends `::` beside a valid IPv4 address, others 0.0.0.0: both name nobody.

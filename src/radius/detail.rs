@@ -21,9 +21,11 @@ mod moment;
 mod record;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use self::record::Record;
 use super::dictionary::Dictionary;
+use crate::session::Timestamp;
 
 /// A record of more octets than this is no record: the attributes of a full packet, written in octal escapes, are far
 /// below.
@@ -91,8 +93,32 @@ pub struct Found {
     pub begin: u64,
     /// Where it ends, and reading may go on later.
     pub end: u64,
+    /// What reading on from there needs to know beside it.
+    pub tick: Tick,
     /// The record, or why there is none.
     pub record: Result<Record, Rejected>,
+}
+
+/// How many records in a row were received within one second.
+///
+/// FreeRADIUS writes whole seconds, but an address goes from one session to the next within milliseconds. The order in
+/// the file is all that is left of that, so it counts as milliseconds. It is the same whenever the file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tick {
+    /// Since 1970.
+    pub second: i64,
+    /// Records of that second so far.
+    pub records: u16,
+}
+
+impl Tick {
+    /// When the next record was received, by its second and its place among those of it.
+    fn next(&mut self, received: Timestamp) -> Timestamp {
+        let second = received.millis().div_euclid(1000);
+        let records = if second == self.second { self.records.saturating_add(1) } else { 0 };
+        *self = Tick { second, records };
+        received.plus(Duration::from_millis(records.min(999).into()))
+    }
 }
 
 /// Takes a file's octets in whatever pieces they come, and gives its records.
@@ -113,13 +139,20 @@ pub struct Reader {
     within_line: bool,
     /// Octets of the current record that are gone from the buffer: it is too long, and only its end is looked for.
     thrown: u64,
+    tick: Tick,
 }
 
 impl Reader {
     /// A reader of what stands from here on, where a record begins.
     #[must_use]
     pub fn at(offset: u64) -> Self {
-        Reader { buffer: Vec::new(), offset, begin: 0, line: 0, within_line: false, thrown: 0 }
+        Reader::resume(offset, Tick::default())
+    }
+
+    /// A reader that goes on where another one found this.
+    #[must_use]
+    pub fn resume(offset: u64, tick: Tick) -> Self {
+        Reader { buffer: Vec::new(), offset, begin: 0, line: 0, within_line: false, thrown: 0, tick }
     }
 
     /// Takes what comes next in the file.
@@ -135,6 +168,12 @@ impl Reader {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset.saturating_add(long(self.begin)).saturating_sub(self.thrown)
+    }
+
+    /// What another reader needs to go on from there.
+    #[must_use]
+    pub fn tick(&self) -> Tick {
+        self.tick
     }
 
     /// The next record, if its end has come.
@@ -191,16 +230,19 @@ impl Reader {
     fn give(&mut self, end: usize, next: usize, whole: bool, dictionary: &Dictionary) -> Found {
         let begin = self.offset();
         let text = self.buffer.get(self.begin..end).unwrap_or_default();
-        let record = if self.thrown > 0 || text.len() > RECORD_MAX {
+        let mut record = if self.thrown > 0 || text.len() > RECORD_MAX {
             Err(Rejected::TooLong)
         } else if whole {
             record::read(text, dictionary)
         } else {
             Err(Rejected::CutShort)
         };
+        if let Ok(Record { received: Some(received), .. }) = &mut record {
+            *received = self.tick.next(*received);
+        }
         (self.begin, self.line) = (next, next);
         (self.within_line, self.thrown) = (false, 0);
-        Found { begin, end: self.offset(), record }
+        Found { begin, end: self.offset(), tick: self.tick, record }
     }
 
     /// Keeps no more of a record that is too long than what was not looked at.

@@ -28,11 +28,11 @@ use super::engine::{self, Engine};
 use super::failure::Failure;
 use super::health::Health;
 use super::http::{self, web};
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Receipt};
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, import, mta, radius, recovery};
+use super::{demo, detail, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
@@ -40,6 +40,7 @@ use crate::config::{Config, When};
 
 use crate::log::entry::Entry;
 use crate::log::sqlite::DataLock;
+use crate::radius::dictionary::Dictionary;
 use crate::relay::attribution::Attributions;
 use crate::session::event::{Applied, Event};
 use crate::views::Shared;
@@ -53,8 +54,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long connections may take to finish what they have in hand when we stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// A configuration, and the names by which it and the feeds speak of attributes.
+pub struct Configured {
+    /// What is configured.
+    pub config: Config,
+    /// The dictionaries that are compiled in, and those that it names.
+    pub dictionary: Dictionary,
+}
+
 /// Reads the configuration again, for a reload.
-pub type Reread = Box<dyn Fn() -> Result<Config, String> + Send>;
+pub type Reread = Box<dyn Fn() -> Result<Configured, String> + Send>;
 
 /// A made-up feed, if this is a demo.
 pub struct Demo {
@@ -76,15 +85,16 @@ struct Sockets {
 ///
 /// # Errors
 /// Why it could not start. Once it has started it goes on, whatever storage does.
-pub fn run(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+pub fn run(configured: Configured, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(config, reread, demo));
+    let outcome = runtime.block_on(serve(configured, reread, demo));
     // Told to stop while the log is still read: reading has changed nothing and need not be waited for.
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
 }
 
-async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+async fn serve(configured: Configured, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+    let Configured { config, dictionary } = configured;
     // Signals are caught from the beginning: one that comes while the log is read must not be lost.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
@@ -92,7 +102,8 @@ async fn serve(config: Config, reread: Reread, demo: Option<Demo>) -> Result<(),
     let lock = recovery::prepare(&data_dir)?;
     let sockets = bind(&config).await?;
     let config = Arc::new(ArcSwap::from_pointee(config));
-    let house = House::open(&data_dir, config, sockets)?;
+    let dictionary = Arc::new(ArcSwap::from_pointee(dictionary));
+    let house = House::open(&data_dir, config, dictionary, sockets)?;
 
     let engine = tokio::select! {
         engine = house.clone().recover(lock) => engine?,
@@ -148,10 +159,12 @@ async fn bind(config: &Config) -> Result<Sockets, Failure> {
 struct House {
     data_dir: PathBuf,
     config: Arc<ArcSwap<Config>>,
+    dictionary: Arc<ArcSwap<Dictionary>>,
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     health: Arc<Health>,
     radius: Arc<radius::Running>,
+    details: Arc<detail::Running>,
     applied: Arc<watch::Sender<u64>>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
@@ -166,7 +179,12 @@ struct House {
 
 impl House {
     /// Starts everything that answers; until the log is read, it answers that we are starting.
-    fn open(data_dir: &Path, config: Arc<ArcSwap<Config>>, sockets: Sockets) -> Result<House, Failure> {
+    fn open(
+        data_dir: &Path,
+        config: Arc<ArcSwap<Config>>,
+        dictionary: Arc<ArcSwap<Dictionary>>,
+        sockets: Sockets,
+    ) -> Result<House, Failure> {
         let key =
             SecretKey::open(data_dir).map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
         let (applied, _) = watch::channel(0);
@@ -186,13 +204,26 @@ impl House {
             health.accepting(),
             Arc::clone(&counters.radius),
         )?;
+        let feeds = detail::Shared {
+            config: Arc::clone(&config),
+            dictionary: Arc::clone(&dictionary),
+            inbox: Arc::clone(&inbox),
+            health: Arc::clone(&health),
+            clocks: running.clocks(),
+            radius: Arc::clone(&counters.radius),
+            feeds: Arc::clone(running.feeds()),
+        };
+        let details = detail::Running::start(data_dir, &feeds)
+            .map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
         let house = House {
             data_dir: data_dir.to_path_buf(),
             config,
+            dictionary,
             shared: Arc::new(Shared::default()),
             inbox,
             health,
             radius: Arc::new(running),
+            details: Arc::new(details),
             applied: Arc::new(applied),
             counters,
             stop: Arc::new(stop),
@@ -244,6 +275,7 @@ impl House {
             inbox: Arc::clone(&self.inbox),
             health: Arc::clone(&self.health),
             radius: Arc::clone(&self.radius),
+            details: Arc::clone(&self.details),
             counters: self.counters.clone(),
             imported: import::Counters::default(),
         }
@@ -267,7 +299,7 @@ impl House {
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
             )?;
-            let radius = Arc::clone(&self.radius);
+            let (radius, details) = (Arc::clone(&self.radius), Arc::clone(&self.details));
             let mut engine = Engine::new(
                 recovered.log,
                 recovered.views,
@@ -276,7 +308,7 @@ impl House {
                 keeper,
                 Arc::clone(&self.health),
                 Arc::clone(&self.counters.engine),
-                Box::new(move |receipts| radius.answer(receipts)),
+                Box::new(move |receipts| acknowledge(&radius, &details, receipts)),
             );
             let long = recovered.entries > LONG_REPLAY;
             let work = move || {
@@ -299,7 +331,7 @@ impl House {
         notify(&[sd_notify::NotifyState::Reloading]);
         match reread() {
             Err(error) => tracing::error!("the configuration is kept as it was: {error}"),
-            Ok(new) => {
+            Ok(Configured { config: new, dictionary }) => {
                 let old = self.config.load_full();
                 for what in needs_a_restart(&old, &new) {
                     tracing::warn!("{what} has changed: that takes effect at the next start");
@@ -312,6 +344,7 @@ impl House {
                 self.unsure.store(!durable, Ordering::Relaxed);
                 if durable {
                     self.config.store(Arc::new(new));
+                    self.dictionary.store(Arc::new(dictionary));
                     tracing::info!("the configuration was read again");
                 } else {
                     tracing::error!("the configuration is kept as it was: the log cannot be written");
@@ -341,6 +374,7 @@ impl House {
         notify(&[sd_notify::NotifyState::Stopping]);
         // First phase: nothing new comes in, and whoever has asked is answered, which takes a working engine.
         self.stop.send_replace(true);
+        self.details.stop_reading();
         let radius = Arc::clone(&self.radius);
         let _ = tokio::task::spawn_blocking(move || radius.stop_receiving()).await;
         let connections =
@@ -357,12 +391,13 @@ impl House {
         // Second phase: what was taken is written down and answered.
         self.health.set_stopping();
         self.inbox.close();
-        let radius = Arc::clone(&self.radius);
+        let (radius, details) = (Arc::clone(&self.radius), Arc::clone(&self.details));
         let _ = tokio::task::spawn_blocking(move || {
             if engine.join().is_err() {
                 tracing::error!("the engine ended by a panic");
             }
             radius.stop();
+            details.stop();
         })
         .await;
         tracing::info!("stopped");
@@ -379,6 +414,20 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
     let _ = sd_notify::notify(state);
 }
 
+/// Tells everybody whose record is durable.
+fn acknowledge(radius: &radius::Running, details: &detail::Running, receipts: Vec<Receipt>) {
+    let mut of_files = Vec::new();
+    let of_nases = receipts.into_iter().filter_map(|receipt| match receipt {
+        Receipt::Nas(receipt) => Some(receipt),
+        Receipt::File(receipt) => {
+            of_files.push(receipt);
+            None
+        }
+    });
+    radius.answer(of_nases.collect());
+    details.committed(&of_files);
+}
+
 /// The part of the configuration that decides what an event means.
 pub(crate) fn applied_by(config: &Config) -> Applied {
     let listed = |when| config.prefixes.iter().filter(move |listed| listed.when == when);
@@ -391,12 +440,7 @@ pub(crate) fn applied_by(config: &Config) -> Applied {
         rules: config.rules,
         statics,
         never: config.relay.never.clone(),
-        pools: config
-            .radius
-            .clients
-            .iter()
-            .map(|client| (client.name.clone(), client.may_assign.clone()))
-            .collect(),
+        pools: config.radius.clients.iter().map(|client| (client.name.clone(), client.pools())).collect(),
         listed: listed(When::Online).map(|listed| (listed.subscriber.clone(), listed.prefix)).collect(),
         translations: config.translations.clone(),
         crowd: config.many_sessions,
@@ -408,6 +452,7 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     [
         (old.data_dir != new.data_dir, "data-dir"),
         (old.radius.listen != new.radius.listen, "radius.listen"),
+        (old.radius.details != new.radius.details, "[[radius.detail]]"),
         (!old.socketmap.same_sockets(&new.socketmap), "[socketmap]"),
         (!old.policy.listeners.same_sockets(&new.policy.listeners), "policy.listen"),
         (old.http != new.http, "[http]"),

@@ -11,9 +11,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::health::Health;
-use super::inbox::{Import, Inbox, Input};
+use super::inbox::{Import, Inbox, Input, Receipt};
 use super::keeper::{Keep, Keeper};
-use super::radius::Receipt;
 use crate::clock;
 use crate::log::entry::Entry;
 use crate::log::{Batch, Log};

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::radius::{Offer, Receipt};
+use super::detail;
+use super::radius::{self, Offer};
 use crate::log::entry::Entry;
 use crate::session::event::{Kind, Record};
 
@@ -16,9 +17,18 @@ use crate::session::event::{Kind, Record};
 /// them does not wait for long.
 const AT_ONCE: usize = 8192;
 
+/// Who waits for an accounting record to be durable, and what the acknowledgement needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// A NAS, for its answer.
+    Nas(radius::Receipt),
+    /// Whoever follows a file, to go on from there after a restart.
+    File(detail::Receipt),
+}
+
 /// What the engine is given.
 pub enum Input {
-    /// An accounting record, and what its acknowledgement needs.
+    /// An accounting record.
     Record(Box<Record>, Receipt),
     /// An entry from an MTA or from staff; the answer is its sequence once it is durable.
     Entry(Box<Entry>, oneshot::Sender<u64>),
@@ -68,6 +78,19 @@ impl Inbox {
         self.push(Input::Entry(Box::new(entry), done), self.capacity).then_some(sequence)
     }
 
+    /// Takes a record out of a file that is followed.
+    ///
+    /// # Errors
+    /// The record, when the queue is half full: a file can wait, NASes can't.
+    pub fn offer_from_file(&self, record: Box<Record>, receipt: detail::Receipt) -> Result<(), Box<Record>> {
+        let mut state = self.locked();
+        if state.closed || state.inputs.len() >= self.capacity / 2 {
+            return Err(record);
+        }
+        self.put(&mut state, Input::Record(record, Receipt::File(receipt)));
+        Ok(())
+    }
+
     /// Hands over records out of a file. `None` when the queue is half full: a file can wait, NASes can't.
     pub fn submit_import(&self, import: Import) -> Option<oneshot::Receiver<u64>> {
         let (done, sequence) = oneshot::channel();
@@ -108,12 +131,16 @@ impl Inbox {
         if state.closed || state.inputs.len() >= room {
             return false;
         }
+        self.put(&mut state, input);
+        true
+    }
+
+    fn put(&self, state: &mut State, input: Input) {
         state.inputs.push_back(input);
         // One waiter, and it sleeps only on an empty queue.
         if state.inputs.len() == 1 {
             self.arrived.notify_one();
         }
-        true
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -124,14 +151,14 @@ impl Inbox {
 impl Offer for Inbox {
     /// Row 45: the last tenth of the room is for what frees addresses, the tenth before it for new sessions. What an
     /// interim update says it says again. Order stays that of arrival.
-    fn offer(&self, record: Box<Record>, receipt: Receipt) -> bool {
+    fn offer(&self, record: Box<Record>, receipt: radius::Receipt) -> bool {
         let tenth = self.capacity / 10;
         let room = match record.kind {
             Kind::Stop | Kind::On | Kind::Off => self.capacity,
             Kind::Start => self.capacity - tenth,
             Kind::Interim => self.capacity - 2 * tenth,
         };
-        self.push(Input::Record(record, receipt), room)
+        self.push(Input::Record(record, Receipt::Nas(receipt)), room)
     }
 }
 
@@ -147,10 +174,11 @@ mod tests {
         Entry::Alive
     }
 
-    fn receipt() -> Receipt {
+    fn receipt() -> radius::Receipt {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let key = Key { peer, identifier: 0, authenticator: [0; 16] };
-        Receipt { listener: 0, peer, local: None, interface: 0, key, response: smallvec::SmallVec::new() }
+        let response = smallvec::SmallVec::new();
+        radius::Receipt { listener: 0, peer, local: None, interface: 0, key, response }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Sockets, tasks, deadlines; start order, signals, stop in two phases.
 
+mod complaints;
 pub mod daemon;
 pub mod demo;
 pub mod desk;
+pub mod detail;
 pub mod engine;
 pub mod failure;
 mod feed_health;

@@ -23,8 +23,9 @@ use tracing::{error, info};
 pub use self::counters::Counters;
 use self::counters::{add, count};
 use self::feeds::Feeds;
-use self::gate::{Complaints, Gate, Shared, Topic, lock};
+use self::gate::{Gate, Shared, Topic, lock};
 use self::socket::{Buffers, Socket};
+use super::complaints::Complaints;
 use crate::clock;
 use crate::config::Config;
 use crate::radius::authenticator::Response;
@@ -187,8 +188,13 @@ impl Running {
 
     /// What comes from each NAS.
     #[must_use]
-    pub fn feeds(&self) -> &Feeds {
+    pub fn feeds(&self) -> &Arc<Feeds> {
         &self.feeds
+    }
+
+    /// The NASes' clocks, as learned here; a NAS that is heard by another way as well has no second one.
+    pub(super) fn clocks(&self) -> Arc<Mutex<NasClocks>> {
+        Arc::clone(&self.clocks)
     }
 
     /// Answers requests whose records are durable. Never waits. Not more can queue up than requests are

@@ -21,7 +21,7 @@ use super::http::permitted::Permitted;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
-use super::{desk, engine, feed_health, mta, radius};
+use super::{desk, detail, engine, feed_health, mta, radius};
 use crate::audit::AuditError;
 use crate::audit::past::Past;
 use crate::audit::rows::{self, Confidence, MessageFilter, SessionFilter};
@@ -62,6 +62,8 @@ pub struct StaffDesk {
     pub health: Arc<Wellbeing>,
     /// The feed: clocks by NAS.
     pub radius: Arc<radius::Running>,
+    /// The feed through files.
+    pub details: Arc<detail::Running>,
     /// Numbers for the metrics.
     pub counters: Counters,
     /// What became of rows of files.
@@ -274,7 +276,8 @@ impl Staff for StaffDesk {
 
     fn health(&self) -> Health {
         let now = clock::now();
-        let reasons = self.health.complaints(now);
+        let mut reasons = self.health.complaints(now);
+        reasons.extend(self.details.counters().iter().flat_map(|counters| counters.complaints(now)));
         let failing = self.health.is_blind(now);
         Health { ready: self.health.is_ready() && !failing && !self.health.is_stopping(), reasons }
     }
@@ -398,6 +401,7 @@ impl StaffDesk {
         for (what, count) in self.counters.radius.readings() {
             out.counter("radius_datagrams", "What became of RADIUS datagrams", &[("outcome", what)], count);
         }
+        self.expose_details(&mut out);
         for (reason, socketmap, policy) in self.counters.desk.read() {
             for (protocol, count) in [("socketmap", socketmap), ("policy", policy)] {
                 let labels =
@@ -451,6 +455,45 @@ impl StaffDesk {
         let config = self.config.load();
         feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
         out
+    }
+}
+
+impl StaffDesk {
+    fn expose_details(&self, out: &mut Exposition) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let now = clock::now();
+        for counters in self.details.counters() {
+            let directory = ("directory", counters.directory.as_str());
+            for (what, count) in counters.outcomes() {
+                let labels = [directory, ("outcome", what)];
+                out.counter("detail_records", "What became of the records of detail files", &labels, count);
+            }
+            let lines =
+                [("unknown", &counters.unknown_attributes), ("unreadable", &counters.unreadable_lines)];
+            for (why, count) in lines {
+                let labels = [directory, ("reason", why)];
+                out.counter(
+                    "detail_lines",
+                    "Lines of detail files that were left out",
+                    &labels,
+                    count.load(Relaxed),
+                );
+            }
+            let files = [("begun-anew", &counters.begun_anew), ("removed", &counters.removed)];
+            for (what, count) in files {
+                let labels = [directory, ("outcome", what)];
+                out.counter("detail_files", "What became of detail files", &labels, count.load(Relaxed));
+            }
+            let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            let labels = [directory];
+            let bytes = gauge(counters.bytes_behind.load(Relaxed));
+            out.gauge("detail_bytes_behind", "Octets of detail files that are not durable", &labels, bytes);
+            let seconds = gauge(counters.behind(now).as_secs());
+            let help = "Age of the oldest record of a detail file that is not durable";
+            out.gauge("detail_seconds_behind", help, &labels, seconds);
+            let unreadable = gauge(counters.unreadable_files.load(Relaxed));
+            out.gauge("detail_files_unreadable", "Detail files that cannot be read", &labels, unreadable);
+        }
     }
 }
 

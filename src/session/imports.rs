@@ -212,6 +212,7 @@ mod tests {
         assert_eq!(world.owner(), "just-freed");
 
         let mut world = World::new();
+        world.hear(Kind::On, "", -10 * HOUR, 0);
         world.import(Kind::Start, "alice", -24 * HOUR, 0);
         world.import(Kind::Stop, "alice", -23 * HOUR, HOUR);
         assert_eq!(world.owner(), "nobody");
@@ -300,6 +301,8 @@ mod tests {
         world.import(Kind::Interim, "alice", -600, 100 + 5 * HOUR - 600);
         let known = nas(&world).unwrap();
         assert_eq!((known.heard(), known.counts().records), (at(-600), 1), "its last word, but none to us");
+        world.import(Kind::Interim, "bob", -2 * HOUR, 100);
+        assert_eq!(nas(&world).unwrap().heard(), at(-600), "when the file came does not matter");
 
         let mut world = World::new();
         world.import(Kind::Stop, "alice", -23 * HOUR, HOUR);

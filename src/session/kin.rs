@@ -133,6 +133,17 @@ impl Machine {
         }
     }
 
+    /// Whether this session, unknown under this NAS, stopped under another one of its redundancy group no earlier than
+    /// this record tells of.
+    pub(super) fn has_stopped_at_partner(&self, id: &Id, record: &Record) -> bool {
+        let Some(group) = record.group.as_ref().filter(|_| !self.sessions.contains(id)) else { return false };
+        let partners = self.nases.iter().filter(|nas| nas.group.as_ref() == Some(group));
+        partners.map(|nas| Id { nas: nas.shared.number, session: id.session.clone() }).any(|partner| {
+            let tombstone = self.tombstones.get(&partner).filter(|_| partner.nas != id.nas);
+            tombstone.is_some_and(|tombstone| record.event <= tombstone.stopped)
+        })
+    }
+
     /// Row 34: the session of this record under another NAS of its redundancy group comes over to this one. Only one
     /// with the same id, subscriber and an address of it is the same; and only a newer record moves it.
     pub(super) fn take_over(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {

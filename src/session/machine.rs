@@ -211,6 +211,10 @@ impl Machine {
                 self.leave_by_history(&id, record, effects);
                 self.note_past(&id, record, began(record), effects);
             }
+            // Row 34: a straggler from before its Stop, by the other NAS of its group.
+            Kind::Start | Kind::Interim if self.has_stopped_at_partner(&id, record) => {
+                self.note_past(&id, record, record.event, effects);
+            }
             Kind::Start | Kind::Interim => {
                 self.take_over(&id, record, effects);
                 match record.kind {

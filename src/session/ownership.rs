@@ -221,6 +221,27 @@ impl Machine {
         self.release(id, place, record.event, Ended::Moved, effects);
     }
 
+    /// Row 38: a record that names another VRF than the session's moves what lies in private space; one that names none
+    /// leaves it.
+    pub(super) fn change_realm(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(realm) = record.realm.as_ref().and_then(|name| self.realms.get(name).copied()) else {
+            return;
+        };
+        let Some(held) = self.sessions.get_mut(id).filter(|held| held.realm != realm) else { return };
+        let place = |realm, claim: &HeldClaim| Place::new(realm, claim.prefix, claim.ports);
+        let before = std::mem::replace(&mut held.realm, realm);
+        let left: Vec<Place> = held
+            .claims
+            .iter()
+            .filter(|claim| place(before, claim) != place(realm, claim))
+            .map(|claim| place(before, claim))
+            .collect();
+        held.claims.retain(|claim| place(before, claim) == place(realm, claim));
+        for place in left {
+            self.release(id, place, record.event, Ended::Moved, effects);
+        }
+    }
+
     /// Whether an owner that stopped, and was heard once more since, gives way to a claim from after its beginning: it
     /// would have, had it been heard in the other order. Confirmed it may claim again.
     fn yields(&self, owner: &Binding, at: Timestamp) -> bool {

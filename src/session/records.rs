@@ -306,6 +306,9 @@ impl Machine {
             held.enter(State::Active);
         }
         self.adopt(id, record.multi_session_id.as_ref());
+        if newer {
+            self.change_realm(id, record, effects);
+        }
         self.admit(id, record, effects);
         self.claim_listed(id, record.event, effects);
     }

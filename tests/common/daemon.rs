@@ -33,12 +33,14 @@ pub(crate) struct Wanted {
     pub(crate) policy: &'static str,
     /// Where the log lives, when not in the temporary directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// `[[radius.client]]` and all that feeds it, in place of the two clients on loopback.
+    pub(crate) feeds: Option<String>,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
         // Without a warm-up the daemon knows from its first second; tests of the warm-up say so.
-        Wanted { session: "warm-up = \"0s\"", relay: "", policy: "", data_dir: None }
+        Wanted { session: "warm-up = \"0s\"", relay: "", policy: "", data_dir: None, feeds: None }
     }
 }
 
@@ -93,15 +95,7 @@ data-dir = "{data}"
 [radius]
 listen = ["{radius}", "{radius_v6}"]
 
-[[radius.client]]
-name = "bras1"
-address = "127.0.0.0/8"
-secret = "{SECRET}"
-
-[[radius.client]]
-name = "bras6"
-address = "::1/128"
-secret-file = "secret6"
+{feeds}
 
 [session]
 {session}
@@ -123,6 +117,7 @@ listen = []
             data = data.display(),
             radius = self.radius,
             radius_v6 = self.radius_v6,
+            feeds = wanted.feeds.clone().unwrap_or_else(clients_on_loopback),
             session = wanted.session,
             relay = wanted.relay,
             socketmap = self.socketmap,
@@ -312,6 +307,20 @@ pub(crate) fn program() -> PathBuf {
 /// Octets as text for a message to the reader of a failed test.
 pub(crate) fn text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
+}
+
+fn clients_on_loopback() -> String {
+    format!(
+        r#"[[radius.client]]
+name = "bras1"
+address = "127.0.0.0/8"
+secret = "{SECRET}"
+
+[[radius.client]]
+name = "bras6"
+address = "::1/128"
+secret-file = "secret6""#
+    )
 }
 
 fn write_private(path: &Path, content: &str) {

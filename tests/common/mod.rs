@@ -1,4 +1,5 @@
-//! What the tests against real peers share: a daemon of their own, a NAS, an MTA's questions, a Postfix.
+//! What the tests against real peers share: a daemon of their own, a NAS, an MTA's questions, a
+//! Postfix, a FreeRADIUS.
 //!
 //! Knows: the contract that operators hold in their hands (configuration, command line, protocols). Must not know:
 //! anything of the crate's inside; a test that includes this sees the daemon as its users do.
@@ -7,6 +8,7 @@
 
 pub(crate) mod asking;
 pub(crate) mod daemon;
+pub(crate) mod freeradius;
 pub(crate) mod nas;
 pub(crate) mod peer;
 pub(crate) mod postfix;

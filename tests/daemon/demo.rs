@@ -52,7 +52,8 @@ fn every_line_it_prints_works_and_ctrl_c_leaves_nothing_behind() {
     let directory = tempfile::tempdir().expect("a directory");
     let Running { mut process, banner } = running(directory.path());
     let program = program().display().to_string();
-    let postmap = peer::find("postmap").is_some();
+    // Without its main.cf it answers nothing, whatever it is asked.
+    let postmap = peer::find("postmap").is_some() && Path::new("/etc/postfix/main.cf").exists();
     let lines: Vec<&str> = banner.lines().map(str::trim).collect();
     let lines: Vec<&str> =
         lines.into_iter().filter(|line| line.starts_with(&program) || line.starts_with("postmap ")).collect();

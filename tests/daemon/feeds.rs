@@ -1,6 +1,12 @@
 //! The feed of each NAS as whoever is on call sees it: what comes again, what is of no use and why, and a NAS that is
 //! worked on.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test says what it expects by failing loudly, also outside of its #[test] functions"
+)]
+
 use std::time::Duration;
 
 use serde_json::Value;

@@ -1,5 +1,11 @@
 //! A new daemon takes over what the FreeRADIUS before it wrote down: the present as far as it is fresh, and the past.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test says what it expects by failing loudly, also outside of its #[test] functions"
+)]
+
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;

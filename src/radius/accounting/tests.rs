@@ -230,6 +230,49 @@ fn a_nas_that_names_itself_by_nothing_is_named_by_where_the_first_server_had_it_
 }
 
 #[test]
+fn a_nas_behind_a_proxy_may_have_a_name_pools_and_a_realm_of_its_own() {
+    let nas = |identifier: &str, address: &str, name: &str, pool: &str| config::Nas {
+        identifier: Some(identifier).filter(|text| !text.is_empty()).map(Name::from),
+        address: address.parse().ok(),
+        name: Some(name).filter(|text| !text.is_empty()).map(Name::from),
+        may_assign: pool.parse().into_iter().collect(),
+        realm: None,
+    };
+    let vrf = |name: &str| Some(config::NamedRealm::Vrf(Name::from(name)));
+    let nases = vec![
+        config::Nas { realm: vrf("red"), ..nas("bras7", "", "berlin-7", "198.51.100.0/25") },
+        nas("", "203.0.113.1", "", "198.51.100.128/25"),
+        nas("bras9", "", "berlin-9", ""),
+    ];
+    let may_assign = vec!["192.0.2.0/24".parse().unwrap()];
+    let proxy = Client { nas: NasIdentity::Attributes, nases, may_assign, realm: vrf("blue"), ..client() };
+    let read = |lines: &str, proxy: &Client| {
+        let addresses = "Framed-IP-Address = 198.51.100.7\nFramed-Route = \"198.51.100.129/32\"\n\
+                         Framed-Route = \"192.0.2.7/32\"";
+        let lines = format!("{START}{lines}\n{addresses}");
+        let record = read_with(&lines, proxy, &chain(&["User-Name"]), &[]).unwrap();
+        let had: Vec<_> = record.claims.iter().map(|claim| claim.prefix.addr().to_string()).collect();
+        let realm = record.realm.map(|realm| realm.to_string()).unwrap_or_default();
+        (record.nas.to_string(), had.join(" "), record.claims_dropped, realm)
+    };
+    let told = |nas: &str, had: &str, dropped, realm: &str| {
+        (nas.to_owned(), had.to_owned(), dropped, realm.to_owned())
+    };
+    let bras7 = "NAS-Identifier = bras7";
+    assert_eq!(read(bras7, &proxy), told("berlin-7", "198.51.100.7", 2, "red"));
+    let by_address = "NAS-Identifier = other\nNAS-IP-Address = 203.0.113.1";
+    assert_eq!(read(by_address, &proxy), told("bras1/other", "198.51.100.129", 2, "blue"));
+    // Those of the proxy where a NAS has none of its own, or is not listed.
+    assert_eq!(read("NAS-Identifier = bras9", &proxy), told("berlin-9", "192.0.2.7", 2, "blue"));
+    assert_eq!(read("NAS-Identifier = bras8", &proxy), told("bras1/bras8", "192.0.2.7", 2, "blue"));
+    // A proxy without pools lends none.
+    let bare = Client { may_assign: Vec::new(), ..proxy };
+    assert_eq!(read(bras7, &bare), told("berlin-7", "198.51.100.7", 2, "red"));
+    assert_eq!(read("NAS-Identifier = bras8", &bare), told("bras1/bras8", "", 3, "blue"));
+    assert_eq!(bare.pools().len(), 2);
+}
+
+#[test]
 fn a_packet_counts_for_the_nas_that_a_record_of_it_would_name() {
     let proxy = Client { nas: NasIdentity::Attributes, ..client() };
     let fleet = Client { address: "192.0.2.0/24".parse().unwrap(), ..client() };
@@ -244,7 +287,7 @@ fn a_packet_counts_for_the_nas_that_a_record_of_it_would_name() {
             let source = "192.0.2.1".parse().unwrap();
             let rules = Rules { client: &client, source, identity: &identity, never: &[] };
             let record = read(&packet, &rules, NOW, &mut NasClocks::default()).unwrap();
-            assert_eq!(nas_of(&packet, &rules), record.nas, "{lines}");
+            assert_eq!(nas_of(&packet, &rules, None), record.nas, "{lines}");
         }
     }
 }

@@ -36,7 +36,8 @@ const ACCT_SESSION_ID: u32 = 44;
 /// An accounting record as a server wrote it down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// When that server received it, by its own clock (`Timestamp`); not every file tells.
+    /// When that server received it, by its own clock (`Timestamp`); not every file tells. See [`super::Tick`] for its
+    /// milliseconds.
     pub received: Option<Timestamp>,
     /// Where that server had it from: Packet-Src-IP-Address or Packet-Src-IPv6-Address, else Client-IP-Address.
     pub source: Option<IpAddr>,

@@ -73,6 +73,29 @@ fn several_records_tell_where_each_begins_and_ends() {
 }
 
 #[test]
+fn records_of_one_second_keep_their_order_wherever_reading_begins_again() {
+    let one = |second: i64| format!("{HEADER}{START}\tTimestamp = {second}\n\n");
+    let text = [10, 10, 10, 11, 11, 10].map(one).concat();
+    let whole = found(&text);
+    let millis: Vec<_> =
+        whole.iter().map(|found| found.record.as_ref().unwrap().received.unwrap().millis()).collect();
+    assert_eq!(millis, [10_000, 10_001, 10_002, 11_000, 11_001, 10_000]);
+    for (at, before) in whole.iter().enumerate() {
+        let mut reader = Reader::resume(before.end, before.tick);
+        reader.push(&text.as_bytes()[usize::try_from(before.end).unwrap()..]);
+        let rest: Vec<_> = std::iter::from_fn(|| reader.next_record(dictionary())).collect();
+        assert_eq!(rest, whole[at + 1..], "{at}");
+    }
+}
+
+#[test]
+fn a_second_has_room_for_a_thousand_records_and_never_ends_in_the_next_one() {
+    let text = format!("{HEADER}{START}\tTimestamp = 10\n\n").repeat(1100);
+    let last = found(&text).pop().unwrap();
+    assert_eq!(last.record.unwrap().received, Some(Timestamp::from_millis(10_999)));
+}
+
+#[test]
 fn a_record_is_the_same_in_pieces_of_every_size() {
     let text = format!(
         "{HEADER}{START}{END}{HEADER}{START}\tFramed-IP-Add{HEADER}{START}{END}\n\r\n{HEADER}{START}{END}"

@@ -13,6 +13,7 @@ use crate::radius::duplicate::Key;
 use crate::relay::Profile;
 use crate::relay::message::Message;
 use crate::relay::verdict::Reason;
+use crate::server::radius;
 use crate::session::Realm;
 use crate::session::bindings::Lookup;
 use crate::session::event::{Applied, Claim, ClaimSource, Kind, Rules, Span};
@@ -126,7 +127,8 @@ fn address() -> IpAddr {
 fn receipt() -> Receipt {
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let key = Key { peer, identifier: 0, authenticator: [0; 16] };
-    Receipt { listener: 0, peer, local: None, interface: 0, key, response: smallvec::SmallVec::new() }
+    let response = smallvec::SmallVec::new();
+    Receipt::Nas(radius::Receipt { listener: 0, peer, local: None, interface: 0, key, response })
 }
 
 /// A record about the one address there is, some seconds ago.

@@ -23,7 +23,7 @@ fn config() -> Config {
     let clients = vec![client("bras1", "192.0.2.1/32"), proxy, client("brases", "198.51.100.0/24"), one];
     Config {
         data_dir: "/nonexistent".into(),
-        radius: Radius { listen: Vec::new(), clients },
+        radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(
             vec![AttributePath::standard(1)],
             Canonical { lowercase: true, ..Canonical::default() },

@@ -194,7 +194,7 @@ impl Feeds {
     }
 
     /// A record was taken.
-    pub(super) fn taken(&self, nas: &Name, client: &Name, held_back: bool, now: Timestamp) {
+    pub(in crate::server) fn taken(&self, nas: &Name, client: &Name, held_back: bool, now: Timestamp) {
         self.change(nas, client, |feed| {
             feed.hear(now);
             feed.take(now);

@@ -8,7 +8,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tracing::warn;
@@ -23,10 +22,8 @@ use crate::radius::authenticator::{self, Integrity, Response};
 use crate::radius::duplicate::{Admission, Key, Memory};
 use crate::radius::nas_clock::NasClocks;
 use crate::radius::packet::{Malformed, Packet, code};
+use crate::server::complaints::Complaints;
 use crate::session::Timestamp;
-
-/// At most one line per reason in this time: an attacker must not be able to fill the disk.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why a datagram gets no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +78,7 @@ pub(super) struct Gate {
     pub(super) shared: Shared,
     /// The answering thread has it too.
     pub(super) memory: Arc<Mutex<Memory>>,
-    pub(super) complaints: Complaints,
+    pub(super) complaints: Complaints<Topic>,
 }
 
 impl Gate {
@@ -171,7 +168,7 @@ impl Gate {
             Admission::Answered(response) => Some(Ok(response.clone())),
         };
         if let Some(seen_before) = seen_before {
-            let nas = accounting::nas_of(packet, &rules);
+            let nas = accounting::nas_of(packet, &rules, None);
             if seen_before == Err(Silence::MemoryFull) {
                 self.shared.feeds.useless(&nas, &client.name, Fault::QueueFull, now);
             } else {
@@ -194,7 +191,7 @@ impl Gate {
             Err(ignored) => {
                 self.note_ignored(ignored, datagram.peer, now);
                 self.shared.feeds.useless(
-                    &accounting::nas_of(packet, &rules),
+                    &accounting::nas_of(packet, &rules, None),
                     &client.name,
                     ignored.into(),
                     now,
@@ -244,7 +241,7 @@ impl Gate {
         };
         count(counter);
         if let Some(topic) = topic {
-            self.complaints.warn(topic, now, "RADIUS packet dropped", peer, &silence);
+            self.warn(topic, now, "RADIUS packet dropped", peer, &silence);
         }
     }
 
@@ -255,7 +252,13 @@ impl Gate {
             Ignored::NoSessionId => Topic::IgnoredSessionId,
             Ignored::UnnamedNas => Topic::UnnamedNas,
         };
-        self.complaints.warn(topic, now, "accounting record ignored", peer, &ignored);
+        self.warn(topic, now, "accounting record ignored", peer, &ignored);
+    }
+
+    fn warn(&mut self, topic: Topic, now: Timestamp, what: &str, peer: SocketAddr, why: &dyn fmt::Display) {
+        if let Some(left_out) = self.complaints.due(topic, now) {
+            warn!(%peer, left_out, "{what}: {why}");
+        }
     }
 
     fn ignored_counter(&self, ignored: Ignored) -> &AtomicU64 {
@@ -286,49 +289,4 @@ pub(super) enum Topic {
     IgnoredSessionId,
     UnnamedNas,
     Receiving,
-}
-
-/// Writes the first complaint of each kind, then at most one in ten seconds, with the number left out.
-#[derive(Debug, Default)]
-pub(super) struct Complaints {
-    /// A handful of topics: a list is enough.
-    written: Vec<(Topic, Timestamp, u64)>,
-}
-
-impl Complaints {
-    fn warn(&mut self, topic: Topic, now: Timestamp, what: &str, peer: SocketAddr, why: &dyn fmt::Display) {
-        if let Some(left_out) = self.due(topic, now) {
-            warn!(%peer, left_out, "{what}: {why}");
-        }
-    }
-
-    /// How many were left out since the last one, when this one is to be written.
-    pub(super) fn due(&mut self, topic: Topic, now: Timestamp) -> Option<u64> {
-        let Some((_, last, left_out)) = self.written.iter_mut().find(|(known, ..)| *known == topic) else {
-            self.written.push((topic, now, 0));
-            return Some(0);
-        };
-        if now.since(*last) < LOG_INTERVAL {
-            *left_out = left_out.saturating_add(1);
-            return None;
-        }
-        *last = now;
-        Some(std::mem::take(left_out))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_complaint_is_written_once_in_ten_seconds_and_counts_what_was_left_out() {
-        let at = |millis: i64| Timestamp::from_millis(1_000_000 + millis);
-        let mut complaints = Complaints::default();
-        assert_eq!(complaints.due(Topic::BadCode, at(0)), Some(0));
-        assert_eq!(complaints.due(Topic::BadCode, at(1)), None);
-        assert_eq!(complaints.due(Topic::QueueFull, at(1)), Some(0));
-        assert_eq!(complaints.due(Topic::BadCode, at(9_999)), None);
-        assert_eq!(complaints.due(Topic::BadCode, at(10_000)), Some(2));
-    }
 }

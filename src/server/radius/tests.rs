@@ -53,7 +53,7 @@ fn config(secret: &[u8]) -> Config {
         |address: &str| Client::new(Name::from("nas"), address.parse().unwrap(), Secret::new(secret));
     Config {
         data_dir: "/nonexistent".into(),
-        radius: Radius { listen: Vec::new(), clients: vec![client("127.0.0.0/30"), client("::1/128")] },
+        radius: Radius { clients: vec![client("127.0.0.0/30"), client("::1/128")], ..Radius::default() },
         identity: Identity::new(
             Dictionary::builtin().id("User-Name").into_iter().collect(),
             Canonical::default(),
