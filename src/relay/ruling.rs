@@ -52,7 +52,8 @@ impl Ruling {
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
         match &self.owners[..] {
-            [owner] => Some(owner),
+            // Of a conflict one may be known alone: that does not make him the owner.
+            [owner] if self.reason != Reason::Conflict => Some(owner),
             _ => None,
         }
     }
@@ -247,6 +248,15 @@ mod tests {
         assert_eq!(ask("192.0.2.9"), Reason::FeedBlocked);
         assert_eq!(ask("192.0.2.7"), Reason::FeedStale);
         assert_eq!(ask("192.0.2.241"), Reason::Static);
+    }
+
+    #[test]
+    fn the_only_one_known_of_a_conflict_is_not_its_owner() {
+        let alice =
+            Owner { subscriber: Some(Name::from("alice")), session: None, since: NOW, line: Line::default() };
+        let ruling = |reason| Ruling::of(reason, vec![alice.clone()]);
+        assert_eq!(ruling(Reason::Online).owner(), Some(&alice));
+        assert_eq!(ruling(Reason::Conflict).owner(), None);
     }
 
     #[test]
