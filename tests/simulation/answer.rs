@@ -53,17 +53,6 @@ impl Answer {
             Lookup::Unready(doubt, found) => Answer::Unready(doubt.word(), found.as_ref().map(named)),
         }
     }
-
-    /// In one word.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Answer::Found(named) if named.stale => "found stale",
-            Answer::Found(_) => "found",
-            Answer::Absent => "absent",
-            Answer::Ambiguous(_) => "ambiguous",
-            Answer::Unready(word, _) => word,
-        }
-    }
 }
 
 fn named(found: &Found) -> Named {

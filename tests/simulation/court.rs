@@ -2,7 +2,7 @@
 //!
 //! Knows: all three. Must not know: how the day came about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use relaywarden::log::entry::Entry;
@@ -37,8 +37,27 @@ pub(crate) struct Court {
     /// Shared addresses, asked for without a port.
     shared: Vec<Question>,
     files: Vec<File>,
-    /// How often each kind of answer was given.
-    pub(crate) seen: BTreeMap<&'static str, usize>,
+    pub(crate) tally: Tally,
+}
+
+/// What was answered about places that somebody has, when nothing in particular had happened.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) named: u64,
+    /// The mail comes again later.
+    pub(crate) deferred: u64,
+    pub(crate) refused: u64,
+    /// A former owner was named, and nothing had come yet that tells of its end.
+    pub(crate) untold: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Tally) {
+        self.named += other.named;
+        self.deferred += other.deferred;
+        self.refused += other.refused;
+        self.untold += other.untold;
+    }
 }
 
 impl Court {
@@ -51,7 +70,7 @@ impl Court {
             questions: places.into_iter().map(|place| (place, Question::about(place))).collect(),
             shared: shared.into_iter().map(|address| Question { address, port: None }).collect(),
             files: (0..day.receivers).map(|_| File::default()).collect(),
-            seen: BTreeMap::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -63,18 +82,29 @@ impl Court {
         receiver: usize,
         asked: Timestamp,
         now: Moment,
+        count: bool,
     ) -> Result<(), String> {
         let File { told, model, .. } = &self.files[receiver];
         for (place, question) in &self.questions {
             let answer = Answer::of(map, *question, asked);
             same_answer(*question, &answer, &model.answer(*question, asked))?;
-            *self.seen.entry(answer.word()).or_default() += 1;
+            if count && day.truth.owner(*place, now).is_some() {
+                match answer {
+                    Answer::Found(_) => self.tally.named += 1,
+                    Answer::Absent => self.tally.refused += 1,
+                    Answer::Ambiguous(_) | Answer::Unready(..) => self.tally.deferred += 1,
+                }
+            }
             match answer {
                 Answer::Found(named) => {
                     let name = named.subscriber.as_ref().map_or(String::new(), ToString::to_string);
-                    if let Verdict::Wrong { owner } = told.judge(&day.truth, *place, &name, now) {
-                        let owner = owner.as_deref().unwrap_or("nobody");
-                        return Err(format!("WRONG: {place} is {owner}'s, not {name}'s"));
+                    match told.judge(&day.truth, *place, &name, now) {
+                        Verdict::Right => {}
+                        Verdict::Untold => self.tally.untold += u64::from(count),
+                        Verdict::Wrong { owner } => {
+                            let owner = owner.as_deref().unwrap_or("nobody");
+                            return Err(format!("WRONG: {place} is {owner}'s, not {name}'s"));
+                        }
                     }
                 }
                 Answer::Absent => {
@@ -184,6 +214,7 @@ impl Witness for Court {
     ) -> Result<(), String> {
         let host = post.host(now);
         let asked = post.daemon.clock(host);
+        let count = matches!(step, Step::Looked);
         match step {
             Step::Round { batch, said } => {
                 match batch {
@@ -211,7 +242,7 @@ impl Witness for Court {
         if let Step::Rested = step {
             self.rest(post, asked)?;
         }
-        self.ask(day, &post.daemon.shared().expect("it is up").map, receiver, asked, now)
+        self.ask(day, &post.daemon.shared().expect("it is up").map, receiver, asked, now, count)
     }
 
     fn killed(&mut self, receiver: usize, views: Views) {

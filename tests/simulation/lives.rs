@@ -295,7 +295,10 @@ impl Lives {
         let seen = if is_end { session.to - 1 } else { at };
         let now = |had: &&Had| had.from <= seen && seen < had.to;
         let told: Vec<Had> = match kind {
-            Kind::Interim if !dialect.full_interims => Vec::new(),
+            // A change is told, whatever else is not.
+            Kind::Interim if !dialect.full_interims && session.had.iter().all(|had| had.from != at) => {
+                Vec::new()
+            }
             _ => session.had.iter().filter(now).copied().collect(),
         };
         let changed = |had: &&Had| had.from == at || had.to == at || kind != Kind::Interim;
