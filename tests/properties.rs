@@ -203,6 +203,7 @@ struct Claimed {
     session: u32,
     subscriber: u8,
     address: u8,
+    since: i64,
     heard: i64,
     lost: bool,
     /// Somebody else's record told that it was theirs meanwhile.
@@ -246,7 +247,7 @@ impl Model {
                 if self.claims.iter_mut().filter(holding).all(|rival| rival.subscriber == subscriber) {
                     self.claims.iter_mut().filter(holding).for_each(|rival| rival.lost = true);
                 }
-                self.claims[mine].lost = false;
+                (self.claims[mine].lost, self.claims[mine].since) = (false, told.second);
                 return;
             }
             Some(mine) => self.leave(mine),
@@ -259,6 +260,7 @@ impl Model {
             session: told.session,
             subscriber: told.subscriber,
             address: told.address,
+            since: told.second,
             heard: told.second,
             lost: false,
             doubted: 0,
@@ -273,16 +275,35 @@ impl Model {
         rivals.for_each(|rival| rival.doubted = told.second);
     }
 
-    /// One claim less. If a conflict is over with it, the one heard last of the sessions that are left is the owner.
+    /// One claim less. If a conflict is over with it, the one heard last of the sessions that are left is the owner, and
+    /// named when it was heard after whoever is gone had claimed the address. What the last owner leaves goes back to a
+    /// session of the same subscriber that was heard since.
     fn leave(&mut self, mine: usize) {
-        let address = self.claims.remove(mine).address;
-        let holding = |claim: &&mut Claimed| claim.address == address && !claim.lost;
+        let gone = self.claims.remove(mine);
+        if gone.lost {
+            return;
+        }
+        let holding = |claim: &&mut Claimed| claim.address == gone.address && !claim.lost;
         let mut left: Vec<_> = self.claims.iter_mut().filter(holding).collect();
         left.sort_by_key(|claim| claim.heard);
-        if let Some((newest, others)) = left.split_last_mut()
-            && others.iter().all(|other| other.subscriber == newest.subscriber)
-        {
-            others.iter_mut().for_each(|other| other.lost = true);
+        match left.split_last_mut() {
+            Some((newest, others)) if others.iter().all(|other| other.subscriber == newest.subscriber) => {
+                others.iter_mut().for_each(|other| other.lost = true);
+                if newest.subscriber != gone.subscriber {
+                    newest.doubted = newest.doubted.max(gone.since);
+                }
+            }
+            Some(_) => {}
+            None => {
+                let own = |claim: &&mut Claimed| {
+                    claim.address == gone.address
+                        && claim.subscriber == gone.subscriber
+                        && claim.heard > gone.since
+                };
+                if let Some(heir) = self.claims.iter_mut().filter(own).max_by_key(|claim| claim.heard) {
+                    (heir.lost, heir.since, heir.doubted) = (false, gone.since, gone.doubted);
+                }
+            }
         }
     }
 

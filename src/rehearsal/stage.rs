@@ -417,9 +417,9 @@ impl<'a> Stage<'a> {
         index.apply(self.views.sequence(), &self.folded).map_err(|error| failed(&error))?;
         let past = Past::open(directory.path()).map_err(|error| failed(&error))?;
         let seen = |key: &SessionKey, place: Place| {
-            let session = self.shared.map.holder(place, key)?;
-            let known = session.is_active() && !session.is_stale();
-            Some(if known { self.now } else { session.seen() })
+            let holder = self.shared.map.holder(place, key)?;
+            let known = holder.is_believed() && !holder.session.is_stale();
+            Some(if known { self.now } else { holder.session.seen() })
         };
         let owner = past.owner(realm, question.address, question.port, at, &seen);
         owner.map(|owner| PastAnswer::of(&owner)).map_err(|error| failed(&error))

@@ -151,9 +151,9 @@ impl Staff for StaffDesk {
             // An owner that has not ended is the one the live map has at this place. While it is active and its NAS
             // is heard, it is known to be alive as much as anything is known.
             let seen = |key: &SessionKey, place: Place| {
-                let session = shared.map.holder(place, key)?;
-                let known = whole && session.is_active() && !session.is_stale();
-                Some(if known { clock::now() } else { session.seen() })
+                let holder = shared.map.holder(place, key)?;
+                let known = whole && holder.is_believed() && !holder.session.is_stale();
+                Some(if known { clock::now() } else { holder.session.seen() })
             };
             opened(&past)?.owner(realm, address, port, at, &seen)
         })
@@ -419,7 +419,10 @@ impl StaffDesk {
             .iter()
             .filter(|binding| binding.valid_until.is_none() || binding.valid_until == row.valid_until)
             .collect();
-        let live = held.iter().find_map(|binding| self.shared.map.holder(binding.place, &row.key));
+        let live = held
+            .iter()
+            .find_map(|binding| self.shared.map.holder(binding.place, &row.key))
+            .map(|holder| holder.session);
         let state = match (row.how, &live) {
             (Some(how), _) => how,
             (None, Some(session)) if session.is_active() => "active".to_owned(),

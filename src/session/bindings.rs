@@ -16,6 +16,8 @@ use ipnet::IpNet;
 use super::event::Translation;
 use super::lengths::LengthsInUse;
 use super::nas::Nas;
+pub use super::slot::Binding;
+pub(super) use super::slot::Slot;
 use super::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// A living session as everybody may see it. What changes with every interim update is atomic; the rest is replaced.
@@ -84,42 +86,6 @@ impl Session {
     }
 }
 
-/// A session's hold on one place.
-#[derive(Debug, Clone)]
-pub struct Binding {
-    /// Who holds it.
-    pub session: Arc<Session>,
-    /// Event time of the claim.
-    pub since: Timestamp,
-    /// Event time of the newest claim that lost against it: when this one is gone, nothing older may win.
-    pub(super) outdone: Timestamp,
-    /// Event time of the newest record by which somebody else had it meanwhile, though it did not take it over.
-    pub(super) doubted: Timestamp,
-}
-
-impl Binding {
-    pub(super) fn new(session: Arc<Session>, since: Timestamp) -> Self {
-        Binding { session, since, outdone: Timestamp::EARLIEST, doubted: Timestamp::EARLIEST }
-    }
-
-    /// Whether its owner may be named: nothing was heard against it that is newer than its own last word.
-    pub(super) fn is_believed(&self) -> bool {
-        self.session.is_active() && self.session.seen() >= self.doubted
-    }
-}
-
-/// What stands at one place.
-#[derive(Debug, Clone)]
-pub(super) enum Slot {
-    /// One owner.
-    Owned(Binding),
-    /// Live sessions of different subscribers claim it in turn.
-    Contested(Vec<Binding>),
-    /// Nobody, and deferred `until`. `claimed` is the last owner's claim: an older one that comes late must not win,
-    /// so the slot stays for as long as such a one may come.
-    Freed { claimed: Timestamp, until: Timestamp, forget: Timestamp },
-}
-
 /// What the map says about an address.
 #[derive(Debug, Clone)]
 pub enum Lookup {
@@ -146,25 +112,6 @@ pub struct Found {
     pub since: Timestamp,
 }
 
-impl Slot {
-    /// Those who own or contest it.
-    pub(super) fn holders(&self) -> &[Binding] {
-        match self {
-            Slot::Owned(owner) => std::slice::from_ref(owner),
-            Slot::Contested(claimants) => claimants,
-            Slot::Freed { .. } => &[],
-        }
-    }
-
-    pub(super) fn holders_mut(&mut self) -> &mut [Binding] {
-        match self {
-            Slot::Owned(owner) => std::slice::from_mut(owner),
-            Slot::Contested(claimants) => claimants,
-            Slot::Freed { .. } => &mut [],
-        }
-    }
-}
-
 impl From<(&Binding, IpNet)> for Found {
     fn from((binding, prefix): (&Binding, IpNet)) -> Self {
         let session = Arc::clone(&binding.session);
@@ -177,7 +124,7 @@ impl From<(&Binding, IpNet)> for Found {
 pub enum Doubt {
     /// The owner stopped moments ago.
     JustFreed,
-    /// The owner is suspect.
+    /// The owner is suspect, or gone while somebody lives who had claimed the address before.
     Suspect,
     /// Not heard long enough since a receiving gap.
     WarmUp,
@@ -264,8 +211,7 @@ impl LiveMap {
                 Slot::Contested(bindings) => Some(Lookup::Ambiguous(
                     bindings.iter().map(|binding| Found::from((binding, prefix))).collect(),
                 )),
-                Slot::Freed { until, .. } if now < *until => Some(Lookup::Unready(Doubt::JustFreed, None)),
-                Slot::Freed { .. } => None,
+                freed @ Slot::Freed(_) => freed.doubt(now).map(|doubt| Lookup::Unready(doubt, None)),
             }
         });
         match hit {
@@ -298,12 +244,11 @@ impl LiveMap {
         })
     }
 
-    /// The living session of this key, if it owns or contests this very place.
+    /// The hold of the living session of this key, if it owns or contests this very place.
     #[must_use]
-    pub fn holder(&self, place: Place, key: &SessionKey) -> Option<Arc<Session>> {
+    pub fn holder(&self, place: Place, key: &SessionKey) -> Option<Binding> {
         let slot = self.slots.get(&place)?;
-        let binding = slot.value().holders().iter().find(|binding| binding.session.key == *key)?;
-        Some(Arc::clone(&binding.session))
+        slot.value().holders().iter().find(|binding| binding.session.key == *key).cloned()
     }
 
     /// Whether an address belongs to us in a way that must never relay.
@@ -321,7 +266,7 @@ impl LiveMap {
     /// Prefixes that somebody owns or contests.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| !matches!(slot.value(), Slot::Freed { .. })).count()
+        self.slots.iter().filter(|slot| !matches!(slot.value(), Slot::Freed(_))).count()
     }
 
     /// Every prefix at which an answer of this space may begin to differ from that of its neighbours: owned, contested,

@@ -119,7 +119,8 @@ impl Machine {
         };
         let tombstone = stopped.map(|stopped| Tombstone {
             stopped,
-            arrival: time,
+            // What was under way then has arrived by now.
+            arrival: stopped,
             session_time: held.session_time,
             incarnation: held.opened(),
             known: true,
@@ -133,8 +134,9 @@ impl Machine {
     }
 
     fn forget_slot(&mut self, place: Place, time: Timestamp) {
-        if let Some(Slot::Freed { forget, .. }) = self.map.slot(place)
-            && forget <= time
+        if let Some(Slot::Freed(freed)) = self.map.slot(place)
+            && freed.forget <= time
+            && freed.losers.is_empty()
         {
             self.map.clear(place);
         }
@@ -296,8 +298,8 @@ impl Machine {
         tombstones.into_iter().for_each(|(until, id)| self.remind(until, Due::Tombstone(id)));
         let mut freed = Vec::new();
         self.map.each_slot(|place, slot| {
-            if let Slot::Freed { forget, .. } = slot {
-                freed.push((*forget, Due::Slot(place)));
+            if let Slot::Freed(one) = slot {
+                freed.push((one.forget, Due::Slot(place)));
             }
         });
         freed.into_iter().for_each(|(forget, due)| self.remind(forget, due));

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::bindings::Session;
-use super::event::{Claim, ClaimSource, Effect, Record, Release, Remark, Rules, Scope, Span};
+use super::event::{Claim, ClaimSource, Effect, Kind, Record, Release, Remark, Rules, Scope, Span};
 use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
 use super::{Name, Place, Ports, Realm, Timestamp};
 
@@ -239,14 +239,11 @@ impl Held {
         self.is_elsewhere(record) || (lasted && began_before && !self.same_identity(record))
     }
 
-    /// A Start of a session that lives. Long after the first it is no copy of it: the NAS uses the id again for the same
-    /// subscriber, and what it sent before concerns the old session.
-    pub(super) fn begin_again(&mut self, record: &Record) {
+    /// Whether a Start of a session that lives is no copy of its first one, for it comes long after that: the NAS uses the id
+    /// again for the same subscriber, and what it sent before concerns the old session.
+    pub(super) fn begins_again(&self, record: &Record) -> bool {
         let copied = |started: Timestamp| record.event.since(started) <= UNDATED_START_DOUBT;
-        if record.event > self.last() && self.started.is_some_and(|started| !copied(started)) {
-            self.started = Some(record.event);
-            self.session_time = None;
-        }
+        record.event > self.last() && self.started.is_some_and(|started| !copied(started))
     }
 
     /// Whether a Start is a new session after one that stopped and was then heard once more, rather than its old Start.
@@ -329,6 +326,28 @@ impl Held {
         !matches!((session_time, self.session_time), (Some(now), Some(before)) if now < before)
     }
 
+    /// When an interim update happened that came later than a younger one of the same life, where nothing but the session
+    /// times tells so: it is not dated, and was sent again or is undelayed. `None`: it is in order, or of another life.
+    pub(super) fn overtaken_at(&self, record: &Record) -> Option<Timestamp> {
+        let (Some(now), Some(before)) = (record.session_time, self.session_time) else { return None };
+        let younger = Duration::from_secs(before.checked_sub(now)?.into());
+        let late = !record.dated && record.kind == Kind::Interim && record.event >= self.last();
+        let mine = younger > Duration::ZERO && self.same_identity(record) && !self.is_begun_since(record);
+        (late && mine).then(|| self.last().minus(younger))
+    }
+
+    /// Whether an interim update tells by its session time that it is of a life that began after this one was last heard. An
+    /// undated one may have been on its way for as long as retransmissions last.
+    pub(super) fn is_begun_since(&self, record: &Record) -> bool {
+        let exact = record.dated || record.event.since(self.last()) >= UNDATED_START_DOUBT;
+        record.session_time.is_some() && exact && began(record).plus(SAME_MOMENT) >= self.last()
+    }
+
+    /// What it is when nothing speaks against it.
+    pub(super) fn settled(&self) -> State {
+        if self.claims.is_empty() { State::Pending } else { State::Active }
+    }
+
     /// Whether an On or Off speaks for this session: whatever attribute limits the scope must be the session's own.
     pub(super) fn in_scope(&self, scope: &Scope) -> bool {
         // A session that does not carry the NAS's name at all is still the NAS's; a port or station that it does not
@@ -404,6 +423,19 @@ pub(super) struct Tombstone {
 
 impl Tombstone {
     pub(super) const LIFE: Duration = TOMBSTONE_AT_LEAST;
+
+    /// Whether an undated Start may be the old session's own, sent again by a NAS that does not count its delay: it can only
+    /// while retransmissions of that one last.
+    pub(super) fn may_be_of(&self, record: &Record) -> bool {
+        let began_is_told = self.known || self.session_time.is_some();
+        let long_gone = began_is_told && record.event.since(self.incarnation) >= UNDATED_START_DOUBT;
+        record.arrival.since(self.arrival) < UNDATED_START_DOUBT && !long_gone
+    }
+
+    /// Whether a Stop is that of a later life under the id, of which nothing else was heard.
+    pub(super) fn is_before(&self, record: &Record) -> bool {
+        record.session_time.is_some() && began(record).plus(SAME_MOMENT) >= self.stopped
+    }
 
     /// What an interim update for a stopped session can be.
     pub(super) fn judge(&self, record: &Record) -> AfterStop {

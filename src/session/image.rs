@@ -10,13 +10,14 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::bindings::{Binding, LiveMap, Session, Slot};
+use super::bindings::{LiveMap, Session};
 use super::event::{Applied, Scope};
 use super::held::{Held, HeldClaim, Id, Interval, Sources, State, Tombstone};
 use super::listed::Listed;
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
 use super::sessions::Sessions;
+use super::slot::{Against, Binding, Freed, Slot};
 use super::{Line, Name, Place, Realm, SessionKey, Timestamp};
 
 /// A machine at rest.
@@ -58,8 +59,8 @@ struct SessionImage {
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum SlotImage {
-    Held { place: Place, claimants: Vec<(Id, Timestamp, Timestamp, Timestamp)> },
-    Freed { place: Place, claimed: Timestamp, until: Timestamp, forget: Timestamp },
+    Held { place: Place, claimants: Vec<(Id, Timestamp, Against)> },
+    Freed { place: Place, freed: Freed },
 }
 
 impl Machine {
@@ -88,14 +89,14 @@ impl Machine {
     }
 
     fn slot_image(&self, place: Place, slot: &Slot) -> SlotImage {
-        if let Slot::Freed { claimed, until, forget } = slot {
-            return SlotImage::Freed { place, claimed: *claimed, until: *until, forget: *forget };
+        if let Slot::Freed(freed) = slot {
+            return SlotImage::Freed { place, freed: freed.as_ref().clone() };
         }
         let id = |claimant: &Binding| Id {
             nas: self.nas_numbers.get(&claimant.session.key.nas).copied().unwrap_or(u32::MAX),
             session: claimant.session.key.id.clone(),
         };
-        let named = |one: &Binding| (id(one), one.since, one.outdone, one.doubted);
+        let named = |one: &Binding| (id(one), one.since, one.against().clone());
         SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
     }
 
@@ -203,13 +204,13 @@ impl SlotImage {
 
     fn revive(self, sessions: &Sessions) -> Option<Slot> {
         match self {
-            SlotImage::Freed { claimed, until, forget, .. } => Some(Slot::Freed { claimed, until, forget }),
+            SlotImage::Freed { freed, .. } => Some(Slot::Freed(Box::new(freed))),
             SlotImage::Held { claimants, .. } => {
                 let mut claimants: Vec<_> = claimants
                     .into_iter()
-                    .filter_map(|(id, since, outdone, doubted)| {
+                    .filter_map(|(id, since, against)| {
                         let session = Arc::clone(&sessions.get(&id)?.session);
-                        Some(Binding { session, since, outdone, doubted })
+                        Some(Binding::remembering(session, since, against))
                     })
                     .collect();
                 match claimants.len() {

@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use super::bindings::{Binding, Session, Slot};
+use super::bindings::Session;
 use super::event::{Alarm, Claim, Effect, Ended, Kind, Record, Service};
 use super::held::{Held, Hold, Id, State, Suspicion, differ};
 use super::machine::Machine;
+use super::slot::{Binding, Slot};
 use super::{Name, Place, SessionKey, Timestamp};
 
 impl Machine {
@@ -87,7 +88,7 @@ impl Machine {
         }
         held.session.see(record.event);
         if let State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } = held.state {
-            held.enter(State::Active);
+            held.enter(held.settled());
         }
         self.schedule(&id);
     }
@@ -126,9 +127,11 @@ impl Machine {
         let Some(host) = self.sessions.get(&id).and_then(|held| held.host.clone()) else { return };
         let accounts = self.hosts.get(&(id.nas, host)).cloned().unwrap_or_default();
         for session in accounts {
-            let Some(held) = self.sessions.get_mut(&Id { nas: id.nas, session }) else { continue };
+            let account = Id { nas: id.nas, session };
+            let Some(held) = self.sessions.get_mut(&account) else { continue };
             if let Some(claim) = held.claim_mut(place).filter(|claim| claim.hold == Hold::Shares) {
                 claim.hold = Hold::Lost;
+                self.note_loser(place, &account);
             }
         }
     }
@@ -156,12 +159,14 @@ impl Machine {
         if self.sessions.contains(id) && !here {
             return;
         }
+        // A Stop often tells no address.
+        let told_enough = record.kind == Kind::Stop && record.claims.is_empty();
         let same = |held: &Held| {
             let shared = |claim: &Claim| held.claim(claim.prefix, claim.ports).is_some();
             held.session.subscriber == record.subscriber
                 && record.event > held.last()
                 && !differ(held.session.line.calling_station.as_ref(), record.line.calling_station.as_ref())
-                && (here || record.claims.iter().any(shared))
+                && (here || told_enough || record.claims.iter().any(shared))
         };
         let partners = self.nases.iter().filter(|nas| nas.group.as_ref() == Some(group));
         let from = partners
@@ -198,6 +203,7 @@ impl Machine {
         for claim in &held.claims {
             let place = held.place(claim.prefix, claim.ports);
             self.replace(&old, &held.session, place, at, effects);
+            self.rename_loser(place, from, to);
         }
         let (session, last_seen) = (old.key.clone(), old.seen());
         effects.push(Effect::SessionClosed { session, at, last_seen, how: Ended::Moved });
@@ -220,7 +226,7 @@ impl Machine {
             Some(Slot::Owned(owner)) if same(&owner) => {
                 effects.push(super::ownership::unbound(&owner.session, place, at, Ended::Moved));
                 effects.push(super::ownership::bound(&Binding::new(Arc::clone(new), at), place));
-                Slot::Owned(Binding { session: Arc::clone(new), ..owner })
+                Slot::Owned(owner.held_by(Arc::clone(new)))
             }
             Some(Slot::Contested(mut claimants)) => {
                 for claimant in claimants.iter_mut().filter(|claimant| same(claimant)) {

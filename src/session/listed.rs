@@ -82,8 +82,8 @@ impl Machine {
                     self.set_hold(id, place, Hold::Shares);
                 }
                 Some(Slot::Owned(_) | Slot::Contested(_)) => self.set_hold(id, place, Hold::Waits),
-                Some(Slot::Freed { claimed, .. }) if at < claimed => {}
-                Some(Slot::Freed { .. }) | None => {
+                Some(Slot::Freed(freed)) if at < freed.claimed => {}
+                Some(Slot::Freed(_)) | None => {
                     self.own(id, place, Binding::new(session, at), effects);
                 }
             }

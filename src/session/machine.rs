@@ -130,8 +130,12 @@ impl Machine {
                 Release::Only(..) => false,
             })
             && record.claims.iter().all(|claim| {
-                let known = held.claim(claim.prefix, claim.ports);
-                known.is_some_and(|known| matches!(known.hold, Hold::Owns | Hold::Shares))
+                match held.claim(claim.prefix, claim.ports).map(|known| known.hold) {
+                    Some(Hold::Owns) => true,
+                    // From one in doubt it takes over.
+                    Some(Hold::Shares) => self.is_well_owned(held.place(claim.prefix, claim.ports)),
+                    _ => false,
+                }
             });
         unchanged.then(|| Refresh {
             nas: record.nas.clone(),
@@ -201,11 +205,18 @@ impl Machine {
             self.service(nas, service, record);
             return self.expect_nas(nas);
         }
+        let overtaken = self.overtaken(&id, record);
+        let record = overtaken.as_ref().unwrap_or(record);
         self.name_realm(record.realm.as_ref(), effects);
         let stale = self.is_stale(record);
         match record.kind {
             Kind::On | Kind::Off => self.restart(nas, record, effects),
-            Kind::Stop => self.stop(&id, record, effects),
+            Kind::Stop => {
+                if !self.tombstones.contains_key(&id) {
+                    self.take_over(&id, record, effects);
+                }
+                self.stop(&id, record, effects);
+            }
             // Row 31.
             Kind::Start | Kind::Interim if stale => {
                 self.leave_by_history(&id, record, effects);
@@ -300,9 +311,9 @@ impl Machine {
         held.session_time = refresh.session_time.or(held.session_time);
         // It may have come into doubt while the refresh was on its way to the log.
         match held.state {
-            State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } => held.enter(State::Active),
+            State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } => held.enter(held.settled()),
             State::Suspect { why: Suspicion::Restarted { at }, .. } if refresh.event > at => {
-                held.enter(State::Active);
+                held.enter(held.settled());
             }
             _ => {}
         }

@@ -5,12 +5,14 @@
 
 pub mod bindings;
 mod deadlines;
+mod doubt;
 pub mod event;
 mod held;
 pub mod identity;
 pub mod image;
 mod imports;
 mod kin;
+mod leaving;
 mod lengths;
 mod listed;
 pub mod machine;
@@ -21,6 +23,7 @@ pub mod place;
 mod records;
 mod sessions;
 mod shared;
+mod slot;
 
 use std::fmt;
 use std::sync::Arc;

@@ -152,6 +152,8 @@ pub(super) struct NasState {
     pub(super) shared: Arc<Nas>,
     /// Since when the feed is whole again; `EARLIEST` if it never was interrupted.
     pub(super) resumed: Timestamp,
+    /// Event time of the last Accounting-On or -Off that spoke for all of it.
+    pub(super) began_anew: Timestamp,
     /// NASes of one group stand in for each other.
     pub(super) group: Option<Name>,
     /// It fell silent while it was held, and nobody was told.
@@ -169,6 +171,7 @@ pub(super) struct NasImage {
     client: Name,
     heard: Timestamp,
     resumed: Timestamp,
+    began_anew: Timestamp,
     lagging_until: Timestamp,
     group: Option<Name>,
     silent: bool,
@@ -201,7 +204,15 @@ impl NasState {
             stops_missed: zero(),
         };
         let shared = Arc::new(shared);
-        NasState { shared, resumed, group: None, hushed: false, reporting: 0, due: None }
+        NasState {
+            shared,
+            resumed,
+            began_anew: Timestamp::EARLIEST,
+            group: None,
+            hushed: false,
+            reporting: 0,
+            due: None,
+        }
     }
 
     pub(super) fn image(&self) -> NasImage {
@@ -211,6 +222,7 @@ impl NasState {
             client: self.shared.client.clone(),
             heard: self.shared.heard(),
             resumed: self.resumed,
+            began_anew: self.began_anew,
             lagging_until: self.shared.lagging_until(),
             group: self.group.clone(),
             silent: self.shared.is_silent(),
@@ -242,6 +254,7 @@ impl NasState {
             .zip(image.counts)
             .for_each(|(counter, count)| counter.store(count, Ordering::Relaxed));
         state.hushed = image.hushed;
+        state.began_anew = image.began_anew;
         state
     }
 

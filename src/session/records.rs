@@ -13,8 +13,8 @@ use super::bindings::Session;
 use super::deadlines::Due;
 use super::event::{Effect, Ended, Kind, Record, Remark};
 use super::held::{
-    AfterStop, Held, Id, Interval, RESTART_GRACE, SAME_MOMENT, Sources, State, Suspicion, Tombstone,
-    UNDATED_START_DOUBT, began,
+    AfterStop, Held, Hold, Id, Interval, RESTART_GRACE, SAME_MOMENT, Sources, State, Suspicion, Tombstone,
+    began,
 };
 use super::machine::Machine;
 use super::{Place, Realm, SessionKey, Timestamp};
@@ -53,14 +53,11 @@ impl Machine {
                 let last = held.last();
                 self.close(id, last, Ended::Reused, effects);
                 self.open(id, record, Life::after(record.event, last), State::Active, effects);
-            } else if held.same_identity(record) {
+            } else if held.same_identity(record) && !held.begins_again(record) {
                 // Row 14, row 19.
-                if let Some(held) = self.sessions.get_mut(id) {
-                    held.begin_again(record);
-                }
                 self.update(id, record, effects);
             } else if record.event >= held.last() {
-                // Row 15.
+                // Row 14 or 15: it inherits nothing.
                 let last = held.last();
                 self.close(id, record.event, Ended::Reused, effects);
                 self.open(id, record, Life::after(record.event, last), State::Active, effects);
@@ -78,12 +75,15 @@ impl Machine {
             Some(tomb)
                 if record.event < tomb.stopped || (record.event == tomb.stopped && !record.stop_start) =>
             {
-                self.doubt_claims(id, record);
+                self.told_after_stop(id, record);
                 return self.ignore(id, record, Remark::BeforeStop, effects);
             }
             Some(tomb) => {
-                let soon = record.arrival.since(tomb.arrival) < UNDATED_START_DOUBT;
-                let doubtful = !record.dated && !record.stop_start && soon;
+                let forgotten = self.nases.get(id.nas as usize).is_some_and(|nas| {
+                    // A NAS that began anew sends nothing again from before.
+                    nas.began_anew > tomb.stopped && record.event >= nas.began_anew
+                });
+                let doubtful = !record.dated && !record.stop_start && !forgotten && tomb.may_be_of(record);
                 let why = Suspicion::DoubtfulStart { stopped: tomb.stopped };
                 if doubtful { self.suspect(id.nas, record, why) } else { State::Active }
             }
@@ -100,20 +100,21 @@ impl Machine {
             return self.note_past(id, record, record.event, effects);
         }
         let newer = record.event >= held.last();
-        let another_life = newer && !held.continues(record.session_time);
+        let shorter = newer && !held.continues(record.session_time);
         if let State::Suspect { why: Suspicion::Restarted { at }, .. } = held.state {
             if record.event <= at {
                 return self.ignore(id, record, Remark::BeforeRestart, effects);
             }
-            if another_life {
+            if shorter {
                 self.close(id, at, Ended::Reused, effects);
                 return self.open(id, record, Life::after(began(record).max(at), at), State::Active, effects);
             }
             return self.update(id, record, effects);
         }
-        // The session time only grows within one life; another subscriber with a shorter one, or on another line, has the
-        // id now, but not what the former one held.
-        if (another_life && !held.same_identity(record)) || (newer && held.is_elsewhere(record)) {
+        // The session time only grows within one life; another subscriber with a shorter one, or on another line, or one that
+        // began since, has the id now, but not what the former one held.
+        let another_life = shorter && (!held.same_identity(record) || held.is_begun_since(record));
+        if another_life || (newer && held.is_elsewhere(record)) {
             let last = held.last();
             let from = began(record).max(last);
             self.close(id, from, Ended::Reused, effects);
@@ -135,7 +136,7 @@ impl Machine {
         let life = match tomb.judge(record) {
             // Row 8.
             AfterStop::Late => {
-                self.doubt_claims(id, record);
+                self.told_after_stop(id, record);
                 return self.ignore(id, record, Remark::BeforeStop, effects);
             }
             // Row 9.
@@ -152,6 +153,11 @@ impl Machine {
         };
         if held.stopped_before_it_began(record) {
             return self.ignore(id, record, Remark::BeforeStart, effects);
+        }
+        if held.is_elsewhere(record) && held.is_begun_since(record) {
+            // The id was used again, and of that life nothing but its end is heard.
+            self.close(id, began(record), Ended::Reused, effects);
+            return self.stop_of_unknown(id, record, effects);
         }
         if held.is_stop_of_another(record) {
             return self.note_past(id, record, began(record), effects);
@@ -170,19 +176,7 @@ impl Machine {
             }
             return;
         }
-        // What the Stop alone tells was held until now, too.
-        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix, claim.ports).is_none()) {
-            let at = record.event;
-            effects.push(Effect::PastHeld {
-                session: held.session.key.clone(),
-                subscriber: held.session.subscriber.clone(),
-                place: held.place(claim.prefix, claim.ports),
-                from: at,
-                until: at,
-                ended: true,
-                inferred: false,
-            });
-        }
+        self.tell_ends(id, record, effects);
         // Rows 10, 11 and 44.
         let (life, incarnation) = (held.tombstone_life(), held.opened());
         self.doubt_claims(id, record);
@@ -190,17 +184,67 @@ impl Machine {
         self.bury(id, record, incarnation, true, life);
     }
 
+    /// What a Stop tells of addresses that its session does not have: those that the Stop alone names were held until now,
+    /// too, and those that were lost were held until then at the longest.
+    fn tell_ends(&self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else { return };
+        let mut tell = |place, from, until, ended| {
+            let (session, subscriber) = (held.session.key.clone(), held.session.subscriber.clone());
+            effects.push(Effect::PastHeld {
+                session,
+                subscriber,
+                place,
+                from,
+                until,
+                ended,
+                inferred: false,
+            });
+        };
+        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix, claim.ports).is_none()) {
+            tell(held.place(claim.prefix, claim.ports), record.event, record.event, true);
+        }
+        for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Lost) {
+            let place = held.place(claim.prefix, claim.ports);
+            let lost = self.map.slot(place).and_then(|slot| slot.claimed_after(claim.since));
+            match lost.filter(|lost| *lost <= record.event) {
+                Some(lost) => tell(place, claim.since, lost, false),
+                None => tell(place, claim.since, record.event, true),
+            }
+        }
+    }
+
     fn stop_of_unknown(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         // Row 12. A Stop sent again with another delay is the same Stop.
-        let known = self.tombstones.get(id).map(|tomb| (tomb.stopped, tomb.incarnation));
-        if known.is_some_and(|(stopped, _)| record.event <= stopped) {
+        let known = self.tombstones.get(id);
+        if known.is_some_and(|tomb| record.event <= tomb.stopped) {
             return;
         }
-        if known.is_none() {
-            self.note_past(id, record, began(record), effects);
-        }
-        let incarnation = known.map_or_else(|| began(record), |(_, incarnation)| incarnation);
+        let incarnation = match known.filter(|tomb| !tomb.is_before(record)) {
+            Some(tomb) => tomb.incarnation,
+            None => {
+                self.tombstones.remove(id);
+                self.note_past(id, record, began(record), effects);
+                self.remember_claims(record, began(record), record.event);
+                began(record)
+            }
+        };
         self.bury(id, record, incarnation, false, Tombstone::LIFE);
+    }
+
+    /// Rows 8 and 17: a record that comes after its session's Stop tells what the session had, if that was not heard before.
+    fn told_after_stop(&mut self, id: &Id, record: &Record) {
+        let Some(tomb) = self.tombstones.get(id) else { return };
+        let (known, stopped) = (tomb.known, tomb.stopped);
+        self.doubt_claims(id, record);
+        if !known {
+            self.remember_claims(record, record.event, stopped);
+        }
+    }
+
+    /// An interim update that was overtaken by a younger one, at its own time.
+    pub(super) fn overtaken(&self, id: &Id, record: &Record) -> Option<Record> {
+        let event = self.sessions.get(id)?.overtaken_at(record)?;
+        Some(Record { event, ..record.clone() })
     }
 
     fn bury(&mut self, id: &Id, record: &Record, incarnation: Timestamp, known: bool, life: Duration) {
@@ -221,6 +265,11 @@ impl Machine {
     pub(super) fn restart(&mut self, nas: u32, record: &Record, effects: &mut Vec<Effect>) {
         effects.push(Effect::Restarted { nas: record.nas.clone(), at: record.event });
         let why = Suspicion::Restarted { at: record.event };
+        if record.scope.is_whole()
+            && let Some(state) = self.nases.get_mut(nas as usize)
+        {
+            state.began_anew = state.began_anew.max(record.event);
+        }
         for held in self.sessions.values_of_mut(nas) {
             if held.last() < record.event && held.in_scope(&record.scope) {
                 // Some NASes keep their sessions through it, and whoever tries accounting out sends one: what lives must
@@ -342,7 +391,7 @@ impl Machine {
             }
         };
         if confirmed {
-            held.enter(State::Active);
+            held.enter(held.settled());
             held.remark(record.event, Remark::Confirmed, effects);
         }
     }

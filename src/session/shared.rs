@@ -94,16 +94,12 @@ impl LiveMap {
         }
         let prefix = IpNet::from(address);
         let slots = |ports: &Ports| self.slot(Place { realm, prefix, ports: *ports });
-        let just_freed = |slot: &Slot| matches!(slot, Slot::Freed { until, .. } if now < *until);
         let Some(port) = port else {
-            let mut freed = false;
-            for slot in blocks.iter().filter_map(slots) {
-                if !slot.holders().is_empty() {
-                    return Some(Lookup::Unready(Doubt::PortRequired, None));
-                }
-                freed |= just_freed(&slot);
+            let all: Vec<Slot> = blocks.iter().filter_map(slots).collect();
+            if all.iter().any(|slot| !slot.holders().is_empty()) {
+                return Some(Lookup::Unready(Doubt::PortRequired, None));
             }
-            return freed.then_some(Lookup::Unready(Doubt::JustFreed, None));
+            return withheld(&all, now).map(|doubt| Lookup::Unready(doubt, None));
         };
         let around: Vec<Slot> = blocks
             .iter()
@@ -116,8 +112,8 @@ impl LiveMap {
         }
         let owners: Vec<&Binding> = around.iter().flat_map(Slot::holders).collect();
         let Some(newest) = owners.iter().max_by_key(|owner| (owner.since, &owner.session.key)) else {
-            if around.iter().any(just_freed) {
-                return Some(Lookup::Unready(Doubt::JustFreed, None));
+            if let Some(doubt) = withheld(&around, now) {
+                return Some(Lookup::Unready(doubt, None));
             }
             let shared = blocks.iter().filter_map(slots).any(|slot| !slot.holders().is_empty());
             return shared.then(|| self.unowned(address, now));
@@ -172,6 +168,12 @@ impl LiveMap {
             other => other,
         }
     }
+}
+
+/// Why it can't be said of places without owners that nobody has them.
+fn withheld(slots: &[Slot], now: Timestamp) -> Option<Doubt> {
+    let doubts = slots.iter().filter_map(|slot| slot.doubt(now));
+    doubts.max_by_key(|doubt| *doubt == Doubt::JustFreed)
 }
 
 impl Translation {

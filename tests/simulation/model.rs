@@ -18,7 +18,7 @@ use relaywarden::log::entry::Entry;
 use relaywarden::session::event::{Claim, ClaimSource, Event, Kind, Record, Refresh, Rules, Scope, Service};
 use relaywarden::session::{Name, Place, Realm, Timestamp};
 
-use self::claims::{Stand, Want};
+use self::claims::{End, Stand, Want};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 /// "Constants, and why" of the page.
@@ -105,6 +105,8 @@ struct Nas {
     /// Since when it is heard without a gap, if there was one.
     resumed: Timestamp,
     late_until: Timestamp,
+    /// When it said last that all of it began anew.
+    began_anew: Timestamp,
     interval: Option<u32>,
 }
 
@@ -165,10 +167,18 @@ impl Model {
         if let Some(service) = &record.service {
             return self.service(nas, service, record);
         }
+        let overtaken = self.life(&key).and_then(|life| life.overtaken_at(record));
+        let overtaken = overtaken.map(|event| Record { event, ..record.clone() });
+        let record = overtaken.as_ref().unwrap_or(record);
         let history = record.arrival.since(record.event) > self.rules.stale_limit;
         match record.kind {
             Kind::On | Kind::Off => self.nas_begins_anew(nas, record),
-            Kind::Stop => self.stop(&key, record),
+            Kind::Stop => {
+                if self.grave(&key).is_none() {
+                    self.take_over(&key, record);
+                }
+                self.stop(&key, record);
+            }
             // Row 31.
             Kind::Start | Kind::Interim if history => self.leave_by_history(&key, record),
             // Row 34: a straggler from before its Stop at the partner.
@@ -200,6 +210,7 @@ impl Model {
                 silent: false,
                 resumed: resumed.map_or(Timestamp::EARLIEST, |(_, at)| *at),
                 late_until: Timestamp::EARLIEST,
+                began_anew: Timestamp::EARLIEST,
                 interval: None,
             });
         }
@@ -231,9 +242,13 @@ impl Model {
             let stopped = grave.stopped;
             // Rows 16 and 17.
             if event < stopped || (event == stopped && !record.stop_start) {
-                return self.tell_against(key, record);
+                return self.told_after_stop(key, record);
             }
-            let unsure = !record.dated && !record.stop_start && record.arrival.since(grave.arrival) < COPY;
+            let began_anew = self.nases[key.0].began_anew;
+            let forgotten = began_anew > stopped && event >= began_anew;
+            let long_gone = (grave.known || grave.lasted.is_some()) && event.since(grave.began) >= COPY;
+            let soon = record.arrival.since(grave.arrival) < COPY;
+            let unsure = !record.dated && !record.stop_start && !forgotten && soon && !long_gone;
             let state = match unsure {
                 true => self.doubt(key.0, record, Why::UndatedStart(stopped)),
                 false => State::Active,
@@ -243,7 +258,7 @@ impl Model {
         let heard = life.heard;
         match life.state {
             State::Doubt(Why::NasBeganAnew(at), _) if event >= at => {
-                self.close(key, event, true);
+                self.close(key, event, End::Left);
                 self.open(key, record, event, event, State::Active);
             }
             _ if event <= life.after => self.tell_against(key, record),
@@ -253,22 +268,18 @@ impl Model {
                 && event > heard
                 && (record.dated || record.stop_start || event.since(heard) >= COPY) =>
             {
-                self.close(key, heard, true);
+                self.close(key, heard, End::Left);
                 self.open(key, record, event, heard, State::Active);
             }
             // Row 14: long after the first it is a new beginning.
-            _ if life.is_same_line(record) => {
-                let again = event > heard && life.started.is_some_and(|started| event.since(started) > COPY);
-                let life = self.life_mut(key).unwrap();
-                if again {
-                    life.started = Some(event);
-                    life.lasted = None;
-                }
+            _ if life.is_same_line(record)
+                && !(event > heard && life.started.is_some_and(|started| event.since(started) > COPY)) =>
+            {
                 self.go_on(key, record);
             }
-            // Row 15.
+            // Row 14 or 15.
             _ if event >= heard => {
-                self.close(key, event, true);
+                self.close(key, event, End::Left);
                 self.open(key, record, event, heard, State::Active);
             }
             _ => self.tell_against(key, record),
@@ -287,7 +298,7 @@ impl Model {
         if let State::Doubt(Why::NasBeganAnew(at), _) = life.state {
             if event <= at {
             } else if newer && shorter {
-                self.close(key, at, true);
+                self.close(key, at, End::Left);
                 self.open(key, record, began(record).max(at), at, State::Active);
             } else {
                 self.go_on(key, record);
@@ -295,9 +306,10 @@ impl Model {
             return;
         }
         // Row 15.
-        if newer && (life.is_elsewhere(record) || (shorter && !life.is_same_line(record))) {
+        let another = newer && shorter && (!life.is_same_line(record) || life.is_begun_since(record));
+        if another || (newer && life.is_elsewhere(record)) {
             let from = began(record).max(heard);
-            self.close(key, from, true);
+            self.close(key, from, End::Left);
             self.open(key, record, from, heard, State::Active);
         } else if newer || life.is_same_line(record) {
             self.go_on(key, record);
@@ -313,7 +325,7 @@ impl Model {
         };
         // Row 8.
         if record.event <= grave.stopped {
-            return self.tell_against(key, record);
+            return self.told_after_stop(key, record);
         }
         // Row 9: another life, if it is told to have begun after the Stop.
         let exact = record.dated || record.arrival.since(grave.arrival) >= COPY;
@@ -327,22 +339,14 @@ impl Model {
         } else if !no_younger {
             self.open(key, record, grave.began, Timestamp::EARLIEST, state);
         } else {
-            self.tell_against(key, record);
+            self.told_after_stop(key, record);
         }
     }
 
     fn stop(&mut self, key: &Key, record: &Record) {
         let event = record.event;
         let Some(life) = self.life(key) else {
-            // Row 12; the same Stop again is no later one.
-            let known = self.grave(key).map(|grave| (grave.stopped, grave.began));
-            if known.is_none() {
-                self.tell_against(key, record);
-            }
-            if known.is_none_or(|(stopped, _)| event > stopped) {
-                self.bury(key, record, known.map_or(began(record), |(_, began)| began), false, DAY);
-            }
-            return;
+            return self.stop_of_none(key, record);
         };
         // Row 13.
         let slack = if record.dated { Duration::ZERO } else { SAME_MOMENT };
@@ -352,6 +356,10 @@ impl Model {
             && !life.is_same_line(record);
         if event <= life.after || before {
             return;
+        }
+        if life.is_elsewhere(record) && life.is_begun_since(record) {
+            self.close(key, began(record), End::Left);
+            return self.stop_of_none(key, record);
         }
         if of_former || life.is_elsewhere(record) {
             return self.tell_against(key, record);
@@ -370,8 +378,35 @@ impl Model {
         let stands = DAY.max(life.reports_every().map_or(Duration::ZERO, |interval| interval * 3));
         let began = life.began;
         self.tell_against(key, record);
-        self.close(key, event, true);
+        self.close(key, event, End::Stop);
         self.bury(key, record, began, true, stands);
+    }
+
+    /// Row 12; the same Stop again is no later one, and one whose session began since is another's.
+    fn stop_of_none(&mut self, key: &Key, record: &Record) {
+        let event = record.event;
+        let mut known = self.grave(key).map(|grave| (grave.stopped, grave.began));
+        if known.is_some_and(|(stopped, _)| event <= stopped) {
+            return;
+        }
+        let since = |stopped| record.session_time.is_some() && began(record).plus(SAME_MOMENT) >= stopped;
+        if known.is_none_or(|(stopped, _)| since(stopped)) {
+            known = None;
+            self.graves.retain(|grave| grave.key != *key);
+            self.tell_against(key, record);
+            self.remember(record, began(record), event);
+        }
+        self.bury(key, record, known.map_or(began(record), |(_, began)| began), false, DAY);
+    }
+
+    /// Rows 8 and 17.
+    fn told_after_stop(&mut self, key: &Key, record: &Record) {
+        let grave = self.grave(key).unwrap();
+        let (known, stopped) = (grave.known, grave.stopped);
+        self.tell_against(key, record);
+        if !known {
+            self.remember(record, record.event, stopped);
+        }
     }
 
     fn bury(&mut self, key: &Key, record: &Record, began: Timestamp, known: bool, stands: Duration) {
@@ -390,6 +425,9 @@ impl Model {
     /// Row 25.
     fn nas_begins_anew(&mut self, nas: usize, record: &Record) {
         let scope = &record.scope;
+        if scope.called_station.is_none() && scope.nas_port.is_none() && scope.context.is_none() {
+            self.nases[nas].began_anew = self.nases[nas].began_anew.max(record.event);
+        }
         for life in self.lives.iter_mut().filter(|life| life.key.0 == nas && life.heard < record.event) {
             let own = &life.scope;
             let name = scope.nas_identifier.is_none()
@@ -416,7 +454,7 @@ impl Model {
         if !differ(&life.subscriber, &record.subscriber) && record.event > life.heard {
             life.heard = record.event;
             if matches!(life.state, State::Doubt(Why::Overdue | Why::Unheard, _)) {
-                life.state = State::Active;
+                life.state = life.settled();
             }
         }
     }
@@ -487,7 +525,10 @@ impl Model {
             State::Active => false,
         };
         if confirmed {
-            life.state = State::Active;
+            life.state = life.settled();
+            if life.state == State::Pending && !record.claims.is_empty() {
+                life.state = State::Active;
+            }
         }
         self.announce(key, record);
         if newer {
@@ -517,8 +558,8 @@ impl Model {
         life.interval_of_nas = of_nas;
         life.lasted = refresh.session_time.or(life.lasted);
         match life.state {
-            State::Doubt(Why::Overdue | Why::Unheard, _) => life.state = State::Active,
-            State::Doubt(Why::NasBeganAnew(at), _) if refresh.event > at => life.state = State::Active,
+            State::Doubt(Why::Overdue | Why::Unheard, _) => life.state = life.settled(),
+            State::Doubt(Why::NasBeganAnew(at), _) if refresh.event > at => life.state = life.settled(),
             _ => {}
         }
         self.learn(&key, refresh.event.since(before));
@@ -572,6 +613,7 @@ impl Model {
         }
         let here = here.is_some();
         let partner = |nas: &usize| self.nases[*nas].group.as_ref() == Some(group) && *nas != key.0;
+        let told_enough = record.kind == Kind::Stop && record.claims.is_empty();
         let same = |nas: &usize| {
             self.life(&(*nas, key.1.clone())).is_some_and(|life| {
                 let has = |claim: &Claim| {
@@ -581,13 +623,13 @@ impl Model {
                 life.subscriber == record.subscriber
                     && record.event > life.heard
                     && !differ(&life.calling, &record.line.calling_station)
-                    && (here || record.claims.iter().any(has))
+                    && (here || told_enough || record.claims.iter().any(has))
             })
         };
         let Some(nas) = (0..self.nases.len()).filter(partner).find(same) else { return };
         let from = (nas, key.1.clone());
         if here {
-            return self.close(&from, record.event, true);
+            return self.close(&from, record.event, End::Left);
         }
         self.graves.retain(|grave| grave.key != *key);
         for stand in &mut self.stands {
@@ -636,6 +678,24 @@ impl Life {
         !differ(&self.subscriber, &record.subscriber)
             && !differ(&self.calling, &record.line.calling_station)
             && !differ(&self.port, &record.line.port_id)
+    }
+
+    fn settled(&self) -> State {
+        if self.wants.is_empty() { State::Pending } else { State::Active }
+    }
+
+    /// Whether the session time tells that the record is of a life that began after this one was last heard.
+    fn is_begun_since(&self, record: &Record) -> bool {
+        let exact = record.dated || record.event.since(self.heard) >= COPY;
+        record.session_time.is_some() && exact && began(record).plus(SAME_MOMENT) >= self.heard
+    }
+
+    /// An undated interim update that a younger one of the same life overtook happened when its session time tells.
+    fn overtaken_at(&self, record: &Record) -> Option<Timestamp> {
+        let younger = self.lasted?.checked_sub(record.session_time?).filter(|younger| *younger > 0)?;
+        let late = record.kind == Kind::Interim && !record.dated && record.event >= self.heard;
+        let mine = self.is_same_line(record) && !self.is_begun_since(record);
+        (late && mine).then(|| self.heard.minus(SECONDS(younger.into())))
     }
 
     fn is_elsewhere(&self, record: &Record) -> bool {

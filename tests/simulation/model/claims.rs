@@ -55,12 +55,25 @@ impl Holder {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Freed {
     /// The newest claim that was ever made.
     pub(super) claimed: Timestamp,
     pub(super) deferred_until: Timestamp,
     pub(super) kept_until: Timestamp,
+    /// Whose Stop freed it: the session, its subscriber, and when.
+    pub(super) stopped: Option<(Key, Option<Name>, Timestamp)>,
+}
+
+/// How a life, or its hold on a place, ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It said so by its Stop.
+    Stop,
+    /// It said so by going on elsewhere, or its id went on without it.
+    Left,
+    /// Nobody said so.
+    Gone,
 }
 
 /// Which of two claims holds.
@@ -83,7 +96,8 @@ impl Model {
             let known = life.wants.iter().find(|want| want.place == place).map(|want| (want.got, want.since));
             let too_old = life.whole.contains(&claim.source) && record.event < life.heard;
             match known {
-                Some((Got::It | Got::Shared, _)) => {}
+                Some((Got::It, _)) => {}
+                Some((Got::Shared, _)) => self.relieve(key, place),
                 Some((Got::Back, at)) if record.event <= at => {}
                 Some((Got::Lost, _)) => self.claim(key, place, record.event, true),
                 Some((Got::Later, _)) => self.claim(key, place, record.event, false),
@@ -116,7 +130,7 @@ impl Model {
         let framed = life.wants.iter().position(|want| want.source == ClaimSource::FramedAddress);
         if let Some(old) = framed.map(|index| life.wants.remove(index)) {
             let host = life.host.clone();
-            self.free(key, host.as_ref(), old.place, at, true);
+            self.free(key, host.as_ref(), &old, at, End::Left);
         }
         true
     }
@@ -160,11 +174,9 @@ impl Model {
             if want.got == Got::Back || want.since > record.event {
                 continue;
             }
-            let had = want.got == Got::It;
+            let had = want.clone();
             (want.got, want.since) = (Got::Back, record.event);
-            if had {
-                self.free(key, host.as_ref(), place, record.event, true);
-            }
+            self.free(key, host.as_ref(), &had, record.event, End::Left);
         }
     }
 
@@ -176,7 +188,14 @@ impl Model {
             return self.own(key, place, at);
         };
         if let Some(freed) = stand.freed {
-            if at < freed.claimed {
+            // Two servers may each tell us of one session.
+            let ended = freed.stopped.is_some_and(|(other, subscriber, stopped)| {
+                at <= stopped
+                    && other.1 == key.1
+                    && other.0 != key.0
+                    && same_subscriber(&subscriber, &life.subscriber)
+            });
+            if at < freed.claimed || ended {
                 return self.set(key, place, Got::Lost);
             }
             return self.own(key, place, at);
@@ -269,7 +288,7 @@ impl Model {
         if let Some(left) = left.map(|index| life.wants.remove(index)) {
             life.address_at = record.event;
             let host = life.host.clone();
-            self.free(key, host.as_ref(), left.place, record.event, true);
+            self.free(key, host.as_ref(), &left, record.event, End::Left);
         }
     }
 
@@ -292,8 +311,57 @@ impl Model {
 
     fn own(&mut self, key: &Key, place: Place, at: Timestamp) {
         self.have(key, place, at);
+        let former = self.stands.iter().filter(|stand| stand.place == place).flat_map(|stand| &stand.holders);
+        let doubted = former.map(|holder| holder.doubted).max().unwrap_or(Timestamp::EARLIEST);
         self.stands.retain(|stand| stand.place != place);
-        self.stands.push(Stand { place, holders: vec![Holder::new(key, at)], freed: None });
+        let holder = Holder { doubted, ..Holder::new(key, at) };
+        self.stands.push(Stand { place, holders: vec![holder], freed: None });
+    }
+
+    /// Whether somebody lives who had claimed a place and does not have it.
+    pub(super) fn has_losers(&self, place: Place) -> bool {
+        let lost = |want: &Want| want.place == place && matches!(want.got, Got::Lost | Got::Later);
+        self.lives.iter().any(|life| life.wants.iter().any(lost))
+    }
+
+    /// An account of a host takes over from another one that is in doubt.
+    fn relieve(&mut self, key: &Key, place: Place) {
+        let Some(index) = self.stands.iter().position(|stand| stand.place == place) else { return };
+        let [owner] = &self.stands[index].holders[..] else { return };
+        let owner = owner.clone();
+        let active = |key: &Key| self.life(key).is_some_and(super::Life::is_active);
+        if active(key) && !active(&owner.key) && self.are_accounts_of_one_host(key, &owner.key) {
+            self.set(&owner.key, place, Got::Shared);
+            self.have(key, place, owner.since);
+            self.stands[index].holders[0].key = key.clone();
+        }
+    }
+
+    /// A session that was heard of only by its Stop, or after it, had what it names since `claimed` and until `left`.
+    pub(super) fn remember(&mut self, record: &Record, claimed: Timestamp, left: Timestamp) {
+        if record.arrival.since(left) > self.rules.stale_limit {
+            return;
+        }
+        let deferred = left.plus(self.rules.defer_after_stop);
+        let kept = left.plus(self.rules.stale_limit);
+        for claim in &record.claims {
+            let place = Place::new(Realm::PUBLIC, claim.prefix, claim.ports);
+            let Some(stand) = self.stands.iter_mut().find(|stand| stand.place == place) else {
+                let freed = Freed {
+                    claimed,
+                    deferred_until: deferred,
+                    kept_until: kept.max(deferred),
+                    stopped: None,
+                };
+                self.stands.push(Stand { place, holders: Vec::new(), freed: Some(freed) });
+                continue;
+            };
+            if let Some(freed) = stand.freed.as_mut().filter(|freed| freed.claimed < claimed) {
+                freed.claimed = claimed;
+                freed.deferred_until = freed.deferred_until.max(deferred);
+                freed.kept_until = freed.kept_until.max(freed.deferred_until).max(kept);
+            }
+        }
     }
 
     fn have(&mut self, key: &Key, place: Place, since: Timestamp) {
@@ -332,27 +400,58 @@ impl Model {
             && same_subscriber(&one.subscriber, &other.subscriber)
     }
 
-    /// A life has a place no longer; `soft` when it said goodbye. It is as if it had never had what is another's by now.
-    pub(super) fn free(&mut self, key: &Key, host: Option<&Name>, place: Place, at: Timestamp, soft: bool) {
+    /// A life has a place no longer, or no longer wants one. It is as if it had never had what is another's by now.
+    pub(super) fn free(&mut self, key: &Key, host: Option<&Name>, want: &Want, at: Timestamp, end: End) {
+        let place = want.place;
         let Some(index) = self.stands.iter().position(|stand| stand.place == place) else { return };
+        let soft = end != End::Gone;
+        let deferred = if soft { at.plus(self.rules.defer_after_stop) } else { Timestamp::EARLIEST };
+        let kept = at.plus(self.rules.stale_limit);
+        if let Some(freed) = &mut self.stands[index].freed {
+            if matches!(want.got, Got::Lost | Got::Later) {
+                // It may have been there until now.
+                freed.deferred_until = freed.deferred_until.max(deferred);
+                freed.kept_until = freed.kept_until.max(freed.deferred_until).max(kept);
+            }
+            return;
+        }
         let Some(gone) = self.stands[index].holders.iter().position(|holder| holder.key == *key) else {
             return;
         };
         let gone = self.stands[index].holders.remove(gone);
         if self.stands[index].holders.is_empty() {
-            if let Some(heir) = self.heir(key, host, place) {
+            if let Some(heir) = self.heir(key, host, place).or_else(|| self.own_loser(&gone, place)) {
                 self.have(&heir, place, gone.since);
                 self.stands[index].holders.push(Holder { key: heir, ..gone });
                 return;
             }
-            let deferred_until =
-                if soft { at.plus(self.rules.defer_after_stop) } else { Timestamp::EARLIEST };
-            let claimed = gone.since.max(gone.best_loser);
-            let kept_until = deferred_until.max(at.plus(self.rules.stale_limit));
-            self.stands[index].freed = Some(Freed { claimed, deferred_until, kept_until });
+            let claimed = gone.since.max(gone.best_loser).max(gone.doubted);
+            let kept_until = deferred.max(kept);
+            let subscriber = self.who(&gone).subscriber.clone();
+            let stopped = (end == End::Stop).then(|| (key.clone(), subscriber, at));
+            self.stands[index].freed = Some(Freed { claimed, deferred_until: deferred, kept_until, stopped });
             return;
         }
         self.settle(index, gone, at);
+    }
+
+    /// The life of a holder, also of one that is being closed.
+    fn who(&self, holder: &Holder) -> &super::Life {
+        self.life(&holder.key).or(self.going.as_ref().filter(|life| life.key == holder.key)).unwrap()
+    }
+
+    /// A life of the same subscriber that had lost the place to this one and was heard since.
+    fn own_loser(&self, owner: &Holder, place: Place) -> Option<Key> {
+        let subscriber = &self.who(owner).subscriber;
+        let lost = |want: &Want| want.place == place && matches!(want.got, Got::Lost | Got::Later);
+        let mine = self.lives.iter().filter(|life| {
+            life.is_active()
+                && life.heard > owner.since
+                && same_subscriber(&life.subscriber, subscriber)
+                && life.key.1 != owner.key.1
+                && life.wants.iter().any(lost)
+        });
+        mine.max_by_key(|life| (life.heard, life.key.clone())).map(|life| life.key.clone())
     }
 
     /// Another account of the host goes on with what this one had; rather one that is active.
@@ -372,10 +471,7 @@ impl Model {
     fn settle(&mut self, index: usize, gone: Holder, at: Timestamp) {
         let holders = self.stands[index].holders.clone();
         let place = self.stands[index].place;
-        let who = |holder: &Holder| {
-            self.life(&holder.key).or(self.going.as_ref().filter(|life| life.key == holder.key)).unwrap()
-        };
-        let name = |holder: &Holder| who(holder).subscriber.clone();
+        let name = |holder: &Holder| self.who(holder).subscriber.clone();
         let one = name(&holders[0]);
         let agree = holders.len() == 1 || holders.iter().all(|holder| same_subscriber(&name(holder), &one));
         if !agree {
@@ -383,14 +479,17 @@ impl Model {
         }
         let mut last = &holders[0];
         for holder in &holders {
-            if (who(holder).heard, holder.since) >= (who(last).heard, last.since) {
+            if (self.who(holder).heard, holder.since) >= (self.who(last).heard, last.since) {
                 last = holder;
             }
         }
         // What one had lost to does not speak against its own subscriber.
         let others =
             holders.iter().chain([&gone]).filter(|other| !same_subscriber(&name(other), &name(last)));
-        let outdone = others.map(|other| other.best_loser).max().unwrap_or(Timestamp::EARLIEST);
+        let outdone = others.clone().map(|other| other.best_loser).max().unwrap_or(Timestamp::EARLIEST);
+        // Whoever is left is named when it was heard after the others had claimed the place.
+        let doubted = others.map(|other| other.since).max().unwrap_or(Timestamp::EARLIEST);
+        let doubted = doubted.max(last.doubted);
         let mut best_loser = last.best_loser;
         let last = last.clone();
         if last.since < outdone {
@@ -398,23 +497,24 @@ impl Model {
             let deferred_until = at.plus(self.rules.defer_after_stop);
             let kept_until = deferred_until.max(at.plus(self.rules.stale_limit));
             self.stands[index].holders.clear();
-            self.stands[index].freed = Some(Freed { claimed: outdone, deferred_until, kept_until });
+            self.stands[index].freed =
+                Some(Freed { claimed: outdone, deferred_until, kept_until, stopped: None });
             return;
         }
         for other in holders.iter().filter(|holder| holder.key != last.key) {
             best_loser = best_loser.max(other.since);
             self.supersede(&other.key, place);
         }
-        self.stands[index].holders = vec![Holder { best_loser, ..last }];
+        self.stands[index].holders = vec![Holder { best_loser, doubted, ..last }];
     }
 
     /// Ends a life with everything it has.
-    pub(super) fn close(&mut self, key: &Key, at: Timestamp, soft: bool) {
+    pub(super) fn close(&mut self, key: &Key, at: Timestamp, end: End) {
         let Some(index) = self.lives.iter().position(|life| life.key == *key) else { return };
         let life = self.lives.remove(index);
         self.going = Some(life.clone());
         for want in &life.wants {
-            self.free(key, life.host.as_ref(), want.place, at, soft);
+            self.free(key, life.host.as_ref(), want, at, end);
         }
         self.going = None;
     }

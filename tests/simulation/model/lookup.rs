@@ -34,12 +34,13 @@ impl Model {
             .collect();
         around.sort_by_key(|stand| std::cmp::Reverse(stand.place.prefix.prefix_len()));
         for stand in &around {
-            match (&stand.holders[..], stand.freed) {
-                ([], Some(freed)) if now < freed.deferred_until => {
-                    return Answer::Unready("just-freed", None);
+            match &stand.holders[..] {
+                [] => {
+                    if let Some(doubt) = self.withheld(stand, now) {
+                        return Answer::Unready(doubt, None);
+                    }
                 }
-                ([], _) => {}
-                ([owner], _) => {
+                [owner] => {
                     let life = self.life(&owner.key).unwrap();
                     if !self.is_believed(owner) {
                         return Answer::Unready("suspect", Some(self.named(owner)));
@@ -55,20 +56,34 @@ impl Model {
                         None => Answer::Found(self.named(owner)),
                     };
                 }
-                (several, _) => return self.ambiguous(&several.iter().collect::<Vec<_>>()),
+                several => return self.ambiguous(&several.iter().collect::<Vec<_>>()),
             }
         }
         self.nobodys(address, now)
     }
 
+    /// Why it can't be said of a place without an owner that nobody has it.
+    fn withheld(&self, stand: &Stand, now: Timestamp) -> Option<&'static str> {
+        let freed = stand.freed.as_ref()?;
+        if now < freed.deferred_until {
+            return Some("just-freed");
+        }
+        self.has_losers(stand.place).then_some("suspect")
+    }
+
+    fn all_withheld(&self, stands: &[&Stand], now: Timestamp) -> Option<&'static str> {
+        let doubts: Vec<_> = stands.iter().filter_map(|stand| self.withheld(stand, now)).collect();
+        if doubts.contains(&"just-freed") { Some("just-freed") } else { doubts.first().copied() }
+    }
+
     /// Rows 36 and 37.
     fn shared(&self, blocks: &[&Stand], question: Question, now: Timestamp) -> Option<Answer> {
-        let just_freed = |stand: &&Stand| stand.freed.is_some_and(|freed| now < freed.deferred_until);
         let Some(port) = question.port else {
             if blocks.iter().any(|stand| !stand.holders.is_empty()) {
                 return Some(Answer::Unready("port-required", None));
             }
-            return blocks.iter().any(just_freed).then_some(Answer::Unready("just-freed", None));
+            let doubt = self.all_withheld(blocks, now);
+            return doubt.map(|doubt| Answer::Unready(doubt, None));
         };
         let whole =
             |stand: &&Stand| stand.place.ports.is_all() && stand.place.prefix == question.address.into();
@@ -79,8 +94,8 @@ impl Model {
         }
         let owners: Vec<&Holder> = around.iter().flat_map(|stand| &stand.holders).collect();
         let Some(newest) = owners.iter().max_by_key(|owner| owner.since).copied() else {
-            if around.iter().any(just_freed) {
-                return Some(Answer::Unready("just-freed", None));
+            if let Some(doubt) = self.all_withheld(&around, now) {
+                return Some(Answer::Unready(doubt, None));
             }
             let is_shared = blocks.iter().any(|stand| !stand.holders.is_empty());
             return is_shared.then(|| self.nobodys(question.address, now));

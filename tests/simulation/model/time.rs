@@ -8,6 +8,7 @@ use std::time::Duration;
 use relaywarden::session::Timestamp;
 use relaywarden::session::event::Span;
 
+use super::claims::End;
 use super::{GAP, INTERVAL_ASSUMED, Key, Model, OVERDUE_AT_LEAST, SECONDS, State, Why};
 
 /// A NAS is not called silent before this.
@@ -54,7 +55,7 @@ impl Model {
             consider(self.life_deadline(life), 1, Some(life.key.clone()), Due::Life(life.key.clone()));
         }
         for (index, stand) in self.stands.iter().enumerate() {
-            if let Some(freed) = stand.freed {
+            if let Some(freed) = stand.freed.as_ref().filter(|_| !self.has_losers(stand.place)) {
                 consider(freed.kept_until, 2, None, Due::Stand(index));
             }
         }
@@ -105,12 +106,12 @@ impl Model {
     fn life_due(&mut self, key: &Key, time: Timestamp) {
         let life = self.life(key).unwrap();
         match life.state {
-            State::Doubt(Why::NasBeganAnew(at), _) => self.give_up(key, at, false, Some((at, time))),
+            State::Doubt(Why::NasBeganAnew(at), _) => self.give_up(key, at, Some((at, time))),
             State::Doubt(Why::HeardAfterStop | Why::UndatedStart(_), _) => {
                 let heard = life.heard;
-                self.give_up(key, time, false, Some((heard, time)));
+                self.give_up(key, time, Some((heard, time)));
             }
-            State::Doubt(Why::Overdue | Why::Unheard, _) => self.give_up(key, time, false, None),
+            State::Doubt(Why::Overdue | Why::Unheard, _) => self.give_up(key, time, None),
             State::Active if life.reports_every().is_some() => {
                 let own = life.interval.is_some();
                 let nas = key.0;
@@ -126,23 +127,23 @@ impl Model {
                     life.interval_of_nas = None;
                 }
             }
-            State::Active | State::Pending => self.close(key, time, false),
+            State::Active | State::Pending => self.close(key, time, End::Gone),
         }
     }
 
     /// A life ends; what was sent before it stopped must not open it again.
-    fn give_up(&mut self, key: &Key, at: Timestamp, soft: bool, stopped: Option<(Timestamp, Timestamp)>) {
+    fn give_up(&mut self, key: &Key, at: Timestamp, stopped: Option<(Timestamp, Timestamp)>) {
         let life = self.life(key).unwrap().clone();
-        self.close(key, at, soft);
-        if let Some((stopped, arrival)) = stopped {
+        self.close(key, at, End::Gone);
+        if let Some((stopped, now)) = stopped {
             self.graves.push(super::Grave {
                 key: key.clone(),
                 stopped,
-                arrival,
+                arrival: stopped,
                 lasted: life.lasted,
                 began: life.began,
                 known: true,
-                until: arrival.plus(super::DAY),
+                until: now.plus(super::DAY),
             });
         }
     }

@@ -1,0 +1,164 @@
+//! What speaks against an owner without taking anything from it: that somebody else was told to have the place, and those
+//! who had claimed it and live on.
+//!
+//! Knows: slots and who is alive. Must not know: how claims are judged, or what becomes of a place.
+
+use super::bindings::same_subscriber;
+use super::deadlines::Due;
+use super::event::{Kind, Record};
+use super::held::{Hold, Id, SAME_MOMENT};
+use super::machine::Machine;
+use super::ownership::id_of;
+use super::slot::{Against, Binding, Freed, Slot};
+use super::{Name, Place, Realm, Timestamp};
+
+impl Machine {
+    /// A record tells that another subscriber had a place, and takes nothing over: it came too late, or is in doubt itself.
+    /// The owner is not named until it is heard again after that moment.
+    pub(super) fn doubt(&mut self, place: Place, id: &Id, subscriber: Option<&Name>, at: Timestamp) {
+        let Some(mut slot) = self.map.slot(place) else { return };
+        let other = |holder: &&mut Binding| {
+            id_of(&holder.session) != *id
+                && !same_subscriber(holder.session.subscriber.as_ref(), subscriber)
+                && at > holder.session.seen().max(holder.against().doubted)
+        };
+        let mut told = false;
+        for holder in slot.holders_mut().iter_mut().filter(other) {
+            holder.against_mut().doubted = at;
+            told = true;
+        }
+        if told {
+            self.map.put(place, slot);
+        }
+    }
+
+    /// The same for all that a record claims. What a session lost it may keep naming in its Stop.
+    pub(super) fn doubt_claims(&mut self, id: &Id, record: &Record) {
+        // I6: what is history may have been judged long ago, and so may what a known session said before it stopped.
+        let judged = self.tombstones.get(id).is_some_and(|tombstone| tombstone.known)
+            || self.sessions.get(id).is_some_and(|held| record.event < held.last());
+        if judged || record.arrival.since(record.event) > self.rules().stale_limit {
+            return;
+        }
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
+        // Undated moments may be rounded past each other.
+        let at = if record.dated { record.event } else { record.event.minus(SAME_MOMENT) };
+        for claim in &record.claims {
+            let held = self.sessions.get(id).and_then(|held| held.claim(claim.prefix, claim.ports));
+            if held.is_none() || record.kind != Kind::Stop {
+                let place = Place::new(realm, claim.prefix, claim.ports);
+                self.doubt(place, id, record.subscriber.as_ref(), at);
+            }
+        }
+    }
+
+    /// A Stop, or what comes after one, tells that its session had places of which nobody else was heard: an older claim
+    /// that comes late must not win there either. Had since `claimed`, and left at `left`.
+    pub(super) fn remember_claims(&mut self, record: &Record, claimed: Timestamp, left: Timestamp) {
+        let rules = self.rules();
+        if record.arrival.since(left) > rules.stale_limit {
+            return;
+        }
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
+        for claim in &record.claims {
+            let place = Place::new(realm, claim.prefix, claim.ports);
+            let mut freed = match self.map.slot(place) {
+                None => Box::new(Freed::at(claimed)),
+                Some(Slot::Freed(freed)) if freed.claimed < claimed => freed,
+                Some(_) => continue,
+            };
+            freed.claimed = claimed;
+            freed.until = freed.until.max(left.plus(rules.defer_after_stop));
+            self.put_freed(place, freed, left);
+        }
+    }
+
+    /// Puts a freed slot, to be forgotten when nothing older than `left` can come any more.
+    pub(super) fn put_freed(&mut self, place: Place, mut freed: Box<Freed>, left: Timestamp) {
+        freed.forget = freed.forget.max(freed.until).max(left.plus(self.rules().stale_limit));
+        self.remind(freed.forget, Due::Slot(place));
+        self.map.put(place, Slot::Freed(freed));
+    }
+
+    /// A session lives on without a place that it claimed: whoever has the place may be gone before it is.
+    pub(super) fn note_loser(&mut self, place: Place, id: &Id) {
+        let Some(mut slot) = self.map.slot(place) else { return };
+        let losers = match &mut slot {
+            Slot::Freed(freed) => Some(&mut freed.losers),
+            held => held.holders_mut().first_mut().map(|holder| &mut holder.against_mut().losers),
+        };
+        let Some(losers) = losers.filter(|losers| !losers.contains(id)) else { return };
+        losers.push(id.clone());
+        self.map.put(place, slot);
+    }
+
+    /// Whether a place has one owner, who is not in doubt.
+    pub(super) fn is_well_owned(&self, place: Place) -> bool {
+        matches!(self.map.slot(place), Some(Slot::Owned(owner)) if owner.session.is_active())
+    }
+
+    /// What the new owner of a place takes over of what speaks against its owners.
+    pub(super) fn left_against(&self, id: &Id, place: Place) -> Against {
+        let slot = self.map.slot(place);
+        let holders = slot.iter().flat_map(Slot::holders);
+        let doubted = holders.clone().map(|holder| holder.against().doubted).max();
+        let losers = match &slot {
+            Some(Slot::Freed(freed)) => self.living(place, &freed.losers),
+            _ => self.those_left(place, holders),
+        };
+        Against {
+            doubted: doubted.unwrap_or(Timestamp::EARLIEST),
+            outdone: Timestamp::EARLIEST,
+            losers: losers.into_iter().filter(|loser| loser != id).collect(),
+        }
+    }
+
+    /// Of those who held a place and those who had lost it to them, who lives and has claimed it.
+    pub(super) fn those_left<'a>(&self, place: Place, holders: impl Iterator<Item = &'a Binding>) -> Vec<Id> {
+        let mut ids = Vec::new();
+        for holder in holders {
+            ids.push(id_of(&holder.session));
+            ids.extend(holder.against().losers.iter().cloned());
+        }
+        self.living(place, &ids)
+    }
+
+    /// Those of them who live, and have claimed the place without having it.
+    pub(super) fn living(&self, place: Place, ids: &[Id]) -> Vec<Id> {
+        let mut living: Vec<Id> = Vec::new();
+        for id in ids {
+            let lost = self.sessions.get(id).is_some_and(|held| {
+                held.realm.around(place.prefix.addr()) == place.realm
+                    && held
+                        .claim(place.prefix, place.ports)
+                        .is_some_and(|claim| matches!(claim.hold, Hold::Lost | Hold::Waits))
+            });
+            if lost && !living.contains(id) {
+                living.push(id.clone());
+            }
+        }
+        living
+    }
+
+    /// A session that moves to another NAS is known by another number.
+    pub(super) fn rename_loser(&mut self, place: Place, from: &Id, to: &Id) {
+        let Some(mut slot) = self.map.slot(place) else { return };
+        let mut renamed = false;
+        let mut rename = |losers: &mut Vec<Id>| {
+            for loser in losers.iter_mut().filter(|loser| *loser == from) {
+                (*loser, renamed) = (to.clone(), true);
+            }
+        };
+        match &mut slot {
+            Slot::Freed(freed) => rename(&mut freed.losers),
+            held => {
+                for holder in held.holders_mut().iter_mut().filter(|one| !one.against().losers.is_empty()) {
+                    rename(&mut holder.against_mut().losers);
+                }
+            }
+        }
+        if renamed {
+            self.map.put(place, slot);
+        }
+    }
+}
