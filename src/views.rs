@@ -205,6 +205,9 @@ impl Views {
         if sequence <= self.sequence {
             return;
         }
+        if let Entry::Session(event) = entry {
+            self.machine.rest(at, event, &mut self.effects);
+        }
         self.advance(at, folded);
         self.sequence = sequence;
         let outcome = match entry {

@@ -189,11 +189,14 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn go_to(&mut self, at: When) -> Result<(), Fault> {
+    /// When that is, if it is not before now.
+    fn later(&self, at: When) -> Result<Timestamp, Fault> {
         let at = at.from(self.now);
-        if at < self.now {
-            return Err(Fault::Backwards { now: shown(self.now) });
-        }
+        if at < self.now { Err(Fault::Backwards { now: shown(self.now) }) } else { Ok(at) }
+    }
+
+    fn go_to(&mut self, at: When) -> Result<(), Fault> {
+        let at = self.later(at)?;
         self.now = at;
         let mut folded = Vec::new();
         self.views.advance(at, &mut folded);
@@ -351,7 +354,7 @@ impl<'a> Stage<'a> {
         self.shared = Arc::default();
         self.views = Views::restore(Arc::clone(&self.shared), &octets).map_err(|_| Fault::Forgotten)?;
         self.forget_what_only_runs();
-        self.go_to(after)?;
+        self.now = self.later(after)?;
         self.fold(self.now, Entry::Session(Event::Resumed { since: Some(since) }));
         Ok(())
     }

@@ -286,12 +286,12 @@ impl House {
         let work = move || -> Result<JoinHandle<()>, Failure> {
             let recovered = recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared))?;
             let _ = self.past.set(Past::open(&self.data_dir)?);
-            let mut first = Vec::new();
+            // Before anything else lets the time pass in which we did not listen.
+            let mut first = vec![Entry::Session(Event::Resumed { since: recovered.last })];
             let applied = applied_by(&self.config.load());
             if *recovered.views.machine().applied() != applied {
                 first.push(Entry::Session(Event::Applied(Box::new(applied))));
             }
-            first.push(Entry::Session(Event::Resumed { since: recovered.last }));
             self.applied.send_replace(recovered.index.applied());
             let keeper = Keeper::start(
                 self.data_dir.clone(),

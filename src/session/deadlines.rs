@@ -149,7 +149,7 @@ impl Machine {
             return;
         }
         if let Some(patience) = nas.may_be_silent_for() {
-            let due = nas.shared.heard().plus(patience);
+            let due = nas.expected_from().plus(patience);
             if nas.due.is_none_or(|queued| due < queued) {
                 nas.due = Some(due);
                 self.remind(due, Due::Nas(number));
@@ -246,6 +246,9 @@ impl Machine {
                     open.push(OpenPool { client, prefixes, doubt, until });
                 }
             };
+            if self.speaks_alone_and_was_never_heard(client, &prefixes) {
+                add(Doubt::WarmUp, Timestamp::from_millis(i64::MAX));
+            }
             if let Some(resumed) = self.clients_resumed.get(client) {
                 add(Doubt::WarmUp, resumed.plus(span(rules.warm_up, self.slowest_interval(client))));
             }
@@ -261,6 +264,21 @@ impl Machine {
         self.map.publish_open(open);
     }
 
+    /// Whether nothing was ever heard of a client, nor of another one that would know of its addresses: its customers may be
+    /// online all the while, and their router not set up to tell us.
+    pub(super) fn speaks_alone_and_was_never_heard(&self, client: &Name, prefixes: &[IpNet]) -> bool {
+        let heard = |client: &Name| self.nases.iter().any(|nas| nas.shared.client == *client);
+        let told = |prefix: &IpNet| {
+            self.applied.pools.iter().any(|(other, theirs)| {
+                let around = theirs.is_empty() || theirs.iter().any(|their| their.contains(prefix));
+                around && heard(other)
+            })
+        };
+        // As after a gap of ours: a beginning from which everything is known has none.
+        let began = self.clients_resumed.get(client).is_some_and(|at| *at != Timestamp::EARLIEST);
+        began && !prefixes.is_empty() && !heard(client) && !prefixes.iter().all(told)
+    }
+
     fn slowest_interval(&self, client: &Name) -> Duration {
         let known = self
             .nases
@@ -274,7 +292,7 @@ impl Machine {
 /// Whether a NAS has said nothing for longer than its sessions lead to expect.
 fn silent(nas: &NasState, time: Timestamp) -> bool {
     nas.shared.is_silent()
-        || nas.may_be_silent_for().is_some_and(|patience| nas.shared.heard().plus(patience) <= time)
+        || nas.may_be_silent_for().is_some_and(|patience| nas.expected_from().plus(patience) <= time)
 }
 
 /// The next deadline, when its time has come.

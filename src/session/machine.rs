@@ -90,6 +90,7 @@ impl Machine {
 
     /// Folds one event that takes effect at `at`. Total: it never fails.
     pub fn fold(&mut self, at: Timestamp, event: &Event, effects: &mut Vec<Effect>) {
+        self.rest(at, event, effects);
         self.advance(at, effects);
         match event {
             Event::Record(record) => {
@@ -102,6 +103,23 @@ impl Machine {
             }
             Event::Applied(applied) => self.apply(at, applied, effects),
             Event::Resumed { since } => self.resume(at, *since, effects),
+        }
+    }
+
+    /// A gap of ours is over by this event: what nobody said to us meanwhile says nothing, so no NAS is found silent in it and
+    /// no session overdue, and what waited for a word waits on. Comes before the time of the gap is let pass.
+    pub fn rest(&mut self, at: Timestamp, event: &Event, effects: &mut Vec<Effect>) {
+        let Event::Resumed { since: Some(since) } = *event else { return };
+        let gap = at.since(since);
+        if gap <= GAP_BRIDGED || self.now >= at {
+            return;
+        }
+        self.advance(since, effects);
+        self.nases.iter_mut().for_each(|nas| nas.resume(at));
+        for held in self.sessions.values_mut() {
+            if let State::Suspect { close_at, .. } = &mut held.state {
+                *close_at = close_at.plus(gap);
+            }
         }
     }
 
@@ -257,6 +275,9 @@ impl Machine {
             nas.group.clone_from(&record.group);
         }
         let mut news = nas.hear(record.arrival);
+        if record.kind == Kind::Interim {
+            nas.hear_report(record.arrival);
+        }
         let heard_again = news;
         if record.claims_dropped > 0 {
             let dropped = u64::from(record.claims_dropped);
@@ -283,6 +304,12 @@ impl Machine {
     /// Gives the NAS of a record its number; it was `heard` then.
     pub(super) fn meet(&mut self, record: &Record, heard: Timestamp) -> u32 {
         let number = u32::try_from(self.nases.len()).unwrap_or(u32::MAX);
+        let pools = self.applied.pools.iter().find(|(client, _)| *client == record.client);
+        if let Some((client, prefixes)) = pools
+            && self.speaks_alone_and_was_never_heard(client, prefixes)
+        {
+            self.clients_resumed.insert(client.clone(), heard);
+        }
         let resumed = self.clients_resumed.get(&record.client).copied().unwrap_or(Timestamp::EARLIEST);
         let (name, client) = (record.nas.clone(), record.client.clone());
         self.nases.push(NasState::new(number, name.clone(), client, heard, resumed));
@@ -296,7 +323,9 @@ impl Machine {
         let Some(&nas) = self.nas_numbers.get(&refresh.nas) else { return };
         if let Some(state) = self.nases.get_mut(nas as usize) {
             state.shared.refreshes.fetch_add(1, Ordering::Relaxed);
-            if state.hear(refresh.arrival) {
+            let heard_again = state.hear(refresh.arrival);
+            state.hear_report(refresh.arrival);
+            if heard_again {
                 self.heard_again(nas, effects);
             }
         }

@@ -160,8 +160,53 @@ pub(super) struct NasState {
     pub(super) hushed: bool,
     /// How many of its sessions have an interim interval of their own.
     pub(super) reporting: u64,
+    /// How its sessions' reports are spread over time.
+    pub(super) spread: Spread,
     /// When silence is looked for next; `None`: nothing is expected of it.
     pub(super) due: Option<Timestamp>,
+}
+
+/// How long a NAS lets its listeners wait between two interim updates. Some report all sessions in one burst, so that
+/// nothing comes for a whole interval; it is looked at over as long as that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Spread {
+    /// The last interim update, and when the present interval began.
+    last: Timestamp,
+    began: Timestamp,
+    /// The longest pause of the present interval.
+    longest: Duration,
+    /// Those of the two intervals before.
+    before: [Option<Duration>; 2],
+}
+
+impl Spread {
+    const UNKNOWN: Spread = Spread {
+        last: Timestamp::EARLIEST,
+        began: Timestamp::EARLIEST,
+        longest: Duration::ZERO,
+        before: [None; 2],
+    };
+
+    /// An interim update arrived, of a NAS whose sessions report so often. What went before a silence or a gap of ours tells
+    /// nothing about the pause: `resumed` is when that was over.
+    fn note(&mut self, arrival: Timestamp, interval: Duration, resumed: Timestamp) {
+        if self.last == Timestamp::EARLIEST || self.last < resumed {
+            (self.last, self.began, self.longest) = (arrival, arrival, Duration::ZERO);
+            return;
+        }
+        self.longest = self.longest.max(arrival.since(self.last));
+        self.last = self.last.max(arrival);
+        if arrival.since(self.began) >= interval {
+            self.before = [Some(self.longest), self.before[0]];
+            (self.began, self.longest) = (arrival, Duration::ZERO);
+        }
+    }
+
+    /// The longest pause of two whole intervals, when that much was seen.
+    fn longest(&self) -> Option<Duration> {
+        let [Some(one), Some(other)] = self.before else { return None };
+        Some(one.max(other).max(self.longest))
+    }
 }
 
 /// What a snapshot keeps of a NAS.
@@ -176,6 +221,7 @@ pub(super) struct NasImage {
     group: Option<Name>,
     silent: bool,
     hushed: bool,
+    spread: Spread,
     hold: Option<NasHold>,
     interval: u32,
     counts: [u64; 5],
@@ -211,6 +257,7 @@ impl NasState {
             group: None,
             hushed: false,
             reporting: 0,
+            spread: Spread::UNKNOWN,
             due: None,
         }
     }
@@ -228,6 +275,7 @@ impl NasState {
             silent: self.shared.is_silent(),
             interval: self.shared.interval.load(Ordering::Relaxed),
             hushed: self.hushed,
+            spread: self.spread,
             hold: self.shared.hold().map(Arc::unwrap_or_clone),
             counts: [
                 counts.records,
@@ -254,6 +302,7 @@ impl NasState {
             .zip(image.counts)
             .for_each(|(counter, count)| counter.store(count, Ordering::Relaxed));
         state.hushed = image.hushed;
+        state.spread = image.spread;
         state.began_anew = image.began_anew;
         state
     }
@@ -303,13 +352,29 @@ impl NasState {
         news
     }
 
-    /// How long it may say nothing: three times the spacing at which its sessions report. A NAS that was never seen
-    /// to send interim updates, or has no sessions, has nothing to say and is never called silent.
+    /// An interim update or a refresh arrived.
+    pub(super) fn hear_report(&mut self, arrival: Timestamp) {
+        if let Some(interval) = self.shared.interval() {
+            self.spread.note(arrival, interval, self.resumed);
+        }
+    }
+
+    /// How long it may say nothing: three times the longest pause that it was seen to make, and until that is known a little
+    /// longer than one interval, or three where a single session reports. A NAS that was never seen to send interim
+    /// updates, or has no sessions, has nothing to say and is never called silent.
     pub(super) fn may_be_silent_for(&self) -> Option<Duration> {
         let counts = self.shared.counts();
         let sessions = u32::try_from(counts.active.saturating_add(counts.suspect)).unwrap_or(u32::MAX);
-        let spacing = self.shared.interval()?.checked_div(sessions)?;
-        Some(SILENCE_AT_LEAST.max(spacing.saturating_mul(3)))
+        let interval = self.shared.interval()?;
+        let spacing = interval.checked_div(sessions)?.saturating_mul(3);
+        let at_most = spacing.max(interval.saturating_mul(5) / 4);
+        let seen = self.spread.longest().map_or(at_most, |longest| longest.saturating_mul(3));
+        Some(SILENCE_AT_LEAST.max(at_most.min(seen)))
+    }
+
+    /// From when its silence counts: when it was heard, or could be again.
+    pub(super) fn expected_from(&self) -> Timestamp {
+        self.shared.heard().max(self.resumed)
     }
 
     /// Whether reporting is what its sessions do. RADIUS servers hand out intervals by subscriber: one of a thousand with
@@ -358,10 +423,39 @@ mod tests {
     }
 
     #[test]
-    fn many_sessions_make_silence_audible_sooner_but_not_before_five_minutes() {
-        assert_eq!(nas(600, 1000).may_be_silent_for(), Some(Duration::from_secs(300)));
-        assert_eq!(nas(600, 6).may_be_silent_for(), Some(Duration::from_secs(300)));
-        assert_eq!(nas(600, 5).may_be_silent_for(), Some(Duration::from_secs(360)));
+    fn reports_that_are_spread_make_silence_audible_sooner_but_not_before_five_minutes() {
+        let patience = |sessions, pause| {
+            let mut nas = nas(600, sessions);
+            for second in (0..=1200).step_by(pause) {
+                nas.hear_report(Timestamp::from_seconds(i64::try_from(second).unwrap() + 1));
+            }
+            nas.may_be_silent_for().unwrap().as_secs()
+        };
+        assert_eq!(patience(1000, 1), 300);
+        assert_eq!(patience(6, 100), 300);
+        assert_eq!(patience(5, 120), 360);
+        // All in one burst, or a few.
+        assert_eq!(patience(1000, 600), 750);
+        assert_eq!(patience(1000, 200), 600);
+        assert_eq!(patience(1, 600), 1800);
+    }
+
+    #[test]
+    fn how_reports_are_spread_is_known_after_two_intervals_and_not_before() {
+        for (last, expected) in [(1199, 750), (1200, 300)] {
+            let mut nas = nas(600, 1000);
+            (0..=last).for_each(|second| nas.hear_report(Timestamp::from_seconds(second + 1)));
+            assert_eq!(nas.may_be_silent_for(), Some(Duration::from_secs(expected)), "{last}");
+        }
+    }
+
+    #[test]
+    fn a_silence_or_a_gap_of_ours_is_no_pause_of_the_nas() {
+        let mut nas = nas(600, 1000);
+        (0..=1200).for_each(|second| nas.hear_report(Timestamp::from_seconds(second + 1)));
+        nas.resume(Timestamp::from_seconds(5000));
+        nas.hear_report(Timestamp::from_seconds(5000));
+        assert_eq!(nas.may_be_silent_for(), Some(Duration::from_secs(300)));
     }
 
     #[test]

@@ -58,13 +58,14 @@ pub(crate) fn live(day: &mut Day, dice: &mut Dice) {
     lives.switches.sort_unstable();
     let mut lines = Vec::new();
     let mut turns = BinaryHeap::new();
-    for subscriber in 0..usize::try_from(dice.within(6, 14)).unwrap() {
+    let subscribers = usize::try_from(dice.within(6, 14)).unwrap();
+    for subscriber in NAMES.iter().take(subscribers) {
         for _ in 0..if dice.chance(1500) { 2 } else { 1 } {
             let home = usize::try_from(dice.below(day.nases.len() as u64)).unwrap();
             let away = usize::try_from(dice.below(day.nases.len() as u64)).unwrap();
             let nases = if dice.chance(3000) { vec![home, away] } else { vec![home] };
             turns.push(Reverse((dice.within(0, 20 * MINUTE), lines.len())));
-            lines.push(Line { subscriber: NAMES[subscriber].to_owned(), nases, before: None });
+            lines.push(Line { subscriber: (*subscriber).to_owned(), nases, before: None });
         }
     }
     while let Some(Reverse((at, line))) = turns.pop() {

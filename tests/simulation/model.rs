@@ -108,6 +108,11 @@ struct Nas {
     /// When it said last that all of it began anew.
     began_anew: Timestamp,
     interval: Option<u32>,
+    /// When interim updates arrived since the last gap or silence.
+    reports: Vec<Timestamp>,
+    /// The longest pauses of the last whole intervals, and when the present one began.
+    pauses: Vec<Duration>,
+    counted_from: Timestamp,
 }
 
 /// All that is remembered.
@@ -129,6 +134,9 @@ impl Model {
     /// What was made durable at this moment.
     pub(crate) fn fold(&mut self, at: Timestamp, entries: &[Entry]) {
         for entry in entries {
+            if let Entry::Session(Event::Resumed { since: Some(since) }) = entry {
+                self.rest(at, *since);
+            }
             self.advance(at);
             let Entry::Session(event) = entry else { continue };
             match event {
@@ -201,6 +209,10 @@ impl Model {
         let known = self.nases.iter().position(|nas| nas.name == record.nas);
         let number = known.unwrap_or(self.nases.len());
         if known.is_none() {
+            if self.is_never_heard(&record.client) {
+                self.resumed.retain(|(client, _)| *client != record.client);
+                self.resumed.push((record.client.clone(), record.arrival));
+            }
             let resumed = self.resumed.iter().find(|(client, _)| *client == record.client);
             self.nases.push(Nas {
                 name: record.nas.clone(),
@@ -212,9 +224,15 @@ impl Model {
                 late_until: Timestamp::EARLIEST,
                 began_anew: Timestamp::EARLIEST,
                 interval: None,
+                reports: Vec::new(),
+                pauses: Vec::new(),
+                counted_from: Timestamp::EARLIEST,
             });
         }
         self.nas_heard(number, record.arrival);
+        if record.kind == Kind::Interim {
+            self.nas_reports(number, record.arrival);
+        }
         let nas = &mut self.nases[number];
         nas.group.clone_from(&record.group);
         let late = record.arrival.since(record.event) > LATE;
@@ -547,6 +565,7 @@ impl Model {
     fn refresh(&mut self, refresh: &Refresh) {
         let Some(nas) = self.nases.iter().position(|nas| nas.name == refresh.nas) else { return };
         self.nas_heard(nas, refresh.arrival);
+        self.nas_reports(nas, refresh.arrival);
         let key = (nas, refresh.session_id.clone());
         let of_nas = self.nases[nas].interval.map(|seconds| SECONDS(seconds.into()));
         let Some(life) = self.life_mut(&key) else { return };

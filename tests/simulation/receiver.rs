@@ -178,8 +178,7 @@ impl Receiver {
     pub(crate) fn round(&mut self, host: Timestamp, flush: bool) -> (Vec<usize>, Option<Batch>) {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
-        process.last = process.last.max(now);
-        process.views.advance(process.last, &mut Vec::new());
+        process.let_pass(now);
         let mut entries = Vec::new();
         if let Some(since) = process.deaf_since.take() {
             entries.push(Entry::Session(Event::Resumed { since: Some(since) }));
@@ -212,6 +211,7 @@ impl Receiver {
     fn commit(&mut self, entries: Vec<Entry>) -> Batch {
         let sequence = self.log.last().map_or(1, |batch| batch.sequence + batch.entries.len() as u64);
         let process = self.process.as_mut().expect("a process");
+        process.last = process.last.max(process.clock);
         let batch = Batch { sequence, at: process.last, entries };
         fold(&mut process.views, &batch);
         self.log.push(batch.clone());
@@ -231,8 +231,7 @@ impl Receiver {
     pub(crate) fn advance(&mut self, host: Timestamp) -> Timestamp {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
-        process.last = process.last.max(now);
-        process.views.advance(process.last, &mut Vec::new());
+        process.let_pass(now);
         process.last
     }
 
@@ -270,11 +269,10 @@ impl Receiver {
             last = Some(batch.at);
         }
         let recovered = views.snapshot();
-        let mut entries = Vec::new();
+        let mut entries = vec![Entry::Session(Event::Resumed { since: last })];
         if *views.machine().applied() != self.applied {
             entries.push(Entry::Session(Event::Applied(Box::new(self.applied.clone()))));
         }
-        entries.push(Entry::Session(Event::Resumed { since: last }));
         self.process = Some(Process {
             views,
             shared,
@@ -292,6 +290,12 @@ impl Receiver {
 }
 
 impl Process {
+    /// The time in which it did not listen is let pass by the entry that says so.
+    fn let_pass(&mut self, now: Timestamp) {
+        self.last = self.last.max(self.deaf_since.unwrap_or(now));
+        self.views.advance(self.last, &mut Vec::new());
+    }
+
     /// As the engine sorts a record: what says nothing new becomes a refresh, unless something of the session, or of one
     /// that it concerns, is on its way.
     fn sort(&mut self, record: Box<Record>, touched: &mut HashSet<(Name, Name)>, entries: &mut Vec<Entry>) {

@@ -432,7 +432,7 @@ impl Model {
             self.stands[index].freed = Some(Freed { claimed, deferred_until: deferred, kept_until, stopped });
             return;
         }
-        self.settle(index, gone, at);
+        self.settle(index, &gone, at);
     }
 
     /// The life of a holder, also of one that is being closed.
@@ -468,7 +468,7 @@ impl Model {
     }
 
     /// A conflict of which one is gone: over, when the others are one subscriber's.
-    fn settle(&mut self, index: usize, gone: Holder, at: Timestamp) {
+    fn settle(&mut self, index: usize, gone: &Holder, at: Timestamp) {
         let holders = self.stands[index].holders.clone();
         let place = self.stands[index].place;
         let name = |holder: &Holder| self.who(holder).subscriber.clone();
@@ -484,8 +484,7 @@ impl Model {
             }
         }
         // What one had lost to does not speak against its own subscriber.
-        let others =
-            holders.iter().chain([&gone]).filter(|other| !same_subscriber(&name(other), &name(last)));
+        let others = holders.iter().chain([gone]).filter(|other| !same_subscriber(&name(other), &name(last)));
         let outdone = others.clone().map(|other| other.best_loser).max().unwrap_or(Timestamp::EARLIEST);
         // Whoever is left is named when it was heard after the others had claimed the place.
         let doubted = others.map(|other| other.since).max().unwrap_or(Timestamp::EARLIEST);

@@ -158,7 +158,7 @@ impl Model {
                 resumed != Timestamp::EARLIEST && now < resumed.plus(time::span(self.rules.warm_up, interval))
             };
             let resumed = self.resumed.iter().find(|(known, _): &&(Name, _)| known == client);
-            if resumed.is_some_and(|(_, at)| warm(*at, slowest)) {
+            if self.is_never_heard(client) || resumed.is_some_and(|(_, at)| warm(*at, slowest)) {
                 return Answer::Unready("warm-up", None);
             }
             for nas in nases() {

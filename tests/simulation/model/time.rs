@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use relaywarden::session::Timestamp;
 use relaywarden::session::event::Span;
+use relaywarden::session::{Name, Timestamp};
 
 use super::claims::End;
 use super::{GAP, INTERVAL_ASSUMED, Key, Model, OVERDUE_AT_LEAST, SECONDS, State, Why};
@@ -39,7 +39,8 @@ impl Model {
     }
 
     fn first_due(&self) -> Option<(Timestamp, Due)> {
-        let mut first: Option<((Timestamp, u8, Option<Key>), Due)> = None;
+        type Order = (Timestamp, u8, Option<Key>);
+        let mut first: Option<(Order, Due)> = None;
         let mut consider = |time: Timestamp, rank: u8, key: Option<Key>, due: Due| {
             let order = (time, rank, key);
             if first.as_ref().is_none_or(|(earliest, _)| order < *earliest) {
@@ -48,7 +49,8 @@ impl Model {
         };
         for nas in 0..self.nases.len() {
             if let Some(patience) = self.nas_patience(nas).filter(|_| !self.nases[nas].silent) {
-                consider(self.nases[nas].heard.plus(patience), 0, None, Due::Nas(nas));
+                let from = self.nases[nas].heard.max(self.nases[nas].resumed);
+                consider(from.plus(patience), 0, None, Due::Nas(nas));
             }
         }
         for life in &self.lives {
@@ -65,13 +67,65 @@ impl Model {
         first.map(|((time, ..), due)| (time, due))
     }
 
-    /// Three times the spacing at which its sessions are expected to report.
-    fn nas_patience(&self, nas: usize) -> Option<Duration> {
+    /// Three times its longest pause in two intervals. At most, and until these were seen, an interval and a quarter, or
+    /// three times the spacing of its sessions.
+    fn nas_patience(&self, number: usize) -> Option<Duration> {
+        let nas = &self.nases[number];
         let sessions =
-            self.lives.iter().filter(|life| life.key.0 == nas && life.state != State::Pending).count();
-        let interval = SECONDS(self.nases[nas].interval?.into());
+            self.lives.iter().filter(|life| life.key.0 == number && life.state != State::Pending).count();
+        let interval = SECONDS(nas.interval?.into());
         let spacing = interval.checked_div(u32::try_from(sessions).unwrap())?;
-        Some(SILENT_AT_LEAST.max(spacing * 3))
+        let mut patience = (spacing * 3).max(interval * 5 / 4);
+        if let [.., one, other] = nas.pauses[..] {
+            patience = patience.min(one.max(other).max(nas.pause_now()) * 3);
+        }
+        Some(SILENT_AT_LEAST.max(patience))
+    }
+
+    /// An interim update arrived.
+    pub(super) fn nas_reports(&mut self, number: usize, arrival: Timestamp) {
+        let nas = &mut self.nases[number];
+        let Some(interval) = nas.interval.map(|seconds| SECONDS(seconds.into())) else { return };
+        if nas.reports.last().is_none_or(|last| *last < nas.resumed) {
+            nas.reports = vec![arrival];
+            nas.counted_from = arrival;
+            return;
+        }
+        let last = *nas.reports.last().unwrap();
+        nas.reports.push(last.max(arrival));
+        if arrival.since(nas.counted_from) >= interval {
+            nas.pauses.push(nas.pause_now().max(arrival.since(last)));
+            nas.reports = vec![last.max(arrival)];
+            nas.counted_from = arrival;
+        }
+    }
+
+    /// A gap is over: what was not heard in it says nothing.
+    pub(super) fn rest(&mut self, at: Timestamp, since: Timestamp) {
+        let gap = at.since(since);
+        if gap <= GAP {
+            return;
+        }
+        self.advance(since);
+        self.nases.iter_mut().for_each(|nas| nas.resumed = at);
+        for life in &mut self.lives {
+            if let State::Doubt(_, until) = &mut life.state {
+                *until = until.plus(gap);
+            }
+        }
+    }
+
+    /// Whether nobody who would know of a client's addresses was ever heard.
+    pub(super) fn is_never_heard(&self, client: &Name) -> bool {
+        let heard = |client: &Name| self.nases.iter().any(|nas| nas.client == *client);
+        let Some((_, prefixes)) = self.pools.iter().find(|(name, _)| name == client) else { return false };
+        let others = self.pools.iter().filter(|(name, _)| heard(name));
+        let known: Vec<_> = others.flat_map(|(_, theirs)| theirs).collect();
+        let began = self.resumed.iter().any(|(name, at)| name == client && *at != Timestamp::EARLIEST);
+        began
+            && !heard(client)
+            && !prefixes.is_empty()
+            && !prefixes.iter().all(|prefix| known.iter().any(|known| known.contains(prefix)))
     }
 
     fn overdue_after(&self, life: &super::Life) -> Duration {
@@ -164,6 +218,14 @@ impl Model {
                 }
             }
         }
+    }
+}
+
+impl super::Nas {
+    /// The longest pause of the present interval.
+    fn pause_now(&self) -> Duration {
+        let pauses = self.reports.windows(2).map(|pair| pair[1].since(pair[0]));
+        pauses.max().unwrap_or(Duration::ZERO)
     }
 }
 
