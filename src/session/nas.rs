@@ -427,7 +427,7 @@ mod tests {
         let patience = |sessions, pause| {
             let mut nas = nas(600, sessions);
             for second in (0..=1200).step_by(pause) {
-                nas.hear_report(Timestamp::from_seconds(i64::try_from(second).unwrap() + 1));
+                nas.hear_report(Timestamp::from_seconds(i64::from(second) + 1));
             }
             nas.may_be_silent_for().unwrap().as_secs()
         };

@@ -34,12 +34,12 @@ pub(crate) struct NotYet {
     pub(crate) stops: bool,
 }
 pub(crate) const NOT_YET: NotYet = NotYet {
-    told_against: false,
-    pairs: false,
+    told_against: true,
+    pairs: true,
     clocks: false,
-    new_beginning: false,
-    session_time: false,
-    stops: false,
+    new_beginning: true,
+    session_time: true,
+    stops: true,
 };
 
 /// How rough the day is.
