@@ -17,10 +17,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use relaywarden::session::bindings::{LiveMap, Lookup};
-use relaywarden::session::event::{Applied, Claim, ClaimSource, Event, Kind, Record, Rules, Span};
+use relaywarden::session::bindings::{Found, LiveMap, Lookup};
+use relaywarden::session::event::{
+    Applied, Claim, ClaimSource, Event, Kind, Record, Release, Rules, Service, Span,
+};
 use relaywarden::session::machine::Machine;
-use relaywarden::session::{Line, Name, Realm, Timestamp};
+use relaywarden::session::{Line, Name, Ports, Realm, Timestamp};
 
 const ADDRESSES: u8 = 4;
 const BEGIN: i64 = 1_800_000_000;
@@ -482,6 +484,67 @@ proptest! {
         let own = Record { nas: Name::from("bras1"), client: Name::from("bras1"), ..restart };
         machine.fold(at(now + 1), &Event::Record(Box::new(own)), &mut Vec::new());
         prop_assert!(owners(&machine, now + 1).iter().all(|owners| owners.len() != 1));
+    }
+
+    /// I2: the Stop of a service ends nothing, whichever session it is part of and whatever it names.
+    #[test]
+    fn a_services_stop_ends_nothing(
+        told in histories(),
+        services in prop::collection::vec((0..8_u32, 0..ADDRESSES, any::<bool>(), any::<bool>()), 30),
+    ) {
+        let (mut with, mut without) = (machine(), machine());
+        for (told, (parent, address, named, whole)) in told.iter().zip(services) {
+            feed(&mut with, told, told.second);
+            feed(&mut without, told, told.second);
+            let parent = if whole { told.session } else { parent };
+            let stop = Told { kind: Kind::Stop, address, ..told.clone() };
+            let parent = Name::from(parent.to_string().as_str());
+            let stop = Record {
+                session_id: if named { parent.clone() } else { Name::from("service") },
+                service: Some(Service { parent: Some(parent) }),
+                ..record(&stop, told.second)
+            };
+            with.fold(at(told.second), &Event::Record(Box::new(stop)), &mut Vec::new());
+            prop_assert_eq!(owners(&with, told.second), owners(&without, told.second));
+        }
+        prop_assert_eq!(with.sessions(), without.sessions());
+    }
+
+    /// I8: whoever shares an address by ports is never named for a question without one.
+    #[test]
+    fn without_a_port_nobody_of_a_shared_address_is_named(
+        told in histories(),
+        blocks in prop::collection::vec((0..6_u16, 1..4_u16, any::<bool>()), 30),
+    ) {
+        let mut machine = machine();
+        for (told, (first, size, gives_back)) in told.iter().zip(blocks) {
+            let prefix = address(told.address).into();
+            let ports = Ports::new(1000 + first * 1000, 999 + (first + size) * 1000).unwrap();
+            let mut record = record(told, told.second);
+            record.claims = vec![Claim { prefix, ports, source: ClaimSource::PortBlock }];
+            if gives_back && told.kind == Kind::Interim {
+                record.claims.clear();
+                record.releases = vec![Release::Only(prefix, ports)];
+            }
+            machine.fold(at(told.second), &Event::Record(Box::new(record)), &mut Vec::new());
+            for number in 0..ADDRESSES {
+                let now = at(told.second);
+                let without = machine.map().lookup(Realm::PUBLIC, address(number), None, now);
+                prop_assert!(matches!(without, Lookup::Absent | Lookup::Unready(..)), "{:?}", without);
+                // With a port nobody is named who has no block around it.
+                for port in (500..9500).step_by(1000) {
+                    let Lookup::Found(found) = machine.map().lookup(Realm::PUBLIC, address(number), Some(port), now) else {
+                        continue;
+                    };
+                    let session = found.session.unwrap().key.id.clone();
+                    let sharers = machine.map().sharers(Realm::PUBLIC, address(number));
+                    let has = |(ports, sharer): &(Ports, Found)| {
+                        ports.contains(port) && sharer.session.as_ref().unwrap().key.id == session
+                    };
+                    prop_assert!(sharers.iter().any(has));
+                }
+            }
+        }
     }
 
     /// Replay: an image in the middle and the rest of the log give what living through all of it gave, whenever
