@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use criterion::{
     BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
-use relaywarden::session::event::{Effect, Event, Kind, Record, Refresh};
+use relaywarden::session::effect::Effect;
+use relaywarden::session::event::{Event, Kind, Record, Refresh};
 use relaywarden::session::machine::Machine;
 use relaywarden::session::{Name, Timestamp};
 use subscribers::{SIZES, filled, moment, record, scattered};

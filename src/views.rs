@@ -13,7 +13,8 @@ use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
-use crate::session::event::{Effect, Event, Kind, NasHold};
+use crate::session::effect::Effect;
+use crate::session::event::{Event, Kind, NasHold};
 use crate::session::image::Image;
 use crate::session::machine::Machine;
 

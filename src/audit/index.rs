@@ -24,7 +24,7 @@ use self::writing::Writing;
 use super::AuditError;
 use super::schema::{Moment, column, failed, file_in, open_for_writing};
 use crate::session::Timestamp;
-use crate::session::event::{Effect, Ended};
+use crate::session::effect::{Effect, Ended};
 use crate::views::{Folded, Outcome};
 
 /// How a binding ended whose session lived on under another name. Exact, like those that `Ended` calls so.

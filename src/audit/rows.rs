@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::relay::message::Message;
-use crate::session::event::{Ended, Remark};
+use crate::session::effect::{Ended, Remark};
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 use crate::views::Cause;
 

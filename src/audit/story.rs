@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::{StoryFilter, StoryRow, What};
 use super::schema::{By, Key, address, name, session_of, shortest, unpacked_value};
-use crate::session::event::Ended;
+use crate::session::effect::Ended;
 use crate::session::{Name, Place, Ports, Realm, SessionKey, Timestamp};
 use crate::views::Cause;
 

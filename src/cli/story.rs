@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::audit::rows::What;
     use crate::session::Timestamp;
-    use crate::session::event::{Ended, Remark};
+    use crate::session::effect::{Ended, Remark};
 
     #[test]
     fn every_word_has_a_meaning() {

@@ -4,6 +4,7 @@
 //! asked of `Files`.
 
 mod feeds;
+mod listeners;
 
 use std::cmp::Reverse;
 use std::io;
@@ -19,11 +20,7 @@ use toml::de::DeTable;
 use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
 use super::table::{self, Number, Text, Texts};
-use super::{
-    Client, Config, Endpoint, Http, Listed, Listeners, Mta, NamedRealm, NasIdentity, Policy, Radius, Relay,
-    Secret, prefixes, value,
-};
-use crate::mta::policy::is_field_name;
+use super::{Client, Config, Listed, NamedRealm, NasIdentity, Radius, Relay, Secret, prefixes, value};
 use crate::session::Name;
 use crate::session::event::{Rules, Span};
 use crate::session::identity::Canonical;
@@ -34,14 +31,8 @@ const SECRET_LEAST: usize = 8;
 /// From here on a secret is not warned about.
 const SECRET_GOOD: usize = 16;
 
-/// The most a contact may add to an SMTP reply.
-const CONTACT_LIMIT: usize = 120;
-
 /// A closed session is remembered for at least a day. A record older than that could not be told from a new one.
 const STALE_LIMIT_BELOW: Duration = Duration::from_secs(24 * 3600);
-
-/// Mode of `http.socket`, which knows its callers by their user.
-const HTTP_MODE: u32 = 0o660;
 
 /// What a file holds, and who may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -376,154 +367,6 @@ impl Reader<'_> {
         }
         Ok(statics)
     }
-
-    fn mtas(&self, tables: &[Spanned<table::Mta>]) -> Result<Vec<Mta>, ConfigError> {
-        let mut mtas: Vec<Mta> = Vec::new();
-        for table in tables {
-            let (span, table) = (table.span(), table.get_ref());
-            let name = self.name(&span, table.name.as_ref())?;
-            let text = self.required(&span, "address", table.address.as_ref())?;
-            let address = self.parse(text, value::prefix)?;
-            if let Some((other, _)) = tables.iter().zip(&mtas).find(|(_, earlier)| earlier.address == address)
-            {
-                return Err(self.duplicate(Some(text), other.get_ref().address.as_ref()));
-            }
-            mtas.push(Mta { name, address, realm: self.realm(table.realm.as_ref())? });
-        }
-        mtas.sort_by_key(|mta| Reverse(mta.address.prefix_len()));
-        Ok(mtas)
-    }
-
-    fn socketmap(&self, table: &table::Sockets) -> Result<Listeners, ConfigError> {
-        let sockets = (table.socket_mode.as_ref(), table.socket_group.as_ref());
-        let realm = self.realm(table.realm.as_ref())?;
-        Ok(Listeners { realm, ..self.listeners(table.listen.as_ref(), sockets, 10023)? })
-    }
-
-    fn policy(&self, table: &table::Policy) -> Result<Policy, ConfigError> {
-        let sockets = (table.socket_mode.as_ref(), table.socket_group.as_ref());
-        let header = |written: &str| match is_field_name(written) {
-            true => Ok(written.to_owned()),
-            false => Err(Fault::NotAHeader { written: written.to_owned() }),
-        };
-        // RFC 5321, 4.2: a reply's text is printable ASCII.
-        let contact = |written: &str| match written {
-            "" => Err(Fault::Empty),
-            text if text.len() <= CONTACT_LIMIT && text.bytes().all(|octet| matches!(octet, b' '..=b'~')) => {
-                Ok(text.to_owned())
-            }
-            _ => Err(Fault::NotAReplyText { limit: CONTACT_LIMIT }),
-        };
-        let realm = self.realm(table.realm.as_ref())?;
-        Ok(Policy {
-            listeners: Listeners { realm, ..self.listeners(table.listen.as_ref(), sockets, 10024)? },
-            header: table.header.as_ref().map(|text| self.parse(text, header)).transpose()?,
-            contact: table.contact.as_ref().map(|text| self.parse(text, contact)).transpose()?,
-        })
-    }
-
-    fn listeners(
-        &self,
-        listen: Option<&Texts>,
-        (mode, group): (Option<&Text>, Option<&Text>),
-        port: u16,
-    ) -> Result<Listeners, ConfigError> {
-        let listen = match listen {
-            Some(texts) => {
-                let texts = texts.get_ref().iter();
-                texts
-                    .map(|text| self.parse(text, |written| value::endpoint(written, self.base)))
-                    .collect::<Result<_, _>>()?
-            }
-            None => vec![Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], port)))],
-        };
-        Ok(Listeners {
-            listen,
-            mode: mode.map(|text| self.parse(text, value::mode)).transpose()?,
-            group: group.map(|text| self.filled(text).map(str::to_owned)).transpose()?,
-            realm: None,
-        })
-    }
-
-    fn http(&self, table: &table::Http) -> Result<Http, ConfigError> {
-        Ok(Http {
-            socket: self.parse_or(
-                table.socket.as_ref(),
-                PathBuf::from("/run/relaywarden/api.sock"),
-                |written| value::socket_path(written, self.base),
-            )?,
-            mode: self.parse_or(table.socket_mode.as_ref(), HTTP_MODE, value::mode)?,
-            group: table
-                .socket_group
-                .as_ref()
-                .map(|text| self.filled(text).map(str::to_owned))
-                .transpose()?,
-            listen: match &table.listen {
-                Some(texts) => self.socket_addresses(texts)?,
-                None => vec![SocketAddr::from(([127, 0, 0, 1], 8025))],
-            },
-        })
-    }
-
-    // What concerns several tables.
-
-    /// Two listeners in one place would fail when they are bound, and not say which two.
-    fn no_place_twice(&self, file: &table::File, config: &Config) -> Result<(), ConfigError> {
-        let tcp = |listen: &[SocketAddr]| listen.iter().copied().map(Endpoint::Tcp).collect();
-        let socket = vec![Endpoint::Unix(config.http.socket.clone())];
-        let streams: [(_, Option<&Texts>, Vec<Endpoint>); 4] = [
-            ("http.socket", None, socket),
-            ("socketmap.listen", file.socketmap.listen.as_ref(), config.socketmap.listen.clone()),
-            ("policy.listen", file.policy.listen.as_ref(), config.policy.listeners.listen.clone()),
-            ("http.listen", file.http.listen.as_ref(), tcp(&config.http.listen)),
-        ];
-        self.distinct(&streams)?;
-        // UDP ports are another space.
-        self.distinct(&[("radius.listen", file.radius.listen.as_ref(), tcp(&config.radius.listen))])
-    }
-
-    fn distinct(&self, places: &[(&'static str, Option<&Texts>, Vec<Endpoint>)]) -> Result<(), ConfigError> {
-        let mut taken: Vec<(&'static str, &Endpoint)> = Vec::new();
-        for (key, texts, endpoints) in places {
-            for (position, endpoint) in endpoints.iter().enumerate() {
-                let holder = taken.iter().find(|(_, taken)| *taken == endpoint);
-                if let Some((first, _)) = holder {
-                    let text = texts.and_then(|texts| texts.get_ref().get(position));
-                    return Err(ConfigError {
-                        file: self.path.to_owned(),
-                        place: text.map(|text| self.place(&text.span())),
-                        fault: Box::new(Fault::ListenTwice { first }),
-                    });
-                }
-                // Port 0 is another one each time.
-                if !matches!(endpoint, Endpoint::Tcp(address) if address.port() == 0) {
-                    taken.push((key, endpoint));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Warns of listeners that can't be of use.
-    fn reachable(&mut self, file: &table::File, config: &Config) {
-        let sockets = [
-            (file.socketmap.listen.as_ref(), &config.socketmap.listen),
-            (file.policy.listen.as_ref(), &config.policy.listeners.listen),
-        ];
-        if sockets.iter().all(|(_, endpoints)| endpoints.is_empty()) {
-            self.warn(None, Caution::NoMtaListener);
-        }
-        for (texts, endpoints) in sockets {
-            let Some(texts) = texts.filter(|_| config.mtas.is_empty()) else { continue };
-            for (text, endpoint) in texts.get_ref().iter().zip(endpoints) {
-                if matches!(endpoint, Endpoint::Tcp(address) if !address.ip().is_loopback()) {
-                    self.warn(Some(&text.span()), Caution::NoMta);
-                }
-            }
-        }
-    }
-
-    // What is used again and again.
 
     pub(super) fn parse<T>(
         &self,

@@ -5,23 +5,27 @@
 //! written and never acknowledged: it is the last of its file, and the file after it begins with the same sequence.
 //! On replay the later one counts.
 //!
-//! Knows: how a batch becomes a row, what a damaged file looks like, which file may be trusted. Must not know: what
-//! an entry means.
+//! Knows: how a batch becomes a row, and which file may be trusted (`sqlite/replay.rs`: how it is read back). Must not
+//! know: what an entry means.
 
-use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
-use std::io;
+mod files;
+mod replay;
+
+use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use super::entry::{Entry, FORMAT};
 use super::{Batch, Log, LogError};
 use crate::session::Timestamp;
+pub use files::DataLock;
+use files::{column, remove_database, remove_leftovers};
+pub(super) use files::{directory_in, numbered_files, refused, sync_directory};
+use replay::Replay;
 
 /// Tells a log file from any other SQLite file: "RWlg".
 const APPLICATION: i32 = 0x5257_6c67;
@@ -359,287 +363,6 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
         ));
     }
     Ok(())
-}
-
-/// A batch read back, kept until the row after it shows that it counts.
-struct Held {
-    batch: Batch,
-    next: u64,
-}
-
-struct Replay<'a> {
-    after: u64,
-    each: &'a mut dyn FnMut(Batch),
-    held: Option<Held>,
-}
-
-impl Replay<'_> {
-    /// Reads one file through; returns the last sequence in it.
-    fn file(&mut self, path: &Path) -> Result<Option<u64>, LogError> {
-        let unreadable = |error: &rusqlite::Error| damaged_or_refused(path, None, error);
-        let connection = connect(path).map_err(|error| unreadable(&error))?;
-        check_header(&connection, path)?;
-        let last = self.rows(&connection, path)?;
-        settle(connection, path)?;
-        Ok(last)
-    }
-
-    fn rows(&mut self, connection: &Connection, path: &Path) -> Result<Option<u64>, LogError> {
-        let unreadable = |row: Option<u64>, error: &rusqlite::Error| damaged_or_refused(path, row, error);
-        let mut statement = connection
-            .prepare("SELECT sequence, at, count, checksum, packed FROM batch ORDER BY sequence")
-            .map_err(|error| unreadable(None, &error))?;
-        let mut rows = statement.query(()).map_err(|error| unreadable(None, &error))?;
-        let mut last = None;
-        loop {
-            let due = self.held.as_ref().map(|held| held.next);
-            let Some(row) = rows.next().map_err(|error| unreadable(due, &error))? else { return Ok(last) };
-            let (row, checksum) = read_row(row).map_err(|error| unreadable(due, &error))?;
-            let damaged =
-                |what| LogError::Damaged { file: path.to_path_buf(), row: Some(row.sequence), what };
-            if row.checksum() != checksum {
-                return Err(damaged("the checksum does not fit"));
-            }
-            let next = row.next().filter(|next| *next > row.sequence);
-            let next = next.ok_or_else(|| damaged("it counts no entries"))?;
-            let mut entries = Vec::new();
-            if next > self.after.saturating_add(1) {
-                entries = unpack(&row, path)?;
-            }
-            self.accept(path, Held { batch: Batch { sequence: row.sequence, at: row.at, entries }, next })?;
-            last = Some(next.saturating_sub(1));
-        }
-    }
-
-    /// Takes a row that is sound in itself, if it continues the one before.
-    fn accept(&mut self, path: &Path, row: Held) -> Result<(), LogError> {
-        let sequence = row.batch.sequence;
-        let damaged = |row, what| Err(LogError::Damaged { file: path.to_path_buf(), row: Some(row), what });
-        match self.held.take() {
-            None if sequence > self.after.saturating_add(1) => {
-                return damaged(self.after.saturating_add(1), "it is needed and no file has it any more");
-            }
-            None => {}
-            // Only two files can hold the same sequence: the first was given up before this row was acknowledged.
-            Some(held) if held.batch.sequence == sequence => {}
-            Some(held) if held.next == sequence => self.deliver(held),
-            Some(held) if held.next < sequence => return damaged(held.next, "it is missing"),
-            Some(_) => return damaged(sequence, "it overlaps the row before"),
-        }
-        self.held = Some(row);
-        Ok(())
-    }
-
-    fn deliver(&mut self, held: Held) {
-        let Held { mut batch, next } = held;
-        let wanted = self.after.saturating_add(1);
-        if next <= wanted {
-            return;
-        }
-        if batch.sequence < wanted {
-            let known = usize::try_from(wanted.saturating_sub(batch.sequence)).unwrap_or(usize::MAX);
-            batch.entries.drain(..known.min(batch.entries.len()));
-            batch.sequence = wanted;
-        }
-        (self.each)(batch);
-    }
-
-    /// Delivers the last row; returns the sequence that is due next.
-    fn finish(mut self, directory: &Path) -> Result<u64, LogError> {
-        let next = self.held.as_ref().map_or(1, |held| held.next);
-        if next <= self.after {
-            let what = "the log ends before the snapshot that was taken of it";
-            return Err(LogError::Damaged { file: directory.to_path_buf(), row: Some(next), what });
-        }
-        if let Some(held) = self.held.take() {
-            self.deliver(held);
-        }
-        Ok(next)
-    }
-}
-
-fn check_header(connection: &Connection, path: &Path) -> Result<(), LogError> {
-    let number = |pragma| {
-        connection
-            .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
-            .map_err(|error| damaged_or_refused(path, None, &error))
-    };
-    let (application, version) = (number("application_id")?, number("user_version")?);
-    if application != APPLICATION {
-        let what = "not a log file of relaywarden";
-        return Err(LogError::Damaged { file: path.to_path_buf(), row: None, what });
-    }
-    match u32::try_from(version) {
-        Ok(VERSION) => Ok(()),
-        Ok(version) if version > VERSION => Err(LogError::TooNew { file: path.to_path_buf(), version }),
-        _ => {
-            let what = "no version of the log has this number";
-            Err(LogError::Damaged { file: path.to_path_buf(), row: None, what })
-        }
-    }
-}
-
-fn read_row<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<(Row<'a>, u32)> {
-    let number = |index: usize| -> rusqlite::Result<u64> {
-        let value: i64 = row.get(index)?;
-        u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, value))
-    };
-    let read = Row {
-        sequence: number(0)?,
-        at: Timestamp::from_millis(row.get(1)?),
-        count: number(2)?,
-        packed: row.get_ref(4)?.as_blob()?,
-    };
-    Ok((read, row.get(3)?))
-}
-
-fn unpack(row: &Row<'_>, path: &Path) -> Result<Vec<Entry>, LogError> {
-    let damaged = |what| LogError::Damaged { file: path.to_path_buf(), row: Some(row.sequence), what };
-    let (&format, packed) = row.packed.split_first().ok_or_else(|| damaged("it is empty"))?;
-    if format > FORMAT {
-        return Err(LogError::TooNew { file: path.to_path_buf(), version: u32::from(format) });
-    }
-    if format != FORMAT {
-        return Err(damaged("its entries are of an earlier version, which this one does not read"));
-    }
-    // The checksum fits, so this is what a version with other entries and the same number would look like.
-    let entries: Vec<Entry> =
-        postcard::from_bytes(packed).map_err(|_| damaged("its entries can't be read"))?;
-    if entries.len() as u64 != row.count {
-        return Err(damaged("its number of entries does not fit"));
-    }
-    Ok(entries)
-}
-
-/// Makes what was just read from a file durable. After `kill -9` the last commits may be in the page cache only, and
-/// after a failed sync they may be there without ever being written again: counted now and lost at the next loss of
-/// power, they would leave a hole. A checkpoint writes them anew.
-fn settle(connection: Connection, path: &Path) -> Result<(), LogError> {
-    let ahead = beside(path, "-wal");
-    let nothing_ahead = fs::metadata(&ahead).is_ok_and(|metadata| metadata.len() == 0);
-    if nothing_ahead || checkpoint(&connection, "TRUNCATE").is_ok() {
-        drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false));
-        return Ok(());
-    }
-    drop(connection);
-    // A full disk has no room for a checkpoint, and a start must be possible on one: the map is served from memory.
-    File::open(&ahead).and_then(|file| file.sync_all()).map_err(|error| refused(&ahead, &error))
-}
-
-/// The right to change a data directory. Held until its last copy is gone; then another daemon may have it.
-#[derive(Debug, Clone)]
-pub struct DataLock {
-    _held: Arc<File>,
-}
-
-impl DataLock {
-    /// Takes it, if nobody else has it. Taken before anything below `data` is touched.
-    ///
-    /// # Errors
-    /// `InUse` when another daemon runs here, `Storage` when the file system refuses.
-    pub fn take(data: &Path) -> Result<DataLock, LogError> {
-        let path = data.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|error| refused(&path, &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(DataLock { _held: Arc::new(file) }),
-            Err(TryLockError::WouldBlock) => Err(LogError::InUse { file: path }),
-            Err(TryLockError::Error(error)) => Err(refused(&path, &error)),
-        }
-    }
-}
-
-/// Where the numbered files are.
-pub(super) fn directory_in(data: &Path) -> PathBuf {
-    data.join("log")
-}
-
-/// The log files of a directory, by number.
-pub(super) fn numbered_files(directory: &Path) -> Result<Vec<(u32, PathBuf)>, LogError> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).map_err(|error| refused(directory, &error))? {
-        let path = entry.map_err(|error| refused(directory, &error))?.path();
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(number_of);
-        files.extend(number.map(|number| (number, path)));
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn number_of(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(".sqlite3")?;
-    digits.bytes().all(|octet| octet.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
-}
-
-/// Removes what an interrupted creation or removal left: files that never got their name, and companions whose main
-/// file is gone, which SQLite would otherwise apply to a new file of that name.
-fn remove_leftovers(directory: &Path) -> Result<(), LogError> {
-    for entry in fs::read_dir(directory).map_err(|error| refused(directory, &error))? {
-        let path = entry.map_err(|error| refused(directory, &error))?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let main = COMPANIONS.iter().find_map(|companion| name.strip_suffix(companion)).unwrap_or(name);
-        let unfinished = main.strip_suffix(".new").and_then(number_of).is_some();
-        let orphan = main != name && number_of(main).is_some() && !directory.join(main).exists();
-        if unfinished || orphan {
-            remove_if_there(&path).map_err(|error| refused(&path, &error))?;
-        }
-    }
-    Ok(())
-}
-
-/// What SQLite keeps beside a database.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
-
-fn beside(path: &Path, companion: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(companion);
-    PathBuf::from(name)
-}
-
-/// The main file goes first: without its write-ahead file it would look whole and have lost its end.
-fn remove_database(path: &Path) -> io::Result<()> {
-    remove_if_there(path)?;
-    COMPANIONS.iter().try_for_each(|companion| remove_if_there(&beside(path, companion)))
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        outcome => outcome,
-    }
-}
-
-/// A name is durable when its directory is.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
-
-fn column(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-pub(super) fn refused(file: &Path, error: &dyn std::error::Error) -> LogError {
-    LogError::Storage { file: file.to_path_buf(), error: error.to_string() }
-}
-
-/// Tells "this is not what we wrote" from "this can't be read now".
-fn damaged_or_refused(file: &Path, row: Option<u64>, error: &rusqlite::Error) -> LogError {
-    let damaged = |what| LogError::Damaged { file: file.to_path_buf(), row, what };
-    match error {
-        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
-            ErrorCode::DatabaseCorrupt => damaged("the database file is malformed"),
-            ErrorCode::NotADatabase => damaged("not a database file"),
-            // The table is not there: the statement can't be prepared.
-            ErrorCode::Unknown => damaged("the table of batches is missing"),
-            _ => refused(file, error),
-        },
-        rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::FromSqlConversionFailure(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..) => {
-            damaged("a value is of another kind than was written")
-        }
-        _ => refused(file, error),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::Fault;
 use super::script::{Words, unexpected};
 use super::words::{When, name, spelled};
 use crate::radius::accounting::Ignored;
-use crate::session::event::Alarm;
+use crate::session::effect::Alarm;
 use crate::session::phase::Phase;
 use crate::session::{Line, Name};
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::bindings::{Doubt, OpenPool, Slot};
-use super::event::{Alarm, Effect, Ended, NasHold, Remark};
+use super::effect::{Alarm, Effect, Ended, Remark};
+use super::event::NasHold;
 use super::held::{Held, Id, State, Suspicion, Tombstone};
 use super::machine::Machine;
 use super::nas::{INTERVAL_ASSUMED, NasState, span};

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::bindings::Session;
-use super::event::{Claim, ClaimSource, Effect, Kind, Record, Release, Remark, Rules, Scope, Span};
+use super::effect::{Effect, Remark};
+use super::event::{Claim, ClaimSource, Kind, Record, Release, Rules, Scope, Span};
 use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
 use super::{Name, Place, Ports, Realm, Timestamp};
 

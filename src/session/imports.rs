@@ -4,7 +4,8 @@
 //! Knows: that a file says nothing about whether its NAS speaks now, and that what is history leaves no trace but in the
 //! past. Must not know: files, or how old a record may be; its arrival says when it is to be judged as of.
 
-use super::event::{Effect, Ended, Kind, Record};
+use super::effect::{Effect, Ended};
+use super::event::{Kind, Record};
 use super::held::{Id, SAME_MOMENT, began};
 use super::machine::Machine;
 use super::{Place, Realm, SessionKey, Timestamp};

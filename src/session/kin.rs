@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::bindings::Session;
-use super::event::{Alarm, Claim, Effect, Ended, Kind, Record, Service};
+use super::effect::{Alarm, Effect, Ended};
+use super::event::{Claim, Kind, Record, Service};
 use super::held::{Held, Hold, Id, State, Suspicion, differ};
 use super::machine::Machine;
 use super::slot::{Binding, Slot};

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use super::bindings::{Session, same_subscriber};
-use super::event::{Claim, ClaimSource, Effect, Ended, Record, Release, Remark};
+use super::effect::{Effect, Ended, Remark};
+use super::event::{Claim, ClaimSource, Record, Release};
 use super::held::{Held, HeldClaim, Hold, Id};
 use super::machine::Machine;
 use super::ownership::{bound, id_of, noted, unbound};

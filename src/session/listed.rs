@@ -10,7 +10,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::bindings::{Binding, Session, Slot, same_subscriber};
-use super::event::{ClaimSource, Effect, Ended};
+use super::effect::{Effect, Ended};
+use super::event::ClaimSource;
 use super::held::{Held, HeldClaim, Hold, Id};
 use super::machine::Machine;
 use super::{Name, Place, Ports, Timestamp};

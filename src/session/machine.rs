@@ -16,7 +16,8 @@ use ipnet::IpNet;
 
 use super::bindings::{Binding, LiveMap};
 use super::deadlines::Due;
-use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Release, Rules};
+use super::effect::{Alarm, Effect};
+use super::event::{Applied, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};

@@ -6,6 +6,7 @@
 pub mod bindings;
 mod deadlines;
 mod doubt;
+pub mod effect;
 pub mod event;
 mod held;
 pub mod identity;
@@ -24,6 +25,7 @@ mod records;
 mod sessions;
 mod shared;
 mod slot;
+mod spread;
 
 use std::fmt;
 use std::sync::Arc;

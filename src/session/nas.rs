@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
 use super::event::{NasHold, Rules, Span};
+use super::spread::Spread;
 use super::{Name, Timestamp};
 
 /// A NAS is not called silent before this, whatever its sessions lead to expect.
@@ -164,49 +165,6 @@ pub(super) struct NasState {
     pub(super) spread: Spread,
     /// When silence is looked for next; `None`: nothing is expected of it.
     pub(super) due: Option<Timestamp>,
-}
-
-/// How long a NAS lets its listeners wait between two interim updates. Some report all sessions in one burst, so that
-/// nothing comes for a whole interval; it is looked at over as long as that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Spread {
-    /// The last interim update, and when the present interval began.
-    last: Timestamp,
-    began: Timestamp,
-    /// The longest pause of the present interval.
-    longest: Duration,
-    /// Those of the two intervals before.
-    before: [Option<Duration>; 2],
-}
-
-impl Spread {
-    const UNKNOWN: Spread = Spread {
-        last: Timestamp::EARLIEST,
-        began: Timestamp::EARLIEST,
-        longest: Duration::ZERO,
-        before: [None; 2],
-    };
-
-    /// An interim update arrived, of a NAS whose sessions report so often. What went before a silence or a gap of ours tells
-    /// nothing about the pause: `resumed` is when that was over.
-    fn note(&mut self, arrival: Timestamp, interval: Duration, resumed: Timestamp) {
-        if self.last == Timestamp::EARLIEST || self.last < resumed {
-            (self.last, self.began, self.longest) = (arrival, arrival, Duration::ZERO);
-            return;
-        }
-        self.longest = self.longest.max(arrival.since(self.last));
-        self.last = self.last.max(arrival);
-        if arrival.since(self.began) >= interval {
-            self.before = [Some(self.longest), self.before[0]];
-            (self.began, self.longest) = (arrival, Duration::ZERO);
-        }
-    }
-
-    /// The longest pause of two whole intervals, when that much was seen.
-    fn longest(&self) -> Option<Duration> {
-        let [Some(one), Some(other)] = self.before else { return None };
-        Some(one.max(other).max(self.longest))
-    }
 }
 
 /// What a snapshot keeps of a NAS.
@@ -405,7 +363,8 @@ pub(super) fn span(span: Span, interval: Duration) -> Duration {
 mod tests {
     use super::super::Realm;
     use super::super::bindings::{LiveMap, Lookup};
-    use super::super::event::{Alarm, Applied, Claim, ClaimSource, Effect, Event, Kind, NasHold, Record};
+    use super::super::effect::{Alarm, Effect};
+    use super::super::event::{Applied, Claim, ClaimSource, Event, Kind, NasHold, Record};
     use super::super::machine::Machine;
     use super::*;
 

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use super::bindings::{Session, same_subscriber};
-use super::event::{Alarm, Claim, ClaimSource, Effect, Ended, Record, Remark};
+use super::effect::{Alarm, Effect, Ended, Remark};
+use super::event::{Claim, ClaimSource, Record};
 use super::held::{Held, HeldClaim, Hold, Id, State, Suspicion};
 use super::machine::Machine;
 use super::slot::{Binding, Slot};

@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 
 use super::bindings::Session;
 use super::deadlines::Due;
-use super::event::{Effect, Ended, Kind, Record, Remark};
+use super::effect::{Effect, Ended, Remark};
+use super::event::{Kind, Record};
 use super::held::{
     AfterStop, Held, Hold, Id, Interval, RESTART_GRACE, SAME_MOMENT, Sources, State, Suspicion, Tombstone,
     began,

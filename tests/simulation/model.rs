@@ -2,12 +2,17 @@
 //! all of it. Nothing is counted, indexed, shared or queued, and nothing is done ahead of time.
 //!
 //! Knows: the rows of the table. Must not know: the machine. What it is asked is answered in `model/lookup.rs`; who owns
-//! what is in `model/claims.rs`, and what happens because nothing does in `model/time.rs`.
+//! what is in `model/claims.rs`, what NASes show of themselves in `model/nases.rs`, what a life is in `model/life.rs`, and what
+//! happens because nothing does in `model/time.rs`.
 
 #[path = "model/claims.rs"]
 mod claims;
+#[path = "model/life.rs"]
+mod life;
 #[path = "model/lookup.rs"]
 mod lookup;
+#[path = "model/nases.rs"]
+mod nases;
 #[path = "model/time.rs"]
 mod time;
 
@@ -19,6 +24,7 @@ use relaywarden::session::event::{Claim, ClaimSource, Event, Kind, Record, Refre
 use relaywarden::session::{Name, Place, Realm, Timestamp};
 
 use self::claims::{End, Stand, Want};
+use self::life::{began, differ};
 
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 /// "Constants, and why" of the page.
@@ -201,52 +207,6 @@ impl Model {
                 self.take_over(&key, record);
                 self.interim(&key, record);
             }
-        }
-    }
-
-    /// The NAS speaks, perhaps for the first time, perhaps after a silence, perhaps of what is long past.
-    fn hear(&mut self, record: &Record) -> usize {
-        let known = self.nases.iter().position(|nas| nas.name == record.nas);
-        let number = known.unwrap_or(self.nases.len());
-        if known.is_none() {
-            if self.is_never_heard(&record.client) {
-                self.resumed.retain(|(client, _)| *client != record.client);
-                self.resumed.push((record.client.clone(), record.arrival));
-            }
-            let resumed = self.resumed.iter().find(|(client, _)| *client == record.client);
-            self.nases.push(Nas {
-                name: record.nas.clone(),
-                client: record.client.clone(),
-                group: None,
-                heard: record.arrival,
-                silent: false,
-                resumed: resumed.map_or(Timestamp::EARLIEST, |(_, at)| *at),
-                late_until: Timestamp::EARLIEST,
-                began_anew: Timestamp::EARLIEST,
-                interval: None,
-                reports: Vec::new(),
-                pauses: Vec::new(),
-                counted_from: Timestamp::EARLIEST,
-            });
-        }
-        self.nas_heard(number, record.arrival);
-        if record.kind == Kind::Interim {
-            self.nas_reports(number, record.arrival);
-        }
-        let nas = &mut self.nases[number];
-        nas.group.clone_from(&record.group);
-        let late = record.arrival.since(record.event) > LATE;
-        if late && nas.late_until < record.arrival.plus(LATE_LASTS / 2) {
-            nas.late_until = record.arrival.plus(LATE_LASTS);
-        }
-        number
-    }
-
-    fn nas_heard(&mut self, number: usize, arrival: Timestamp) {
-        let nas = &mut self.nases[number];
-        nas.heard = nas.heard.max(arrival);
-        if std::mem::replace(&mut nas.silent, false) {
-            nas.resumed = arrival;
         }
     }
 
@@ -440,28 +400,6 @@ impl Model {
         });
     }
 
-    /// Row 25.
-    fn nas_begins_anew(&mut self, nas: usize, record: &Record) {
-        let scope = &record.scope;
-        if scope.called_station.is_none() && scope.nas_port.is_none() && scope.context.is_none() {
-            self.nases[nas].began_anew = self.nases[nas].began_anew.max(record.event);
-        }
-        for life in self.lives.iter_mut().filter(|life| life.key.0 == nas && life.heard < record.event) {
-            let own = &life.scope;
-            let name = scope.nas_identifier.is_none()
-                || own.nas_identifier.is_none()
-                || scope.nas_identifier == own.nas_identifier;
-            let station = scope.called_station.is_none() || scope.called_station == own.called_station;
-            let port = scope.nas_port.is_none() || scope.nas_port == own.nas_port;
-            let context = scope.context.is_none() || scope.context == own.context;
-            if name && station && port && context {
-                let turn = life.reports_every().unwrap_or(Duration::ZERO);
-                let until = record.arrival.plus(turn).plus(RESTART_GRACE);
-                life.state = State::Doubt(Why::NasBeganAnew(record.event), until);
-            }
-        }
-    }
-
     /// Rows 21 and 22.
     fn service(&mut self, nas: usize, service: &Service, record: &Record) {
         let Some(parent) = &service.parent else { return };
@@ -584,45 +522,6 @@ impl Model {
         self.learn(&key, refresh.event.since(before));
     }
 
-    /// An announced interval is the session's, and its NAS's.
-    fn announce(&mut self, key: &Key, record: &Record) {
-        let Some(seconds) = record.interval.filter(|seconds| (60..=86_400).contains(seconds)) else { return };
-        let life = self.life_mut(key).unwrap();
-        (life.interval, life.announced) = (Some(seconds), true);
-        self.nas_reports_every(key.0, seconds);
-    }
-
-    /// Two gaps in a row that agree within a fifth are an interval: the larger of them.
-    fn learn(&mut self, key: &Key, gap: Duration) {
-        let gap = u32::try_from(gap.as_secs()).unwrap();
-        let life = self.life_mut(key).unwrap();
-        if life.announced || gap < 60 {
-            return;
-        }
-        let before = life.interval;
-        if gap.abs_diff(life.gap) <= gap / 5 {
-            life.interval = Some(gap.max(life.gap));
-        }
-        life.gap = gap;
-        if let Some(seconds) = life.interval.filter(|seconds| Some(*seconds) != before) {
-            self.nas_reports_every(key.0, seconds);
-        }
-    }
-
-    fn nas_reports_every(&mut self, nas: usize, seconds: u32) {
-        let before = self.nases[nas].interval;
-        if before.is_some_and(|before| before.abs_diff(seconds) <= before / 10) {
-            return;
-        }
-        self.nases[nas].interval = Some(seconds);
-        if before.is_none() {
-            // Its sessions were believed for a lifetime until now.
-            for life in self.lives.iter_mut().filter(|life| life.key.0 == nas) {
-                life.interval_of_nas = Some(SECONDS(seconds.into()));
-            }
-        }
-    }
-
     /// Row 34.
     fn take_over(&mut self, key: &Key, record: &Record) {
         let Some(group) = &record.group else { return };
@@ -681,59 +580,4 @@ impl Model {
             (None, None) => false,
         }
     }
-}
-
-impl Life {
-    fn is_active(&self) -> bool {
-        self.state == State::Active
-    }
-
-    fn has_stopped(&self) -> bool {
-        matches!(self.state, State::Doubt(Why::HeardAfterStop | Why::UndatedStart(_), _))
-    }
-
-    /// What either side does not say does not differ.
-    fn is_same_line(&self, record: &Record) -> bool {
-        !differ(&self.subscriber, &record.subscriber)
-            && !differ(&self.calling, &record.line.calling_station)
-            && !differ(&self.port, &record.line.port_id)
-    }
-
-    fn settled(&self) -> State {
-        if self.wants.is_empty() { State::Pending } else { State::Active }
-    }
-
-    /// Whether the session time tells that the record is of a life that began after this one was last heard.
-    fn is_begun_since(&self, record: &Record) -> bool {
-        let exact = record.dated || record.event.since(self.heard) >= COPY;
-        record.session_time.is_some() && exact && began(record).plus(SAME_MOMENT) >= self.heard
-    }
-
-    /// An undated interim update that a younger one of the same life overtook happened when its session time tells.
-    fn overtaken_at(&self, record: &Record) -> Option<Timestamp> {
-        let younger = self.lasted?.checked_sub(record.session_time?).filter(|younger| *younger > 0)?;
-        let late = record.kind == Kind::Interim && !record.dated && record.event >= self.heard;
-        let mine = self.is_same_line(record) && !self.is_begun_since(record);
-        (late && mine).then(|| self.heard.minus(SECONDS(younger.into())))
-    }
-
-    fn is_elsewhere(&self, record: &Record) -> bool {
-        differ(&self.subscriber, &record.subscriber)
-            && (differ(&self.calling, &record.line.calling_station)
-                || differ(&self.port, &record.line.port_id))
-    }
-
-    fn reports_every(&self) -> Option<Duration> {
-        self.interval.map(|seconds| SECONDS(seconds.into())).or(self.interval_of_nas)
-    }
-}
-
-fn differ(a: &Option<Name>, b: &Option<Name>) -> bool {
-    a.is_some() && b.is_some() && a != b
-}
-
-/// When a record's session began, as far as its session time tells.
-fn began(record: &Record) -> Timestamp {
-    let lasted = record.session_time.map(|seconds| SECONDS(seconds.into())).filter(|lasted| *lasted <= YEAR);
-    record.event.minus(lasted.unwrap_or_default())
 }

@@ -12,7 +12,7 @@ use rusqlite::OptionalExtension;
 use super::writing::Writing;
 use super::{RENAMED, is_exact};
 use crate::audit::schema::{Moment, Spot};
-use crate::session::event::Ended;
+use crate::session::effect::Ended;
 use crate::session::{Name, SessionKey, Timestamp};
 
 impl Writing<'_> {

@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use super::*;
 use crate::audit::schema::VERSION;
 use crate::log::entry::Question;
-use crate::session::event::{Remark, Translation};
+use crate::session::effect::Remark;
+use crate::session::event::Translation;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey};
 use crate::views::Cause;
 

@@ -13,7 +13,8 @@ use crate::audit::story::Told;
 use crate::log::entry::Question;
 use crate::relay::message::Message;
 use crate::relay::standing::{Command, Order, Subject};
-use crate::session::event::{Effect, Ended, NasHold, Translation};
+use crate::session::effect::{Effect, Ended};
+use crate::session::event::{NasHold, Translation};
 use crate::session::{Line, Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::{Cause, Outcome};
 

@@ -7,7 +7,7 @@ use crate::audit::index::Index;
 use crate::relay::Profile;
 use crate::relay::message::{Message, Owner};
 use crate::relay::verdict::Reason;
-use crate::session::event::{Effect, Ended};
+use crate::session::effect::{Effect, Ended};
 use crate::session::{Line, Place};
 use crate::views::{Cause, Folded, Outcome};
 

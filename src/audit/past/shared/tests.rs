@@ -3,7 +3,7 @@
 use super::super::tests::{BLUE, World, at, bound, key, listening, net};
 use super::*;
 use crate::audit::rows::Confidence::{Ambiguous, Exact, Unknown, UntilLastInterim};
-use crate::session::event::{Effect, Ended};
+use crate::session::effect::{Effect, Ended};
 use crate::session::{Line, Name, Place, SessionKey, Timestamp};
 
 const NAT: &str = "203.0.113.77";
