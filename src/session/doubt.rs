@@ -65,7 +65,15 @@ impl Machine {
             let mut freed = match self.map.slot(place) {
                 None => Box::new(Freed::at(claimed)),
                 Some(Slot::Freed(freed)) if freed.claimed < claimed => freed,
-                Some(_) => continue,
+                Some(Slot::Freed(_)) => continue,
+                Some(mut slot) => {
+                    for holder in slot.holders_mut() {
+                        let against = holder.against_mut();
+                        against.outdone = against.outdone.max(claimed);
+                    }
+                    self.map.put(place, slot);
+                    continue;
+                }
             };
             freed.claimed = claimed;
             freed.until = freed.until.max(left.plus(rules.defer_after_stop));

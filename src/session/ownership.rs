@@ -203,6 +203,9 @@ impl Machine {
         }
         self.set_hold(id, place, Hold::Lost);
         self.note_loser(place, id);
+        // It may have lost to what is over by now, and yet be newer than whoever has the place was heard.
+        let subscriber = self.sessions.get(id).and_then(|held| held.session.subscriber.clone());
+        self.doubt(place, id, subscriber.as_ref(), at);
     }
 
     pub(super) fn set_hold(&mut self, id: &Id, place: Place, hold: Hold) {

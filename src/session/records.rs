@@ -106,7 +106,7 @@ impl Machine {
             if record.event <= at {
                 return self.ignore(id, record, Remark::BeforeRestart, effects);
             }
-            if shorter {
+            if shorter || (newer && !held.same_identity(record)) {
                 self.close(id, at, Ended::Reused, effects);
                 return self.open(id, record, Life::after(began(record).max(at), at), State::Active, effects);
             }

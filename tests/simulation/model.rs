@@ -275,7 +275,7 @@ impl Model {
         let shorter = matches!((record.session_time, life.lasted), (Some(now), Some(before)) if now < before);
         if let State::Doubt(Why::NasBeganAnew(at), _) = life.state {
             if event <= at {
-            } else if newer && shorter {
+            } else if newer && (shorter || !life.is_same_line(record)) {
                 self.close(key, at, End::Left);
                 self.open(key, record, began(record).max(at), at, State::Active);
             } else {

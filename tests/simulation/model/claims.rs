@@ -235,6 +235,8 @@ impl Model {
                     &mut self.stands.iter_mut().find(|stand| stand.place == place).unwrap().holders[0];
                 owner.best_loser = owner.best_loser.max(at);
             }
+            let subscriber = self.life(key).unwrap().subscriber.clone();
+            self.doubt_holders(place, key, &subscriber, at);
         } else if verdicts.iter().all(|which| *which == Which::Newcomer) {
             stand.holders.iter().for_each(|owner| self.supersede(&owner.key, place));
             self.own(key, place, at);
@@ -356,6 +358,9 @@ impl Model {
                 self.stands.push(Stand { place, holders: Vec::new(), freed: Some(freed) });
                 continue;
             };
+            for holder in &mut stand.holders {
+                holder.best_loser = holder.best_loser.max(claimed);
+            }
             if let Some(freed) = stand.freed.as_mut().filter(|freed| freed.claimed < claimed) {
                 freed.claimed = claimed;
                 freed.deferred_until = freed.deferred_until.max(deferred);
