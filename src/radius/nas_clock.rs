@@ -43,6 +43,8 @@ pub struct Moment {
     pub event: Timestamp,
     /// Whether it is the NAS's own stamp, corrected by a learned offset.
     pub dated: bool,
+    /// That offset in milliseconds, when it is; a later process begins with it.
+    pub offset: Option<i64>,
     /// Whether the packet said something about time that can't be true.
     pub absurd: bool,
 }
@@ -52,9 +54,34 @@ pub struct Moment {
 pub struct NasClocks {
     clocks: HashMap<Name, NasClock>,
     absurd: u64,
+    /// How far our own clock was ahead of one that nobody sets, when the offsets were put right last.
+    lead: Option<i64>,
 }
 
 impl NasClocks {
+    /// What was known of a NAS's clock before this process began, unless more is known by now.
+    pub fn seed(&mut self, nas: &Name, offset: i64) {
+        if self.clocks.len() < CLOCKS_MAX {
+            let clock = self.clocks.entry(nas.clone()).or_default();
+            clock.stamped = true;
+            clock.offset.get_or_insert(offset);
+        }
+    }
+
+    /// Puts the offsets right when our own clock was set: `lead` is how far it is ahead of one that nobody sets, in
+    /// milliseconds.
+    ///
+    /// An offset is our time less a stamp, and no NAS's clock has moved by ours being set: so it grows by as much as the
+    /// lead does, and shrinks with it while our time runs slowly because the clock was set back. Forgetting it would do for
+    /// those who tell their delay; of the others nothing would be known until five live records have come, and what they
+    /// held back would be dated by its arrival.
+    pub fn follow(&mut self, lead: i64) {
+        let by = lead.saturating_sub(self.lead.replace(lead).unwrap_or(lead));
+        if by != 0 {
+            self.clocks.values_mut().for_each(|clock| clock.shift(by));
+        }
+    }
+
     /// When the record happened that this NAS sent. `received`: when it came from the NAS, here or to the server that had
     /// it first; `arrival`: when it came to us. Learns from it, unless it is old by now.
     pub fn moment(
@@ -168,7 +195,7 @@ impl NasClock {
         let too_long = claimed > DELAY_MAX;
         let delay = if too_long { Duration::ZERO } else { claimed };
         let sent = arrival.minus(delay);
-        let undated = |absurd| Moment { event: sent, dated: false, absurd };
+        let undated = |absurd| Moment { event: sent, dated: false, offset: None, absurd };
 
         let Some(stamp) = stamp else { return undated(too_long) };
         let stamp = Timestamp::from_seconds(stamp.into());
@@ -183,7 +210,7 @@ impl NasClock {
         if event > arrival.plus(AHEAD_MAX) {
             return undated(true);
         }
-        Moment { event: event.min(arrival), dated: true, absurd: too_long }
+        Moment { event: event.min(arrival), dated: true, offset: Some(offset), absurd: too_long }
     }
 
     /// What people are told. A record that says nothing about time changes nothing of it.
@@ -193,6 +220,17 @@ impl NasClock {
         if stamp.is_some() || delay.is_some() {
             self.absurd_last = moment.absurd;
         }
+    }
+
+    /// Our own clock moved by so many milliseconds against everything else.
+    fn shift(&mut self, by: i64) {
+        self.offset = self.offset.map(|offset| offset.saturating_add(by));
+        self.candidate = self.candidate.map(|candidate| Candidate {
+            since: Timestamp::from_millis(candidate.since.millis().saturating_add(by)),
+            lowest: candidate.lowest.saturating_add(by),
+            highest: candidate.highest.saturating_add(by),
+            ..candidate
+        });
     }
 
     /// Every packet counts for the next offset, also while one holds: so drift is followed, and a clock that
@@ -244,7 +282,7 @@ mod tests {
     fn without_an_offset_arrival_less_delay_counts() {
         let mut clock = NasClock::default();
         let moment = clock.moment(at(100), LIVE, Some(7), Some(NOW));
-        assert_eq!(moment, Moment { event: at(93), dated: false, absurd: false });
+        assert_eq!(moment, Moment { event: at(93), dated: false, offset: None, absurd: false });
         assert_eq!(clock.moment(at(100), LIVE, None, None).event, at(100));
     }
 
@@ -255,14 +293,14 @@ mod tests {
             assert!(!clock.moment(at(second), LIVE, None, Some(NOW + second - 66)).dated);
         }
         let fifth = clock.moment(at(20), LIVE, None, Some(NOW + 20 - 66));
-        assert_eq!(fifth, Moment { event: at(20), dated: true, absurd: false });
+        assert_eq!(fifth, Moment { event: at(20), dated: true, offset: Some(66_000), absurd: false });
     }
 
     #[test]
     fn a_corrected_stamp_counts_alone_and_the_delay_is_not_taken_off_too() {
         let mut clock = taught(66);
         let moment = clock.moment(at(100), LIVE, Some(30), Some(NOW + 70 - 66));
-        assert_eq!(moment, Moment { event: at(70), dated: true, absurd: false });
+        assert_eq!(moment, Moment { event: at(70), dated: true, offset: Some(66_000), absurd: false });
     }
 
     #[test]
@@ -324,9 +362,9 @@ mod tests {
     fn nothing_happens_after_its_arrival() {
         let mut clock = taught(0);
         let moment = clock.moment(at(100), LIVE, None, Some(NOW + 400));
-        assert_eq!(moment, Moment { event: at(100), dated: true, absurd: false });
+        assert_eq!(moment, Moment { event: at(100), dated: true, offset: Some(0), absurd: false });
         let ahead = clock.moment(at(100), LIVE, None, Some(NOW + 401));
-        assert_eq!(ahead, Moment { event: at(100), dated: false, absurd: true });
+        assert_eq!(ahead, Moment { event: at(100), dated: false, offset: None, absurd: true });
     }
 
     #[test]
@@ -342,7 +380,7 @@ mod tests {
         let week = 7 * 24 * 3600;
         assert_eq!(clock.moment(at(0), LIVE, Some(week), None).event, at(0).minus(DELAY_MAX));
         let absurd = clock.moment(at(0), LIVE, Some(week + 1), None);
-        assert_eq!(absurd, Moment { event: at(0), dated: false, absurd: true });
+        assert_eq!(absurd, Moment { event: at(0), dated: false, offset: None, absurd: true });
     }
 
     #[test]
@@ -379,7 +417,7 @@ mod tests {
             let _ = moment(second, second, None, Some(NOW + second - 66));
         }
         let old = moment(300, 3700, None, Some(NOW + 290 - 66));
-        assert_eq!(old, Moment { event: at(290), dated: true, absurd: false });
+        assert_eq!(old, Moment { event: at(290), dated: true, offset: Some(66_000), absurd: false });
         // Ahead of when it was received, though long ago by now.
         assert!(moment(300, 3700, None, Some(NOW + 601 - 66)).absurd);
         assert_eq!(moment(300, 3700, None, Some(NOW + 310 - 66)).event, at(300));
@@ -415,5 +453,53 @@ mod tests {
         assert_eq!(clocks.reading(&Name::from("slow")).offset_millis, Some(66_000));
         assert_eq!(clocks.reading(&Name::from("right")).offset_millis, Some(0));
         assert_eq!(clocks.reading(&Name::from("unheard")).offset_millis, None);
+    }
+
+    #[test]
+    fn what_was_known_before_we_began_counts_until_more_is_known() {
+        let mut clocks = NasClocks::default();
+        let nas = Name::from("bras1");
+        clocks.seed(&nas, 66_000);
+        assert_eq!(clocks.reading(&nas).state, State::Known);
+        let backlog = clocks.moment(&nas, at(3600), at(3600), None, Some(NOW - 66));
+        assert_eq!(backlog, Moment { event: at(0), dated: true, offset: Some(66_000), absurd: false });
+        for second in [4000, 4003, 4006, 4009, 4012] {
+            let _ = clocks.moment(&nas, at(second), at(second), None, Some(NOW + second));
+        }
+        assert_eq!(clocks.reading(&nas).offset_millis, Some(0));
+        clocks.seed(&nas, 66_000);
+        assert_eq!(clocks.reading(&nas).offset_millis, Some(0));
+    }
+
+    #[test]
+    fn offsets_follow_our_own_clock_when_it_is_set() {
+        let mut clocks = NasClocks::default();
+        let nas = Name::from("bras1");
+        clocks.follow(7_000_000);
+        for second in [0, 3, 6, 9, 12] {
+            let _ = clocks.moment(&nas, at(second), at(second), None, Some(NOW + second - 66));
+        }
+        for (lead, ours) in [(7_000_000, 0), (10_660_000, 3660), (8_000_000, 1000), (8_000_000, 1000)] {
+            clocks.follow(lead);
+            assert_eq!(clocks.reading(&nas).offset_millis, Some(66_000 + i64::from(ours) * 1000));
+            // It was held back for half a minute, and does not say so.
+            let late = clocks.moment(&nas, at(130 + ours), at(130 + ours), None, Some(NOW + 100 - 66));
+            assert_eq!((late.event, late.dated), (at(100 + ours), true), "{lead}");
+        }
+    }
+
+    #[test]
+    fn what_is_being_learned_is_not_lost_when_our_own_clock_is_set() {
+        for (led, known) in [(3_600_000, Some(66_000 + 3_600_000)), (0, None)] {
+            let mut clocks = NasClocks::default();
+            let nas = Name::from("bras1");
+            clocks.follow(0);
+            for (second, ours) in [(0, 0), (3, 0), (6, 0), (9, 3600), (12, 3600)] {
+                clocks.follow(if ours == 0 { 0 } else { led });
+                let arrival = at(second + ours);
+                let _ = clocks.moment(&nas, arrival, arrival, None, Some(NOW + second - 66));
+            }
+            assert_eq!(clocks.reading(&nas).offset_millis, known);
+        }
     }
 }

@@ -70,6 +70,9 @@ pub struct Record {
     pub event: Timestamp,
     /// Whether `event` comes from the NAS's own dated statement rather than from when it reached us.
     pub dated: bool,
+    /// What was added to that statement: milliseconds from the NAS's clock to ours. `None` when it is not dated, or by
+    /// another's word.
+    pub clock_offset: Option<i64>,
     /// The RADIUS client (by configuration) that sent it; pools and coverage belong to it.
     pub client: Name,
     /// The NAS it speaks for.
@@ -123,6 +126,7 @@ impl Record {
             arrival: at,
             event: at,
             dated: true,
+            clock_offset: None,
             client: nas.clone(),
             nas,
             kind,

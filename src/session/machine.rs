@@ -82,6 +82,11 @@ impl Machine {
         &self.applied
     }
 
+    /// How far each NAS's clock is from ours, in milliseconds, as its last dated record had it.
+    pub fn clock_offsets(&self) -> impl Iterator<Item = (&Name, i64)> {
+        self.nases.iter().filter_map(|nas| Some((&nas.shared.name, nas.clock_offset?)))
+    }
+
     /// How many sessions live, in whatever state.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -245,6 +250,7 @@ impl Machine {
         if nas.group != record.group {
             nas.group.clone_from(&record.group);
         }
+        nas.clock_offset = record.clock_offset.or(nas.clock_offset);
         let mut news = nas.hear(record.arrival);
         let heard_again = news;
         if record.claims_dropped > 0 {

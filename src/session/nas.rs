@@ -158,6 +158,8 @@ pub(super) struct NasState {
     pub(super) hushed: bool,
     /// How many of its sessions have an interim interval of their own.
     pub(super) reporting: u64,
+    /// Milliseconds from its clock to ours, as they were added to its last dated record.
+    pub(super) clock_offset: Option<i64>,
     /// When silence is looked for next; `None`: nothing is expected of it.
     pub(super) due: Option<Timestamp>,
 }
@@ -175,6 +177,7 @@ pub(super) struct NasImage {
     hushed: bool,
     hold: Option<NasHold>,
     interval: u32,
+    clock_offset: Option<i64>,
     counts: [u64; 5],
 }
 
@@ -201,7 +204,7 @@ impl NasState {
             stops_missed: zero(),
         };
         let shared = Arc::new(shared);
-        NasState { shared, resumed, group: None, hushed: false, reporting: 0, due: None }
+        NasState { shared, resumed, group: None, hushed: false, reporting: 0, clock_offset: None, due: None }
     }
 
     pub(super) fn image(&self) -> NasImage {
@@ -216,6 +219,7 @@ impl NasState {
             silent: self.shared.is_silent(),
             interval: self.shared.interval.load(Ordering::Relaxed),
             hushed: self.hushed,
+            clock_offset: self.clock_offset,
             hold: self.shared.hold().map(Arc::unwrap_or_clone),
             counts: [
                 counts.records,
@@ -231,6 +235,7 @@ impl NasState {
         let mut state = NasState::new(number, image.name, image.client, image.heard, image.resumed);
         state.lag(image.lagging_until);
         state.group = image.group;
+        state.clock_offset = image.clock_offset;
         let shared = &state.shared;
         shared.silent.store(image.silent, Ordering::Relaxed);
         shared.interval.store(image.interval, Ordering::Relaxed);
