@@ -36,7 +36,7 @@ pub(crate) struct NotYet {
 pub(crate) const NOT_YET: NotYet = NotYet {
     told_against: false,
     pairs: false,
-    clocks: false,
+    clocks: true,
     new_beginning: false,
     session_time: false,
     stops: false,

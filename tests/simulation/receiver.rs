@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use relaywarden::clock::{Clock, Host};
 use relaywarden::config::{AttributePath, Client, Identity, NasIdentity, Secret};
 use relaywarden::log::entry::Entry;
 use relaywarden::radius::accounting::{self, Rules};
@@ -65,8 +66,7 @@ struct Process {
     inbox: Vec<Input>,
     refreshes: Vec<Refresh>,
     refreshes_since: Option<Timestamp>,
-    /// Never goes back while the process lives.
-    clock: Timestamp,
+    clock: Clock,
     last: Timestamp,
     deaf_since: Option<Timestamp>,
 }
@@ -133,10 +133,8 @@ impl Receiver {
     }
 
     /// The present moment as the process sees it.
-    pub(crate) fn clock(&mut self, host: Timestamp) -> Timestamp {
-        let process = self.process.as_mut().expect("only a process has a clock");
-        process.clock = process.clock.max(host);
-        process.clock
+    pub(crate) fn clock(&mut self, host: Host) -> Timestamp {
+        self.process.as_mut().expect("only a process has a clock").clock.look(host).now
     }
 
     /// A datagram at the gate.
@@ -145,13 +143,12 @@ impl Receiver {
         octets: &[u8],
         peer: SocketAddr,
         errand: usize,
-        host: Timestamp,
+        host: Host,
     ) -> Arrived {
-        if !self.is_up() {
-            return Arrived::Dropped;
-        }
-        let now = self.clock(host);
         let Some(process) = &mut self.process else { return Arrived::Dropped };
+        let look = process.clock.look(host);
+        process.clocks.follow(look.lead);
+        let now = look.now;
         let packet = Packet::decode(octets).expect("well formed");
         let client =
             self.clients.iter().find(|client| client.address.contains(&peer.ip())).expect("a client");
@@ -175,7 +172,7 @@ impl Receiver {
     }
 
     /// The engine goes round once. Whose records are acknowledged by it, and what was made durable.
-    pub(crate) fn round(&mut self, host: Timestamp, flush: bool) -> (Vec<usize>, Option<Batch>) {
+    pub(crate) fn round(&mut self, host: Host, flush: bool) -> (Vec<usize>, Option<Batch>) {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         process.last = process.last.max(now);
@@ -219,7 +216,7 @@ impl Receiver {
     }
 
     /// The engine did not go round between these moments, or the clock jumped.
-    pub(crate) fn turned(&mut self, before: Timestamp, host: Timestamp) {
+    pub(crate) fn turned(&mut self, before: Timestamp, host: Host) {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         if now.since(before) > GAP_BRIDGED {
@@ -228,7 +225,7 @@ impl Receiver {
     }
 
     /// Lets deadlines take effect, as the engine does each second. The moment up to which they did.
-    pub(crate) fn advance(&mut self, host: Timestamp) -> Timestamp {
+    pub(crate) fn advance(&mut self, host: Host) -> Timestamp {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         process.last = process.last.max(now);
@@ -243,7 +240,7 @@ impl Receiver {
     }
 
     /// Writes down that we still listen.
-    pub(crate) fn alive(&mut self, host: Timestamp) -> Batch {
+    pub(crate) fn alive(&mut self, host: Host) -> Batch {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         process.last = process.last.max(now);
@@ -256,7 +253,7 @@ impl Receiver {
     }
 
     /// Reads snapshot and log, and goes on. The views as they were read, before anything is added to them.
-    pub(crate) fn start(&mut self, host: Timestamp) -> (Batch, Vec<u8>) {
+    pub(crate) fn start(&mut self, host: Host) -> (Batch, Vec<u8>) {
         let shared = Arc::new(Shared::default());
         let newest = self.snapshots.last();
         let mut last = newest.map(|(_, at, _)| *at);
@@ -270,6 +267,11 @@ impl Receiver {
             last = Some(batch.at);
         }
         let recovered = views.snapshot();
+        let mut clock = Clock::new();
+        clock.begin_at(last.unwrap_or_default());
+        let now = clock.look(host).now;
+        let mut clocks = NasClocks::default();
+        views.machine().clock_offsets().for_each(|(nas, offset)| clocks.seed(nas, offset));
         let mut entries = Vec::new();
         if *views.machine().applied() != self.applied {
             entries.push(Entry::Session(Event::Applied(Box::new(self.applied.clone()))));
@@ -279,12 +281,12 @@ impl Receiver {
             views,
             shared,
             memory: Memory::new(4096),
-            clocks: NasClocks::default(),
+            clocks,
             inbox: Vec::new(),
             refreshes: Vec::new(),
             refreshes_since: None,
-            clock: host,
-            last: last.unwrap_or(host).max(host),
+            clock,
+            last: now,
             deaf_since: None,
         });
         (self.commit(entries), recovered)

@@ -89,6 +89,7 @@ impl Server {
         let config = Arc::new(ArcSwap::from_pointee(config(SECRET)));
         let running =
             bound.start(Arc::clone(&config), offer, Arc::clone(&ready), Arc::clone(&counters)).unwrap();
+        running.begin([]);
         Server { running, engine, ready, counters, config }
     }
 
