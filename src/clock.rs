@@ -102,13 +102,7 @@ impl Clock {
         let lead = lead(now, host.elapsed);
         let followed = self.lead.filter(|known| known.abs_diff(lead) < STEP).unwrap_or(lead);
         self.lead = Some(followed);
-        Look {
-            now,
-            lead: followed,
-            ahead: now.since(host.wall),
-            steps: self.steps,
-            step: self.step,
-        }
+        Look { now, lead: followed, ahead: now.since(host.wall), steps: self.steps, step: self.step }
     }
 
     /// Our time while the wall clock is behind it: three quarters of the speed, so that an hour is made up for in four,
@@ -271,7 +265,9 @@ mod tests {
     fn it_never_goes_back_whatever_the_wall_clock_does() {
         let mut clock = Clock::new();
         let mut last = Timestamp::EARLIEST;
-        for (second, off) in (0..4000).zip([0, -3600, -3600, -10, -7200, 500, 500, 0, -1, -86_400].into_iter().cycle()) {
+        for (second, off) in
+            (0..4000).zip([0, -3600, -3600, -10, -7200, 500, 500, 0, -1, -86_400].into_iter().cycle())
+        {
             let now = clock.look(host(second, off)).now;
             assert!(now >= last, "{second}: {now:?} after {last:?}");
             last = now;

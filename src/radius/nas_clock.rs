@@ -2,7 +2,7 @@
 //!
 //! Knows: arrival, Acct-Delay-Time (RFC 2866 section 5.2) and Event-Timestamp (RFC 2869 section 5.3) as
 //! numbers. Must not know: what happened. Two facts are used, never both: a corrected Event-Timestamp, else
-//! arrival less delay.
+//! arrival less delay; but while it is not known how a stamp is to be corrected, it still says how old a record is at least.
 //!
 //! A record that another server wrote into a file arrives twice: there when its NAS sent it, here when the file is read.
 //! What the NAS says about time is about the first; how old the record is by now is about the second.
@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::session::event::ClockOffset;
 use crate::session::{Name, Timestamp};
 
 /// Before this no NAS that is in use was set: clocks without a battery begin in 1970 or at their firmware's
@@ -33,6 +34,8 @@ const PACKETS: u32 = 5;
 /// written within one second too, agree with each other to the millisecond, and would pass for a clock that
 /// is hours slow. Spread over time, only records that are as live as their arrival keep agreeing.
 const SPREAD: Duration = Duration::from_secs(10);
+/// What the stamp of one packet told is not held against later ones for longer.
+const LEAST_LASTS: Duration = Duration::from_secs(24 * 3600);
 /// Limits what a proxy that invents NAS names can make us remember.
 const CLOCKS_MAX: usize = 65_536;
 
@@ -43,8 +46,8 @@ pub struct Moment {
     pub event: Timestamp,
     /// Whether it is the NAS's own stamp, corrected by a learned offset.
     pub dated: bool,
-    /// That offset in milliseconds, when it is; a later process begins with it.
-    pub offset: Option<i64>,
+    /// How far the NAS's clock is from ours as far as that is known; a later process begins with it.
+    pub offset: Option<ClockOffset>,
     /// Whether the packet said something about time that can't be true.
     pub absurd: bool,
 }
@@ -60,11 +63,19 @@ pub struct NasClocks {
 
 impl NasClocks {
     /// What was known of a NAS's clock before this process began, unless more is known by now.
-    pub fn seed(&mut self, nas: &Name, offset: i64) {
-        if self.clocks.len() < CLOCKS_MAX {
-            let clock = self.clocks.entry(nas.clone()).or_default();
-            clock.stamped = true;
-            clock.offset.get_or_insert(offset);
+    pub fn seed(&mut self, nas: &Name, offset: ClockOffset, now: Timestamp) {
+        if self.clocks.len() >= CLOCKS_MAX {
+            return;
+        }
+        let clock = self.clocks.entry(nas.clone()).or_default();
+        clock.stamped = true;
+        match offset {
+            ClockOffset::Known(offset) => {
+                clock.offset.get_or_insert(offset);
+            }
+            ClockOffset::AtMost(offset) => {
+                clock.least.get_or_insert(Least { since: now, offset });
+            }
         }
     }
 
@@ -175,9 +186,17 @@ struct NasClock {
     /// Milliseconds from its stamps to our time.
     offset: Option<i64>,
     candidate: Option<Candidate>,
+    least: Option<Least>,
     stamped: bool,
     absurd: u64,
     absurd_last: bool,
+}
+
+/// The least time that was seen between a stamp and its arrival. The offset is not more than that.
+#[derive(Debug, Clone, Copy)]
+struct Least {
+    since: Timestamp,
+    offset: i64,
 }
 
 /// Consecutive packets that agree about an offset.
@@ -205,12 +224,30 @@ impl NasClock {
         if live && !too_long && delay <= LIVE_DELAY_MAX {
             self.learn(arrival, sent.millis().saturating_sub(stamp.millis()));
         }
-        let Some(offset) = self.offset else { return undated(too_long) };
+        if live {
+            self.bound(arrival, arrival.millis().saturating_sub(stamp.millis()));
+        }
+        let Some(offset) = self.offset else {
+            // Of a backlog without delays the stamps tell the order, and what is the least that it must be old.
+            let Some(Least { offset, .. }) = self.least else { return undated(too_long) };
+            let not_later = Timestamp::from_millis(stamp.millis().saturating_add(offset));
+            let moment = undated(too_long);
+            return Moment {
+                event: moment.event.min(not_later),
+                offset: Some(ClockOffset::AtMost(offset)),
+                ..moment
+            };
+        };
         let event = Timestamp::from_millis(stamp.millis().saturating_add(offset));
         if event > arrival.plus(AHEAD_MAX) {
             return undated(true);
         }
-        Moment { event: event.min(arrival), dated: true, offset: Some(offset), absurd: too_long }
+        Moment {
+            event: event.min(arrival),
+            dated: true,
+            offset: Some(ClockOffset::Known(offset)),
+            absurd: too_long,
+        }
     }
 
     /// What people are told. A record that says nothing about time changes nothing of it.
@@ -222,11 +259,24 @@ impl NasClock {
         }
     }
 
+    /// Whatever delay is claimed, nothing arrives before it happened. A clock that drifts, or is set, outgrows what was seen
+    /// long ago.
+    fn bound(&mut self, arrival: Timestamp, offset: i64) {
+        let known = self.least.filter(|least| arrival.since(least.since) < LEAST_LASTS);
+        if known.is_none_or(|least| offset < least.offset) {
+            self.least = Some(Least { since: arrival, offset });
+        }
+    }
+
     /// Our own clock moved by so many milliseconds against everything else.
     fn shift(&mut self, by: i64) {
         self.offset = self.offset.map(|offset| offset.saturating_add(by));
+        let moved = |moment: Timestamp| Timestamp::from_millis(moment.millis().saturating_add(by));
+        self.least = self
+            .least
+            .map(|least| Least { since: moved(least.since), offset: least.offset.saturating_add(by) });
         self.candidate = self.candidate.map(|candidate| Candidate {
-            since: Timestamp::from_millis(candidate.since.millis().saturating_add(by)),
+            since: moved(candidate.since),
             lowest: candidate.lowest.saturating_add(by),
             highest: candidate.highest.saturating_add(by),
             ..candidate
@@ -293,14 +343,20 @@ mod tests {
             assert!(!clock.moment(at(second), LIVE, None, Some(NOW + second - 66)).dated);
         }
         let fifth = clock.moment(at(20), LIVE, None, Some(NOW + 20 - 66));
-        assert_eq!(fifth, Moment { event: at(20), dated: true, offset: Some(66_000), absurd: false });
+        assert_eq!(
+            fifth,
+            Moment { event: at(20), dated: true, offset: Some(ClockOffset::Known(66_000)), absurd: false }
+        );
     }
 
     #[test]
     fn a_corrected_stamp_counts_alone_and_the_delay_is_not_taken_off_too() {
         let mut clock = taught(66);
         let moment = clock.moment(at(100), LIVE, Some(30), Some(NOW + 70 - 66));
-        assert_eq!(moment, Moment { event: at(70), dated: true, offset: Some(66_000), absurd: false });
+        assert_eq!(
+            moment,
+            Moment { event: at(70), dated: true, offset: Some(ClockOffset::Known(66_000)), absurd: false }
+        );
     }
 
     #[test]
@@ -362,7 +418,10 @@ mod tests {
     fn nothing_happens_after_its_arrival() {
         let mut clock = taught(0);
         let moment = clock.moment(at(100), LIVE, None, Some(NOW + 400));
-        assert_eq!(moment, Moment { event: at(100), dated: true, offset: Some(0), absurd: false });
+        assert_eq!(
+            moment,
+            Moment { event: at(100), dated: true, offset: Some(ClockOffset::Known(0)), absurd: false }
+        );
         let ahead = clock.moment(at(100), LIVE, None, Some(NOW + 401));
         assert_eq!(ahead, Moment { event: at(100), dated: false, offset: None, absurd: true });
     }
@@ -417,7 +476,10 @@ mod tests {
             let _ = moment(second, second, None, Some(NOW + second - 66));
         }
         let old = moment(300, 3700, None, Some(NOW + 290 - 66));
-        assert_eq!(old, Moment { event: at(290), dated: true, offset: Some(66_000), absurd: false });
+        assert_eq!(
+            old,
+            Moment { event: at(290), dated: true, offset: Some(ClockOffset::Known(66_000)), absurd: false }
+        );
         // Ahead of when it was received, though long ago by now.
         assert!(moment(300, 3700, None, Some(NOW + 601 - 66)).absurd);
         assert_eq!(moment(300, 3700, None, Some(NOW + 310 - 66)).event, at(300));
@@ -459,15 +521,18 @@ mod tests {
     fn what_was_known_before_we_began_counts_until_more_is_known() {
         let mut clocks = NasClocks::default();
         let nas = Name::from("bras1");
-        clocks.seed(&nas, 66_000);
+        clocks.seed(&nas, ClockOffset::Known(66_000), at(0));
         assert_eq!(clocks.reading(&nas).state, State::Known);
         let backlog = clocks.moment(&nas, at(3600), at(3600), None, Some(NOW - 66));
-        assert_eq!(backlog, Moment { event: at(0), dated: true, offset: Some(66_000), absurd: false });
+        assert_eq!(
+            backlog,
+            Moment { event: at(0), dated: true, offset: Some(ClockOffset::Known(66_000)), absurd: false }
+        );
         for second in [4000, 4003, 4006, 4009, 4012] {
             let _ = clocks.moment(&nas, at(second), at(second), None, Some(NOW + second));
         }
         assert_eq!(clocks.reading(&nas).offset_millis, Some(0));
-        clocks.seed(&nas, 66_000);
+        clocks.seed(&nas, ClockOffset::Known(66_000), at(0));
         assert_eq!(clocks.reading(&nas).offset_millis, Some(0));
     }
 

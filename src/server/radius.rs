@@ -32,8 +32,8 @@ use crate::config::Config;
 use crate::radius::authenticator::Response;
 use crate::radius::duplicate::{Key, Memory};
 use crate::radius::nas_clock::{self, NasClocks};
+use crate::session::event::{ClockOffset, Record};
 use crate::session::{Name, Timestamp};
-use crate::session::event::Record;
 
 /// Requests remembered per listener, about 12 MiB. At more than two thousand a second the oldest answers make
 /// room before their thirty seconds are over.
@@ -190,11 +190,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Receives from now on. `offsets`: how far each NAS's clock is known to be from ours, in milliseconds. The very first
-    /// record may have waited for us for an hour, and nothing but its stamp may say so.
-    pub fn begin<'a>(&self, offsets: impl IntoIterator<Item = (&'a Name, i64)>) {
+    /// Receives from now on. `offsets`: what is known of the NASes' clocks. The very first record may have waited for us for
+    /// an hour, and nothing but its stamp may say so.
+    pub fn begin<'a>(&self, offsets: impl IntoIterator<Item = (&'a Name, ClockOffset)>) {
+        let now = follow_clock(&self.clocks);
         let mut clocks = lock(&self.clocks);
-        offsets.into_iter().for_each(|(nas, offset)| clocks.seed(nas, offset));
+        offsets.into_iter().for_each(|(nas, offset)| clocks.seed(nas, offset, now));
         lock(&self.held_back).clear();
     }
 

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use super::bindings::{Binding, LiveMap};
 use super::deadlines::Due;
-use super::event::{Alarm, Applied, Effect, Event, Kind, Record, Refresh, Release, Rules};
+use super::event::{Alarm, Applied, ClockOffset, Effect, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
@@ -82,8 +82,8 @@ impl Machine {
         &self.applied
     }
 
-    /// How far each NAS's clock is from ours, in milliseconds, as its last dated record had it.
-    pub fn clock_offsets(&self) -> impl Iterator<Item = (&Name, i64)> {
+    /// How far the NASes' clocks are from ours, as far as their records tell.
+    pub fn clock_offsets(&self) -> impl Iterator<Item = (&Name, ClockOffset)> {
         self.nases.iter().filter_map(|nas| Some((&nas.shared.name, nas.clock_offset?)))
     }
 
@@ -121,6 +121,7 @@ impl Machine {
             && record.event >= held.last()
             && record.arrival.since(record.event) <= LAG
             && record.claims_dropped == 0
+            && !self.nases.get(nas as usize).is_some_and(|nas| nas.learns_clock(record))
             && held.continues(record.session_time)
             && held.same_identity(record)
             && !held.is_named_anew(record)
@@ -250,7 +251,9 @@ impl Machine {
         if nas.group != record.group {
             nas.group.clone_from(&record.group);
         }
-        nas.clock_offset = record.clock_offset.or(nas.clock_offset);
+        if nas.learns_clock(record) {
+            nas.clock_offset = record.clock_offset;
+        }
         let mut news = nas.hear(record.arrival);
         let heard_again = news;
         if record.claims_dropped > 0 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
-use super::event::{NasHold, Rules, Span};
+use super::event::{ClockOffset, NasHold, Record, Rules, Span};
 use super::{Name, Timestamp};
 
 /// A NAS is not called silent before this, whatever its sessions lead to expect.
@@ -23,6 +23,8 @@ pub(super) const LAG_LASTS: Duration = Duration::from_secs(5 * 60);
 /// The interval assumed of a NAS that has neither announced nor shown one: longer than what operators configure,
 /// because a warm-up that ends too early bounces mail.
 pub(super) const INTERVAL_ASSUMED: Duration = Duration::from_secs(3600);
+/// Milliseconds by which an offset of a NAS's clock must differ to be another one.
+const CLOCK_NEWS: u64 = 2000;
 
 /// A NAS as everybody may see it.
 #[derive(Debug)]
@@ -158,8 +160,8 @@ pub(super) struct NasState {
     pub(super) hushed: bool,
     /// How many of its sessions have an interim interval of their own.
     pub(super) reporting: u64,
-    /// Milliseconds from its clock to ours, as they were added to its last dated record.
-    pub(super) clock_offset: Option<i64>,
+    /// How far its clock is from ours, for a process that begins anew.
+    pub(super) clock_offset: Option<ClockOffset>,
     /// When silence is looked for next; `None`: nothing is expected of it.
     pub(super) due: Option<Timestamp>,
 }
@@ -177,7 +179,7 @@ pub(super) struct NasImage {
     hushed: bool,
     hold: Option<NasHold>,
     interval: u32,
-    clock_offset: Option<i64>,
+    clock_offset: Option<ClockOffset>,
     counts: [u64; 5],
 }
 
@@ -258,6 +260,19 @@ impl NasState {
         }
         self.resume(arrival);
         true
+    }
+
+    /// Whether a record tells of its clock what must not be lost, as it would be were the record no more than a refresh. An
+    /// offset that is nearly the same is no news: it is only known to within some seconds.
+    pub(super) fn learns_clock(&self, record: &Record) -> bool {
+        match (self.clock_offset, record.clock_offset) {
+            (_, None) | (Some(ClockOffset::Known(_)), Some(ClockOffset::AtMost(_))) => false,
+            (Some(ClockOffset::Known(before)), Some(ClockOffset::Known(now)))
+            | (Some(ClockOffset::AtMost(before)), Some(ClockOffset::AtMost(now))) => {
+                before.abs_diff(now) > CLOCK_NEWS
+            }
+            (None | Some(ClockOffset::AtMost(_)), Some(_)) => true,
+        }
     }
 
     /// The feed begins anew here: what is known from before is old knowledge.

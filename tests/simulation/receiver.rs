@@ -138,13 +138,7 @@ impl Receiver {
     }
 
     /// A datagram at the gate.
-    pub(crate) fn arrive(
-        &mut self,
-        octets: &[u8],
-        peer: SocketAddr,
-        errand: usize,
-        host: Host,
-    ) -> Arrived {
+    pub(crate) fn arrive(&mut self, octets: &[u8], peer: SocketAddr, errand: usize, host: Host) -> Arrived {
         let Some(process) = &mut self.process else { return Arrived::Dropped };
         let look = process.clock.look(host);
         process.clocks.follow(look.lead);
@@ -271,7 +265,7 @@ impl Receiver {
         clock.begin_at(last.unwrap_or_default());
         let now = clock.look(host).now;
         let mut clocks = NasClocks::default();
-        views.machine().clock_offsets().for_each(|(nas, offset)| clocks.seed(nas, offset));
+        views.machine().clock_offsets().for_each(|(nas, offset)| clocks.seed(nas, offset, now));
         let mut entries = Vec::new();
         if *views.machine().applied() != self.applied {
             entries.push(Entry::Session(Event::Applied(Box::new(self.applied.clone()))));

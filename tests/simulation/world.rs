@@ -473,7 +473,8 @@ impl<'a> World<'a> {
                 let last = post.daemon.log().last().expect("the first entries").at;
                 let alive = post.host(now - ago);
                 let silent = post.daemon.clock(alive).since(last);
-                if now >= post.stalled_until && silent.as_millis() > (ALIVE_EVERY - ago).unsigned_abs().into() {
+                if now >= post.stalled_until && silent.as_millis() > (ALIVE_EVERY - ago).unsigned_abs().into()
+                {
                     let batch = post.daemon.alive(alive);
                     self.acknowledge(receiver, &[], Some(&batch), witness)?;
                 }
