@@ -87,12 +87,11 @@ impl Clock {
 
     /// The present moment, by what the host's clocks show; they are read in the order of the calls.
     pub fn look(&mut self, host: Host) -> Look {
-        let now = match host.wall >= self.latest {
-            true => host.wall,
-            false => self.behind(host),
+        let now = match self.slower(host) {
+            Some(slower) => slower.max(host.wall),
+            None if host.wall >= self.latest => host.wall,
+            None => self.slow_down(host),
         };
-        // It may have caught up with the slower time, though not with what it was when it was asked last.
-        let now = now.max(host.wall);
         if now == host.wall {
             self.slowed = None;
         }
@@ -107,15 +106,15 @@ impl Clock {
 
     /// Our time while the wall clock is behind it: three quarters of the speed, so that an hour is made up for in four,
     /// the order of things is kept and no span is wrong by more than a quarter.
-    fn behind(&mut self, host: Host) -> Timestamp {
-        let slower = |(from, since): (Timestamp, Duration)| {
-            from.plus(host.elapsed.saturating_sub(since).saturating_mul(3) / 4)
-        };
-        // One that lies before the latest moment is over: the wall clock had caught up, and was not looked at through here.
-        if let Some(now) = self.slowed.map(slower).filter(|now| *now >= self.latest) {
-            return now;
-        }
-        // It was set back at some time since the last look; until now, then, our time has gone on as ever.
+    fn slower(&self, host: Host) -> Option<Timestamp> {
+        let (from, since) = self.slowed?;
+        let now = from.plus(host.elapsed.saturating_sub(since).saturating_mul(3) / 4);
+        // Where it lies before the latest moment it is over: the wall clock has caught up, and was handed out elsewhere.
+        (now >= self.latest).then_some(now)
+    }
+
+    /// The wall clock was set back at some time since the last look: until now our time has gone on as ever.
+    fn slow_down(&mut self, host: Host) -> Timestamp {
         let on = self.looked.map(|(then, at)| then.plus(host.elapsed.saturating_sub(at)));
         let from = on.unwrap_or(self.latest).max(self.latest);
         self.slowed = Some((from, host.elapsed));

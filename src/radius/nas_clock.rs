@@ -34,8 +34,10 @@ const PACKETS: u32 = 5;
 /// written within one second too, agree with each other to the millisecond, and would pass for a clock that
 /// is hours slow. Spread over time, only records that are as live as their arrival keep agreeing.
 const SPREAD: Duration = Duration::from_secs(10);
-/// What the stamp of one packet told is not held against later ones for longer.
-const LEAST_LASTS: Duration = Duration::from_secs(24 * 3600);
+/// Where so many stamps, over at least this time, made no offset, they are not those of one clock that goes on. A backlog of
+/// that many is over by then.
+const STAMPS_TRIED: u32 = 50;
+const TRIED_FOR: Duration = Duration::from_secs(10 * 60);
 /// Limits what a proxy that invents NAS names can make us remember.
 const CLOCKS_MAX: usize = 65_536;
 
@@ -63,7 +65,7 @@ pub struct NasClocks {
 
 impl NasClocks {
     /// What was known of a NAS's clock before this process began, unless more is known by now.
-    pub fn seed(&mut self, nas: &Name, offset: ClockOffset, now: Timestamp) {
+    pub fn seed(&mut self, nas: &Name, offset: ClockOffset) {
         if self.clocks.len() >= CLOCKS_MAX {
             return;
         }
@@ -74,7 +76,7 @@ impl NasClocks {
                 clock.offset.get_or_insert(offset);
             }
             ClockOffset::AtMost(offset) => {
-                clock.least.get_or_insert(Least { since: now, offset });
+                clock.least.get_or_insert(offset);
             }
         }
     }
@@ -186,17 +188,15 @@ struct NasClock {
     /// Milliseconds from its stamps to our time.
     offset: Option<i64>,
     candidate: Option<Candidate>,
-    least: Option<Least>,
+    /// The least time that was seen between a stamp and its arrival. The offset is not more than that.
+    least: Option<i64>,
+    stamps: u32,
+    /// When the first of them came.
+    stamped_since: Option<Timestamp>,
+    last_stamp: Option<Timestamp>,
     stamped: bool,
     absurd: u64,
     absurd_last: bool,
-}
-
-/// The least time that was seen between a stamp and its arrival. The offset is not more than that.
-#[derive(Debug, Clone, Copy)]
-struct Least {
-    since: Timestamp,
-    offset: i64,
 }
 
 /// Consecutive packets that agree about an offset.
@@ -224,19 +224,12 @@ impl NasClock {
         if live && !too_long && delay <= LIVE_DELAY_MAX {
             self.learn(arrival, sent.millis().saturating_sub(stamp.millis()));
         }
-        if live {
-            self.bound(arrival, arrival.millis().saturating_sub(stamp.millis()));
-        }
+        let least = self.bound(arrival, live, stamp);
         let Some(offset) = self.offset else {
-            // Of a backlog without delays the stamps tell the order, and what is the least that it must be old.
-            let Some(Least { offset, .. }) = self.least else { return undated(too_long) };
-            let not_later = Timestamp::from_millis(stamp.millis().saturating_add(offset));
-            let moment = undated(too_long);
-            return Moment {
-                event: moment.event.min(not_later),
-                offset: Some(ClockOffset::AtMost(offset)),
-                ..moment
-            };
+            let Some(least) = least else { return undated(too_long) };
+            let at_least_as_old = Timestamp::from_millis(stamp.millis().saturating_add(least));
+            let event = sent.min(at_least_as_old);
+            return Moment { event, offset: Some(ClockOffset::AtMost(least)), ..undated(too_long) };
         };
         let event = Timestamp::from_millis(stamp.millis().saturating_add(offset));
         if event > arrival.plus(AHEAD_MAX) {
@@ -259,24 +252,29 @@ impl NasClock {
         }
     }
 
-    /// Whatever delay is claimed, nothing arrives before it happened. A clock that drifts, or is set, outgrows what was seen
-    /// long ago.
-    fn bound(&mut self, arrival: Timestamp, offset: i64) {
-        let known = self.least.filter(|least| arrival.since(least.since) < LEAST_LASTS);
-        if known.is_none_or(|least| offset < least.offset) {
-            self.least = Some(Least { since: arrival, offset });
+    /// What the offset is not more than: whatever delay is claimed, nothing arrives before it happened. So while the offset
+    /// is not known, stamps tell the order of a backlog, and how old each record of it is at least.
+    ///
+    /// Nothing, where that would be held against a NAS whose stamps are no clock's: one that stands still, or several under
+    /// one name. All that they send would become history.
+    fn bound(&mut self, arrival: Timestamp, live: bool, stamp: Timestamp) -> Option<i64> {
+        let stands_still = self.last_stamp.replace(stamp) == Some(stamp);
+        self.stamps = self.stamps.saturating_add(1);
+        let since = *self.stamped_since.get_or_insert(arrival);
+        if live {
+            let told = arrival.millis().saturating_sub(stamp.millis());
+            self.least = Some(self.least.map_or(told, |least| least.min(told)));
         }
+        let tried = self.stamps > STAMPS_TRIED && arrival.since(since) >= TRIED_FOR;
+        self.least.filter(|_| !stands_still && !tried)
     }
 
     /// Our own clock moved by so many milliseconds against everything else.
     fn shift(&mut self, by: i64) {
         self.offset = self.offset.map(|offset| offset.saturating_add(by));
-        let moved = |moment: Timestamp| Timestamp::from_millis(moment.millis().saturating_add(by));
-        self.least = self
-            .least
-            .map(|least| Least { since: moved(least.since), offset: least.offset.saturating_add(by) });
+        self.least = self.least.map(|least| least.saturating_add(by));
         self.candidate = self.candidate.map(|candidate| Candidate {
-            since: moved(candidate.since),
+            since: Timestamp::from_millis(candidate.since.millis().saturating_add(by)),
             lowest: candidate.lowest.saturating_add(by),
             highest: candidate.highest.saturating_add(by),
             ..candidate
@@ -332,7 +330,7 @@ mod tests {
     fn without_an_offset_arrival_less_delay_counts() {
         let mut clock = NasClock::default();
         let moment = clock.moment(at(100), LIVE, Some(7), Some(NOW));
-        assert_eq!(moment, Moment { event: at(93), dated: false, offset: None, absurd: false });
+        assert_eq!((moment.event, moment.dated, moment.absurd), (at(93), false, false));
         assert_eq!(clock.moment(at(100), LIVE, None, None).event, at(100));
     }
 
@@ -521,7 +519,7 @@ mod tests {
     fn what_was_known_before_we_began_counts_until_more_is_known() {
         let mut clocks = NasClocks::default();
         let nas = Name::from("bras1");
-        clocks.seed(&nas, ClockOffset::Known(66_000), at(0));
+        clocks.seed(&nas, ClockOffset::Known(66_000));
         assert_eq!(clocks.reading(&nas).state, State::Known);
         let backlog = clocks.moment(&nas, at(3600), at(3600), None, Some(NOW - 66));
         assert_eq!(
@@ -532,7 +530,7 @@ mod tests {
             let _ = clocks.moment(&nas, at(second), at(second), None, Some(NOW + second));
         }
         assert_eq!(clocks.reading(&nas).offset_millis, Some(0));
-        clocks.seed(&nas, ClockOffset::Known(66_000), at(0));
+        clocks.seed(&nas, ClockOffset::Known(66_000));
         assert_eq!(clocks.reading(&nas).offset_millis, Some(0));
     }
 
@@ -565,6 +563,61 @@ mod tests {
                 let _ = clocks.moment(&nas, arrival, arrival, None, Some(NOW + second - 66));
             }
             assert_eq!(clocks.reading(&nas).offset_millis, known);
+        }
+    }
+
+    #[test]
+    fn before_a_clock_is_known_its_stamps_tell_the_order_of_a_backlog() {
+        let mut clocks = NasClocks::default();
+        let nas = Name::from("bras1");
+        let mut event = |arrival, stamp: u32| {
+            let moment = clocks.moment(&nas, at(arrival), at(arrival), None, Some(stamp));
+            assert!(!moment.dated);
+            moment.event
+        };
+        // An hour slow, and what it sends is ten minutes old: nobody can know.
+        assert_eq!(event(4200, NOW), at(4200));
+        assert_eq!(event(4201, NOW - 300), at(3900));
+        // Something live: the ten minutes are told.
+        assert_eq!(event(4202, NOW + 602), at(4202));
+        assert_eq!(event(4203, NOW - 299), at(3301));
+    }
+
+    #[test]
+    fn how_old_something_is_at_least_is_known_from_before_we_began() {
+        let nas = Name::from("bras1");
+        for (seed, expected) in [(Some(ClockOffset::AtMost(100)), NOW), (None, NOW + 3600)] {
+            let mut clocks = NasClocks::default();
+            seed.into_iter().for_each(|offset| clocks.seed(&nas, offset));
+            let moment = clocks.moment(&nas, at(3600), at(3600), None, Some(NOW));
+            assert_eq!(moment.event.millis() / 1000, i64::from(expected));
+            assert!(!moment.dated);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_makes_nothing_old() {
+        let mut clock = NasClock::default();
+        for second in [0, 600, 1200, 7200] {
+            assert_eq!(clock.moment(at(second), LIVE, None, Some(NOW)).event, at(second));
+        }
+    }
+
+    // Of several NASes under one name the one whose clock is fastest would make history of what the others send.
+    #[test]
+    fn fifty_stamps_in_ten_minutes_that_agree_about_nothing_are_held_against_nobody() {
+        for (first, stamps, old) in [(0, 50, true), (0, 51, false), (1, 51, true)] {
+            let mut clock = NasClock::default();
+            let mut ago = |second, slow| {
+                at(second)
+                    .since(clock.moment(at(second), LIVE, None, Some(NOW + second - slow)).event)
+                    .as_secs()
+            };
+            let _ = ago(first, 0);
+            for second in 2..stamps {
+                let _ = ago(second, 100 * (second % 2));
+            }
+            assert_eq!(ago(600, 7200), if old { 7200 } else { 0 }, "{first} {stamps}");
         }
     }
 }

@@ -193,9 +193,8 @@ impl Running {
     /// Receives from now on. `offsets`: what is known of the NASes' clocks. The very first record may have waited for us for
     /// an hour, and nothing but its stamp may say so.
     pub fn begin<'a>(&self, offsets: impl IntoIterator<Item = (&'a Name, ClockOffset)>) {
-        let now = follow_clock(&self.clocks);
         let mut clocks = lock(&self.clocks);
-        offsets.into_iter().for_each(|(nas, offset)| clocks.seed(nas, offset, now));
+        offsets.into_iter().for_each(|(nas, offset)| clocks.seed(nas, offset));
         lock(&self.held_back).clear();
     }
 

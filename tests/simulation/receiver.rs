@@ -265,7 +265,7 @@ impl Receiver {
         clock.begin_at(last.unwrap_or_default());
         let now = clock.look(host).now;
         let mut clocks = NasClocks::default();
-        views.machine().clock_offsets().for_each(|(nas, offset)| clocks.seed(nas, offset, now));
+        views.machine().clock_offsets().for_each(|(nas, offset)| clocks.seed(nas, offset));
         let mut entries = Vec::new();
         if *views.machine().applied() != self.applied {
             entries.push(Entry::Session(Event::Applied(Box::new(self.applied.clone()))));
