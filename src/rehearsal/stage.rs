@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answer::{Answer, PastAnswer, Question};
 use super::expectation::{
@@ -32,6 +33,7 @@ use crate::relay::standing::Standing;
 use crate::server::daemon::applied_by;
 use crate::session::bindings::{Found, Lookup};
 use crate::session::event::{Alarm, Effect, Event, NasHold, Record};
+use crate::session::machine::GAP_BRIDGED;
 use crate::session::phase::Phase;
 use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::{Folded, Outcome, Shared, Views};
@@ -82,6 +84,10 @@ struct Stage<'a> {
     memory: Memory,
     /// How far the clock of each NAS that has one is ahead of ours, in milliseconds.
     skews: HashMap<Name, i64>,
+    /// How far our time has moved against one that nobody sets, in milliseconds, since midnight.
+    lead: i64,
+    /// How far our time is ahead of our host's clock, which was set back.
+    ahead: i64,
     identifier: u8,
     last: Option<Last>,
     alarms: Vec<Alarm>,
@@ -110,6 +116,8 @@ impl<'a> Stage<'a> {
             clocks: NasClocks::default(),
             memory: Memory::new(REMEMBERED),
             skews: HashMap::new(),
+            lead: 0,
+            ahead: 0,
             identifier: 0,
             last: None,
             alarms: Vec::new(),
@@ -141,6 +149,10 @@ impl<'a> Stage<'a> {
         match &step.what {
             Statement::Setting(_) | Statement::Wait => Ok(()),
             Statement::Clock { nas, skew, learned } => self.clock(nas, *skew, *learned),
+            Statement::HostClock { by } => {
+                self.set_host_clock(*by);
+                Ok(())
+            }
             Statement::Record(told) => self.send(told),
             Statement::Again => self.again(),
             Statement::Hold { nas, until } => {
@@ -194,11 +206,41 @@ impl<'a> Stage<'a> {
         if at < self.now {
             return Err(Fault::Backwards { now: shown(self.now) });
         }
-        self.now = at;
-        let mut folded = Vec::new();
-        self.views.advance(at, &mut folded);
-        self.note(folded);
+        // As `clock.rs` has it: of four seconds our time goes on by three, until the host's clock has caught up.
+        let missed = i64::try_from(at.since(self.now).as_millis()).unwrap_or(i64::MAX) / 3;
+        let missed = missed.min(self.ahead);
+        self.ahead -= missed;
+        self.move_against_others(-missed);
+        self.pass_time(at);
         Ok(())
+    }
+
+    fn pass_time(&mut self, to: Timestamp) {
+        self.now = to;
+        let mut folded = Vec::new();
+        self.views.advance(to, &mut folded);
+        self.note(folded);
+    }
+
+    /// Our time moves by so much, and nobody else's does.
+    fn move_against_others(&mut self, by: i64) {
+        self.lead = self.lead.saturating_add(by);
+        self.skews.values_mut().for_each(|skew| *skew = skew.saturating_sub(by));
+        self.clocks.follow(self.lead);
+    }
+
+    /// One that is set forward is followed, after it has caught up with our time. To the engine that is a time in which it
+    /// did not listen.
+    fn set_host_clock(&mut self, by: i64) {
+        let since = self.now;
+        let jump = by.saturating_sub(self.ahead).max(0);
+        self.ahead = self.ahead.saturating_sub(by).max(0);
+        self.move_against_others(jump);
+        let jump = Duration::from_millis(jump.unsigned_abs());
+        self.pass_time(since.plus(jump));
+        if jump > GAP_BRIDGED {
+            self.fold(self.now, Entry::Session(Event::Resumed { since: Some(since) }));
+        }
     }
 
     fn apply(&mut self, at: Timestamp) {
@@ -351,6 +393,7 @@ impl<'a> Stage<'a> {
         self.shared = Arc::default();
         self.views = Views::restore(Arc::clone(&self.shared), &octets).map_err(|_| Fault::Forgotten)?;
         self.forget_what_only_runs();
+        self.views.machine().clock_offsets().for_each(|(nas, offset)| self.clocks.seed(nas, offset));
         self.go_to(after)?;
         self.fold(self.now, Entry::Session(Event::Resumed { since: Some(since) }));
         Ok(())
@@ -383,6 +426,7 @@ impl<'a> Stage<'a> {
 
     fn forget_what_only_runs(&mut self) {
         self.clocks = NasClocks::default();
+        self.clocks.follow(self.lead);
         self.memory = Memory::new(REMEMBERED);
     }
 
