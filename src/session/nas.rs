@@ -488,6 +488,37 @@ mod tests {
         machine.fold(at(second), &Event::Record(Box::new(record)), &mut Vec::new());
     }
 
+    #[test]
+    fn how_far_its_clock_is_off_is_remembered_as_far_as_its_own_records_tell() {
+        use ClockOffset::{AtMost, Known};
+        let mut machine = reporting();
+        let tell = |machine: &mut Machine, clock_offset, imported: bool| {
+            let (bras1, session) = (Name::from("bras1"), Name::from("1"));
+            let record = Record { clock_offset, ..Record::bare(Kind::Interim, bras1, session, at(60)) };
+            let refresh = machine.as_refresh(&record).is_some();
+            let record = Box::new(record);
+            let event = if imported { Event::Imported(record) } else { Event::Record(record) };
+            machine.fold(at(60), &event, &mut Vec::new());
+            let restored = Machine::restore(Arc::new(LiveMap::default()), machine.image());
+            let offsets = restored.clock_offsets().map(|(_, offset)| offset).collect::<Vec<_>>();
+            assert_eq!(offsets, machine.clock_offsets().map(|(_, offset)| offset).collect::<Vec<_>>());
+            (refresh, offsets)
+        };
+        for (told, imported, refresh, remembered) in [
+            (None, false, true, vec![]),
+            (Some(Known(0)), true, false, vec![]),
+            (Some(AtMost(90_000)), false, false, vec![AtMost(90_000)]),
+            (Some(AtMost(70_000)), false, false, vec![AtMost(70_000)]),
+            (Some(Known(66_000)), false, false, vec![Known(66_000)]),
+            (Some(AtMost(70_000)), false, true, vec![Known(66_000)]),
+            (Some(Known(68_000)), false, true, vec![Known(66_000)]),
+            (Some(Known(68_001)), false, false, vec![Known(68_001)]),
+            (None, false, true, vec![Known(68_001)]),
+        ] {
+            assert_eq!(tell(&mut machine, told, imported), (refresh, remembered), "{told:?}");
+        }
+    }
+
     fn missed(machine: &Machine) -> u64 {
         machine.map().nases()[0].counts().stops_missed
     }
