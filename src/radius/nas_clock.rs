@@ -11,7 +11,7 @@
 //! NAS's packets in their old rhythm while the NAS itself is silent teaches a wrong offset; the NAS's own
 //! next packets unlearn it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::session::event::ClockOffset;
@@ -38,6 +38,12 @@ const SPREAD: Duration = Duration::from_secs(10);
 /// that many is over by then.
 const STAMPS_TRIED: u32 = 50;
 const TRIED_FOR: Duration = Duration::from_secs(10 * 60);
+/// While it is ahead of the host's clock, our time runs more slowly by the fourth part.
+const SLOWED_BY: i64 = 4;
+/// Milliseconds within which one such time goes on in the next: leads are told in whole seconds, four of which they last.
+const SLOWLY_SEEN: i64 = 10_000;
+/// Nobody sets a clock more often within the time that a record is held back.
+const MOVES_MAX: usize = 64;
 /// Limits what a proxy that invents NAS names can make us remember.
 const CLOCKS_MAX: usize = 65_536;
 
@@ -59,8 +65,7 @@ pub struct Moment {
 pub struct NasClocks {
     clocks: HashMap<Name, NasClock>,
     absurd: u64,
-    /// How far our own clock was ahead of one that nobody sets, when the offsets were put right last.
-    lead: Option<i64>,
+    ours: OwnClock,
 }
 
 impl NasClocks {
@@ -88,8 +93,8 @@ impl NasClocks {
     /// lead does, and shrinks with it while our time runs slowly because the clock was set back. Forgetting it would do for
     /// those who tell their delay; of the others nothing would be known until five live records have come, and what they
     /// held back would be dated by its arrival.
-    pub fn follow(&mut self, lead: i64) {
-        let by = lead.saturating_sub(self.lead.replace(lead).unwrap_or(lead));
+    pub fn follow(&mut self, lead: i64, now: Timestamp) {
+        let by = self.ours.follow(lead, now);
         if by != 0 {
             self.clocks.values_mut().for_each(|clock| clock.shift(by));
         }
@@ -108,12 +113,12 @@ impl NasClocks {
         // Who wrote down a backlog may have had another clock then.
         let live = arrival.since(received) <= LIVE_DELAY_MAX;
         let moment = if let Some(clock) = self.clocks.get_mut(nas) {
-            let moment = clock.moment(received, live, delay, stamp);
+            let moment = clock.moment(&self.ours, received, live, delay, stamp);
             clock.note(&moment, delay, stamp);
             moment
         } else {
             let mut clock = NasClock::default();
-            let moment = clock.moment(received, live, delay, stamp);
+            let moment = clock.moment(&self.ours, received, live, delay, stamp);
             clock.note(&moment, delay, stamp);
             if self.clocks.len() < CLOCKS_MAX {
                 self.clocks.insert(nas.clone(), clock);
@@ -199,6 +204,64 @@ struct NasClock {
     absurd_last: bool,
 }
 
+/// How our own clock moved, against one that nobody sets.
+///
+/// What is told by a delay, or by a stamp and the offset as it is now, is told as if our time had always run as it does now.
+/// What came before a move was written down by the clock as it was: by its measure the next owner of an address may have come
+/// before the last one left.
+#[derive(Debug, Default)]
+struct OwnClock {
+    lead: Option<i64>,
+    /// The latest last.
+    moves: VecDeque<Move>,
+}
+
+/// Our time went forward by so much at once, or back by a quarter of the time in which it ran slowly. By the clock that nobody
+/// sets, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Move {
+    from: i64,
+    to: i64,
+    by: i64,
+}
+
+impl OwnClock {
+    /// By how much it moved since it was followed last.
+    fn follow(&mut self, lead: i64, now: Timestamp) -> i64 {
+        let by = lead.saturating_sub(self.lead.replace(lead).unwrap_or(lead));
+        let to = now.millis().saturating_sub(lead);
+        let from = to.saturating_add(by.min(0).saturating_mul(SLOWED_BY));
+        match self.moves.back_mut() {
+            _ if by == 0 => {}
+            // It still runs slowly: where the last of it ended was seen to within a second or so.
+            Some(last) if by < 0 && last.by < 0 && from <= last.to.saturating_add(SLOWLY_SEEN) => {
+                (last.to, last.by) = (to, last.by.saturating_add(by));
+            }
+            _ => self.moves.push_back(Move { from, to, by }),
+        }
+        while self.moves.len() > MOVES_MAX {
+            self.moves.pop_front();
+        }
+        by
+    }
+
+    /// What it showed then, when by what it shows now it was this moment.
+    fn then(&self, moment: Timestamp) -> Timestamp {
+        let elapsed = moment.millis().saturating_sub(self.lead.unwrap_or_default());
+        let mut since = 0_i64;
+        for &Move { from, to, by } in self.moves.iter().rev() {
+            let length = to.saturating_sub(from);
+            let part = match to.saturating_sub(elapsed) {
+                ..=0 => break,
+                after if after >= length => by,
+                after => i64::try_from(i128::from(by) * i128::from(after) / i128::from(length)).unwrap_or(by),
+            };
+            since = since.saturating_add(part);
+        }
+        Timestamp::from_millis(moment.millis().saturating_sub(since))
+    }
+}
+
 /// Consecutive packets that agree about an offset.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
@@ -209,12 +272,21 @@ struct Candidate {
 }
 
 impl NasClock {
-    fn moment(&mut self, arrival: Timestamp, live: bool, delay: Option<u32>, stamp: Option<u32>) -> Moment {
+    fn moment(
+        &mut self,
+        ours: &OwnClock,
+        arrival: Timestamp,
+        live: bool,
+        delay: Option<u32>,
+        stamp: Option<u32>,
+    ) -> Moment {
         let claimed = Duration::from_secs(delay.unwrap_or(0).into());
         let too_long = claimed > DELAY_MAX;
         let delay = if too_long { Duration::ZERO } else { claimed };
         let sent = arrival.minus(delay);
-        let undated = |absurd| Moment { event: sent, dated: false, offset: None, absurd };
+        // What was received long ago, by somebody else, was so by another clock.
+        let sent_then = if live { ours.then(sent) } else { sent };
+        let undated = |absurd| Moment { event: sent_then, dated: false, offset: None, absurd };
 
         let Some(stamp) = stamp else { return undated(too_long) };
         let stamp = Timestamp::from_seconds(stamp.into());
@@ -225,22 +297,18 @@ impl NasClock {
             self.learn(arrival, sent.millis().saturating_sub(stamp.millis()));
         }
         let least = self.bound(arrival, live, stamp);
+        let stamped = |offset| ours.then(Timestamp::from_millis(stamp.millis().saturating_add(offset)));
         let Some(offset) = self.offset else {
             let Some(least) = least else { return undated(too_long) };
-            let at_least_as_old = Timestamp::from_millis(stamp.millis().saturating_add(least));
-            let event = sent.min(at_least_as_old);
+            let event = sent_then.min(stamped(least));
             return Moment { event, offset: Some(ClockOffset::AtMost(least)), ..undated(too_long) };
         };
-        let event = Timestamp::from_millis(stamp.millis().saturating_add(offset));
+        let event = stamped(offset);
         if event > arrival.plus(AHEAD_MAX) {
             return undated(true);
         }
-        Moment {
-            event: event.min(arrival),
-            dated: true,
-            offset: Some(ClockOffset::Known(offset)),
-            absurd: too_long,
-        }
+        let offset = Some(ClockOffset::Known(offset));
+        Moment { event: event.min(arrival), dated: true, offset, absurd: too_long }
     }
 
     /// What people are told. A record that says nothing about time changes nothing of it.
@@ -321,7 +389,7 @@ mod tests {
     fn taught(slow: u32) -> NasClock {
         let mut clock = NasClock::default();
         for second in [0, 3, 6, 9, 12] {
-            let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - slow));
+            let _ = clock.moment(&OwnClock::default(), at(second), LIVE, None, Some(NOW + second - slow));
         }
         clock
     }
@@ -329,18 +397,20 @@ mod tests {
     #[test]
     fn without_an_offset_arrival_less_delay_counts() {
         let mut clock = NasClock::default();
-        let moment = clock.moment(at(100), LIVE, Some(7), Some(NOW));
+        let moment = clock.moment(&OwnClock::default(), at(100), LIVE, Some(7), Some(NOW));
         assert_eq!((moment.event, moment.dated, moment.absurd), (at(93), false, false));
-        assert_eq!(clock.moment(at(100), LIVE, None, None).event, at(100));
+        assert_eq!(clock.moment(&OwnClock::default(), at(100), LIVE, None, None).event, at(100));
     }
 
     #[test]
     fn the_fifth_agreeing_packet_makes_the_offset_and_the_fourth_does_not() {
         let mut clock = NasClock::default();
         for second in [0, 5, 10, 15] {
-            assert!(!clock.moment(at(second), LIVE, None, Some(NOW + second - 66)).dated);
+            assert!(
+                !clock.moment(&OwnClock::default(), at(second), LIVE, None, Some(NOW + second - 66)).dated
+            );
         }
-        let fifth = clock.moment(at(20), LIVE, None, Some(NOW + 20 - 66));
+        let fifth = clock.moment(&OwnClock::default(), at(20), LIVE, None, Some(NOW + 20 - 66));
         assert_eq!(
             fifth,
             Moment { event: at(20), dated: true, offset: Some(ClockOffset::Known(66_000)), absurd: false }
@@ -350,7 +420,7 @@ mod tests {
     #[test]
     fn a_corrected_stamp_counts_alone_and_the_delay_is_not_taken_off_too() {
         let mut clock = taught(66);
-        let moment = clock.moment(at(100), LIVE, Some(30), Some(NOW + 70 - 66));
+        let moment = clock.moment(&OwnClock::default(), at(100), LIVE, Some(30), Some(NOW + 70 - 66));
         assert_eq!(
             moment,
             Moment { event: at(70), dated: true, offset: Some(ClockOffset::Known(66_000)), absurd: false }
@@ -360,14 +430,14 @@ mod tests {
     #[test]
     fn a_delay_that_is_not_incremented_does_no_harm_once_the_clock_is_known() {
         let mut clock = taught(0);
-        assert_eq!(clock.moment(at(500), LIVE, Some(0), Some(NOW + 20)).event, at(20));
+        assert_eq!(clock.moment(&OwnClock::default(), at(500), LIVE, Some(0), Some(NOW + 20)).event, at(20));
     }
 
     #[test]
     fn a_burst_of_old_records_is_not_taken_for_a_slow_clock() {
         let mut clock = NasClock::default();
         for _ in 0..1000 {
-            assert!(!clock.moment(at(9), LIVE, None, Some(NOW - 86_400)).dated);
+            assert!(!clock.moment(&OwnClock::default(), at(9), LIVE, None, Some(NOW - 86_400)).dated);
         }
     }
 
@@ -376,10 +446,10 @@ mod tests {
         for (last, dated) in [(9_999, false), (10_000, true)] {
             let mut clock = NasClock::default();
             for _ in 0..4 {
-                let _ = clock.moment(at(0), LIVE, None, Some(NOW));
+                let _ = clock.moment(&OwnClock::default(), at(0), LIVE, None, Some(NOW));
             }
             let arrival = Timestamp::from_millis(at(0).millis() + last);
-            assert_eq!(clock.moment(arrival, LIVE, None, Some(NOW + 10)).dated, dated);
+            assert_eq!(clock.moment(&OwnClock::default(), arrival, LIVE, None, Some(NOW + 10)).dated, dated);
         }
     }
 
@@ -388,17 +458,20 @@ mod tests {
         for (jitter, dated) in [(5, true), (6, false)] {
             let mut clock = NasClock::default();
             for second in [0, 5, 10, 15] {
-                let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - 10));
+                let _ = clock.moment(&OwnClock::default(), at(second), LIVE, None, Some(NOW + second - 10));
             }
-            assert_eq!(clock.moment(at(20), LIVE, None, Some(NOW + 20 - 10 - jitter)).dated, dated);
+            assert_eq!(
+                clock.moment(&OwnClock::default(), at(20), LIVE, None, Some(NOW + 20 - 10 - jitter)).dated,
+                dated
+            );
         }
     }
 
     #[test]
     fn a_single_late_packet_does_not_unlearn_the_clock() {
         let mut clock = taught(0);
-        assert_eq!(clock.moment(at(300), LIVE, None, Some(NOW + 100)).event, at(100));
-        assert!(clock.moment(at(301), LIVE, None, Some(NOW + 301)).dated);
+        assert_eq!(clock.moment(&OwnClock::default(), at(300), LIVE, None, Some(NOW + 100)).event, at(100));
+        assert!(clock.moment(&OwnClock::default(), at(301), LIVE, None, Some(NOW + 301)).dated);
         assert_eq!(clock.offset, Some(0));
     }
 
@@ -406,37 +479,43 @@ mod tests {
     fn a_clock_that_was_set_anew_is_learned_again() {
         let mut clock = taught(0);
         for second in [20, 25, 30, 35, 40] {
-            let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - 3600));
+            let _ = clock.moment(&OwnClock::default(), at(second), LIVE, None, Some(NOW + second - 3600));
         }
         assert_eq!(clock.offset, Some(3_600_000));
-        assert_eq!(clock.moment(at(50), LIVE, None, Some(NOW + 50 - 3600)).event, at(50));
+        assert_eq!(
+            clock.moment(&OwnClock::default(), at(50), LIVE, None, Some(NOW + 50 - 3600)).event,
+            at(50)
+        );
     }
 
     #[test]
     fn nothing_happens_after_its_arrival() {
         let mut clock = taught(0);
-        let moment = clock.moment(at(100), LIVE, None, Some(NOW + 400));
+        let moment = clock.moment(&OwnClock::default(), at(100), LIVE, None, Some(NOW + 400));
         assert_eq!(
             moment,
             Moment { event: at(100), dated: true, offset: Some(ClockOffset::Known(0)), absurd: false }
         );
-        let ahead = clock.moment(at(100), LIVE, None, Some(NOW + 401));
+        let ahead = clock.moment(&OwnClock::default(), at(100), LIVE, None, Some(NOW + 401));
         assert_eq!(ahead, Moment { event: at(100), dated: false, offset: None, absurd: true });
     }
 
     #[test]
     fn a_stamp_before_2015_is_absurd_and_one_of_2015_is_not() {
         let mut clock = NasClock::default();
-        assert!(clock.moment(at(0), LIVE, None, Some(1_420_070_399)).absurd);
-        assert!(!clock.moment(at(0), LIVE, None, Some(1_420_070_400)).absurd);
+        assert!(clock.moment(&OwnClock::default(), at(0), LIVE, None, Some(1_420_070_399)).absurd);
+        assert!(!clock.moment(&OwnClock::default(), at(0), LIVE, None, Some(1_420_070_400)).absurd);
     }
 
     #[test]
     fn a_delay_of_seven_days_is_taken_and_a_second_more_ignored() {
         let mut clock = NasClock::default();
         let week = 7 * 24 * 3600;
-        assert_eq!(clock.moment(at(0), LIVE, Some(week), None).event, at(0).minus(DELAY_MAX));
-        let absurd = clock.moment(at(0), LIVE, Some(week + 1), None);
+        assert_eq!(
+            clock.moment(&OwnClock::default(), at(0), LIVE, Some(week), None).event,
+            at(0).minus(DELAY_MAX)
+        );
+        let absurd = clock.moment(&OwnClock::default(), at(0), LIVE, Some(week + 1), None);
         assert_eq!(absurd, Moment { event: at(0), dated: false, offset: None, absurd: true });
     }
 
@@ -444,7 +523,7 @@ mod tests {
     fn packets_that_were_held_back_do_not_teach() {
         let mut clock = NasClock::default();
         for second in [0, 5, 10, 15, 20, 25] {
-            let _ = clock.moment(at(second), LIVE, Some(61), Some(NOW + second - 61));
+            let _ = clock.moment(&OwnClock::default(), at(second), LIVE, Some(61), Some(NOW + second - 61));
         }
         assert_eq!(clock.offset, None);
     }
@@ -538,12 +617,12 @@ mod tests {
     fn offsets_follow_our_own_clock_when_it_is_set() {
         let mut clocks = NasClocks::default();
         let nas = Name::from("bras1");
-        clocks.follow(7_000_000);
+        clocks.follow(7_000_000, at(0));
         for second in [0, 3, 6, 9, 12] {
             let _ = clocks.moment(&nas, at(second), at(second), None, Some(NOW + second - 66));
         }
         for (lead, ours) in [(7_000_000, 0), (10_660_000, 3660), (8_000_000, 1000), (8_000_000, 1000)] {
-            clocks.follow(lead);
+            clocks.follow(lead, at(100 + ours));
             assert_eq!(clocks.reading(&nas).offset_millis, Some(66_000 + i64::from(ours) * 1000));
             // It was held back for half a minute, and does not say so.
             let late = clocks.moment(&nas, at(130 + ours), at(130 + ours), None, Some(NOW + 100 - 66));
@@ -556,9 +635,9 @@ mod tests {
         for (led, known) in [(3_600_000, Some(66_000 + 3_600_000)), (0, None)] {
             let mut clocks = NasClocks::default();
             let nas = Name::from("bras1");
-            clocks.follow(0);
+            clocks.follow(0, at(0));
             for (second, ours) in [(0, 0), (3, 0), (6, 0), (9, 3600), (12, 3600)] {
-                clocks.follow(if ours == 0 { 0 } else { led });
+                clocks.follow(if ours == 0 { 0 } else { led }, at(second + ours));
                 let arrival = at(second + ours);
                 let _ = clocks.moment(&nas, arrival, arrival, None, Some(NOW + second - 66));
             }
@@ -599,7 +678,10 @@ mod tests {
     fn a_clock_that_stands_still_makes_nothing_old() {
         let mut clock = NasClock::default();
         for second in [0, 600, 1200, 7200] {
-            assert_eq!(clock.moment(at(second), LIVE, None, Some(NOW)).event, at(second));
+            assert_eq!(
+                clock.moment(&OwnClock::default(), at(second), LIVE, None, Some(NOW)).event,
+                at(second)
+            );
         }
     }
 
@@ -610,7 +692,11 @@ mod tests {
             let mut clock = NasClock::default();
             let mut ago = |second, slow| {
                 at(second)
-                    .since(clock.moment(at(second), LIVE, None, Some(NOW + second - slow)).event)
+                    .since(
+                        clock
+                            .moment(&OwnClock::default(), at(second), LIVE, None, Some(NOW + second - slow))
+                            .event,
+                    )
                     .as_secs()
             };
             let _ = ago(first, 0);
@@ -619,5 +705,50 @@ mod tests {
             }
             assert_eq!(ago(600, 7200), if old { 7200 } else { 0 }, "{first} {stamps}");
         }
+    }
+
+    #[test]
+    fn what_happened_before_our_clock_was_set_is_dated_by_the_clock_as_it_was() {
+        let nas = Name::from("bras1");
+        let known = |lead: i64| {
+            let mut clocks = NasClocks::default();
+            clocks.follow(0, at(0));
+            clocks.seed(&nas, ClockOffset::Known(0));
+            // An hour forward at the hundredth second, or seen to be ahead by a minute after four in which it ran slowly.
+            clocks.follow(lead, if lead > 0 { at(3700) } else { at(280) });
+            clocks
+        };
+        for (lead, arrival, ago, expected) in [
+            (3_600_000, 3760, 60, 3700),
+            (3_600_000, 3760, 61, 99),
+            (3_600_000, 3760, 160, 0),
+            (-60_000, 300, 20, 280),
+            (-60_000, 300, 140, 190),
+            (-60_000, 300, 260, 100),
+            (-60_000, 300, 280, 80),
+        ] {
+            for (delay, stamped) in [(Some(ago), false), (None, true)] {
+                let stamp = NOW + arrival - ago - u32::try_from(lead.max(0) / 1000).unwrap()
+                    + u32::try_from((-lead).max(0) / 1000).unwrap();
+                let stamp = stamped.then_some(stamp);
+                let moment = known(lead).moment(&nas, at(arrival), at(arrival), delay, stamp);
+                assert_eq!(moment.event, at(expected), "{lead} {ago} {stamped}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_again_and_again_is_remembered_for_some_time_and_not_for_ever() {
+        let mut clocks = NasClocks::default();
+        for second in 0..1000 {
+            clocks.follow(i64::from(second) * 10_000, at(second * 11));
+        }
+        assert_eq!(clocks.ours.moves.len(), MOVES_MAX);
+        // One slow time, however often it is looked at.
+        let mut clocks = NasClocks::default();
+        for second in 0..1000 {
+            clocks.follow(-1000 * i64::from(second), at(second * 3));
+        }
+        assert_eq!(clocks.ours.moves.len(), 1);
     }
 }

@@ -207,26 +207,25 @@ impl<'a> Stage<'a> {
             return Err(Fault::Backwards { now: shown(self.now) });
         }
         // As `clock.rs` has it: of four seconds our time goes on by three, until the host's clock has caught up.
-        let missed = i64::try_from(at.since(self.now).as_millis()).unwrap_or(i64::MAX) / 3;
-        let missed = missed.min(self.ahead);
-        self.ahead -= missed;
-        self.move_against_others(-missed);
-        self.pass_time(at);
+        let caught_up = self.now.plus(Duration::from_millis(self.ahead.unsigned_abs()).saturating_mul(3));
+        for at in [at.min(caught_up), at] {
+            let missed = i64::try_from(at.since(self.now).as_millis()).unwrap_or(i64::MAX) / 3;
+            let missed = missed.min(self.ahead);
+            self.ahead -= missed;
+            self.pass_time(at, -missed);
+        }
         Ok(())
     }
 
-    fn pass_time(&mut self, to: Timestamp) {
+    /// Time goes on, and ours moves by so much against everybody else's.
+    fn pass_time(&mut self, to: Timestamp, by: i64) {
         self.now = to;
+        self.lead = self.lead.saturating_add(by);
+        self.skews.values_mut().for_each(|skew| *skew = skew.saturating_sub(by));
+        self.clocks.follow(self.lead, to);
         let mut folded = Vec::new();
         self.views.advance(to, &mut folded);
         self.note(folded);
-    }
-
-    /// Our time moves by so much, and nobody else's does.
-    fn move_against_others(&mut self, by: i64) {
-        self.lead = self.lead.saturating_add(by);
-        self.skews.values_mut().for_each(|skew| *skew = skew.saturating_sub(by));
-        self.clocks.follow(self.lead);
     }
 
     /// One that is set forward is followed, after it has caught up with our time. To the engine that is a time in which it
@@ -235,10 +234,9 @@ impl<'a> Stage<'a> {
         let since = self.now;
         let jump = by.saturating_sub(self.ahead).max(0);
         self.ahead = self.ahead.saturating_sub(by).max(0);
-        self.move_against_others(jump);
-        let jump = Duration::from_millis(jump.unsigned_abs());
-        self.pass_time(since.plus(jump));
-        if jump > GAP_BRIDGED {
+        let span = Duration::from_millis(jump.unsigned_abs());
+        self.pass_time(since.plus(span), jump);
+        if span > GAP_BRIDGED {
             self.fold(self.now, Entry::Session(Event::Resumed { since: Some(since) }));
         }
     }
@@ -426,7 +424,7 @@ impl<'a> Stage<'a> {
 
     fn forget_what_only_runs(&mut self) {
         self.clocks = NasClocks::default();
-        self.clocks.follow(self.lead);
+        self.clocks.follow(self.lead, self.now);
         self.memory = Memory::new(REMEMBERED);
     }
 

@@ -330,7 +330,7 @@ impl House {
 
     /// Looks whether a commit hangs, and whether the host's clock was set since it had been so often. How often it has now.
     fn look(&self, steps: u64) -> u64 {
-        let look = clock::look();
+        let look = radius::follow_clock(&self.radius.clocks());
         self.health.look(look.now);
         self.health.set_ahead(look.ahead);
         if look.steps != steps {

@@ -32,8 +32,8 @@ use crate::config::Config;
 use crate::radius::authenticator::Response;
 use crate::radius::duplicate::{Key, Memory};
 use crate::radius::nas_clock::{self, NasClocks};
+use crate::session::Name;
 use crate::session::event::{ClockOffset, Record};
-use crate::session::{Name, Timestamp};
 
 /// Requests remembered per listener, about 12 MiB. At more than two thousand a second the oldest answers make
 /// room before their thirty seconds are over.
@@ -275,7 +275,7 @@ fn receive(socket: &Socket, mut gate: Gate, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) {
         let received = socket.receive(&mut buffers, |datagram| {
             // Loaded when it is there, not when it is waited for: the first datagram after a reload is judged by it.
-            at_once.extend(gate.pass(&datagram, &config.load(), follow_clock(&clocks)));
+            at_once.extend(gate.pass(&datagram, &config.load(), follow_clock(&clocks).now));
         });
         match received {
             Ok(dropped) => {
@@ -303,12 +303,12 @@ fn receive(socket: &Socket, mut gate: Gate, stop: &AtomicBool) {
 
 /// The present moment, by which the NASes' clocks are right: whoever reads a record asks for it first, as our own clock may
 /// have been set a moment ago.
-pub(super) fn follow_clock(clocks: &Mutex<NasClocks>) -> Timestamp {
+pub(super) fn follow_clock(clocks: &Mutex<NasClocks>) -> clock::Look {
     // Looked at while nobody else can, or an older look would come after a newer one.
     let mut clocks = lock(clocks);
     let look = clock::look();
-    clocks.follow(look.lead);
-    look.now
+    clocks.follow(look.lead, look.now);
+    look
 }
 
 fn is_nothing(error: &io::Error) -> bool {

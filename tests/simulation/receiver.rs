@@ -134,15 +134,19 @@ impl Receiver {
 
     /// The present moment as the process sees it.
     pub(crate) fn clock(&mut self, host: Host) -> Timestamp {
-        self.process.as_mut().expect("only a process has a clock").clock.look(host).now
+        let process = self.process.as_mut().expect("only a process has a clock");
+        let look = process.clock.look(host);
+        process.clocks.follow(look.lead, look.now);
+        look.now
     }
 
     /// A datagram at the gate.
     pub(crate) fn arrive(&mut self, octets: &[u8], peer: SocketAddr, errand: usize, host: Host) -> Arrived {
+        if !self.is_up() {
+            return Arrived::Dropped;
+        }
+        let now = self.clock(host);
         let Some(process) = &mut self.process else { return Arrived::Dropped };
-        let look = process.clock.look(host);
-        process.clocks.follow(look.lead);
-        let now = look.now;
         let packet = Packet::decode(octets).expect("well formed");
         let client =
             self.clients.iter().find(|client| client.address.contains(&peer.ip())).expect("a client");

@@ -154,7 +154,7 @@ impl Follower {
     pub(super) fn run(mut self, told: &Receiver<Told>, stop: &AtomicBool) {
         loop {
             let reads = self.shared.health.is_ready() && !stop.load(Ordering::Acquire);
-            let patience = match reads.then(|| self.turn(radius::follow_clock(&self.shared.clocks))) {
+            let patience = match reads.then(|| self.turn(radius::follow_clock(&self.shared.clocks).now)) {
                 Some(Turn::More) => Duration::ZERO,
                 Some(Turn::Blocked) => TRY_AGAIN,
                 Some(Turn::Idle | Turn::Full) | None => LOOK_EVERY,

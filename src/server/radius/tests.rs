@@ -12,9 +12,9 @@ use crate::radius::authenticator::sign_request;
 use crate::radius::dictionary::Dictionary;
 use crate::radius::packet::Packet;
 use crate::radius::text;
-use crate::session::Name;
 use crate::session::event::{Kind, Rules};
 use crate::session::identity::Canonical;
+use crate::session::{Name, Timestamp};
 
 const SECRET: &[u8] = b"testing123";
 const START: &str = "Acct-Status-Type = Start\nAcct-Session-Id = s1\nUser-Name = bob\n";
