@@ -85,6 +85,15 @@ impl Clock {
         self.latest = self.latest.max(moment);
     }
 
+    /// `last` was handed out by a clock before this one, which once told how far it was ahead of the wall clock. While we were
+    /// away its time went on.
+    pub fn begin_after(&mut self, last: Timestamp, (at, ahead): (Timestamp, Duration), wall: Timestamp) {
+        self.begin_at(last);
+        if !ahead.is_zero() {
+            self.begin_at(at.plus(slowly(wall.since(at.minus(ahead)))));
+        }
+    }
+
     /// The present moment, by what the host's clocks show; they are read in the order of the calls.
     pub fn look(&mut self, host: Host) -> Look {
         let now = match self.slower(host) {
@@ -108,7 +117,7 @@ impl Clock {
     /// the order of things is kept and no span is wrong by more than a quarter.
     fn slower(&self, host: Host) -> Option<Timestamp> {
         let (from, since) = self.slowed?;
-        let now = from.plus(host.elapsed.saturating_sub(since).saturating_mul(3) / 4);
+        let now = from.plus(slowly(host.elapsed.saturating_sub(since)));
         // Where it lies before the latest moment it is over: the wall clock has caught up, and was handed out elsewhere.
         (now >= self.latest).then_some(now)
     }
@@ -139,6 +148,10 @@ impl Default for Clock {
     }
 }
 
+fn slowly(span: Duration) -> Duration {
+    span.saturating_mul(3) / 4
+}
+
 fn lead(moment: Timestamp, elapsed: Duration) -> i64 {
     moment.millis().saturating_sub(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
@@ -161,10 +174,11 @@ pub fn look() -> Look {
     look_with(lock())
 }
 
-/// Begins not before this moment: it is in the log, and what happens from now on is later.
-pub fn begin_at(moment: Timestamp) -> Look {
+/// Begins not before the log's last moment, for what happens from now on is later. `told`: how far our time was ahead of the
+/// host's clock, and when.
+pub fn begin_after(last: Timestamp, told: (Timestamp, Duration)) -> Look {
     let mut clock = lock();
-    clock.begin_at(moment);
+    clock.begin_after(last, told, wall());
     look_with(clock)
 }
 
@@ -285,6 +299,21 @@ mod tests {
         let mut clock = Clock::new();
         clock.begin_at(at(-5));
         assert_eq!(clock.look(host(0, 0)).now, at(0));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_goes_on_while_we_are_away() {
+        let ahead = Duration::from_secs(600);
+        // It was told at 0, when the wall clock showed ten minutes less, and handed out ten seconds more.
+        for (away, expected) in [(0, 10), (8, 10), (100, 75), (2399, 1799), (2400, 1800), (4000, 3400)] {
+            let mut clock = Clock::new();
+            let host = host(away, -600);
+            clock.begin_after(at(10), (at(0), ahead), host.wall);
+            assert_eq!(clock.look(host).now.since(at(0)).as_secs(), expected, "{away}");
+        }
+        let mut clock = Clock::new();
+        clock.begin_after(at(10), (at(0), Duration::ZERO), host(1000, -600).wall);
+        assert_eq!(clock.look(host(1000, -600)).now, at(400), "the wall clock is right, and not behind");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<
     let mut replay = Replay::begin(data_dir, snapshot.as_ref(), index, shared)?;
     let log = replay.read(data_dir, lock)?;
     if let Some(last) = replay.last {
-        begin_clock(last)?;
+        begin_clock(last, replay.views.ahead())?;
     }
     let index = match replay.index.take() {
         Some(index) => index,
@@ -82,12 +82,12 @@ pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<
 }
 
 /// What happens from now on is later than what is in the log, whatever the host's clock shows.
-fn begin_clock(last: Timestamp) -> Result<(), Failure> {
+fn begin_clock(last: Timestamp, told: (Timestamp, Duration)) -> Result<(), Failure> {
     let behind = last.since(clock::now());
     if behind > CLOCK_AHEAD {
         return Err(Failure::Clock { last });
     }
-    let ahead = clock::begin_at(last).ahead;
+    let ahead = clock::begin_after(last, told).ahead;
     if ahead >= WORTH_SAYING {
         tracing::warn!(
             ?ahead,

@@ -196,7 +196,11 @@ fn written_ahead(daemon: &Daemon, by: Duration) -> Timestamp {
     let mut log =
         SqliteLog::open(&daemon.data_dir(), 0, &mut |batch| last = batch.at.millis()).expect("our own log");
     let ahead = Timestamp::from_millis(last).plus(by);
-    let batch = Batch { sequence: log.next_sequence(), at: ahead, entries: vec![Entry::Alive] };
+    let batch = Batch {
+        sequence: log.next_sequence(),
+        at: ahead,
+        entries: vec![Entry::Alive { ahead: Duration::ZERO }],
+    };
     log.append(&batch).expect("room for a row");
     ahead
 }

@@ -31,6 +31,9 @@ const REFRESHES_WITHIN: Duration = Duration::from_millis(2500);
 /// While nothing else is logged, an entry says that often that we listen.
 pub(crate) const ALIVE_EVERY: Moment = 5000;
 
+/// While our time is further ahead of the host's clock, an entry says so as often.
+const AHEAD: Duration = Duration::from_secs(2);
+
 /// What becomes of a datagram at the gate.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
@@ -68,6 +71,8 @@ struct Process {
     refreshes_since: Option<Timestamp>,
     clock: Clock,
     last: Timestamp,
+    /// When it was told last that we listen.
+    alive: Timestamp,
     deaf_since: Option<Timestamp>,
 }
 
@@ -194,6 +199,13 @@ impl Receiver {
         if due || flush {
             process.refreshes_since = None;
         }
+        let ahead = process.clock.look(host).ahead;
+        if ahead >= AHEAD
+            && process.last.since(process.alive).as_millis() >= ALIVE_EVERY.unsigned_abs().into()
+        {
+            process.alive = process.last;
+            entries.push(Entry::Alive { ahead });
+        }
         let batch = (!entries.is_empty()).then(|| self.commit(entries));
         let process = self.process.as_mut().expect("a process");
         let mut acknowledged = Vec::new();
@@ -242,7 +254,8 @@ impl Receiver {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         process.last = process.last.max(now);
-        self.commit(vec![Entry::Alive])
+        let ahead = process.clock.look(host).ahead;
+        self.commit(vec![Entry::Alive { ahead }])
     }
 
     /// The process is gone, with whatever was not durable. Its views, to compare with.
@@ -266,7 +279,9 @@ impl Receiver {
         }
         let recovered = views.snapshot();
         let mut clock = Clock::new();
-        clock.begin_at(last.unwrap_or_default());
+        if let Some(last) = last {
+            clock.begin_after(last, views.ahead(), host.wall);
+        }
         let now = clock.look(host).now;
         let mut clocks = NasClocks::default();
         views.machine().clock_offsets().for_each(|(nas, offset)| clocks.seed(nas, offset));
@@ -285,6 +300,7 @@ impl Receiver {
             refreshes_since: None,
             clock,
             last: now,
+            alive: Timestamp::EARLIEST,
             deaf_since: None,
         });
         (self.commit(entries), recovered)
