@@ -259,6 +259,8 @@ mod tests {
         let over = clock.look(host(100 + 4 * 3600, -3600));
         assert_eq!((over.now, over.ahead), (at(100 + 3 * 3600), Duration::ZERO));
         assert_eq!(clock.look(host(100 + 4 * 3600 + 10, -3600)).now, at(110 + 3 * 3600));
+        // The next time begins where it is seen.
+        assert_eq!(clock.look(host(200 + 4 * 3600, -7200)).now, at(200 + 3 * 3600));
     }
 
     #[test]
