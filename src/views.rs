@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,7 @@ pub struct Views {
     standing: Standing,
     recent: RecentMessages,
     sequence: u64,
+    ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
 }
 
@@ -122,6 +124,7 @@ pub struct Views {
 #[derive(Serialize, Deserialize)]
 struct Rest {
     sequence: u64,
+    ahead: (Timestamp, Duration),
     sessions: Image,
     standing: Standing,
     recent: RecentMessages,
@@ -140,6 +143,7 @@ impl Views {
             standing: Standing::default(),
             recent: RecentMessages::default(),
             sequence: 0,
+            ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
             shared,
         }
@@ -162,6 +166,7 @@ impl Views {
             standing: rest.standing,
             recent: rest.recent,
             sequence: rest.sequence,
+            ahead: rest.ahead,
             effects: Vec::new(),
             shared,
         })
@@ -175,6 +180,7 @@ impl Views {
     pub fn snapshot(&self) -> Vec<u8> {
         let rest = Rest {
             sequence: self.sequence,
+            ahead: self.ahead,
             sessions: self.machine.image(),
             standing: self.standing.clone(),
             recent: self.recent.clone(),
@@ -193,6 +199,12 @@ impl Views {
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// How far our time was ahead of the host's clock, when that was written down last.
+    #[must_use]
+    pub fn ahead(&self) -> (Timestamp, Duration) {
+        self.ahead
     }
 
     /// Whether this message was written down already: the MTA asks again when our answer was lost.
@@ -232,7 +244,10 @@ impl Views {
                 self.drain(Cause::Held, folded);
                 Outcome::Hold(hold.clone())
             }
-            Entry::Alive => return self.shared.committed.store(sequence, Ordering::Release),
+            Entry::Alive { ahead } => {
+                self.ahead = (at, *ahead);
+                return self.shared.committed.store(sequence, Ordering::Release);
+            }
         };
         folded.push(Folded { sequence, outcome });
         self.shared.committed.store(sequence, Ordering::Release);

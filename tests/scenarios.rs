@@ -219,6 +219,9 @@ fn mistakes_are_named() -> Result<(), Failed> {
         ),
         ("scenario: x\nexpect everything", "2: `everything` is not understood; expected alarm"),
         ("scenario: x\nexpect refresh", "2: nothing was sent yet"),
+        ("scenario: x\nhost clock slow 5m", "2: `slow` is not understood; expected clock, and forward 61m"),
+        ("scenario: x\nhost bras1 back 5m", "2: `bras1` is not understood; expected clock, and forward 61m"),
+        ("scenario: x\nhost clock back", "2: the line ends too soon; expected clock, and forward 61m"),
         ("scenario: x\nrestart later", "2: `later` is not understood; expected nothing more"),
         (
             "scenario: x\nlookup 192.0.2.7 -> permit alice",

@@ -2,6 +2,8 @@
 //!
 //! Knows: the kinds of entries. Must not know: what follows from them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::relay::message::Message;
@@ -26,7 +28,10 @@ pub enum Entry {
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
     /// We were listening: bounds a receiving gap when nothing else was written for a while.
-    Alive,
+    Alive {
+        /// How far our time was ahead of the host's clock, which was set back.
+        ahead: Duration,
+    },
 }
 
 /// A question by staff about a person or an address.

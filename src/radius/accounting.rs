@@ -113,6 +113,7 @@ pub fn read_relayed(
         arrival,
         event: moment.event,
         dated: moment.dated,
+        clock_offset: moment.offset,
         client: rules.client.name.clone(),
         nas,
         kind,

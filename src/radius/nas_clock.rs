@@ -2,7 +2,7 @@
 //!
 //! Knows: arrival, Acct-Delay-Time (RFC 2866 section 5.2) and Event-Timestamp (RFC 2869 section 5.3) as
 //! numbers. Must not know: what happened. Two facts are used, never both: a corrected Event-Timestamp, else
-//! arrival less delay.
+//! arrival less delay; but while it is not known how a stamp is to be corrected, it still says how old a record is at least.
 //!
 //! A record that another server wrote into a file arrives twice: there when its NAS sent it, here when the file is read.
 //! What the NAS says about time is about the first; how old the record is by now is about the second.
@@ -11,9 +11,10 @@
 //! NAS's packets in their old rhythm while the NAS itself is silent teaches a wrong offset; the NAS's own
 //! next packets unlearn it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use crate::session::event::ClockOffset;
 use crate::session::{Name, Timestamp};
 
 /// Before this no NAS that is in use was set: clocks without a battery begin in 1970 or at their firmware's
@@ -33,6 +34,16 @@ const PACKETS: u32 = 5;
 /// written within one second too, agree with each other to the millisecond, and would pass for a clock that
 /// is hours slow. Spread over time, only records that are as live as their arrival keep agreeing.
 const SPREAD: Duration = Duration::from_secs(10);
+/// Where so many stamps, over at least this time, made no offset, they are not those of one clock that goes on. A backlog of
+/// that many is over by then.
+const STAMPS_TRIED: u32 = 50;
+const TRIED_FOR: Duration = Duration::from_secs(10 * 60);
+/// While it is ahead of the host's clock, our time runs more slowly by the fourth part.
+const SLOWED_BY: i64 = 4;
+/// Milliseconds within which one such time goes on in the next: leads are told in whole seconds, four of which they last.
+const SLOWLY_SEEN: i64 = 10_000;
+/// Nobody sets a clock more often within the time that a record is held back.
+const MOVES_MAX: usize = 64;
 /// Limits what a proxy that invents NAS names can make us remember.
 const CLOCKS_MAX: usize = 65_536;
 
@@ -43,6 +54,8 @@ pub struct Moment {
     pub event: Timestamp,
     /// Whether it is the NAS's own stamp, corrected by a learned offset.
     pub dated: bool,
+    /// How far the NAS's clock is from ours as far as that is known; a later process begins with it.
+    pub offset: Option<ClockOffset>,
     /// Whether the packet said something about time that can't be true.
     pub absurd: bool,
 }
@@ -52,9 +65,41 @@ pub struct Moment {
 pub struct NasClocks {
     clocks: HashMap<Name, NasClock>,
     absurd: u64,
+    ours: OwnClock,
 }
 
 impl NasClocks {
+    /// What was known of a NAS's clock before this process began, unless more is known by now.
+    pub fn seed(&mut self, nas: &Name, offset: ClockOffset) {
+        if self.clocks.len() >= CLOCKS_MAX {
+            return;
+        }
+        let clock = self.clocks.entry(nas.clone()).or_default();
+        clock.stamped = true;
+        match offset {
+            ClockOffset::Known(offset) => {
+                clock.offset.get_or_insert(offset);
+            }
+            ClockOffset::AtMost(offset) => {
+                clock.least.get_or_insert(offset);
+            }
+        }
+    }
+
+    /// Puts the offsets right when our own clock was set: `lead` is how far it is ahead of one that nobody sets, in
+    /// milliseconds.
+    ///
+    /// An offset is our time less a stamp, and no NAS's clock has moved by ours being set: so it grows by as much as the
+    /// lead does, and shrinks with it while our time runs slowly because the clock was set back. Forgetting it would do for
+    /// those who tell their delay; of the others nothing would be known until five live records have come, and what they
+    /// held back would be dated by its arrival.
+    pub fn follow(&mut self, lead: i64, now: Timestamp) {
+        let by = self.ours.follow(lead, now);
+        if by != 0 {
+            self.clocks.values_mut().for_each(|clock| clock.shift(by));
+        }
+    }
+
     /// When the record happened that this NAS sent. `received`: when it came from the NAS, here or to the server that had
     /// it first; `arrival`: when it came to us. Learns from it, unless it is old by now.
     pub fn moment(
@@ -68,12 +113,12 @@ impl NasClocks {
         // Who wrote down a backlog may have had another clock then.
         let live = arrival.since(received) <= LIVE_DELAY_MAX;
         let moment = if let Some(clock) = self.clocks.get_mut(nas) {
-            let moment = clock.moment(received, live, delay, stamp);
+            let moment = clock.moment(&self.ours, received, live, delay, stamp);
             clock.note(&moment, delay, stamp);
             moment
         } else {
             let mut clock = NasClock::default();
-            let moment = clock.moment(received, live, delay, stamp);
+            let moment = clock.moment(&self.ours, received, live, delay, stamp);
             clock.note(&moment, delay, stamp);
             if self.clocks.len() < CLOCKS_MAX {
                 self.clocks.insert(nas.clone(), clock);
@@ -148,9 +193,73 @@ struct NasClock {
     /// Milliseconds from its stamps to our time.
     offset: Option<i64>,
     candidate: Option<Candidate>,
+    /// The least time that was seen between a stamp and its arrival. The offset is not more than that.
+    least: Option<i64>,
+    stamps: u32,
+    /// When the first of them came.
+    stamped_since: Option<Timestamp>,
+    last_stamp: Option<Timestamp>,
     stamped: bool,
     absurd: u64,
     absurd_last: bool,
+}
+
+/// How our own clock moved, against one that nobody sets.
+///
+/// What is told by a delay, or by a stamp and the offset as it is now, is told as if our time had always run as it does now.
+/// What came before a move was written down by the clock as it was: by its measure the next owner of an address may have come
+/// before the last one left.
+#[derive(Debug, Default)]
+struct OwnClock {
+    lead: Option<i64>,
+    /// The latest last.
+    moves: VecDeque<Move>,
+}
+
+/// Our time went forward by so much at once, or back by a quarter of the time in which it ran slowly. By the clock that nobody
+/// sets, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Move {
+    from: i64,
+    to: i64,
+    by: i64,
+}
+
+impl OwnClock {
+    /// By how much it moved since it was followed last.
+    fn follow(&mut self, lead: i64, now: Timestamp) -> i64 {
+        let by = lead.saturating_sub(self.lead.replace(lead).unwrap_or(lead));
+        let to = now.millis().saturating_sub(lead);
+        let from = to.saturating_add(by.min(0).saturating_mul(SLOWED_BY));
+        match self.moves.back_mut() {
+            _ if by == 0 => {}
+            // It still runs slowly: where the last of it ended was seen to within a second or so.
+            Some(last) if by < 0 && last.by < 0 && from <= last.to.saturating_add(SLOWLY_SEEN) => {
+                (last.to, last.by) = (to, last.by.saturating_add(by));
+            }
+            _ => self.moves.push_back(Move { from, to, by }),
+        }
+        while self.moves.len() > MOVES_MAX {
+            self.moves.pop_front();
+        }
+        by
+    }
+
+    /// What it showed then, when by what it shows now it was this moment.
+    fn then(&self, moment: Timestamp) -> Timestamp {
+        let elapsed = moment.millis().saturating_sub(self.lead.unwrap_or_default());
+        let mut since = 0_i64;
+        for &Move { from, to, by } in self.moves.iter().rev() {
+            let length = to.saturating_sub(from);
+            let part = match to.saturating_sub(elapsed) {
+                ..=0 => break,
+                after if after >= length => by,
+                after => i64::try_from(i128::from(by) * i128::from(after) / i128::from(length)).unwrap_or(by),
+            };
+            since = since.saturating_add(part);
+        }
+        Timestamp::from_millis(moment.millis().saturating_sub(since))
+    }
 }
 
 /// Consecutive packets that agree about an offset.
@@ -163,12 +272,21 @@ struct Candidate {
 }
 
 impl NasClock {
-    fn moment(&mut self, arrival: Timestamp, live: bool, delay: Option<u32>, stamp: Option<u32>) -> Moment {
+    fn moment(
+        &mut self,
+        ours: &OwnClock,
+        arrival: Timestamp,
+        live: bool,
+        delay: Option<u32>,
+        stamp: Option<u32>,
+    ) -> Moment {
         let claimed = Duration::from_secs(delay.unwrap_or(0).into());
         let too_long = claimed > DELAY_MAX;
         let delay = if too_long { Duration::ZERO } else { claimed };
         let sent = arrival.minus(delay);
-        let undated = |absurd| Moment { event: sent, dated: false, absurd };
+        // What was received long ago, by somebody else, was so by another clock.
+        let sent_then = if live { ours.then(sent) } else { sent };
+        let undated = |absurd| Moment { event: sent_then, dated: false, offset: None, absurd };
 
         let Some(stamp) = stamp else { return undated(too_long) };
         let stamp = Timestamp::from_seconds(stamp.into());
@@ -178,12 +296,19 @@ impl NasClock {
         if live && !too_long && delay <= LIVE_DELAY_MAX {
             self.learn(arrival, sent.millis().saturating_sub(stamp.millis()));
         }
-        let Some(offset) = self.offset else { return undated(too_long) };
-        let event = Timestamp::from_millis(stamp.millis().saturating_add(offset));
+        let least = self.bound(arrival, live, stamp);
+        let stamped = |offset| ours.then(Timestamp::from_millis(stamp.millis().saturating_add(offset)));
+        let Some(offset) = self.offset else {
+            let Some(least) = least else { return undated(too_long) };
+            let event = sent_then.min(stamped(least));
+            return Moment { event, offset: Some(ClockOffset::AtMost(least)), ..undated(too_long) };
+        };
+        let event = stamped(offset);
         if event > arrival.plus(AHEAD_MAX) {
             return undated(true);
         }
-        Moment { event: event.min(arrival), dated: true, absurd: too_long }
+        let offset = Some(ClockOffset::Known(offset));
+        Moment { event: event.min(arrival), dated: true, offset, absurd: too_long }
     }
 
     /// What people are told. A record that says nothing about time changes nothing of it.
@@ -193,6 +318,35 @@ impl NasClock {
         if stamp.is_some() || delay.is_some() {
             self.absurd_last = moment.absurd;
         }
+    }
+
+    /// What the offset is not more than: whatever delay is claimed, nothing arrives before it happened. So while the offset
+    /// is not known, stamps tell the order of a backlog, and how old each record of it is at least.
+    ///
+    /// Nothing, where that would be held against a NAS whose stamps are no clock's: one that stands still, or several under
+    /// one name. All that they send would become history.
+    fn bound(&mut self, arrival: Timestamp, live: bool, stamp: Timestamp) -> Option<i64> {
+        let stands_still = self.last_stamp.replace(stamp) == Some(stamp);
+        self.stamps = self.stamps.saturating_add(1);
+        let since = *self.stamped_since.get_or_insert(arrival);
+        if live {
+            let told = arrival.millis().saturating_sub(stamp.millis());
+            self.least = Some(self.least.map_or(told, |least| least.min(told)));
+        }
+        let tried = self.stamps > STAMPS_TRIED && arrival.since(since) >= TRIED_FOR;
+        self.least.filter(|_| !stands_still && !tried)
+    }
+
+    /// Our own clock moved by so many milliseconds against everything else.
+    fn shift(&mut self, by: i64) {
+        self.offset = self.offset.map(|offset| offset.saturating_add(by));
+        self.least = self.least.map(|least| least.saturating_add(by));
+        self.candidate = self.candidate.map(|candidate| Candidate {
+            since: Timestamp::from_millis(candidate.since.millis().saturating_add(by)),
+            lowest: candidate.lowest.saturating_add(by),
+            highest: candidate.highest.saturating_add(by),
+            ..candidate
+        });
     }
 
     /// Every packet counts for the next offset, also while one holds: so drift is followed, and a clock that
@@ -221,199 +375,4 @@ impl Candidate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: u32 = 1_800_000_000;
-    const LIVE: bool = true;
-
-    fn at(second: u32) -> Timestamp {
-        Timestamp::from_seconds(i64::from(NOW + second))
-    }
-
-    /// Five packets, three seconds apart, by a clock that is `slow` seconds behind.
-    fn taught(slow: u32) -> NasClock {
-        let mut clock = NasClock::default();
-        for second in [0, 3, 6, 9, 12] {
-            let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - slow));
-        }
-        clock
-    }
-
-    #[test]
-    fn without_an_offset_arrival_less_delay_counts() {
-        let mut clock = NasClock::default();
-        let moment = clock.moment(at(100), LIVE, Some(7), Some(NOW));
-        assert_eq!(moment, Moment { event: at(93), dated: false, absurd: false });
-        assert_eq!(clock.moment(at(100), LIVE, None, None).event, at(100));
-    }
-
-    #[test]
-    fn the_fifth_agreeing_packet_makes_the_offset_and_the_fourth_does_not() {
-        let mut clock = NasClock::default();
-        for second in [0, 5, 10, 15] {
-            assert!(!clock.moment(at(second), LIVE, None, Some(NOW + second - 66)).dated);
-        }
-        let fifth = clock.moment(at(20), LIVE, None, Some(NOW + 20 - 66));
-        assert_eq!(fifth, Moment { event: at(20), dated: true, absurd: false });
-    }
-
-    #[test]
-    fn a_corrected_stamp_counts_alone_and_the_delay_is_not_taken_off_too() {
-        let mut clock = taught(66);
-        let moment = clock.moment(at(100), LIVE, Some(30), Some(NOW + 70 - 66));
-        assert_eq!(moment, Moment { event: at(70), dated: true, absurd: false });
-    }
-
-    #[test]
-    fn a_delay_that_is_not_incremented_does_no_harm_once_the_clock_is_known() {
-        let mut clock = taught(0);
-        assert_eq!(clock.moment(at(500), LIVE, Some(0), Some(NOW + 20)).event, at(20));
-    }
-
-    #[test]
-    fn a_burst_of_old_records_is_not_taken_for_a_slow_clock() {
-        let mut clock = NasClock::default();
-        for _ in 0..1000 {
-            assert!(!clock.moment(at(9), LIVE, None, Some(NOW - 86_400)).dated);
-        }
-    }
-
-    #[test]
-    fn ten_seconds_of_arrival_are_enough_and_a_millisecond_less_is_not() {
-        for (last, dated) in [(9_999, false), (10_000, true)] {
-            let mut clock = NasClock::default();
-            for _ in 0..4 {
-                let _ = clock.moment(at(0), LIVE, None, Some(NOW));
-            }
-            let arrival = Timestamp::from_millis(at(0).millis() + last);
-            assert_eq!(clock.moment(arrival, LIVE, None, Some(NOW + 10)).dated, dated);
-        }
-    }
-
-    #[test]
-    fn packets_that_differ_by_five_seconds_agree_and_by_six_do_not() {
-        for (jitter, dated) in [(5, true), (6, false)] {
-            let mut clock = NasClock::default();
-            for second in [0, 5, 10, 15] {
-                let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - 10));
-            }
-            assert_eq!(clock.moment(at(20), LIVE, None, Some(NOW + 20 - 10 - jitter)).dated, dated);
-        }
-    }
-
-    #[test]
-    fn a_single_late_packet_does_not_unlearn_the_clock() {
-        let mut clock = taught(0);
-        assert_eq!(clock.moment(at(300), LIVE, None, Some(NOW + 100)).event, at(100));
-        assert!(clock.moment(at(301), LIVE, None, Some(NOW + 301)).dated);
-        assert_eq!(clock.offset, Some(0));
-    }
-
-    #[test]
-    fn a_clock_that_was_set_anew_is_learned_again() {
-        let mut clock = taught(0);
-        for second in [20, 25, 30, 35, 40] {
-            let _ = clock.moment(at(second), LIVE, None, Some(NOW + second - 3600));
-        }
-        assert_eq!(clock.offset, Some(3_600_000));
-        assert_eq!(clock.moment(at(50), LIVE, None, Some(NOW + 50 - 3600)).event, at(50));
-    }
-
-    #[test]
-    fn nothing_happens_after_its_arrival() {
-        let mut clock = taught(0);
-        let moment = clock.moment(at(100), LIVE, None, Some(NOW + 400));
-        assert_eq!(moment, Moment { event: at(100), dated: true, absurd: false });
-        let ahead = clock.moment(at(100), LIVE, None, Some(NOW + 401));
-        assert_eq!(ahead, Moment { event: at(100), dated: false, absurd: true });
-    }
-
-    #[test]
-    fn a_stamp_before_2015_is_absurd_and_one_of_2015_is_not() {
-        let mut clock = NasClock::default();
-        assert!(clock.moment(at(0), LIVE, None, Some(1_420_070_399)).absurd);
-        assert!(!clock.moment(at(0), LIVE, None, Some(1_420_070_400)).absurd);
-    }
-
-    #[test]
-    fn a_delay_of_seven_days_is_taken_and_a_second_more_ignored() {
-        let mut clock = NasClock::default();
-        let week = 7 * 24 * 3600;
-        assert_eq!(clock.moment(at(0), LIVE, Some(week), None).event, at(0).minus(DELAY_MAX));
-        let absurd = clock.moment(at(0), LIVE, Some(week + 1), None);
-        assert_eq!(absurd, Moment { event: at(0), dated: false, absurd: true });
-    }
-
-    #[test]
-    fn packets_that_were_held_back_do_not_teach() {
-        let mut clock = NasClock::default();
-        for second in [0, 5, 10, 15, 20, 25] {
-            let _ = clock.moment(at(second), LIVE, Some(61), Some(NOW + second - 61));
-        }
-        assert_eq!(clock.offset, None);
-    }
-
-    #[test]
-    fn a_backlog_teaches_nothing_and_a_record_that_waited_a_minute_in_its_file_does() {
-        for (waited, offset) in [(60, Some(66_000)), (61, None)] {
-            let mut clocks = NasClocks::default();
-            let nas = Name::from("bras1");
-            for second in [0, 3, 6, 9, 12] {
-                let stamp = Some(NOW + second - 66);
-                let _ = clocks.moment(&nas, at(second), at(second + waited), None, stamp);
-            }
-            assert_eq!(clocks.reading(&nas).offset_millis, offset, "{waited}");
-        }
-    }
-
-    #[test]
-    fn a_record_out_of_a_file_happened_before_its_server_received_it() {
-        let mut clocks = NasClocks::default();
-        let nas = Name::from("bras1");
-        let mut moment =
-            |received, arrival, delay, stamp| clocks.moment(&nas, at(received), at(arrival), delay, stamp);
-        // The hour in the file is no delay of the NAS's.
-        assert_eq!(moment(100, 3700, Some(7), None).event, at(93));
-        for second in [200, 203, 206, 209, 212] {
-            let _ = moment(second, second, None, Some(NOW + second - 66));
-        }
-        let old = moment(300, 3700, None, Some(NOW + 290 - 66));
-        assert_eq!(old, Moment { event: at(290), dated: true, absurd: false });
-        // Ahead of when it was received, though long ago by now.
-        assert!(moment(300, 3700, None, Some(NOW + 601 - 66)).absurd);
-        assert_eq!(moment(300, 3700, None, Some(NOW + 310 - 66)).event, at(300));
-    }
-
-    #[test]
-    fn a_clock_is_absurd_until_its_next_plausible_word() {
-        let mut clocks = NasClocks::default();
-        let nas = Name::from("bras1");
-        let mut state = |delay, stamp| {
-            let _ = clocks.moment(&nas, at(0), at(0), delay, stamp);
-            let reading = clocks.reading(&nas);
-            (reading.state, reading.absurd_records)
-        };
-        assert_eq!(state(None, None), (State::Undated, 0));
-        assert_eq!(state(None, Some(86_400)), (State::Absurd, 1));
-        assert_eq!(state(None, None), (State::Absurd, 1), "it said nothing new about time");
-        assert_eq!(state(None, Some(NOW)), (State::Learning, 1));
-        assert_eq!(clocks.reading(&Name::from("unheard")), Reading::default());
-        for second in [0, 3, 6, 9, 12] {
-            let _ = clocks.moment(&nas, at(second), at(second), None, Some(NOW + second));
-        }
-        assert_eq!(clocks.reading(&nas).state, State::Known);
-    }
-
-    #[test]
-    fn each_nas_has_its_own_clock() {
-        let mut clocks = NasClocks::default();
-        for second in [0, 3, 6, 9, 12] {
-            let _ = clocks.moment(&Name::from("slow"), at(second), at(second), None, Some(NOW + second - 66));
-            let _ = clocks.moment(&Name::from("right"), at(second), at(second), None, Some(NOW + second));
-        }
-        assert_eq!(clocks.reading(&Name::from("slow")).offset_millis, Some(66_000));
-        assert_eq!(clocks.reading(&Name::from("right")).offset_millis, Some(0));
-        assert_eq!(clocks.reading(&Name::from("unheard")).offset_millis, None);
-    }
-}
+mod tests;

@@ -29,6 +29,8 @@ pub(super) enum Statement {
     /// `clock`: the NAS as it names itself, how far its clock is ahead of ours in milliseconds (`None`: it has none),
     /// and whether that is known already.
     Clock { nas: Told, skew: Option<i64>, learned: bool },
+    /// `host clock forward 61m`, `back 40m`: our own clock is set, by so many milliseconds.
+    HostClock { by: i64 },
     /// `nas`.
     Record(Box<Told>),
     /// `hold bras1 until 14:00`: staff says that a NAS is under maintenance.
@@ -49,7 +51,7 @@ pub(super) enum Statement {
     Expect(Expectation),
 }
 
-const STATEMENTS: &str = "client, rule, nat, clock, nas, again, hold, advance, restart, lookup, past, expect, or `at` a time and one of them";
+const STATEMENTS: &str = "client, rule, nat, clock, host, nas, again, hold, advance, restart, lookup, past, expect, or `at` a time and one of them";
 
 pub(super) fn read(text: &str) -> Result<Vec<Scenario>, Mistake> {
     let mut scenarios: Vec<Scenario> = Vec::new();
@@ -150,6 +152,7 @@ impl<'a> Words<'a> {
             "nat" => Statement::Setting(Setting::nat(self.rest())),
             "listed" => Statement::Setting(Setting::listed(self.rest())),
             "clock" => self.clock()?,
+            "host" => self.host_clock()?,
             "nas" => Statement::Record(Box::new(Told::read(&mut self)?)),
             "hold" => {
                 let nas = name(self.next("the name of a NAS")?);
@@ -227,6 +230,24 @@ impl<'a> Words<'a> {
             other => return Err(unexpected(other, wanted)),
         };
         Ok(Statement::Clock { nas, skew, learned: self.take("learned") })
+    }
+
+    /// `clock back 40m`, after `host`.
+    fn host_clock(&mut self) -> Result<Statement, Fault> {
+        let wanted = "clock, and forward 61m or back 40m";
+        let word = self.next(wanted)?;
+        if word != "clock" {
+            return Err(unexpected(word, wanted));
+        }
+        let way = self.next(wanted)?;
+        let far = self.next(wanted)?;
+        let span = duration(far).ok_or_else(|| unexpected(far, wanted))?;
+        let by = i64::try_from(span.as_millis()).unwrap_or_default();
+        match way {
+            "forward" => Ok(Statement::HostClock { by }),
+            "back" => Ok(Statement::HostClock { by: -by }),
+            other => Err(unexpected(other, wanted)),
+        }
     }
 
     fn restart(&mut self) -> Result<Statement, Fault> {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::answer::{Answer, PastAnswer, Question};
 use super::expectation::{
@@ -33,6 +34,7 @@ use crate::server::daemon::applied_by;
 use crate::session::bindings::{Found, Lookup};
 use crate::session::effect::{Alarm, Effect};
 use crate::session::event::{Event, NasHold, Record};
+use crate::session::machine::GAP_BRIDGED;
 use crate::session::phase::Phase;
 use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::{Folded, Outcome, Shared, Views};
@@ -83,6 +85,10 @@ struct Stage<'a> {
     memory: Memory,
     /// How far the clock of each NAS that has one is ahead of ours, in milliseconds.
     skews: HashMap<Name, i64>,
+    /// How far our time has moved against one that nobody sets, in milliseconds, since midnight.
+    lead: i64,
+    /// How far our time is ahead of our host's clock, which was set back.
+    ahead: i64,
     identifier: u8,
     last: Option<Last>,
     alarms: Vec<Alarm>,
@@ -111,6 +117,8 @@ impl<'a> Stage<'a> {
             clocks: NasClocks::default(),
             memory: Memory::new(REMEMBERED),
             skews: HashMap::new(),
+            lead: 0,
+            ahead: 0,
             identifier: 0,
             last: None,
             alarms: Vec::new(),
@@ -142,6 +150,10 @@ impl<'a> Stage<'a> {
         match &step.what {
             Statement::Setting(_) | Statement::Wait => Ok(()),
             Statement::Clock { nas, skew, learned } => self.clock(nas, *skew, *learned),
+            Statement::HostClock { by } => {
+                self.set_host_clock(*by);
+                Ok(())
+            }
             Statement::Record(told) => self.send(told),
             Statement::Again => self.again(),
             Statement::Hold { nas, until } => {
@@ -197,12 +209,46 @@ impl<'a> Stage<'a> {
     }
 
     fn go_to(&mut self, at: When) -> Result<(), Fault> {
-        let at = self.later(at)?;
-        self.now = at;
+        self.pass_time_until(at)?;
         let mut folded = Vec::new();
-        self.views.advance(at, &mut folded);
+        self.views.advance(self.now, &mut folded);
         self.note(folded);
         Ok(())
+    }
+
+    /// Time goes on, and nothing comes of it yet.
+    fn pass_time_until(&mut self, at: When) -> Result<(), Fault> {
+        let at = self.later(at)?;
+        // As `clock.rs` has it: of four seconds our time goes on by three, until the host's clock has caught up.
+        let caught_up = self.now.plus(Duration::from_millis(self.ahead.unsigned_abs()).saturating_mul(3));
+        for at in [at.min(caught_up), at] {
+            let missed = i64::try_from(at.since(self.now).as_millis()).unwrap_or(i64::MAX) / 3;
+            let missed = missed.min(self.ahead);
+            self.ahead -= missed;
+            self.pass_time(at, -missed);
+        }
+        Ok(())
+    }
+
+    /// Time goes on, and ours moves by so much against everybody else's.
+    fn pass_time(&mut self, to: Timestamp, by: i64) {
+        self.now = to;
+        self.lead = self.lead.saturating_add(by);
+        self.skews.values_mut().for_each(|skew| *skew = skew.saturating_sub(by));
+        self.clocks.follow(self.lead, to);
+    }
+
+    /// One that is set forward is followed, after it has caught up with our time. To the engine that is a time in which it
+    /// did not listen.
+    fn set_host_clock(&mut self, by: i64) {
+        let since = self.now;
+        let jump = by.saturating_sub(self.ahead).max(0);
+        self.ahead = self.ahead.saturating_sub(by).max(0);
+        let span = Duration::from_millis(jump.unsigned_abs());
+        self.pass_time(since.plus(span), jump);
+        if span > GAP_BRIDGED {
+            self.fold(self.now, Entry::Session(Event::Resumed { since: Some(since) }));
+        }
     }
 
     fn apply(&mut self, at: Timestamp) {
@@ -355,7 +401,8 @@ impl<'a> Stage<'a> {
         self.shared = Arc::default();
         self.views = Views::restore(Arc::clone(&self.shared), &octets).map_err(|_| Fault::Forgotten)?;
         self.forget_what_only_runs();
-        self.now = self.later(after)?;
+        self.views.machine().clock_offsets().for_each(|(nas, offset)| self.clocks.seed(nas, offset));
+        self.pass_time_until(after)?;
         self.fold(self.now, Entry::Session(Event::Resumed { since: Some(since) }));
         Ok(())
     }
@@ -387,6 +434,7 @@ impl<'a> Stage<'a> {
 
     fn forget_what_only_runs(&mut self) {
         self.clocks = NasClocks::default();
+        self.clocks.follow(self.lead, self.now);
         self.memory = Memory::new(REMEMBERED);
     }
 

@@ -123,9 +123,10 @@ async fn serve(configured: Configured, reread: Reread, demo: Option<Demo>) -> Re
     tracing::info!("ready");
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut steps = 0;
     loop {
         tokio::select! {
-            _ = look.tick() => house.health.look(clock::now()),
+            _ = look.tick() => steps = house.look(steps),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => house.reload(&reread).await,
@@ -299,6 +300,7 @@ impl House {
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
             )?;
+            self.radius.begin(recovered.views.machine().clock_offsets());
             let (radius, details) = (Arc::clone(&self.radius), Arc::clone(&self.details));
             let mut engine = Engine::new(
                 recovered.log,
@@ -324,6 +326,17 @@ impl House {
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| Failure::System(std::io::Error::other(error)))?
+    }
+
+    /// Looks whether a commit hangs, and whether the host's clock was set since it had been so often. How often it has now.
+    fn look(&self, steps: u64) -> u64 {
+        let look = radius::follow_clock(&self.radius.clocks());
+        self.health.look(look.now);
+        self.health.set_ahead(look.ahead);
+        if look.steps != steps {
+            say_step(&look);
+        }
+        look.steps
     }
 
     /// A bad file keeps the old configuration. What changes the meaning of records becomes an entry first.
@@ -412,6 +425,19 @@ fn announce(banner: &str) {
 /// Without systemd there is nobody to tell; with it, a failure to tell is its own log line.
 fn notify(state: &[sd_notify::NotifyState<'_>]) {
     let _ = sd_notify::notify(state);
+}
+
+fn say_step(look: &clock::Look) {
+    let (by, ahead) = (Duration::from_millis(look.step.unsigned_abs()), look.ahead);
+    if look.step > 0 {
+        tracing::warn!(?by, ?ahead, "this machine's clock was set forward");
+    } else {
+        tracing::warn!(
+            ?by,
+            ?ahead,
+            "this machine's clock was set back: our time goes on at three quarters of its speed until the clock has caught up"
+        );
+    }
 }
 
 /// Tells everybody whose record is durable.

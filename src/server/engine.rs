@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::health::Health;
+use super::health::{Health, WORTH_SAYING};
 use super::inbox::{Import, Inbox, Input, Receipt};
 use super::keeper::{Keep, Keeper};
 use crate::clock;
@@ -66,6 +66,9 @@ pub struct Engine<L: Log> {
     refreshes: HashMap<(Name, Name), Refresh>,
     refreshes_since: Option<Timestamp>,
     last: Timestamp,
+    /// How far our time is ahead of the host's clock, and when that was written down last.
+    ahead: Duration,
+    told_alive: Timestamp,
     sealed: Timestamp,
     /// Since when nothing could be written, to be told with the next round: what was sent meanwhile may be lost.
     deaf_since: Option<Timestamp>,
@@ -109,6 +112,8 @@ impl<L: Log> Engine<L> {
             refreshes,
             refreshes_since,
             last,
+            ahead: Duration::ZERO,
+            told_alive: Timestamp::EARLIEST,
             sealed,
             deaf_since: None,
             turned: clock::now(),
@@ -136,8 +141,9 @@ impl<L: Log> Engine<L> {
             if over || self.refreshes_are_due() {
                 self.flush_refreshes(&mut round);
             }
-            if over || (round.entries.is_empty() && self.alive_is_due()) {
-                round.entries.push(Entry::Alive);
+            if over || self.alive_is_due(&round) {
+                self.told_alive = self.last;
+                round.entries.push(Entry::Alive { ahead: self.ahead });
             }
             if !self.commit(round) {
                 return;
@@ -170,9 +176,10 @@ impl<L: Log> Engine<L> {
 
     fn advance(&mut self) {
         let mut folded = Vec::new();
+        let look = clock::look();
         // The time in which we did not listen is let pass by the entry that says so.
-        let now = self.deaf_since.unwrap_or_else(clock::now).max(self.last);
-        self.last = now;
+        let now = self.deaf_since.unwrap_or(look.now).max(self.last);
+        (self.last, self.ahead) = (now, look.ahead);
         self.views.advance(now, &mut folded);
         self.report(&folded);
         if !folded.is_empty() {
@@ -281,8 +288,11 @@ impl<L: Log> Engine<L> {
         }
     }
 
-    fn alive_is_due(&self) -> bool {
-        self.last.since(self.health.last_commit()) >= ALIVE_EVERY
+    fn alive_is_due(&self, round: &Round) -> bool {
+        let quiet = round.entries.is_empty() && self.last.since(self.health.last_commit()) >= ALIVE_EVERY;
+        // A process that begins while our time is ahead goes on with it, and must know how far.
+        let ahead = self.ahead >= WORTH_SAYING && self.last.since(self.told_alive) >= ALIVE_EVERY;
+        quiet || ahead
     }
 
     fn batch(&mut self, entries: Vec<Entry>) -> Batch {

@@ -2,7 +2,7 @@
 //!
 //! Knows: flags and their words. Must not know: who sets them, or what is done about it.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use crate::session::Timestamp;
 
 /// While all is well something is written every five seconds, if only that we listen. So long without is not well.
 const COMMITS_AT_LEAST: Duration = Duration::from_secs(15);
+
+/// Our time is ahead of the host's clock by more than this, and whoever compares our answers with other logs must know.
+pub(super) const WORTH_SAYING: Duration = Duration::from_secs(2);
 
 /// Shared by everybody.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub struct Health {
     index_given_up: AtomicBool,
     deaf: AtomicBool,
     last_commit: AtomicI64,
+    /// Milliseconds.
+    ahead: AtomicU64,
     storage_said: Mutex<String>,
 }
 
@@ -134,6 +139,11 @@ impl Health {
         self.index_failing.store(failing, Ordering::Release);
     }
 
+    /// Says how far our time is ahead of the host's clock.
+    pub fn set_ahead(&self, ahead: Duration) {
+        self.ahead.store(u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Everything that is not well, in words for the person on call.
     #[must_use]
     pub fn complaints(&self, now: Timestamp) -> Vec<String> {
@@ -157,9 +167,40 @@ impl Health {
             let what = "index-given-up: the past is not filled any more until a restart, which refills it from the log";
             complaints.push(what.to_owned());
         }
+        let ahead = Duration::from_millis(self.ahead.load(Ordering::Relaxed));
+        if ahead > WORTH_SAYING {
+            let (ahead, agree) = (ahead.as_secs(), ahead.as_secs().saturating_mul(4) / 60 + 1);
+            complaints.push(format!(
+                "clock-set-back: times here are {ahead} s ahead of this machine's clock, and of other logs; they agree again \
+                 within {agree} min"
+            ));
+        }
         if self.is_stopping() {
             complaints.push("stopping".to_owned());
         }
         complaints
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_our_time_is_ahead_of_the_machines_clock_is_told_from_two_seconds_on() {
+        let health = Health::default();
+        health.set_ready();
+        let now = Timestamp::from_seconds(1_800_000_000);
+        health.committed(now);
+        for (millis, told) in [(0, false), (2000, false), (2001, true), (1_800_000, true), (0, false)] {
+            health.set_ahead(Duration::from_millis(millis));
+            let complaints = health.complaints(now);
+            assert_eq!(complaints.len(), usize::from(told), "{millis}");
+            if millis == 1_800_000 {
+                let expected = "clock-set-back: times here are 1800 s ahead of this machine's clock, and of other logs; they \
+                                agree again within 121 min";
+                assert_eq!(complaints, [expected]);
+            }
+        }
     }
 }

@@ -171,7 +171,7 @@ mod tests {
     use crate::session::{Name, Timestamp};
 
     fn alive() -> Entry {
-        Entry::Alive
+        Entry::Alive { ahead: Duration::ZERO }
     }
 
     fn receipt() -> radius::Receipt {

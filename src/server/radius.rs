@@ -8,6 +8,7 @@ pub mod feeds;
 mod gate;
 mod socket;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +33,7 @@ use crate::radius::authenticator::Response;
 use crate::radius::duplicate::{Key, Memory};
 use crate::radius::nas_clock::{self, NasClocks};
 use crate::session::Name;
-use crate::session::event::Record;
+use crate::session::event::{ClockOffset, Record};
 
 /// Requests remembered per listener, about 12 MiB. At more than two thousand a second the oldest answers make
 /// room before their thirty seconds are over.
@@ -110,7 +111,8 @@ impl Listeners {
         self.sockets.iter().map(|socket| socket.local_addr()).collect()
     }
 
-    /// Starts a receiving and an answering thread for each socket.
+    /// Starts a receiving and an answering thread for each socket. Datagrams wait in the kernel until
+    /// [`Running::begin`].
     ///
     /// # Errors
     /// When the system gives no more threads; those already started end.
@@ -131,6 +133,7 @@ impl Listeners {
             receiving: Mutex::default(),
             answering: Mutex::default(),
             answers: Vec::new(),
+            held_back: Mutex::default(),
         };
         let shared = Shared { config, offer, ready, counters, clocks, feeds };
         for (socket, listener) in self.sockets.into_iter().zip(0_u16..) {
@@ -152,9 +155,14 @@ impl Listeners {
             running.answers.push(sender);
             lock(&running.answering).push(answering);
             let stop = Arc::clone(&running.stop);
-            let receiving = thread::Builder::new()
-                .name(format!("radius-in-{listener}"))
-                .spawn(move || receive(&socket, gate, &stop))?;
+            let (held_back, begins) = mpsc::channel();
+            lock(&running.held_back).push(held_back);
+            let receiving =
+                thread::Builder::new().name(format!("radius-in-{listener}")).spawn(move || {
+                    // It never says anything: that it is gone is the word.
+                    let _ = begins.recv();
+                    receive(&socket, gate, &stop);
+                })?;
             lock(&running.receiving).push(receiving);
         }
         Ok(running)
@@ -177,9 +185,19 @@ pub struct Running {
     answers: Vec<Sender<Work>>,
     clocks: Arc<Mutex<NasClocks>>,
     feeds: Arc<Feeds>,
+    /// As long as they are there, nothing is received.
+    held_back: Mutex<Vec<Sender<Infallible>>>,
 }
 
 impl Running {
+    /// Receives from now on. `offsets`: what is known of the NASes' clocks. The very first record may have waited for us for
+    /// an hour, and nothing but its stamp may say so.
+    pub fn begin<'a>(&self, offsets: impl IntoIterator<Item = (&'a Name, ClockOffset)>) {
+        let mut clocks = lock(&self.clocks);
+        offsets.into_iter().for_each(|(nas, offset)| clocks.seed(nas, offset));
+        lock(&self.held_back).clear();
+    }
+
     /// What a NAS says about time.
     #[must_use]
     pub fn clock(&self, nas: &Name) -> nas_clock::Reading {
@@ -220,6 +238,7 @@ impl Running {
     /// First phase of stopping: nothing more is received when this returns. Answers are still sent.
     pub fn stop_receiving(&self) {
         self.stop.store(true, Ordering::Release);
+        lock(&self.held_back).clear();
         join(&self.receiving);
     }
 
@@ -249,14 +268,14 @@ fn join(threads: &Mutex<Vec<JoinHandle<()>>>) {
 }
 
 fn receive(socket: &Socket, mut gate: Gate, stop: &AtomicBool) {
-    let Shared { config, counters, .. } = gate.shared.clone();
+    let Shared { config, counters, clocks, .. } = gate.shared.clone();
     let mut buffers = Buffers::new();
     let mut at_once = Vec::new();
     let mut dropped_before = 0;
     while !stop.load(Ordering::Acquire) {
         let received = socket.receive(&mut buffers, |datagram| {
             // Loaded when it is there, not when it is waited for: the first datagram after a reload is judged by it.
-            at_once.extend(gate.pass(&datagram, &config.load(), clock::now()));
+            at_once.extend(gate.pass(&datagram, &config.load(), follow_clock(&clocks).now));
         });
         match received {
             Ok(dropped) => {
@@ -280,6 +299,16 @@ fn receive(socket: &Socket, mut gate: Gate, stop: &AtomicBool) {
             at_once.clear();
         }
     }
+}
+
+/// The present moment, by which the NASes' clocks are right: whoever reads a record asks for it first, as our own clock may
+/// have been set a moment ago.
+pub(super) fn follow_clock(clocks: &Mutex<NasClocks>) -> clock::Look {
+    // Looked at while nobody else can, or an older look would come after a newer one.
+    let mut clocks = lock(clocks);
+    let look = clock::look();
+    clocks.follow(look.lead, look.now);
+    look
 }
 
 fn is_nothing(error: &io::Error) -> bool {

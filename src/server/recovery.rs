@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
+use super::health::WORTH_SAYING;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::clock;
@@ -63,9 +64,8 @@ pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<
     let index = open_index(data_dir)?.filter(|index| index.applied() >= start);
     let mut replay = Replay::begin(data_dir, snapshot.as_ref(), index, shared)?;
     let log = replay.read(data_dir, lock)?;
-    let clock_behind = |last: &Timestamp| *last > clock::now().plus(CLOCK_AHEAD);
-    if let Some(last) = replay.last.filter(clock_behind) {
-        return Err(Failure::Clock { last });
+    if let Some(last) = replay.last {
+        begin_clock(last, replay.views.ahead())?;
     }
     let index = match replay.index.take() {
         Some(index) => index,
@@ -79,6 +79,23 @@ pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<
     }
     let Replay { views, last, entries, .. } = replay;
     Ok(Recovered { log, views, index, last, entries })
+}
+
+/// What happens from now on is later than what is in the log, whatever the host's clock shows.
+fn begin_clock(last: Timestamp, told: (Timestamp, Duration)) -> Result<(), Failure> {
+    let behind = last.since(clock::now());
+    if behind > CLOCK_AHEAD {
+        return Err(Failure::Clock { last });
+    }
+    let ahead = clock::begin_after(last, told).ahead;
+    if ahead >= WORTH_SAYING {
+        tracing::warn!(
+            ?ahead,
+            "this machine's clock is behind the log's last moment: our time begins there, and runs at three quarters of its \
+             speed until the clock has caught up"
+        );
+    }
+    Ok(())
 }
 
 /// The index, unless it is damaged.

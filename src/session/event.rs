@@ -70,6 +70,8 @@ pub struct Record {
     pub event: Timestamp,
     /// Whether `event` comes from the NAS's own dated statement rather than from when it reached us.
     pub dated: bool,
+    /// How far the NAS's clock was known to be from ours. `None`: it says nothing about it.
+    pub clock_offset: Option<ClockOffset>,
     /// The RADIUS client (by configuration) that sent it; pools and coverage belong to it.
     pub client: Name,
     /// The NAS it speaks for.
@@ -123,6 +125,7 @@ impl Record {
             arrival: at,
             event: at,
             dated: true,
+            clock_offset: None,
             client: nas.clone(),
             nas,
             kind,
@@ -146,6 +149,15 @@ impl Record {
             kept: Vec::new(),
         }
     }
+}
+
+/// How far a NAS's clock is from ours: what is to be added to its stamps, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClockOffset {
+    /// Learned from live records.
+    Known(i64),
+    /// Not more than this: something came that had this stamp, and nothing comes before it happened.
+    AtMost(i64),
 }
 
 /// A service within a session (Cisco ISG, Juniper, Nokia): it has a record, an Acct-Session-Id and an end of its own,

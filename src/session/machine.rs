@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use super::bindings::{Binding, LiveMap};
 use super::deadlines::Due;
 use super::effect::{Alarm, Effect};
-use super::event::{Applied, Event, Kind, Record, Refresh, Release, Rules};
+use super::event::{Applied, ClockOffset, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
@@ -83,6 +83,11 @@ impl Machine {
         &self.applied
     }
 
+    /// How far the NASes' clocks are from ours, as far as their records tell.
+    pub fn clock_offsets(&self) -> impl Iterator<Item = (&Name, ClockOffset)> {
+        self.nases.iter().filter_map(|nas| Some((&nas.shared.name, nas.clock_offset?)))
+    }
+
     /// How many sessions live, in whatever state.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -135,6 +140,7 @@ impl Machine {
             && record.event >= held.last()
             && record.arrival.since(record.event) <= LAG
             && record.claims_dropped == 0
+            && !self.nases.get(nas as usize).is_some_and(|nas| nas.learns_clock(record))
             && held.continues(record.session_time)
             && held.same_identity(record)
             && !held.is_named_anew(record)
@@ -274,6 +280,9 @@ impl Machine {
         nas.shared.records.fetch_add(1, Ordering::Relaxed);
         if nas.group != record.group {
             nas.group.clone_from(&record.group);
+        }
+        if nas.learns_clock(record) {
+            nas.clock_offset = record.clock_offset;
         }
         let mut news = nas.hear(record.arrival);
         if record.kind == Kind::Interim {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 
-use super::event::{NasHold, Rules, Span};
+use super::event::{ClockOffset, NasHold, Record, Rules, Span};
 use super::spread::Spread;
 use super::{Name, Timestamp};
 
@@ -24,6 +24,8 @@ pub(super) const LAG_LASTS: Duration = Duration::from_secs(5 * 60);
 /// The interval assumed of a NAS that has neither announced nor shown one: longer than what operators configure,
 /// because a warm-up that ends too early bounces mail.
 pub(super) const INTERVAL_ASSUMED: Duration = Duration::from_secs(3600);
+/// Milliseconds by which an offset of a NAS's clock must differ to be another one.
+const CLOCK_NEWS: u64 = 2000;
 
 /// A NAS as everybody may see it.
 #[derive(Debug)]
@@ -163,6 +165,8 @@ pub(super) struct NasState {
     pub(super) reporting: u64,
     /// How its sessions' reports are spread over time.
     pub(super) spread: Spread,
+    /// How far its clock is from ours, for a process that begins anew.
+    pub(super) clock_offset: Option<ClockOffset>,
     /// When silence is looked for next; `None`: nothing is expected of it.
     pub(super) due: Option<Timestamp>,
 }
@@ -182,6 +186,7 @@ pub(super) struct NasImage {
     spread: Spread,
     hold: Option<NasHold>,
     interval: u32,
+    clock_offset: Option<ClockOffset>,
     counts: [u64; 5],
 }
 
@@ -216,6 +221,7 @@ impl NasState {
             hushed: false,
             reporting: 0,
             spread: Spread::UNKNOWN,
+            clock_offset: None,
             due: None,
         }
     }
@@ -234,6 +240,7 @@ impl NasState {
             interval: self.shared.interval.load(Ordering::Relaxed),
             hushed: self.hushed,
             spread: self.spread,
+            clock_offset: self.clock_offset,
             hold: self.shared.hold().map(Arc::unwrap_or_clone),
             counts: [
                 counts.records,
@@ -249,6 +256,7 @@ impl NasState {
         let mut state = NasState::new(number, image.name, image.client, image.heard, image.resumed);
         state.lag(image.lagging_until);
         state.group = image.group;
+        state.clock_offset = image.clock_offset;
         let shared = &state.shared;
         shared.silent.store(image.silent, Ordering::Relaxed);
         shared.interval.store(image.interval, Ordering::Relaxed);
@@ -273,6 +281,19 @@ impl NasState {
         }
         self.resume(arrival);
         true
+    }
+
+    /// Whether a record tells of its clock what must not be lost, as it would be were the record no more than a refresh. An
+    /// offset that is nearly the same is no news: it is only known to within some seconds.
+    pub(super) fn learns_clock(&self, record: &Record) -> bool {
+        match (self.clock_offset, record.clock_offset) {
+            (_, None) | (Some(ClockOffset::Known(_)), Some(ClockOffset::AtMost(_))) => false,
+            (Some(ClockOffset::Known(before)), Some(ClockOffset::Known(now)))
+            | (Some(ClockOffset::AtMost(before)), Some(ClockOffset::AtMost(now))) => {
+                before.abs_diff(now) > CLOCK_NEWS
+            }
+            (None | Some(ClockOffset::AtMost(_)), Some(_)) => true,
+        }
     }
 
     /// The feed begins anew here: what is known from before is old knowledge.
@@ -532,6 +553,37 @@ mod tests {
             ..Record::bare(kind, Name::from("bras1"), Name::from(session), at(second))
         };
         machine.fold(at(second), &Event::Record(Box::new(record)), &mut Vec::new());
+    }
+
+    #[test]
+    fn how_far_its_clock_is_off_is_remembered_as_far_as_its_own_records_tell() {
+        use ClockOffset::{AtMost, Known};
+        let mut machine = reporting();
+        let tell = |machine: &mut Machine, clock_offset, imported: bool| {
+            let (bras1, session) = (Name::from("bras1"), Name::from("1"));
+            let record = Record { clock_offset, ..Record::bare(Kind::Interim, bras1, session, at(60)) };
+            let refresh = machine.as_refresh(&record).is_some();
+            let record = Box::new(record);
+            let event = if imported { Event::Imported(record) } else { Event::Record(record) };
+            machine.fold(at(60), &event, &mut Vec::new());
+            let restored = Machine::restore(Arc::new(LiveMap::default()), machine.image());
+            let offsets = restored.clock_offsets().map(|(_, offset)| offset).collect::<Vec<_>>();
+            assert_eq!(offsets, machine.clock_offsets().map(|(_, offset)| offset).collect::<Vec<_>>());
+            (refresh, offsets)
+        };
+        for (told, imported, refresh, remembered) in [
+            (None, false, true, vec![]),
+            (Some(Known(0)), true, false, vec![]),
+            (Some(AtMost(90_000)), false, false, vec![AtMost(90_000)]),
+            (Some(AtMost(70_000)), false, false, vec![AtMost(70_000)]),
+            (Some(Known(66_000)), false, false, vec![Known(66_000)]),
+            (Some(AtMost(70_000)), false, true, vec![Known(66_000)]),
+            (Some(Known(68_000)), false, true, vec![Known(66_000)]),
+            (Some(Known(68_001)), false, false, vec![Known(68_001)]),
+            (None, false, true, vec![Known(68_001)]),
+        ] {
+            assert_eq!(tell(&mut machine, told, imported), (refresh, remembered), "{told:?}");
+        }
     }
 
     fn missed(machine: &Machine) -> u64 {

@@ -13,6 +13,7 @@ use relaywarden::log::{Batch, Log};
 use relaywarden::session::Timestamp;
 
 use crate::common::daemon::Daemon;
+use crate::common::eventually;
 use crate::common::nas::Status;
 use crate::house::{a_moment, refused, serve};
 
@@ -189,17 +190,47 @@ fn a_data_directory_that_is_a_file_ends_with_74_and_is_named() {
     assert!(said.contains(&daemon.data_dir().display().to_string()), "{said}");
 }
 
+/// As if the log had been written until so much later than now.
+fn written_ahead(daemon: &Daemon, by: Duration) -> Timestamp {
+    let mut last = 0;
+    let mut log =
+        SqliteLog::open(&daemon.data_dir(), 0, &mut |batch| last = batch.at.millis()).expect("our own log");
+    let ahead = Timestamp::from_millis(last).plus(by);
+    let batch = Batch {
+        sequence: log.next_sequence(),
+        at: ahead,
+        entries: vec![Entry::Alive { ahead: Duration::ZERO }],
+    };
+    log.append(&batch).expect("room for a row");
+    ahead
+}
+
+#[test]
+fn a_clock_a_little_behind_the_log_is_said_and_time_goes_on_from_its_last_moment() {
+    let mut daemon = stopped();
+    let ahead = written_ahead(&daemon, Duration::from_secs(600));
+    daemon.launch();
+    daemon.wait_until_ready();
+    let said = eventually("it to be told", || {
+        daemon.http("/readyz").map(|(_, said)| said).filter(|said| said.contains("clock-set-back"))
+    });
+    assert!(said.contains("s ahead of this machine's clock"), "{said}");
+    assert!(daemon.log_text().contains("behind the log's last moment"));
+    daemon.nas().report(Status::Start, "bob", "s-bob", "100.64.0.8");
+    daemon.terminate();
+    let mut moments = Vec::new();
+    let replay = SqliteLog::open(&daemon.data_dir(), 0, &mut |batch| moments.push(batch.at));
+    drop(replay.expect("our own log"));
+    assert!(moments.is_sorted(), "{moments:?}");
+    let since = moments.last().expect("several").since(ahead);
+    assert!(since > Duration::ZERO && since < Duration::from_secs(300), "{since:?}");
+}
+
 /// An hour may be stepped away; a machine that begins in another year must be set right first.
 #[test]
 fn a_clock_behind_the_log_ends_with_75_and_says_to_set_it() {
     let daemon = stopped();
-    let mut last = 0;
-    let data = daemon.data_dir();
-    let mut log = SqliteLog::open(&data, 0, &mut |batch| last = batch.at.millis()).expect("our own log");
-    let ahead = Timestamp::from_millis(last).plus(Duration::from_secs(2 * 3600));
-    let batch = Batch { sequence: log.next_sequence(), at: ahead, entries: vec![Entry::Alive] };
-    log.append(&batch).expect("room for a row");
-    drop(log);
+    written_ahead(&daemon, Duration::from_secs(2 * 3600));
     let (code, said) = refused(&mut serve(&daemon));
     assert_eq!(code, 75, "{said}");
     assert!(said.contains("set the clock"), "{said}");

@@ -134,6 +134,17 @@ fn a_clock_that_says_what_cannot_be_true_is_told() {
 }
 
 #[test]
+fn what_is_known_of_a_clock_survives_a_crash() {
+    let mut daemon = Daemon::start();
+    assert!(daemon.nas().tell(&start("s1")));
+    assert_eq!(row(&daemon, NAS)["clock"], "learning");
+    daemon.crash();
+    daemon.launch();
+    daemon.wait_until_ready();
+    assert_eq!(row(&daemon, NAS)["clock"], "learning", "nothing was heard of it since");
+}
+
+#[test]
 fn a_hold_survives_a_restart_and_ends_when_it_is_lifted() {
     let mut daemon = Daemon::start();
     let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).to_string();

@@ -36,7 +36,7 @@ pub(crate) struct NotYet {
 pub(crate) const NOT_YET: NotYet = NotYet {
     told_against: true,
     pairs: true,
-    clocks: false,
+    clocks: true,
     new_beginning: true,
     session_time: true,
     stops: true,

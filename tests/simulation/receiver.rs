@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use relaywarden::clock::{Clock, Host};
 use relaywarden::config::{AttributePath, Client, Identity, NasIdentity, Secret};
 use relaywarden::log::entry::Entry;
 use relaywarden::radius::accounting::{self, Rules};
@@ -29,6 +30,9 @@ use crate::truth::Moment;
 const REFRESHES_WITHIN: Duration = Duration::from_millis(2500);
 /// While nothing else is logged, an entry says that often that we listen.
 pub(crate) const ALIVE_EVERY: Moment = 5000;
+
+/// While our time is further ahead of the host's clock, an entry says so as often.
+const AHEAD: Duration = Duration::from_secs(2);
 
 /// What becomes of a datagram at the gate.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,9 +69,10 @@ struct Process {
     inbox: Vec<Input>,
     refreshes: Vec<Refresh>,
     refreshes_since: Option<Timestamp>,
-    /// Never goes back while the process lives.
-    clock: Timestamp,
+    clock: Clock,
     last: Timestamp,
+    /// When it was told last that we listen.
+    alive: Timestamp,
     deaf_since: Option<Timestamp>,
 }
 
@@ -133,20 +138,15 @@ impl Receiver {
     }
 
     /// The present moment as the process sees it.
-    pub(crate) fn clock(&mut self, host: Timestamp) -> Timestamp {
+    pub(crate) fn clock(&mut self, host: Host) -> Timestamp {
         let process = self.process.as_mut().expect("only a process has a clock");
-        process.clock = process.clock.max(host);
-        process.clock
+        let look = process.clock.look(host);
+        process.clocks.follow(look.lead, look.now);
+        look.now
     }
 
     /// A datagram at the gate.
-    pub(crate) fn arrive(
-        &mut self,
-        octets: &[u8],
-        peer: SocketAddr,
-        errand: usize,
-        host: Timestamp,
-    ) -> Arrived {
+    pub(crate) fn arrive(&mut self, octets: &[u8], peer: SocketAddr, errand: usize, host: Host) -> Arrived {
         if !self.is_up() {
             return Arrived::Dropped;
         }
@@ -175,7 +175,7 @@ impl Receiver {
     }
 
     /// The engine goes round once. Whose records are acknowledged by it, and what was made durable.
-    pub(crate) fn round(&mut self, host: Timestamp, flush: bool) -> (Vec<usize>, Option<Batch>) {
+    pub(crate) fn round(&mut self, host: Host, flush: bool) -> (Vec<usize>, Option<Batch>) {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         process.let_pass(now);
@@ -198,6 +198,14 @@ impl Receiver {
         if due || flush {
             process.refreshes_since = None;
         }
+        let ahead = process.clock.look(host).ahead;
+        if ahead >= AHEAD
+            && process.last.since(process.alive).as_millis() >= ALIVE_EVERY.unsigned_abs().into()
+        {
+            process.alive = process.last;
+            entries.push(Entry::Alive { ahead });
+        }
+        process.last = process.last.max(now);
         let batch = (!entries.is_empty()).then(|| self.commit(entries));
         let process = self.process.as_mut().expect("a process");
         let mut acknowledged = Vec::new();
@@ -211,7 +219,6 @@ impl Receiver {
     fn commit(&mut self, entries: Vec<Entry>) -> Batch {
         let sequence = self.log.last().map_or(1, |batch| batch.sequence + batch.entries.len() as u64);
         let process = self.process.as_mut().expect("a process");
-        process.last = process.last.max(process.clock);
         let batch = Batch { sequence, at: process.last, entries };
         fold(&mut process.views, &batch);
         self.log.push(batch.clone());
@@ -219,7 +226,7 @@ impl Receiver {
     }
 
     /// The engine did not go round between these moments, or the clock jumped.
-    pub(crate) fn turned(&mut self, before: Timestamp, host: Timestamp) {
+    pub(crate) fn turned(&mut self, before: Timestamp, host: Host) {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         if now.since(before) > GAP_BRIDGED {
@@ -228,7 +235,7 @@ impl Receiver {
     }
 
     /// Lets deadlines take effect, as the engine does each second. The moment up to which they did.
-    pub(crate) fn advance(&mut self, host: Timestamp) -> Timestamp {
+    pub(crate) fn advance(&mut self, host: Host) -> Timestamp {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         process.let_pass(now);
@@ -242,11 +249,12 @@ impl Receiver {
     }
 
     /// Writes down that we still listen.
-    pub(crate) fn alive(&mut self, host: Timestamp) -> Batch {
+    pub(crate) fn alive(&mut self, host: Host) -> Batch {
         let now = self.clock(host);
         let process = self.process.as_mut().expect("a process");
         process.last = process.last.max(now);
-        self.commit(vec![Entry::Alive])
+        let ahead = process.clock.look(host).ahead;
+        self.commit(vec![Entry::Alive { ahead }])
     }
 
     /// The process is gone, with whatever was not durable. Its views, to compare with.
@@ -255,7 +263,7 @@ impl Receiver {
     }
 
     /// Reads snapshot and log, and goes on. The views as they were read, before anything is added to them.
-    pub(crate) fn start(&mut self, host: Timestamp) -> (Batch, Vec<u8>) {
+    pub(crate) fn start(&mut self, host: Host) -> (Batch, Vec<u8>) {
         let shared = Arc::new(Shared::default());
         let newest = self.snapshots.last();
         let mut last = newest.map(|(_, at, _)| *at);
@@ -269,6 +277,13 @@ impl Receiver {
             last = Some(batch.at);
         }
         let recovered = views.snapshot();
+        let mut clock = Clock::new();
+        if let Some(last) = last {
+            clock.begin_after(last, views.ahead(), host.wall);
+        }
+        let now = clock.look(host).now;
+        let mut clocks = NasClocks::default();
+        views.machine().clock_offsets().for_each(|(nas, offset)| clocks.seed(nas, offset));
         let mut entries = vec![Entry::Session(Event::Resumed { since: last })];
         if *views.machine().applied() != self.applied {
             entries.push(Entry::Session(Event::Applied(Box::new(self.applied.clone()))));
@@ -277,12 +292,13 @@ impl Receiver {
             views,
             shared,
             memory: Memory::new(4096),
-            clocks: NasClocks::default(),
+            clocks,
             inbox: Vec::new(),
             refreshes: Vec::new(),
             refreshes_since: None,
-            clock: host,
-            last: last.unwrap_or(host).max(host),
+            clock,
+            last: now,
+            alive: Timestamp::EARLIEST,
             deaf_since: None,
         });
         (self.commit(entries), recovered)

@@ -7,7 +7,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
+use relaywarden::clock::Host;
 use relaywarden::session::Timestamp;
 use relaywarden::session::event::{Kind, Rules};
 
@@ -76,15 +78,16 @@ pub(crate) struct Post {
     pub(crate) daemon: Receiver,
     /// How far its host's clock is from the true one.
     offset: Moment,
-    latest: Moment,
     cut_until: Moment,
     stalled_until: Moment,
     round_at: Option<Moment>,
 }
 
 impl Post {
-    pub(crate) fn host(&self, now: Moment) -> Timestamp {
-        Timestamp::from_millis(BEGIN * 1000 + now + self.offset)
+    /// What its host's clocks show; nobody sets the one that counts from the beginning.
+    pub(crate) fn host(&self, now: Moment) -> Host {
+        let wall = Timestamp::from_millis(BEGIN * 1000 + now + self.offset);
+        Host { wall, elapsed: Duration::from_millis(u64::try_from(now).expect("the day has begun")) }
     }
 }
 
@@ -143,7 +146,6 @@ impl<'a> World<'a> {
         let post = |_| Post {
             daemon: Receiver::new(day, rules),
             offset: 0,
-            latest: 0,
             cut_until: 0,
             stalled_until: 0,
             round_at: None,
@@ -416,7 +418,8 @@ impl<'a> World<'a> {
         let host = post.host(now);
         let (acknowledged, batch) = post.daemon.round(host, false);
         if let Some(due) = post.daemon.refreshes_due() {
-            let wait = i64::try_from(due.since(host).as_millis()).expect("soon");
+            let wait = due.since(post.daemon.clock(host)).as_millis();
+            let wait = i64::try_from(wait).expect("soon");
             self.round_soon(receiver, wait);
         }
         self.acknowledge(receiver, &acknowledged, batch.as_ref(), witness)
@@ -468,8 +471,10 @@ impl<'a> World<'a> {
                 let ago = self.dice.within(0, ALIVE_EVERY - 1);
                 let post = &mut self.posts[receiver];
                 let last = post.daemon.log().last().expect("the first entries").at;
-                if now >= post.stalled_until && last < post.host(now - ALIVE_EVERY) {
-                    let alive = post.host(now - ago);
+                let alive = post.host(now - ago);
+                let silent = post.daemon.clock(alive).since(last);
+                if now >= post.stalled_until && silent.as_millis() > (ALIVE_EVERY - ago).unsigned_abs().into()
+                {
                     let batch = post.daemon.alive(alive);
                     self.acknowledge(receiver, &[], Some(&batch), witness)?;
                 }
@@ -489,15 +494,15 @@ impl<'a> World<'a> {
                 self.at(now + pause, Due::Start { receiver });
             }
             Mishap::Stall(pause) => {
+                let since = post.daemon.clock(host);
                 post.stalled_until = now + pause;
-                self.at(now + pause, Due::Turn { receiver, since: host });
+                self.at(now + pause, Due::Turn { receiver, since });
             }
             Mishap::Step(by) => {
-                let before = now + post.offset;
-                post.latest = post.latest.max(before);
-                if before + by + CLOCK_BEHIND > post.latest {
+                let since = post.daemon.clock(host);
+                if host.wall.millis() + by + CLOCK_BEHIND > since.millis() {
                     post.offset += by;
-                    self.at(now, Due::Turn { receiver, since: host });
+                    self.at(now, Due::Turn { receiver, since });
                 }
             }
             Mishap::Snapshot => post.daemon.snapshot(),

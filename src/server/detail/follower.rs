@@ -19,6 +19,7 @@ use crate::config::{Config, Detail};
 use crate::radius::accounting::{self, Rules};
 use crate::radius::detail::{self, Found, Tick};
 use crate::server::complaints::Complaints;
+use crate::server::radius;
 use crate::session::Timestamp;
 use crate::session::event::Record;
 
@@ -153,7 +154,7 @@ impl Follower {
     pub(super) fn run(mut self, told: &Receiver<Told>, stop: &AtomicBool) {
         loop {
             let reads = self.shared.health.is_ready() && !stop.load(Ordering::Acquire);
-            let patience = match reads.then(|| self.turn(clock::now())) {
+            let patience = match reads.then(|| self.turn(radius::follow_clock(&self.shared.clocks).now)) {
                 Some(Turn::More) => Duration::ZERO,
                 Some(Turn::Blocked) => TRY_AGAIN,
                 Some(Turn::Idle | Turn::Full) | None => LOOK_EVERY,

@@ -12,9 +12,9 @@ use crate::radius::authenticator::sign_request;
 use crate::radius::dictionary::Dictionary;
 use crate::radius::packet::Packet;
 use crate::radius::text;
-use crate::session::Name;
 use crate::session::event::{Kind, Rules};
 use crate::session::identity::Canonical;
+use crate::session::{Name, Timestamp};
 
 const SECRET: &[u8] = b"testing123";
 const START: &str = "Acct-Status-Type = Start\nAcct-Session-Id = s1\nUser-Name = bob\n";
@@ -83,6 +83,13 @@ impl Server {
     }
 
     fn on(bound: Bound) -> Server {
+        let server = Server::held_back(bound);
+        server.running.begin([]);
+        server
+    }
+
+    /// Its log is not read yet.
+    fn held_back(bound: Bound) -> Server {
         let engine = Arc::new(Engine::default());
         let offer: Arc<dyn Offer> = Arc::clone(&engine) as Arc<dyn Offer>;
         let (ready, counters) = (Arc::new(AtomicBool::new(true)), Arc::new(Counters::default()));
@@ -186,6 +193,31 @@ fn a_record_is_answered_when_the_engine_says_so_and_not_before() {
     let answer = nas.hear();
     assert!(is_answer(&answer, &sent));
     assert_eq!(Packet::decode(&answer).unwrap().attribute_octets(), [33, 3, 1, 33, 4, 2, 3]);
+}
+
+#[test]
+fn the_first_record_waits_for_the_log_and_is_dated_by_what_that_tells_of_its_clock() {
+    let server = Server::held_back(Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap());
+    let nas = Nas::of(&server);
+    let before = clock::now().millis() / 1000;
+    // Ten minutes slow, and held back for an hour.
+    let stamp = before - 600 - 3600;
+    nas.send(&request(1, &format!("{START}Event-Timestamp = {stamp}"), SECRET));
+    nas.hears_nothing();
+    assert_eq!(server.count("received"), 0);
+    server.running.begin([(&Name::from("nas/127.0.0.1"), ClockOffset::Known(600_000))]);
+    let (record, _) = server.taken(1);
+    assert_eq!((record.event, record.dated), (Timestamp::from_seconds(before - 3600), true));
+    assert_eq!(record.clock_offset, Some(ClockOffset::Known(600_000)));
+    assert!(record.arrival.millis() / 1000 >= before);
+}
+
+#[test]
+fn what_is_held_back_can_be_stopped() {
+    let server = Server::held_back(Listeners::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap());
+    Nas::of(&server).send(&request(1, START, SECRET));
+    server.running.stop();
+    assert_eq!(server.count("received"), 0);
 }
 
 #[test]
