@@ -271,8 +271,13 @@ impl Model {
 
     /// Its session was not heard with this address before, and had it until now: so somebody's Stop was lost.
     fn doubt(&mut self, told: &Told) {
+        // The Stop of an older session, moments after a newer one's claim, tells what is known.
+        let older = |claim: &Claimed| told.since < claim.since && told.second - claim.since < 120;
         let rivals = self.claims.iter_mut().filter(|claim| {
-            claim.address == told.address && claim.subscriber != told.subscriber && !claim.lost
+            claim.address == told.address
+                && claim.subscriber != told.subscriber
+                && !claim.lost
+                && !older(claim)
         });
         rivals.for_each(|rival| rival.doubted = told.second);
     }
@@ -291,7 +296,7 @@ impl Model {
         match left.split_last_mut() {
             Some((newest, others)) if others.iter().all(|other| other.subscriber == newest.subscriber) => {
                 others.iter_mut().for_each(|other| other.lost = true);
-                if newest.subscriber != gone.subscriber {
+                if newest.subscriber != gone.subscriber && gone.since - newest.since >= 120 {
                     newest.doubted = newest.doubted.max(gone.since);
                 }
             }

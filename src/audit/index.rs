@@ -167,6 +167,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
             Effect::Gap { until, .. } => Some(*until),
             Effect::Bound { from, .. } => Some(*from),
             Effect::Unbound { until, .. } | Effect::PastHeld { until, .. } => Some(*until),
+            Effect::EndTold { at, .. } => Some(*at),
             Effect::SubscriberChanged { at, .. }
             | Effect::SessionClosed { at, .. }
             | Effect::Conflict { at, .. }

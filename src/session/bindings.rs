@@ -198,10 +198,12 @@ impl LiveMap {
 
     /// Who owns the whole of an address.
     pub(super) fn unshared(&self, realm: Realm, address: IpAddr, now: Timestamp) -> Lookup {
+        // A longer prefix that somebody may have still, since it was claimed then.
+        let mut left: Option<Timestamp> = None;
         let hit = self.lengths.longest_first(address).find_map(|prefix| {
             let slot = self.slots.get(&Place { realm, prefix, ports: Ports::ALL })?;
             match slot.value() {
-                Slot::Owned(binding) => {
+                Slot::Owned(binding) if left.is_none_or(|left| binding.since > left) => {
                     let found = Found::from((binding, prefix));
                     if binding.is_believed() {
                         return Some(Lookup::Found(found));
@@ -211,7 +213,14 @@ impl LiveMap {
                 Slot::Contested(bindings) => Some(Lookup::Ambiguous(
                     bindings.iter().map(|binding| Found::from((binding, prefix))).collect(),
                 )),
-                freed @ Slot::Freed(_) => freed.doubt(now).map(|doubt| Lookup::Unready(doubt, None)),
+                Slot::Owned(_) => Some(Lookup::Unready(Doubt::Suspect, None)),
+                slot @ Slot::Freed(freed) => match slot.doubt(now)? {
+                    Doubt::Suspect => {
+                        left.get_or_insert(freed.claimed);
+                        None
+                    }
+                    doubt => Some(Lookup::Unready(doubt, None)),
+                },
             }
         });
         match hit {
@@ -220,6 +229,7 @@ impl LiveMap {
                 None => Lookup::Found(found),
             },
             Some(other) => other,
+            None if left.is_some() => Lookup::Unready(Doubt::Suspect, None),
             None => self.unowned(address, now),
         }
     }

@@ -84,6 +84,8 @@ impl Machine {
             // Row 29, and sessions that never got an address.
             State::Active | State::Pending => self.close(id, time, Ended::Expired, effects),
         }
+        // With fewer sessions another word is due.
+        self.expect_nas(id.nas);
     }
 
     /// Rows 28 and 30.
@@ -110,6 +112,16 @@ impl Machine {
     }
 
     fn give_up(&mut self, id: &Id, time: Timestamp, why: Suspicion, effects: &mut Vec<Effect>) {
+        let lifetime = self.rules().lifetime_without_interim;
+        let Some(held) = self.sessions.get_mut(id) else { return };
+        if let Suspicion::DoubtfulStart { .. } = why
+            && held.reports_every().is_none()
+            && time < held.last().plus(lifetime)
+        {
+            // One that never reports can't confirm: it may be there for as long as it would be believed.
+            held.state = State::Suspect { why, close_at: held.last().plus(lifetime) };
+            return self.schedule(id);
+        }
         let Some(held) = self.sessions.get(id) else { return };
         // What was sent before a restart, or before an old Stop, must not open the session again. One that was only
         // not heard of any more may come back by its next interim update.
@@ -241,15 +253,18 @@ impl Machine {
         let mut open = Vec::new();
         for (client, prefixes) in &self.applied.pools {
             let prefixes: Arc<[IpNet]> = prefixes.as_slice().into();
+            let untold = self.untold(client, &prefixes);
+            if !untold.is_empty() {
+                let until = Timestamp::from_millis(i64::MAX);
+                let (client, prefixes) = (client.clone(), untold.into());
+                open.push(OpenPool { client, prefixes, doubt: Doubt::WarmUp, until });
+            }
             let mut add = |doubt, until: Timestamp| {
                 if until > self.now {
                     let (client, prefixes) = (client.clone(), Arc::clone(&prefixes));
                     open.push(OpenPool { client, prefixes, doubt, until });
                 }
             };
-            if self.speaks_alone_and_was_never_heard(client, &prefixes) {
-                add(Doubt::WarmUp, Timestamp::from_millis(i64::MAX));
-            }
             if let Some(resumed) = self.clients_resumed.get(client) {
                 add(Doubt::WarmUp, resumed.plus(span(rules.warm_up, self.slowest_interval(client))));
             }
@@ -265,19 +280,22 @@ impl Machine {
         self.map.publish_open(open);
     }
 
-    /// Whether nothing was ever heard of a client, nor of another one that would know of its addresses: its customers may be
-    /// online all the while, and their router not set up to tell us.
-    pub(super) fn speaks_alone_and_was_never_heard(&self, client: &Name, prefixes: &[IpNet]) -> bool {
+    /// The pools of a client of which nothing was ever heard, as far as no other one that was would know of them: its
+    /// customers may be online all the while, and their router not set up to tell us.
+    pub(super) fn untold(&self, client: &Name, prefixes: &[IpNet]) -> Vec<IpNet> {
         let heard = |client: &Name| self.nases.iter().any(|nas| nas.shared.client == *client);
-        let told = |prefix: &IpNet| {
+        // As after a gap of ours: a beginning from which everything is known has none.
+        let began = self.clients_resumed.get(client).is_some_and(|at| *at != Timestamp::EARLIEST);
+        if !began || heard(client) {
+            return Vec::new();
+        }
+        let told = |prefix: &&IpNet| {
             self.applied.pools.iter().any(|(other, theirs)| {
-                let around = theirs.is_empty() || theirs.iter().any(|their| their.contains(prefix));
+                let around = theirs.is_empty() || theirs.iter().any(|their| their.contains(*prefix));
                 around && heard(other)
             })
         };
-        // As after a gap of ours: a beginning from which everything is known has none.
-        let began = self.clients_resumed.get(client).is_some_and(|at| *at != Timestamp::EARLIEST);
-        began && !prefixes.is_empty() && !heard(client) && !prefixes.iter().all(told)
+        prefixes.iter().filter(|prefix| !told(prefix)).copied().collect()
     }
 
     fn slowest_interval(&self, client: &Name) -> Duration {

@@ -3,29 +3,36 @@
 //!
 //! Knows: slots and who is alive. Must not know: how claims are judged, or what becomes of a place.
 
-use super::bindings::same_subscriber;
+use super::bindings::{Session, same_subscriber};
 use super::deadlines::Due;
 use super::event::{Kind, Record};
-use super::held::{Hold, Id, SAME_MOMENT};
+use super::held::{Hold, Id, SAME_MOMENT, UNDATED_START_DOUBT, began, is_other_line};
 use super::machine::Machine;
 use super::ownership::id_of;
 use super::slot::{Against, Binding, Freed, Slot};
-use super::{Name, Place, Realm, Timestamp};
+use super::{Place, Realm, Timestamp};
+
+/// So many sessions that may be at a place still are remembered, the last ones: where one address is told for everybody
+/// the list would grow with the NAS.
+const LOSERS_MAX: usize = 16;
 
 impl Machine {
-    /// A record tells that another subscriber had a place, and takes nothing over: it came too late, or is in doubt itself.
-    /// The owner is not named until it is heard again after that moment.
-    pub(super) fn doubt(&mut self, place: Place, id: &Id, subscriber: Option<&Name>, at: Timestamp) {
+    /// A record tells that somebody else had a place, and takes nothing over: it came too late, or is in doubt itself. An owner
+    /// of whom it is `another` is not named until it is heard again after that moment, which may differ by owner.
+    pub(super) fn doubt(
+        &mut self,
+        place: Place,
+        since: &dyn Fn(&Binding) -> Timestamp,
+        another: &dyn Fn(&Session) -> bool,
+    ) {
         let Some(mut slot) = self.map.slot(place) else { return };
-        let other = |holder: &&mut Binding| {
-            id_of(&holder.session) != *id
-                && !same_subscriber(holder.session.subscriber.as_ref(), subscriber)
-                && at > holder.session.seen().max(holder.against().doubted)
-        };
         let mut told = false;
-        for holder in slot.holders_mut().iter_mut().filter(other) {
-            holder.against_mut().doubted = at;
-            told = true;
+        for holder in slot.holders_mut() {
+            let at = since(holder);
+            if at > holder.session.seen().max(holder.against().doubted) && another(&holder.session) {
+                holder.against_mut().doubted = at;
+                told = true;
+            }
         }
         if told {
             self.map.put(place, slot);
@@ -43,11 +50,25 @@ impl Machine {
         let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
         // Undated moments may be rounded past each other.
         let at = if record.dated { record.event } else { record.event.minus(SAME_MOMENT) };
+        // Of a Stop without a name what the line says counts.
+        let another = |holder: &Session| {
+            let own = holder.nas.number == id.nas && holder.key.id == id.session;
+            let named = record.subscriber.is_some() || is_other_line(&holder.line, &record.line);
+            !own && named && !same_subscriber(holder.subscriber.as_ref(), record.subscriber.as_ref())
+        };
+        // A Stop moments after somebody was given the place, of a session that is the older one: it had it before.
+        let since = |holder: &Binding| {
+            let before = record.kind == Kind::Stop
+                && record.session_time.is_some()
+                && began(record) < holder.since
+                && record.event.since(holder.since) < UNDATED_START_DOUBT;
+            if before { Timestamp::EARLIEST } else { at }
+        };
         for claim in &record.claims {
             let held = self.sessions.get(id).and_then(|held| held.claim(claim.prefix, claim.ports));
             if held.is_none() || record.kind != Kind::Stop {
                 let place = Place::new(realm, claim.prefix, claim.ports);
-                self.doubt(place, id, record.subscriber.as_ref(), at);
+                self.doubt(place, &since, &another);
             }
         }
     }
@@ -96,6 +117,9 @@ impl Machine {
             held => held.holders_mut().first_mut().map(|holder| &mut holder.against_mut().losers),
         };
         let Some(losers) = losers.filter(|losers| !losers.contains(id)) else { return };
+        if losers.len() >= LOSERS_MAX {
+            losers.remove(0);
+        }
         losers.push(id.clone());
         self.map.put(place, slot);
     }
@@ -145,7 +169,21 @@ impl Machine {
                 living.push(id.clone());
             }
         }
+        living.drain(..living.len().saturating_sub(LOSERS_MAX));
         living
+    }
+
+    /// A session that is over, or gave a place back, is nobody who may be there still.
+    pub(super) fn strike_loser(&mut self, place: Place, id: &Id) {
+        let Some(mut slot) = self.map.slot(place) else { return };
+        let mut struck = false;
+        for holder in slot.holders_mut().iter_mut().filter(|holder| holder.against().losers.contains(id)) {
+            holder.against_mut().losers.retain(|loser| loser != id);
+            struck = true;
+        }
+        if struck {
+            self.map.put(place, slot);
+        }
     }
 
     /// A session that moves to another NAS is known by another number.

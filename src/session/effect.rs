@@ -90,6 +90,15 @@ pub enum Effect {
         /// held the prefix all the while.
         inferred: bool,
     },
+    /// A session that had lost a place before is over by its own word: what was believed of its end there may be known better.
+    EndTold {
+        /// Which session.
+        session: SessionKey,
+        /// What it had.
+        place: Place,
+        /// When it ended.
+        at: Timestamp,
+    },
     /// Two live sessions of different subscribers claim one prefix in turn, or no longer do.
     Conflict {
         /// What.

@@ -190,14 +190,6 @@ pub struct Scope {
     pub context: Option<Name>,
 }
 
-impl Scope {
-    /// Whether an On or Off of this scope speaks for the whole NAS.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.called_station.is_none() && self.nas_port.is_none() && self.context.is_none()
-    }
-}
-
 /// An address or prefix that a record asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Claim {

@@ -21,9 +21,9 @@ use smallvec::SmallVec;
 
 use super::bindings::Session;
 use super::effect::{Effect, Remark};
-use super::event::{Claim, ClaimSource, Kind, Record, Release, Rules, Scope, Span};
+use super::event::{Claim, ClaimSource, ClockOffset, Kind, Record, Release, Rules, Scope, Span};
 use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
-use super::{Name, Place, Ports, Realm, Timestamp};
+use super::{Line, Name, Place, Ports, Realm, Timestamp};
 
 /// A Start that is not dated and follows its own session's Stop within this may be the session's old Start, sent
 /// again by a NAS that does not count its delay: retransmissions are over by then.
@@ -32,6 +32,8 @@ pub(super) const UNDATED_START_DOUBT: Duration = Duration::from_secs(120);
 pub(super) const SAME_MOMENT: Duration = Duration::from_secs(2);
 /// Sessions of a restarted NAS are given up this long after the next interim update that they may send.
 pub(super) const RESTART_GRACE: Duration = Duration::from_secs(5 * 60);
+/// No record is overtaken by more: retransmissions, and what is queued while nobody answers.
+const OVERTAKEN_BY: Duration = Duration::from_secs(10 * 60);
 /// No session lasts longer; a counter that says so has run over.
 const SESSION_TIME_BELIEVED: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Stopped sessions are remembered at least this long.
@@ -131,6 +133,8 @@ pub(super) struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Sources(u8);
 
+const _: () = assert!(ClaimSource::ALL.len() < 8, "each attribute has a bit, and so has the operator's list");
+
 impl Sources {
     pub(super) fn insert(&mut self, source: ClaimSource) {
         self.0 |= 1 << source as u8;
@@ -218,6 +222,10 @@ impl Held {
     /// rounded past each other; a Stop that is obeyed a second too early costs less than one that is not.
     pub(super) fn stopped_before_it_began(&self, record: &Record) -> bool {
         let slack = if record.dated { Duration::ZERO } else { SAME_MOMENT };
+        // How old it is, is known at least only, and what came before it may be dated by less than that.
+        if matches!(record.clock_offset, Some(ClockOffset::AtMost(_))) {
+            return false;
+        }
         record.event <= self.born_after
             || self.started.is_some_and(|started| record.event.plus(slack) < started)
     }
@@ -225,10 +233,8 @@ impl Held {
     /// Whether a record names another subscriber on another line: not this session under a new name, but another one
     /// under this id.
     pub(super) fn is_elsewhere(&self, record: &Record) -> bool {
-        let (session, line) = (&self.session, &record.line);
-        differ(session.subscriber.as_ref(), record.subscriber.as_ref())
-            && (differ(session.line.calling_station.as_ref(), line.calling_station.as_ref())
-                || differ(session.line.port_id.as_ref(), line.port_id.as_ref()))
+        differ(self.session.subscriber.as_ref(), record.subscriber.as_ref())
+            && is_other_line(&self.session.line, &record.line)
     }
 
     /// Row 13, for NASes that do not count their delay: whether a Stop is that of the id's former subscriber, sent
@@ -243,8 +249,14 @@ impl Held {
     /// Whether a Start of a session that lives is no copy of its first one, for it comes long after that: the NAS uses the id
     /// again for the same subscriber, and what it sent before concerns the old session.
     pub(super) fn begins_again(&self, record: &Record) -> bool {
-        let copied = |started: Timestamp| record.event.since(started) <= UNDATED_START_DOUBT;
-        record.event > self.last() && self.started.is_some_and(|started| !copied(started))
+        let copied = |started: Timestamp| {
+            let told = record.session_time.is_some() && began(record) <= started.plus(SAME_MOMENT);
+            told || record.event.since(started) <= UNDATED_START_DOUBT
+        };
+        // Some send it again when the customer authenticates anew, before the address is known.
+        !record.claims.is_empty()
+            && record.event > self.last()
+            && self.started.is_some_and(|started| !copied(started))
     }
 
     /// Whether a Start is a new session after one that stopped and was then heard once more, rather than its old Start.
@@ -311,10 +323,8 @@ impl Held {
 
     /// Whether a record speaks of the same line and subscriber; what either side does not say does not differ.
     pub(super) fn same_identity(&self, record: &Record) -> bool {
-        let (session, line) = (&self.session, &record.line);
-        !differ(session.subscriber.as_ref(), record.subscriber.as_ref())
-            && !differ(session.line.calling_station.as_ref(), line.calling_station.as_ref())
-            && !differ(session.line.port_id.as_ref(), line.port_id.as_ref())
+        !differ(self.session.subscriber.as_ref(), record.subscriber.as_ref())
+            && !is_other_line(&self.session.line, &record.line)
     }
 
     /// Row 42: whether a record names a subscriber who is not the one known so far, or the first one.
@@ -332,6 +342,10 @@ impl Held {
     pub(super) fn overtaken_at(&self, record: &Record) -> Option<Timestamp> {
         let (Some(now), Some(before)) = (record.session_time, self.session_time) else { return None };
         let younger = Duration::from_secs(before.checked_sub(now)?.into());
+        // Nothing is on its way for longer: the counter began anew, or follows a clock that was set.
+        if younger > OVERTAKEN_BY {
+            return None;
+        }
         let late = !record.dated && record.kind == Kind::Interim && record.event >= self.last();
         let mine = younger > Duration::ZERO && self.same_identity(record) && !self.is_begun_since(record);
         (late && mine).then(|| self.last().minus(younger))
@@ -400,6 +414,12 @@ impl Held {
     }
 }
 
+/// Whether two lines can't be the same.
+pub(super) fn is_other_line(a: &Line, b: &Line) -> bool {
+    differ(a.calling_station.as_ref(), b.calling_station.as_ref())
+        || differ(a.port_id.as_ref(), b.port_id.as_ref())
+}
+
 /// What either side does not say does not differ.
 pub(super) fn differ(a: Option<&Name>, b: Option<&Name>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a != b)
@@ -427,15 +447,20 @@ impl Tombstone {
 
     /// Whether an undated Start may be the old session's own, sent again by a NAS that does not count its delay: it can only
     /// while retransmissions of that one last.
-    pub(super) fn may_be_of(&self, record: &Record) -> bool {
+    ///
+    /// While we did not answer nothing was over: `resumed` is when we could again.
+    pub(super) fn may_be_of(&self, record: &Record, resumed: Timestamp) -> bool {
         let began_is_told = self.known || self.session_time.is_some();
-        let long_gone = began_is_told && record.event.since(self.incarnation) >= UNDATED_START_DOUBT;
+        let tried_since = self.incarnation.max(resumed);
+        let long_gone = began_is_told && record.event.since(tried_since) >= UNDATED_START_DOUBT;
         record.arrival.since(self.arrival) < UNDATED_START_DOUBT && !long_gone
     }
 
     /// Whether a Stop is that of a later life under the id, of which nothing else was heard.
     pub(super) fn is_before(&self, record: &Record) -> bool {
-        record.session_time.is_some() && began(record).plus(SAME_MOMENT) >= self.stopped
+        // Undated within moments it may be the same Stop again.
+        let exact = record.dated || record.event.since(self.stopped) >= UNDATED_START_DOUBT;
+        exact && record.session_time.is_some() && began(record).plus(SAME_MOMENT) >= self.stopped
     }
 
     /// What an interim update for a stopped session can be.

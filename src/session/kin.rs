@@ -116,17 +116,18 @@ impl Machine {
             let kin = claim.hold == Hold::Shares
                 && held.place(claim.prefix, claim.ports) == place
                 && held.session.key.id != session.key.id;
-            kin.then_some(held.is_active())
+            kin.then_some((held.is_active(), held.last()))
         };
         let accounts = accounts.iter().map(|session| Id { nas, session: session.clone() });
-        accounts.filter_map(|id| Some((shares(&id)?, id))).max_by_key(|(active, _)| *active).map(|(_, id)| id)
+        accounts.filter_map(|id| Some((shares(&id)?, id))).max().map(|(_, id)| id)
     }
 
     /// What the accounts of a host shared in is lost to all of them with the one that owned it.
     pub(super) fn lose_shares(&mut self, loser: &Session, place: Place) {
         let id = Id { nas: loser.nas.number, session: loser.key.id.clone() };
         let Some(host) = self.sessions.get(&id).and_then(|held| held.host.clone()) else { return };
-        let accounts = self.hosts.get(&(id.nas, host)).cloned().unwrap_or_default();
+        let mut accounts = self.hosts.get(&(id.nas, host)).cloned().unwrap_or_default();
+        accounts.sort();
         for session in accounts {
             let account = Id { nas: id.nas, session };
             let Some(held) = self.sessions.get_mut(&account) else { continue };

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::bindings::{Session, same_subscriber};
 use super::effect::{Effect, Ended, Remark};
 use super::event::{Claim, ClaimSource, Record, Release};
-use super::held::{Held, HeldClaim, Hold, Id};
+use super::held::{Held, HeldClaim, Hold, Id, UNDATED_START_DOUBT};
 use super::machine::Machine;
 use super::ownership::{bound, id_of, noted, unbound};
 use super::slot::{Against, Binding, Freed, Slot, Stopped};
@@ -162,7 +162,7 @@ impl Machine {
             Some(Slot::Contested(mut claimants)) => {
                 let Some(gone) = claimants.iter().position(|claimant| claimant.session.key == session.key)
                 else {
-                    return;
+                    return self.strike_loser(place, &id_of(session));
                 };
                 let gone = claimants.remove(gone);
                 if let Some(first) = claimants.first_mut().filter(|_| !gone.against().losers.is_empty()) {
@@ -171,8 +171,11 @@ impl Machine {
                 effects.push(unbound(session, place, at.max(gone.since), how));
                 self.settle(claimants, &gone, place, at, effects);
             }
-            Some(Slot::Owned(_)) if how == Ended::Stopped => {
-                effects.push(noted(session, place, at, Remark::NothingToFree));
+            Some(Slot::Owned(_)) => {
+                self.strike_loser(place, &id_of(session));
+                if how == Ended::Stopped {
+                    effects.push(noted(session, place, at, Remark::NothingToFree));
+                }
             }
             _ => {}
         }
@@ -208,13 +211,25 @@ impl Machine {
         let Some(Slot::Owned(owner)) = self.map.slot(place) else { return };
         let active = self.sessions.get(id).is_some_and(Held::is_active);
         if active && !owner.session.is_active() && self.is_same_host(id, &owner) {
-            self.set_hold(&id_of(&owner.session), place, Hold::Shares);
-            effects.push(unbound(&owner.session, place, at.max(owner.since), Ended::Moved));
-            self.inherit(id, place, &owner, at, effects);
+            self.hand_over(&owner, id, place, at, effects);
         }
     }
 
-    /// Row 23: another account of the same host goes on with what this one had.
+    /// An owner that lives shares from here on what it had.
+    pub(super) fn hand_over(
+        &mut self,
+        owner: &Binding,
+        heir: &Id,
+        place: Place,
+        at: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.set_hold(&id_of(&owner.session), place, Hold::Shares);
+        effects.push(unbound(&owner.session, place, at.max(owner.since), Ended::Moved));
+        self.inherit(heir, place, owner, at, effects);
+    }
+
+    /// Another session of the same subscriber goes on with what this one had.
     fn inherit(
         &mut self,
         heir: &Id,
@@ -272,9 +287,15 @@ impl Machine {
             });
             return self.put_freed(place, freed, at);
         }
+        let lived = latest(|other| other.since);
         let mut against = Against {
-            // Whoever is left is named when it was heard after the other had told that it lives.
-            doubted: newest.against().doubted.max(latest(|other| other.since)),
+            // Whoever is left is named when it was heard after the other had told that it lives; but what comes within
+            // moments of the newest claim may be a copy of what was sent before it.
+            doubted: if lived.since(newest.since) < UNDATED_START_DOUBT {
+                newest.against().doubted
+            } else {
+                newest.against().doubted.max(lived)
+            },
             ..newest.against().clone()
         };
         for other in claimants.iter().filter(|claimant| claimant.session.key != newest.session.key) {

@@ -81,6 +81,9 @@ impl Machine {
                     if same_subscriber(owner.session.subscriber.as_ref(), session.subscriber.as_ref()) =>
                 {
                     self.set_hold(id, place, Hold::Shares);
+                    if !owner.session.is_active() && self.is_by_list(&owner.session, place) {
+                        self.hand_over(&owner, id, place, at, effects);
+                    }
                 }
                 Some(Slot::Owned(_) | Slot::Contested(_)) => self.set_hold(id, place, Hold::Waits),
                 Some(Slot::Freed(freed)) if at < freed.claimed => {}
@@ -98,6 +101,7 @@ impl Machine {
             claim.is_some_and(|claim| match claim.hold {
                 Hold::Owns => true,
                 _ if claim.source != ClaimSource::Listed => true,
+                Hold::Shares => self.is_well_owned(held.place(*prefix, Ports::ALL)),
                 _ => self
                     .map
                     .slot(held.place(*prefix, Ports::ALL))
@@ -125,7 +129,8 @@ impl Machine {
                     })
             })
         };
-        self.listed.sessions(session.subscriber.as_ref()).iter().find(|id| shares(id)).cloned()
+        let sessions = self.listed.sessions(session.subscriber.as_ref()).iter().filter(|id| shares(id));
+        sessions.max_by_key(|id| (self.sessions.get(id).map(Held::last), *id)).cloned()
     }
 
     /// Gives back what a session has by the list, but for the prefixes that stay.
@@ -154,7 +159,8 @@ impl Machine {
     pub(super) fn follow_list(&mut self, at: Timestamp, effects: &mut Vec<Effect>) {
         let before = std::mem::replace(&mut self.listed, Listed::new(&self.applied.listed));
         let mut concerned: HashSet<Id> = before.sessions.into_values().flatten().collect();
-        let ids = self.sessions.ids();
+        let mut ids = self.sessions.ids();
+        ids.sort_unstable();
         for id in ids {
             let subscriber = self.sessions.get(&id).and_then(|held| held.session.subscriber.clone());
             let Some(subscriber) = subscriber.filter(|name| self.listed.prefixes.contains_key(name)) else {

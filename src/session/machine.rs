@@ -316,7 +316,7 @@ impl Machine {
         let number = u32::try_from(self.nases.len()).unwrap_or(u32::MAX);
         let pools = self.applied.pools.iter().find(|(client, _)| *client == record.client);
         if let Some((client, prefixes)) = pools
-            && self.speaks_alone_and_was_never_heard(client, prefixes)
+            && !self.untold(client, prefixes).is_empty()
         {
             self.clients_resumed.insert(client.clone(), heard);
         }

@@ -155,8 +155,6 @@ pub(super) struct NasState {
     pub(super) shared: Arc<Nas>,
     /// Since when the feed is whole again; `EARLIEST` if it never was interrupted.
     pub(super) resumed: Timestamp,
-    /// Event time of the last Accounting-On or -Off that spoke for all of it.
-    pub(super) began_anew: Timestamp,
     /// NASes of one group stand in for each other.
     pub(super) group: Option<Name>,
     /// It fell silent while it was held, and nobody was told.
@@ -178,7 +176,6 @@ pub(super) struct NasImage {
     client: Name,
     heard: Timestamp,
     resumed: Timestamp,
-    began_anew: Timestamp,
     lagging_until: Timestamp,
     group: Option<Name>,
     silent: bool,
@@ -216,7 +213,6 @@ impl NasState {
         NasState {
             shared,
             resumed,
-            began_anew: Timestamp::EARLIEST,
             group: None,
             hushed: false,
             reporting: 0,
@@ -233,7 +229,6 @@ impl NasState {
             client: self.shared.client.clone(),
             heard: self.shared.heard(),
             resumed: self.resumed,
-            began_anew: self.began_anew,
             lagging_until: self.shared.lagging_until(),
             group: self.group.clone(),
             silent: self.shared.is_silent(),
@@ -269,7 +264,6 @@ impl NasState {
             .for_each(|(counter, count)| counter.store(count, Ordering::Relaxed));
         state.hushed = image.hushed;
         state.spread = image.spread;
-        state.began_anew = image.began_anew;
         state
     }
 
@@ -280,6 +274,8 @@ impl NasState {
             return false;
         }
         self.resume(arrival);
+        // Its reports are not spread any more as they were, or it would not have been silent.
+        self.spread = Spread::UNKNOWN;
         true
     }
 
@@ -339,14 +335,17 @@ impl NasState {
     }
 
     /// How long it may say nothing: three times the longest pause that it was seen to make, and until that is known a little
-    /// longer than one interval, or three where a single session reports. A NAS that was never seen to send interim
+    /// longer than one interval, or two and a half where a single session reports. A NAS that was never seen to send interim
     /// updates, or has no sessions, has nothing to say and is never called silent.
     pub(super) fn may_be_silent_for(&self) -> Option<Duration> {
         let counts = self.shared.counts();
-        let sessions = u32::try_from(counts.active.saturating_add(counts.suspect)).unwrap_or(u32::MAX);
+        let sessions = counts.active.saturating_add(counts.suspect);
+        // Those that are known to report, where that is known of any.
+        let reporting = if self.reporting == 0 { sessions } else { sessions.min(self.reporting) };
         let interval = self.shared.interval()?;
-        let spacing = interval.checked_div(sessions)?.saturating_mul(3);
-        let at_most = spacing.max(interval.saturating_mul(5) / 4);
+        let spacing = interval.checked_div(u32::try_from(reporting).unwrap_or(u32::MAX))?.saturating_mul(3);
+        // Called silent before its only session is overdue, or that would not be believed through the silence.
+        let at_most = spacing.min(interval.saturating_mul(5) / 2).max(interval.saturating_mul(5) / 4);
         let seen = self.spread.longest().map_or(at_most, |longest| longest.saturating_mul(3));
         Some(SILENCE_AT_LEAST.max(at_most.min(seen)))
     }
@@ -417,7 +416,7 @@ mod tests {
         // All in one burst, or a few.
         assert_eq!(patience(1000, 600), 750);
         assert_eq!(patience(1000, 200), 600);
-        assert_eq!(patience(1, 600), 1800);
+        assert_eq!(patience(1, 600), 1500);
     }
 
     #[test]
@@ -507,8 +506,11 @@ mod tests {
     #[test]
     fn a_silent_nas_is_told_of_and_its_sessions_are_believed_for_their_grace() {
         let silent = vec![Alarm::NasSilent { nas: Name::from("bras1") }];
-        assert_eq!(lived(&mut reporting(), 1799), (Vec::new(), true));
-        assert_eq!(lived(&mut reporting(), 1800), (silent.clone(), false));
+        let mut machine = reporting();
+        assert_eq!(lived(&mut machine, 1499), (Vec::new(), true));
+        assert_eq!(lived(&mut machine, 1500), (silent, true));
+        assert_eq!(lived(&mut machine, 1799), (Vec::new(), true));
+        assert_eq!(lived(&mut machine, 1800), (Vec::new(), false));
     }
 
     #[test]

@@ -6,30 +6,49 @@
 //! begins a conflict: nobody is told to own it until one of the two is gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bindings::{Session, same_subscriber};
 use super::effect::{Alarm, Effect, Ended, Remark};
-use super::event::{Claim, ClaimSource, Record};
+use super::event::{Claim, ClaimSource, ClockOffset, Record};
 use super::held::{Held, HeldClaim, Hold, Id, State, Suspicion};
 use super::machine::Machine;
 use super::slot::{Binding, Slot};
 use super::{Place, SessionKey, Timestamp};
 
+/// The shortest time there is.
+const INSTANT: Duration = Duration::from_millis(1);
+
+/// How a session comes to claim a place.
+#[derive(Clone, Copy)]
+struct Claimed {
+    /// It had lost it before.
+    again: bool,
+    /// Its event time is only how old it is at least.
+    unsure: bool,
+}
+
 impl Machine {
     /// Takes over what a record gives back and claims.
     pub(super) fn admit(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         self.give_back(id, record, effects);
+        // How old it is, is known at least only.
+        let unsure = matches!(record.clock_offset, Some(ClockOffset::AtMost(_)));
         for claim in &record.claims {
             let Some(held) = self.sessions.get(id) else { return };
             let place = held.place(claim.prefix, claim.ports);
             let late = held.whole.contains(claim.source) && record.event < held.last();
-            if let Some(held) = self.sessions.get_mut(id)
-                && let Some(known) = held.claim_mut(place)
-                && known.source == ClaimSource::Listed
-                && known.hold != Hold::Shares
-            {
+            let by_list = held
+                .claim(place.prefix, place.ports)
+                .is_some_and(|known| known.source == ClaimSource::Listed && known.hold != Hold::Shares);
+            if by_list {
+                if claim.source == ClaimSource::FramedAddress && !self.move_address(id, record, effects) {
+                    continue;
+                }
                 // What a record says itself is more than what the list says.
-                known.source = claim.source;
+                if let Some(known) = self.sessions.get_mut(id).and_then(|held| held.claim_mut(place)) {
+                    known.source = claim.source;
+                }
             }
             let Some(held) = self.sessions.get(id) else { return };
             match held.claim(claim.prefix, claim.ports).map(|known| (known.hold, known.since)) {
@@ -43,7 +62,13 @@ impl Machine {
                     continue;
                 }
                 Some((hold @ (Hold::Lost | Hold::Waits), _)) => {
-                    self.take(id, place, record.event, hold == Hold::Lost, effects);
+                    self.take(
+                        id,
+                        place,
+                        record.event,
+                        Claimed { again: hold == Hold::Lost, unsure },
+                        effects,
+                    );
                     continue;
                 }
                 Some((Hold::Left, _)) | None => {}
@@ -58,7 +83,7 @@ impl Machine {
             let Claim { prefix, ports, source } = *claim;
             held.claims.retain(|known| (known.prefix, known.ports) != (prefix, ports));
             held.claims.push(HeldClaim { prefix, ports, source, since: record.event, hold: Hold::Lost });
-            self.take(id, place, record.event, false, effects);
+            self.take(id, place, record.event, Claimed { again: false, unsure }, effects);
         }
         if let Some(held) = self.sessions.get_mut(id)
             && record.claims.iter().any(|claim| claim.source == ClaimSource::FramedAddress)
@@ -67,8 +92,9 @@ impl Machine {
         }
     }
 
-    /// A session claims a place at an event time; `again` if it had lost it before.
-    fn take(&mut self, id: &Id, place: Place, at: Timestamp, again: bool, effects: &mut Vec<Effect>) {
+    /// A session claims a place at an event time.
+    fn take(&mut self, id: &Id, place: Place, at: Timestamp, how: Claimed, effects: &mut Vec<Effect>) {
+        let again = how.again;
         let Some(held) = self.sessions.get(id) else { return };
         let (session, active) = (Arc::clone(&held.session), held.is_active());
         let revived = matches!(held.state, State::Suspect { why: Suspicion::Revived, .. });
@@ -76,7 +102,7 @@ impl Machine {
         match self.map.slot(place) {
             None => self.own(id, place, claim, effects),
             Some(Slot::Freed(freed)) if at < freed.claimed || freed.is_before_its_end(&claim) => {
-                self.outdone(id, place, at, again, effects);
+                self.outdone(id, place, at, how, effects);
             }
             Some(Slot::Freed(_)) => self.own(id, place, claim, effects),
             Some(Slot::Owned(owner)) if owner.session.key == claim.session.key => {
@@ -96,7 +122,10 @@ impl Machine {
                 self.note_loser(place, id);
                 // An undated Start may be the old one: it tells nothing against anybody.
                 if revived {
-                    self.doubt(place, id, claim.session.subscriber.as_ref(), at);
+                    let another = |holder: &Session| {
+                        !same_subscriber(holder.subscriber.as_ref(), claim.session.subscriber.as_ref())
+                    };
+                    self.doubt(place, &|_| at, &another);
                 }
             }
             // What the operator listed is what no record says: a record that says it comes first.
@@ -113,12 +142,12 @@ impl Machine {
                     let against = owner.against_mut();
                     against.outdone = against.outdone.max(at);
                     self.map.put(place, Slot::Owned(owner));
-                    self.outdone(id, place, at, again, effects);
+                    self.outdone(id, place, at, how, effects);
                 }
                 Judgement::Conflict => self.contest(id, place, vec![owner], claim, again, effects),
             },
             Some(Slot::Contested(claimants)) => {
-                self.join(id, place, claimants, claim, again, effects);
+                self.join(id, place, claimants, claim, how, effects);
             }
         }
     }
@@ -137,16 +166,17 @@ impl Machine {
         place: Place,
         claimants: Vec<Binding>,
         claim: Binding,
-        again: bool,
+        how: Claimed,
         effects: &mut Vec<Effect>,
     ) {
+        let again = how.again;
         if claimants.iter().any(|claimant| claimant.session.key == claim.session.key) {
             return;
         }
         let judgements: Vec<_> = claimants.iter().map(|claimant| judge(claimant, &claim, again)).collect();
         let all = |judgement| judgements.iter().all(|each| *each == judgement);
         if all(Judgement::Older) {
-            self.outdone(id, place, claim.since, again, effects);
+            self.outdone(id, place, claim.since, how, effects);
         } else if all(Judgement::Newer) {
             let at = claim.since;
             claimants.iter().for_each(|claimant| self.supersede(claimant, place, at, effects));
@@ -197,15 +227,20 @@ impl Machine {
     }
 
     /// A claim that loses as soon as it is made. One that had lost before changes nothing by being made again.
-    fn outdone(&mut self, id: &Id, place: Place, at: Timestamp, again: bool, effects: &mut Vec<Effect>) {
-        if let Some(held) = self.sessions.get(id).filter(|_| !again) {
+    fn outdone(&mut self, id: &Id, place: Place, at: Timestamp, how: Claimed, effects: &mut Vec<Effect>) {
+        let Some(held) = self.sessions.get(id) else { return };
+        if !how.again {
             effects.push(noted(&held.session, place, at, Remark::Outdone));
         }
+        let session = Arc::clone(&held.session);
         self.set_hold(id, place, Hold::Lost);
         self.note_loser(place, id);
-        // It may have lost to what is over by now, and yet be newer than whoever has the place was heard.
-        let subscriber = self.sessions.get(id).and_then(|held| held.session.subscriber.clone());
-        self.doubt(place, id, subscriber.as_ref(), at);
+        // It may have lost to what is over by now, and yet be newer than whoever has the place was heard; and one of which it
+        // is known only how old it is at least may be newer in any case.
+        let since = |holder: &Binding| if how.unsure { holder.session.seen().plus(INSTANT) } else { at };
+        self.doubt(place, &since, &|holder: &Session| {
+            !same_subscriber(holder.subscriber.as_ref(), session.subscriber.as_ref())
+        });
     }
 
     pub(super) fn set_hold(&mut self, id: &Id, place: Place, hold: Hold) {

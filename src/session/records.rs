@@ -80,11 +80,8 @@ impl Machine {
                 return self.ignore(id, record, Remark::BeforeStop, effects);
             }
             Some(tomb) => {
-                let forgotten = self.nases.get(id.nas as usize).is_some_and(|nas| {
-                    // A NAS that began anew sends nothing again from before.
-                    nas.began_anew > tomb.stopped && record.event >= nas.began_anew
-                });
-                let doubtful = !record.dated && !record.stop_start && !forgotten && tomb.may_be_of(record);
+                let resumed = self.nases.get(id.nas as usize).map_or(Timestamp::EARLIEST, |nas| nas.resumed);
+                let doubtful = !record.dated && !record.stop_start && tomb.may_be_of(record, resumed);
                 let why = Suspicion::DoubtfulStart { stopped: tomb.stopped };
                 if doubtful { self.suspect(id.nas, record, why) } else { State::Active }
             }
@@ -189,28 +186,21 @@ impl Machine {
     /// too, and those that were lost were held until then at the longest.
     fn tell_ends(&self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get(id) else { return };
-        let mut tell = |place, from, until, ended| {
-            let (session, subscriber) = (held.session.key.clone(), held.session.subscriber.clone());
+        let at = record.event;
+        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix, claim.ports).is_none()) {
             effects.push(Effect::PastHeld {
-                session,
-                subscriber,
-                place,
-                from,
-                until,
-                ended,
+                session: held.session.key.clone(),
+                subscriber: held.session.subscriber.clone(),
+                place: held.place(claim.prefix, claim.ports),
+                from: at,
+                until: at,
+                ended: true,
                 inferred: false,
             });
-        };
-        for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix, claim.ports).is_none()) {
-            tell(held.place(claim.prefix, claim.ports), record.event, record.event, true);
         }
         for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Lost) {
-            let place = held.place(claim.prefix, claim.ports);
-            let lost = self.map.slot(place).and_then(|slot| slot.claimed_after(claim.since));
-            match lost.filter(|lost| *lost <= record.event) {
-                Some(lost) => tell(place, claim.since, lost, false),
-                None => tell(place, claim.since, record.event, true),
-            }
+            let (session, place) = (held.session.key.clone(), held.place(claim.prefix, claim.ports));
+            effects.push(Effect::EndTold { session, place, at });
         }
     }
 
@@ -266,11 +256,6 @@ impl Machine {
     pub(super) fn restart(&mut self, nas: u32, record: &Record, effects: &mut Vec<Effect>) {
         effects.push(Effect::Restarted { nas: record.nas.clone(), at: record.event });
         let why = Suspicion::Restarted { at: record.event };
-        if record.scope.is_whole()
-            && let Some(state) = self.nases.get_mut(nas as usize)
-        {
-            state.began_anew = state.began_anew.max(record.event);
-        }
         for held in self.sessions.values_of_mut(nas) {
             if held.last() < record.event && held.in_scope(&record.scope) {
                 // Some NASes keep their sessions through it, and whoever tries accounting out sends one: what lives must

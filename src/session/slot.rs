@@ -145,16 +145,6 @@ impl Slot {
         }
     }
 
-    /// When it was first claimed after that moment, as far as that is remembered.
-    pub(super) fn claimed_after(&self, at: Timestamp) -> Option<Timestamp> {
-        let freed = match self {
-            Slot::Freed(freed) => Some(freed.claimed),
-            _ => None,
-        };
-        let claims = self.holders().iter().map(|holder| holder.since).chain(freed);
-        claims.filter(|claimed| *claimed > at).min()
-    }
-
     /// Why it can't be said of a place without an owner that nobody has it. `None`: it can, or there is one.
     pub(super) fn doubt(&self, now: Timestamp) -> Option<Doubt> {
         match self {

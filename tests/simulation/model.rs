@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use relaywarden::log::entry::Entry;
-use relaywarden::session::event::{Claim, ClaimSource, Event, Kind, Record, Refresh, Rules, Scope, Service};
+use relaywarden::session::event::{
+    Claim, ClaimSource, ClockOffset, Event, Kind, Record, Refresh, Rules, Scope, Service,
+};
 use relaywarden::session::{Name, Place, Realm, Timestamp};
 
 use self::claims::{End, Stand, Want};
@@ -111,8 +113,6 @@ struct Nas {
     /// Since when it is heard without a gap, if there was one.
     resumed: Timestamp,
     late_until: Timestamp,
-    /// When it said last that all of it began anew.
-    began_anew: Timestamp,
     interval: Option<u32>,
     /// When interim updates arrived since the last gap or silence.
     reports: Vec<Timestamp>,
@@ -222,11 +222,10 @@ impl Model {
             if event < stopped || (event == stopped && !record.stop_start) {
                 return self.told_after_stop(key, record);
             }
-            let began_anew = self.nases[key.0].began_anew;
-            let forgotten = began_anew > stopped && event >= began_anew;
-            let long_gone = (grave.known || grave.lasted.is_some()) && event.since(grave.began) >= COPY;
+            let tried_since = grave.began.max(self.nases[key.0].resumed);
+            let long_gone = (grave.known || grave.lasted.is_some()) && event.since(tried_since) >= COPY;
             let soon = record.arrival.since(grave.arrival) < COPY;
-            let unsure = !record.dated && !record.stop_start && !forgotten && soon && !long_gone;
+            let unsure = !record.dated && !record.stop_start && soon && !long_gone;
             let state = match unsure {
                 true => self.doubt(key.0, record, Why::UndatedStart(stopped)),
                 false => State::Active,
@@ -250,9 +249,7 @@ impl Model {
                 self.open(key, record, event, heard, State::Active);
             }
             // Row 14: long after the first it is a new beginning.
-            _ if life.is_same_line(record)
-                && !(event > heard && life.started.is_some_and(|started| event.since(started) > COPY)) =>
-            {
+            _ if life.is_same_line(record) && !life.begins_again(record) => {
                 self.go_on(key, record);
             }
             // Row 14 or 15.
@@ -332,7 +329,8 @@ impl Model {
         let of_former = record.session_time.is_some()
             && life.started.is_some_and(|started| began(record).plus(COPY) < started)
             && !life.is_same_line(record);
-        if event <= life.after || before {
+        let unsure = matches!(record.clock_offset, Some(ClockOffset::AtMost(_)));
+        if !unsure && (event <= life.after || before) {
             return;
         }
         if life.is_elsewhere(record) && life.is_begun_since(record) {
@@ -367,7 +365,10 @@ impl Model {
         if known.is_some_and(|(stopped, _)| event <= stopped) {
             return;
         }
-        let since = |stopped| record.session_time.is_some() && began(record).plus(SAME_MOMENT) >= stopped;
+        let exact = |stopped| record.dated || event.since(stopped) >= COPY;
+        let since = |stopped| {
+            exact(stopped) && record.session_time.is_some() && began(record).plus(SAME_MOMENT) >= stopped
+        };
         if known.is_none_or(|(stopped, _)| since(stopped)) {
             known = None;
             self.graves.retain(|grave| grave.key != *key);

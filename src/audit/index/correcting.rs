@@ -78,24 +78,7 @@ impl Writing<'_> {
         held: &Held,
     ) -> rusqlite::Result<()> {
         let Spot { realm, key, ports } = place;
-        let known = self
-            .transaction
-            .prepare_cached(
-                "SELECT id, valid_from, valid_until, last_seen, how FROM binding
-                 WHERE session = ?1 AND length = ?2 AND network = ?3 AND ports = ?6 AND realm = ?4
-                   AND valid_from <= ?5
-                 ORDER BY valid_from DESC LIMIT 1",
-            )?
-            .query_row((session, key.length, key.network, realm, Moment(held.until), ports), |row| {
-                Ok(Known {
-                    id: row.get(0)?,
-                    from: row.get::<_, Moment>(1)?.0,
-                    until: row.get::<_, Option<Moment>>(2)?.map(|moment| moment.0),
-                    last_seen: row.get::<_, Option<Moment>>(3)?.map(|moment| moment.0),
-                    how: row.get(4)?,
-                })
-            })
-            .optional()?;
+        let known = self.known(session, place, held.until)?;
         match known {
             Some(known) if known.inferred() => self.correct(&known, held),
             Some(known) if known.until.is_none_or(|until| until >= held.from) => Ok(()),
@@ -130,6 +113,37 @@ impl Writing<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The last row of a session at a place that begins no later than that.
+    fn known(&self, session: i64, place: Spot, until: Timestamp) -> rusqlite::Result<Option<Known>> {
+        let Spot { realm, key, ports } = place;
+        self.transaction
+            .prepare_cached(
+                "SELECT id, valid_from, valid_until, last_seen, how FROM binding
+                 WHERE session = ?1 AND length = ?2 AND network = ?3 AND ports = ?6 AND realm = ?4
+                   AND valid_from <= ?5
+                 ORDER BY valid_from DESC LIMIT 1",
+            )?
+            .query_row((session, key.length, key.network, realm, Moment(until), ports), |row| {
+                Ok(Known {
+                    id: row.get(0)?,
+                    from: row.get::<_, Moment>(1)?.0,
+                    until: row.get::<_, Option<Moment>>(2)?.map(|moment| moment.0),
+                    last_seen: row.get::<_, Option<Moment>>(3)?.map(|moment| moment.0),
+                    how: row.get(4)?,
+                })
+            })
+            .optional()
+    }
+
+    /// The end of a session that had lost a place: it had it until then, unless it was lost before; then it lived until it
+    /// was.
+    pub(super) fn end_told(&self, session: i64, place: Spot, at: Timestamp) -> rusqlite::Result<()> {
+        let Some(known) = self.known(session, place, at)?.filter(Known::inferred) else { return Ok(()) };
+        let lost = known.until.filter(|until| *until <= at);
+        let until = lost.unwrap_or(at);
+        self.correct(&known, &Held { from: known.from, until, ended: lost.is_none(), inferred: false })
     }
 
     /// A late word from a session whose end was inferred. Its first belief is the one that is kept.

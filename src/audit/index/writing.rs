@@ -73,6 +73,10 @@ impl Writing<'_> {
                 let what = What::Past { from: *from, ended: *ended, inferred: *inferred };
                 self.tell(place, Told::new(cause, *until, what).of(id, subscriber.as_ref()))
             }
+            Effect::EndTold { session, place, at } => {
+                let id = self.session(session, None)?;
+                self.end_told(id, Spot::of(place), *at)
+            }
             Effect::Conflict { place, sessions, at } => {
                 let ids: Vec<i64> =
                     sessions.iter().map(|session| self.session(session, None)).collect::<Result<_, _>>()?;

@@ -162,7 +162,7 @@ fn a_stop_of_what_is_somebody_elses_frees_nothing_and_says_so() {
     world.tell(10, 10, record(Start, "1", "alice"));
     world.tell(20, 20, record(Start, "2", "bob"));
     world.tell(30, 30, record(Stop, "1", "alice"));
-    world.ends_with(&["start 2 bob bound", "stop 1 alice past-noted", "stop 1 alice nothing-to-free"]);
+    world.ends_with(&["start 2 bob bound", "stop 1 alice nothing-to-free"]);
 }
 
 #[test]

@@ -2,10 +2,13 @@
 //!
 //! Knows: lives and what stands at each place. Must not know: kinds of records.
 
-use relaywarden::session::event::{ClaimSource, Kind, Record, Release};
+use std::time::Duration;
+
+use relaywarden::session::event::{ClaimSource, ClockOffset, Kind, Record, Release};
 use relaywarden::session::{Name, Place, Realm, Timestamp};
 
-use super::{Key, Model, State, Why};
+use super::life::{began, differ};
+use super::{Key, Life, Model, State, Why};
 
 /// What a life asked for.
 #[derive(Debug, Clone)]
@@ -90,6 +93,7 @@ impl Model {
         if !record.releases.is_empty() {
             self.give_back(key, record);
         }
+        let unsure = matches!(record.clock_offset, Some(ClockOffset::AtMost(_)));
         for claim in &record.claims {
             let place = Place::new(Realm::PUBLIC, claim.prefix, claim.ports);
             let life = self.life(key).unwrap();
@@ -99,8 +103,8 @@ impl Model {
                 Some((Got::It, _)) => {}
                 Some((Got::Shared, _)) => self.relieve(key, place),
                 Some((Got::Back, at)) if record.event <= at => {}
-                Some((Got::Lost, _)) => self.claim(key, place, record.event, true),
-                Some((Got::Later, _)) => self.claim(key, place, record.event, false),
+                Some((Got::Lost, _)) => self.claim(key, place, record.event, true, unsure),
+                Some((Got::Later, _)) => self.claim(key, place, record.event, false, unsure),
                 Some((Got::Back, _)) | None if too_old => {}
                 Some((Got::Back, _)) | None => {
                     if claim.source == ClaimSource::FramedAddress && !self.leave_address(key, record.event) {
@@ -110,7 +114,7 @@ impl Model {
                     let life = self.life_mut(key).unwrap();
                     life.wants.retain(|want| want.place != place);
                     life.wants.push(want);
-                    self.claim(key, place, record.event, false);
+                    self.claim(key, place, record.event, false, unsure);
                 }
             }
         }
@@ -180,8 +184,8 @@ impl Model {
         }
     }
 
-    /// A life asks for a place; `again` if it had lost it.
-    fn claim(&mut self, key: &Key, place: Place, at: Timestamp, again: bool) {
+    /// A life asks for a place; `again` if it had lost it, `unsure` if it is known only how long ago that is at least.
+    fn claim(&mut self, key: &Key, place: Place, at: Timestamp, again: bool, unsure: bool) {
         let life = self.life(key).unwrap();
         let revived = matches!(life.state, State::Doubt(Why::HeardAfterStop, _));
         let Some(stand) = self.stands.iter().find(|stand| stand.place == place).cloned() else {
@@ -213,7 +217,8 @@ impl Model {
             let subscriber = life.subscriber.clone();
             self.set(key, place, if revived { Got::Lost } else { Got::Later });
             if revived {
-                self.doubt_holders(place, key, &subscriber, at);
+                let another = |life: &Life| !same_subscriber(&life.subscriber, &subscriber);
+                self.doubt_holders(place, &|_, _| at, &another);
             }
             return;
         }
@@ -236,7 +241,10 @@ impl Model {
                 owner.best_loser = owner.best_loser.max(at);
             }
             let subscriber = self.life(key).unwrap().subscriber.clone();
-            self.doubt_holders(place, key, &subscriber, at);
+            let another = |life: &Life| !same_subscriber(&life.subscriber, &subscriber);
+            let instant = Duration::from_millis(1);
+            let since = |_: &Holder, life: &Life| if unsure { life.heard.plus(instant) } else { at };
+            self.doubt_holders(place, &since, &another);
         } else if verdicts.iter().all(|which| *which == Which::Newcomer) {
             stand.holders.iter().for_each(|owner| self.supersede(&owner.key, place));
             self.own(key, place, at);
@@ -248,13 +256,18 @@ impl Model {
     }
 
     /// Somebody else was told to have a place: its holders are not named until they are heard again.
-    fn doubt_holders(&mut self, place: Place, key: &Key, subscriber: &Option<Name>, at: Timestamp) {
+    fn doubt_holders(
+        &mut self,
+        place: Place,
+        since: &dyn Fn(&Holder, &Life) -> Timestamp,
+        another: &dyn Fn(&Life) -> bool,
+    ) {
         let Some(index) = self.stands.iter().position(|stand| stand.place == place) else { return };
         for number in 0..self.stands[index].holders.len() {
             let holder = &self.stands[index].holders[number];
             let life = self.life(&holder.key).unwrap();
-            let other = holder.key != *key && !same_subscriber(&life.subscriber, subscriber);
-            if other && at > life.heard && at > holder.doubted {
+            let at = since(holder, life);
+            if another(life) && at > life.heard && at > holder.doubted {
                 self.stands[index].holders[number].doubted = at;
             }
         }
@@ -268,11 +281,27 @@ impl Model {
             return;
         }
         let at = if record.dated { record.event } else { record.event.minus(super::SAME_MOMENT) };
+        // A nameless one of the same line tells against nobody.
+        let another = |life: &Life| {
+            life.key != *key
+                && !same_subscriber(&life.subscriber, &record.subscriber)
+                && (record.subscriber.is_some()
+                    || differ(&life.calling, &record.line.calling_station)
+                    || differ(&life.port, &record.line.port_id))
+        };
+        // The Stop of an older session that comes moments after the newer one's claim tells what is known.
+        let since = |holder: &Holder, _: &Life| {
+            let older = record.kind == Kind::Stop
+                && record.session_time.is_some()
+                && began(record) < holder.since
+                && record.event.since(holder.since) < super::COPY;
+            if older { Timestamp::EARLIEST } else { at }
+        };
         for claim in &record.claims {
             let place = Place::new(Realm::PUBLIC, claim.prefix, claim.ports);
             let own = self.life(key).is_some_and(|life| life.wants.iter().any(|want| want.place == place));
             if !own || record.kind != Kind::Stop {
-                self.doubt_holders(place, key, &record.subscriber, at);
+                self.doubt_holders(place, &since, &another);
             }
         }
     }
@@ -331,7 +360,7 @@ impl Model {
         let Some(index) = self.stands.iter().position(|stand| stand.place == place) else { return };
         let [owner] = &self.stands[index].holders[..] else { return };
         let owner = owner.clone();
-        let active = |key: &Key| self.life(key).is_some_and(super::Life::is_active);
+        let active = |key: &Key| self.life(key).is_some_and(Life::is_active);
         if active(key) && !active(&owner.key) && self.are_accounts_of_one_host(key, &owner.key) {
             self.set(&owner.key, place, Got::Shared);
             self.have(key, place, owner.since);
@@ -441,7 +470,7 @@ impl Model {
     }
 
     /// The life of a holder, also of one that is being closed.
-    fn who(&self, holder: &Holder) -> &super::Life {
+    fn who(&self, holder: &Holder) -> &Life {
         self.life(&holder.key).or(self.going.as_ref().filter(|life| life.key == holder.key)).unwrap()
     }
 
@@ -462,14 +491,15 @@ impl Model {
     /// Another account of the host goes on with what this one had; rather one that is active.
     fn heir(&self, key: &Key, host: Option<&Name>, place: Place) -> Option<Key> {
         host?;
-        let shares = |life: &&super::Life| {
+        let shares = |life: &&Life| {
             life.key.0 == key.0
                 && life.key != *key
                 && life.host.as_ref() == host
                 && life.wants.iter().any(|want| want.place == place && want.got == Got::Shared)
         };
         let all: Vec<_> = self.lives.iter().filter(shares).collect();
-        all.iter().rev().find(|life| life.is_active()).or(all.last()).map(|life| life.key.clone())
+        let order = |life: &&&Life| (life.is_active(), life.heard, life.key.clone());
+        all.iter().max_by_key(order).map(|life| life.key.clone())
     }
 
     /// A conflict of which one is gone: over, when the others are one subscriber's.
@@ -492,8 +522,9 @@ impl Model {
         let others = holders.iter().chain([gone]).filter(|other| !same_subscriber(&name(other), &name(last)));
         let outdone = others.clone().map(|other| other.best_loser).max().unwrap_or(Timestamp::EARLIEST);
         // Whoever is left is named when it was heard after the others had claimed the place.
-        let doubted = others.map(|other| other.since).max().unwrap_or(Timestamp::EARLIEST);
-        let doubted = doubted.max(last.doubted);
+        let lived = others.map(|other| other.since).max().unwrap_or(Timestamp::EARLIEST);
+        let copied = lived.since(last.since) < super::COPY;
+        let doubted = if copied { last.doubted } else { lived.max(last.doubted) };
         let mut best_loser = last.best_loser;
         let last = last.clone();
         if last.since < outdone {

@@ -35,9 +35,19 @@ impl Life {
         record.session_time.is_some() && exact && began(record).plus(SAME_MOMENT) >= self.heard
     }
 
+    /// Whether a Start is no copy of its first one, but of another life.
+    pub(super) fn begins_again(&self, record: &Record) -> bool {
+        let told =
+            |started: Timestamp| record.session_time.is_some() && began(record) <= started.plus(SAME_MOMENT);
+        !record.claims.is_empty()
+            && record.event > self.heard
+            && self.started.is_some_and(|started| !told(started) && record.event.since(started) > COPY)
+    }
+
     /// An undated interim update that a younger one of the same life overtook happened when its session time tells.
     pub(super) fn overtaken_at(&self, record: &Record) -> Option<Timestamp> {
-        let younger = self.lasted?.checked_sub(record.session_time?).filter(|younger| *younger > 0)?;
+        let younger =
+            self.lasted?.checked_sub(record.session_time?).filter(|younger| (1..=600).contains(younger))?;
         let late = record.kind == Kind::Interim && !record.dated && record.event >= self.heard;
         let mine = self.is_same_line(record) && !self.is_begun_since(record);
         (late && mine).then(|| self.heard.minus(SECONDS(younger.into())))

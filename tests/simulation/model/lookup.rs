@@ -33,12 +33,17 @@ impl Model {
             .filter(|stand| stand.place.ports.is_all() && stand.place.prefix.contains(&address))
             .collect();
         around.sort_by_key(|stand| std::cmp::Reverse(stand.place.prefix.prefix_len()));
+        // Since when somebody may have a longer prefix who had lost it.
+        let mut left: Option<Timestamp> = None;
         for stand in &around {
             match &stand.holders[..] {
-                [] => {
-                    if let Some(doubt) = self.withheld(stand, now) {
-                        return Answer::Unready(doubt, None);
-                    }
+                [] => match self.withheld(stand, now) {
+                    Some("suspect") => left = left.or(stand.freed.as_ref().map(|freed| freed.claimed)),
+                    Some(doubt) => return Answer::Unready(doubt, None),
+                    None => {}
+                },
+                [owner] if left.is_some_and(|left| owner.since <= left) => {
+                    return Answer::Unready("suspect", None);
                 }
                 [owner] => {
                     let life = self.life(&owner.key).unwrap();
@@ -58,6 +63,9 @@ impl Model {
                 }
                 several => return self.ambiguous(&several.iter().collect::<Vec<_>>()),
             }
+        }
+        if left.is_some() {
+            return Answer::Unready("suspect", None);
         }
         self.nobodys(address, now)
     }
@@ -158,7 +166,8 @@ impl Model {
                 resumed != Timestamp::EARLIEST && now < resumed.plus(time::span(self.rules.warm_up, interval))
             };
             let resumed = self.resumed.iter().find(|(known, _): &&(Name, _)| known == client);
-            if self.is_never_heard(client) || resumed.is_some_and(|(_, at)| warm(*at, slowest)) {
+            let untold = self.untold(client).iter().any(|prefix| prefix.contains(&address));
+            if untold || resumed.is_some_and(|(_, at)| warm(*at, slowest)) {
                 return Answer::Unready("warm-up", None);
             }
             for nas in nases() {

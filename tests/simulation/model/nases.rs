@@ -16,7 +16,7 @@ impl Model {
         let known = self.nases.iter().position(|nas| nas.name == record.nas);
         let number = known.unwrap_or(self.nases.len());
         if known.is_none() {
-            if self.is_never_heard(&record.client) {
+            if !self.untold(&record.client).is_empty() {
                 self.resumed.retain(|(client, _)| *client != record.client);
                 self.resumed.push((record.client.clone(), record.arrival));
             }
@@ -29,7 +29,6 @@ impl Model {
                 silent: false,
                 resumed: resumed.map_or(Timestamp::EARLIEST, |(_, at)| *at),
                 late_until: Timestamp::EARLIEST,
-                began_anew: Timestamp::EARLIEST,
                 interval: None,
                 reports: Vec::new(),
                 pauses: Vec::new(),
@@ -54,15 +53,14 @@ impl Model {
         nas.heard = nas.heard.max(arrival);
         if std::mem::replace(&mut nas.silent, false) {
             nas.resumed = arrival;
+            nas.pauses.clear();
+            nas.reports.clear();
         }
     }
 
     /// Row 25.
     pub(super) fn nas_begins_anew(&mut self, nas: usize, record: &Record) {
         let scope = &record.scope;
-        if scope.called_station.is_none() && scope.nas_port.is_none() && scope.context.is_none() {
-            self.nases[nas].began_anew = self.nases[nas].began_anew.max(record.event);
-        }
         for life in self.lives.iter_mut().filter(|life| life.key.0 == nas && life.heard < record.event) {
             let own = &life.scope;
             let name = scope.nas_identifier.is_none()

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use relaywarden::session::event::Span;
 use relaywarden::session::{Name, Timestamp};
 
@@ -71,11 +72,13 @@ impl Model {
     /// three times the spacing of its sessions.
     fn nas_patience(&self, number: usize) -> Option<Duration> {
         let nas = &self.nases[number];
-        let sessions =
-            self.lives.iter().filter(|life| life.key.0 == number && life.state != State::Pending).count();
+        let lives = || self.lives.iter().filter(|life| life.key.0 == number);
+        let sessions = lives().filter(|life| life.state != State::Pending).count();
+        let own = lives().filter(|life| life.interval.is_some()).count();
+        let reporting = if own == 0 { sessions } else { sessions.min(own) };
         let interval = SECONDS(nas.interval?.into());
-        let spacing = interval.checked_div(u32::try_from(sessions).unwrap())?;
-        let mut patience = (spacing * 3).max(interval * 5 / 4);
+        let spacing = interval.checked_div(u32::try_from(reporting).unwrap())?;
+        let mut patience = (spacing * 3).min(interval * 5 / 2).max(interval * 5 / 4);
         if let [.., one, other] = nas.pauses[..] {
             patience = patience.min(one.max(other).max(nas.pause_now()) * 3);
         }
@@ -115,17 +118,20 @@ impl Model {
         }
     }
 
-    /// Whether nobody who would know of a client's addresses was ever heard.
-    pub(super) fn is_never_heard(&self, client: &Name) -> bool {
+    /// The addresses of a client that was never heard, of which no other would know that was.
+    pub(super) fn untold(&self, client: &Name) -> Vec<IpNet> {
         let heard = |client: &Name| self.nases.iter().any(|nas| nas.client == *client);
-        let Some((_, prefixes)) = self.pools.iter().find(|(name, _)| name == client) else { return false };
+        let Some((_, prefixes)) = self.pools.iter().find(|(name, _)| name == client) else {
+            return Vec::new();
+        };
         let others = self.pools.iter().filter(|(name, _)| heard(name));
         let known: Vec<_> = others.flat_map(|(_, theirs)| theirs).collect();
         let began = self.resumed.iter().any(|(name, at)| name == client && *at != Timestamp::EARLIEST);
-        began
-            && !heard(client)
-            && !prefixes.is_empty()
-            && !prefixes.iter().all(|prefix| known.iter().any(|known| known.contains(prefix)))
+        if !began || heard(client) {
+            return Vec::new();
+        }
+        let untold = prefixes.iter().filter(|prefix| !known.iter().any(|known| known.contains(*prefix)));
+        untold.copied().collect()
     }
 
     fn overdue_after(&self, life: &super::Life) -> Duration {
@@ -161,6 +167,13 @@ impl Model {
         let life = self.life(key).unwrap();
         match life.state {
             State::Doubt(Why::NasBeganAnew(at), _) => self.give_up(key, at, Some((at, time))),
+            State::Doubt(why @ Why::UndatedStart(_), _)
+                if life.reports_every().is_none()
+                    && time < life.heard.plus(self.rules.lifetime_without_interim) =>
+            {
+                let until = life.heard.plus(self.rules.lifetime_without_interim);
+                self.life_mut(key).unwrap().state = State::Doubt(why, until);
+            }
             State::Doubt(Why::HeardAfterStop | Why::UndatedStart(_), _) => {
                 let heard = life.heard;
                 self.give_up(key, time, Some((heard, time)));
