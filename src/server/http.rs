@@ -273,7 +273,7 @@ async fn within_time(request: Request, next: Next) -> Response {
 }
 
 async fn no_such_path() -> Problem {
-    Problem::new(Kind::NoSuchPath, "the paths are listed in the manual, under HTTP")
+    Problem::new(Kind::NoSuchPath, "the paths are listed in docs/http.md")
 }
 
 async fn no_such_method() -> Problem {
