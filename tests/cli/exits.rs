@@ -192,8 +192,8 @@ fn the_socket_is_found_through_the_configuration() {
 #[test]
 fn orders_hold_or_say_why_not() {
     for (error, exit, complaint) in [
-        (OrderError::UnknownSubject, 1, "say force"),
-        (OrderError::StaticRange, 2, "say force"),
+        (OrderError::UnknownSubject, 1, "say --force"),
+        (OrderError::StaticRange, 2, "say --force"),
         (OrderError::NotSuspended, 1, "nothing to release"),
         (OrderError::Storage, 75, "does not hold"),
     ] {
