@@ -47,20 +47,21 @@
 //! | | invariant | test |
 //! |---|---|---|
 //! | I1 | a Stop frees only what its own session still owns | `in_order_the_map_is_what_a_scan_finds` |
+//! | I2 | the Stop of a service within a session ends nothing | `a_services_stop_ends_nothing` |
 //! | I3 | one session's records end in the same state, in any order and however often each comes | `one_sessions_records_commute` |
 //! | I4 | who is found has the newest claim among those who have not stopped; two live claimants of one address are nobody | `out_of_order_only_the_newest_live_claimant_is_found` |
 //! | I5 | an address that can't be a subscriber's own, or not this client's, is never bound | `what_is_bound_may_be_had`, `a_special_address_is_no_claim_and_not_counted` |
 //! | I6 | yesterday's records, replayed, change none of today's owners | `replaying_yesterday_changes_nothing_today` |
 //! | I7 | an Accounting-On or -Off touches its sender's sessions and nobody else's | `a_restart_touches_the_sender_only` |
-//! | I8 | without a port an address shared by ports names nobody, now or then | `without_a_port_a_shared_address_names_nobody`, `without_a_port_everybody_who_held_a_block_is_a_candidate_and_nobody_the_owner` |
+//! | I8 | without a port an address shared by ports names nobody, now or then | `without_a_port_nobody_of_a_shared_address_is_named`, `without_a_port_a_shared_address_names_nobody`, `without_a_port_everybody_who_held_a_block_is_a_candidate_and_nobody_the_owner` |
 //! | | a snapshot and the rest of the log are the whole log | `an_image_and_the_rest_of_the_log_are_the_whole` |
 //! | | what was acknowledged is there after `kill -9` | `no_acknowledged_change_is_lost_in_fifty_crashes` |
 //! | | what was acknowledged is there after a stop | `whatever_was_acknowledged_until_the_end_is_there_afterwards` |
 //! | | a restart changes no answer | `a_clean_restart_changes_no_answer`, `a_crash_changes_no_answer` |
 //! | | what could not be made durable is not acknowledged | `a_failed_fsync_is_never_acknowledged_and_the_log_goes_on_elsewhere` |
 //!
-//! (I2, a service's Stop frees nothing, and I8, without a port nobody is named for a shared address, are told by the
-//! scenarios in `tests/scenarios/services.txt` and `cgnat.txt`; every row of the decision table is told by one, too.)
+//! I1 to I8 are properties in `tests/properties.rs` and `tests/admission.rs`; the rows of the decision table are told by the
+//! scenarios in `tests/scenarios/`.
 //!
 //! # Bad input
 //!

@@ -166,7 +166,10 @@ mod tests {
             .output();
         let check = check.expect("relaywarden starts");
         let (out, err) = (String::from_utf8_lossy(&check.stdout), String::from_utf8_lossy(&check.stderr));
-        assert!(check.status.success() && out.contains("identity    26.24757.28.11.5.6, 1\n"), "{out}{err}");
+        assert!(
+            check.status.success() && out.contains("identity    26.24757.28.11.5.6, User-Name (1)\n"),
+            "{out}{err}"
+        );
         // The tree gives no cause for remarks; that nobody feeds this daemon does.
         assert_eq!(err.lines().filter(|line| line.contains("dictionar")).count(), 0, "{err}");
     }

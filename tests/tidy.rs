@@ -131,6 +131,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_path_of_the_api_stands_in_its_page() {
+        let page = read(&root().join("docs/http.md"));
+        let server = read(&root().join("src/server/http.rs"));
+        let paths: Vec<&str> =
+            server.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(paths.len() > 10, "{paths:?}");
+        // What ends in `*` stands for paths that are served elsewhere.
+        for path in paths.into_iter().filter(|path| !path.contains('*')) {
+            assert!(page.contains(&format!("`{path}`")), "{path} is not in docs/http.md");
+        }
+    }
+
     /// The keys as the parser names them: fields of its tables, with their `rename`, in kebab case.
     fn keys() -> BTreeSet<String> {
         let table = code(&read(&root().join("src/config/table.rs")));

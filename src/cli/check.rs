@@ -11,7 +11,9 @@ use std::process::ExitCode;
 
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
-use crate::config::{Client, Config, Detail, Identity, Listeners, NamedRealm, Nas, NasIdentity, When};
+use crate::config::{
+    AttributePath, Client, Config, Detail, Identity, Listeners, NamedRealm, Nas, NasIdentity, When,
+};
 use crate::radius::dictionary::Dictionary;
 
 /// EX_CONFIG of sysexits.h.
@@ -155,7 +157,8 @@ fn sockets(f: &mut fmt::Formatter<'_>, listeners: &Listeners) -> fmt::Result {
 }
 
 fn identity(f: &mut fmt::Formatter<'_>, identity: &Identity) -> fmt::Result {
-    row(f, "identity", list(&identity.chain))?;
+    let chain: Vec<_> = identity.chain.iter().map(Spelled).collect();
+    row(f, "identity", list(&chain))?;
     if !identity.shared_names.is_empty() {
         row(f, "  but not", list(&identity.shared_names))?;
     }
@@ -164,6 +167,18 @@ fn identity(f: &mut fmt::Formatter<'_>, identity: &Identity) -> fmt::Result {
         row(f, "  keep", list(&names))?;
     }
     Ok(())
+}
+
+/// By the name that is built in, with the number; an operator's own attribute by its number.
+struct Spelled<'a>(&'a AttributePath);
+
+impl Display for Spelled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Dictionary::builtin().name(self.0) {
+            Some(name) => write!(f, "{name} ({})", self.0),
+            None => self.0.fmt(f),
+        }
+    }
 }
 
 /// `, realm ...`, where one is configured.

@@ -71,7 +71,7 @@ pub struct ImportArgs {
     /// Where to keep how far a run came [default: FILE.relaywarden-import]
     #[arg(long, value_name = "PATH")]
     pub state: Option<PathBuf>,
-    /// Write every row that is ignored or rejected into this file
+    /// Write a line into this file for each row that needs a word: where it is, what became of it, and why
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
     /// How to print the summary

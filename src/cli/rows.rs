@@ -13,8 +13,9 @@ use crate::server::http::api::{Candidate, LineRow, MessageRow, SessionRow, Suspe
 
 /// What stands where there is nothing to say.
 pub(super) const NOTHING: &str = "-";
-/// The confidence with which nobody is named.
+/// The confidences with which nobody is named.
 const AMBIGUOUS: &str = "ambiguous";
+const UNKNOWN: &str = "unknown";
 
 pub(super) fn or_nothing(text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).unwrap_or(NOTHING).to_owned()
@@ -247,9 +248,9 @@ pub fn card(who: &Who, zone: &TimeZone) -> String {
     let both = |at: &str| format!("{} ({at})", shown(at, zone));
     let port = who.port.map(|port| format!(" port {port}")).unwrap_or_default();
     let address = who.address.as_ref().map(|address| format!("{address}{port}"));
-    // Of an ambiguous answer even a single candidate is no more than that.
+    // Of an answer that is not sure even a single candidate is no more than that.
     let only = match who.candidates.as_slice() {
-        [only] if who.confidence != AMBIGUOUS => Some(only),
+        [only] if !is_doubtful(who) => Some(only),
         _ => None,
     };
     let until = match (&who.valid_until, &who.valid_from) {
@@ -293,10 +294,15 @@ fn verdict(who: &Who) -> Option<String> {
     }
 }
 
+/// Whether nobody is named, whoever the candidates are.
+fn is_doubtful(who: &Who) -> bool {
+    [AMBIGUOUS, UNKNOWN].contains(&who.confidence.as_str())
+}
+
 fn whose(who: &Who) -> String {
     match (&who.subscriber, who.candidates.as_slice(), who.confidence.as_str()) {
         (Some(subscriber), _, _) => subscriber.clone(),
-        (None, [_], AMBIGUOUS) => "not known; perhaps the candidate below".to_owned(),
+        (None, [_], AMBIGUOUS | UNKNOWN) => "not known; perhaps the candidate below".to_owned(),
         (None, [_], _) => "a session that no identity rule names".to_owned(),
         (None, [_, ..], _) => "one of the candidates below".to_owned(),
         (None, [], "exact") => "nobody".to_owned(),
@@ -312,10 +318,10 @@ fn confidence(who: &Who) -> String {
         (AMBIGUOUS, None) => "more than one may have had it; accuse nobody on this alone",
         (AMBIGUOUS, Some(because)) => return format!("{word}: {because}; accuse nobody on this alone"),
         (_, Some(because)) => because,
-        ("unknown", None) if who.reason.as_deref() == Some(Reason::PortRequired.word()) => {
+        (UNKNOWN, None) if who.reason.as_deref() == Some(Reason::PortRequired.word()) => {
             "the address is shared by ports"
         }
-        ("unknown", None) => "the feed was not whole then",
+        (UNKNOWN, None) => "the feed was not whole then",
         _ => return word.clone(),
     };
     format!("{word}: {meaning}")
@@ -348,4 +354,30 @@ fn candidate(candidate: &Candidate, zone: &TimeZone) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_candidate_of_an_answer_that_is_not_known_is_shown_and_not_named() {
+        let alice = Candidate { subscriber: Some("alice".to_owned()), ..Candidate::default() };
+        let who = |confidence: &str, because: Option<&str>| Who {
+            address: Some("192.0.2.7".to_owned()),
+            confidence: confidence.to_owned(),
+            because: because.map(str::to_owned),
+            candidates: vec![alice.clone()],
+            ..Who::default()
+        };
+        for confidence in [AMBIGUOUS, UNKNOWN] {
+            let card = card(&who(confidence, Some("a reason")), &TimeZone::UTC);
+            assert!(card.contains("Subscriber  not known; perhaps the candidate below\n"), "{card}");
+            assert!(card.contains("Candidate   alice\n"), "{card}");
+        }
+        // Of a sure answer it is the owner, and this one has no name.
+        let card = card(&who("exact", None), &TimeZone::UTC);
+        assert!(card.contains("Subscriber  a session that no identity rule names\n"), "{card}");
+        assert!(!card.contains("Candidate"), "{card}");
+    }
 }

@@ -51,7 +51,7 @@ pub(super) enum Statement {
     Expect(Expectation),
 }
 
-const STATEMENTS: &str = "client, rule, nat, clock, host, nas, again, hold, advance, restart, lookup, past, expect, or `at` a time and one of them";
+const STATEMENTS: &str = "client, rule, nat, listed, clock, host, nas, again, hold, advance, restart, lookup, past, expect, or `at` a time and one of them";
 
 pub(super) fn read(text: &str) -> Result<Vec<Scenario>, Mistake> {
     let mut scenarios: Vec<Scenario> = Vec::new();

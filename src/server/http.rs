@@ -202,11 +202,11 @@ impl From<OrderError> for Problem {
         match error {
             OrderError::UnknownSubject => Problem::new(
                 Kind::UnknownSubject,
-                "check the spelling, or say force to order it all the same",
+                "check the spelling, or say --force (over HTTP \"force\": true) to order it all the same",
             ),
             OrderError::StaticRange => Problem::new(
                 Kind::StaticRange,
-                "everybody in that range is concerned; say force if that is meant",
+                "everybody in that range is concerned; say --force (over HTTP \"force\": true) if that is meant",
             ),
             OrderError::NotSuspended => Problem::new(Kind::NotSuspended, "there is nothing to release"),
             OrderError::UnknownNas => Problem::new(
@@ -273,7 +273,7 @@ async fn within_time(request: Request, next: Next) -> Response {
 }
 
 async fn no_such_path() -> Problem {
-    Problem::new(Kind::NoSuchPath, "the paths are listed in the manual, under HTTP")
+    Problem::new(Kind::NoSuchPath, "the paths are listed in docs/http.md")
 }
 
 async fn no_such_method() -> Problem {

@@ -143,6 +143,17 @@ impl Staff for StaffDesk {
         port: Option<u16>,
         at: Timestamp,
     ) -> Result<Who, Trouble> {
+        let asked = Who {
+            address: Some(address.to_string()),
+            port,
+            at: rfc3339(at).unwrap_or_default(),
+            ..Who::default()
+        };
+        // Whoever has the address now need not have it then.
+        if at > clock::now() {
+            let because = Some("this moment is yet to come".to_owned());
+            return Ok(answer(Who { because, ..asked }, Vec::new(), Confidence::Unknown));
+        }
         let indexed = self.indexed().await;
         let whole = indexed && self.health.is_ready() && !self.health.is_blind(clock::now());
         let past = Arc::clone(&self.past);
@@ -166,13 +177,7 @@ impl Staff for StaffDesk {
             }
             as_told => (as_told, owner.because),
         };
-        let who = Who {
-            address: Some(address.to_string()),
-            port,
-            at: rfc3339(at).unwrap_or_default(),
-            because: Some(because.to_owned()),
-            ..Who::default()
-        };
+        let who = Who { because: Some(because.to_owned()), ..asked };
         let candidates = owner.candidates.into_iter().map(past_candidate).collect();
         Ok(answer(who, candidates, confidence))
     }

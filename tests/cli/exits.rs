@@ -24,7 +24,9 @@ fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
     expect(&daemon.run(&["who", "203.0.113.77"]), 0, "");
     expect(&daemon.run(&["who", "--token", "Zk3vQ"]), 0, "");
     expect(&daemon.run(&["explain", "198.51.100.7"]), 0, "");
-    expect(&daemon.run(&["who", "--token", "other"]), 1, "");
+    let run = daemon.run(&["who", "--token", "other"]);
+    expect(&run, 1, "");
+    assert!(run.out.contains("unknown: no message with this token was written down"), "{run:?}");
     for command in ["sessions", "messages", "nas", "suspensions"] {
         expect(&daemon.run(&[command]), 0, "");
     }
@@ -192,8 +194,8 @@ fn the_socket_is_found_through_the_configuration() {
 #[test]
 fn orders_hold_or_say_why_not() {
     for (error, exit, complaint) in [
-        (OrderError::UnknownSubject, 1, "say force"),
-        (OrderError::StaticRange, 2, "say force"),
+        (OrderError::UnknownSubject, 1, "say --force"),
+        (OrderError::StaticRange, 2, "say --force"),
         (OrderError::NotSuspended, 1, "nothing to release"),
         (OrderError::Storage, 75, "does not hold"),
     ] {

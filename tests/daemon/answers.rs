@@ -108,6 +108,18 @@ fn a_claim_outside_of_the_pool_is_dropped_counted_and_shown_and_the_record_is_ke
 }
 
 #[test]
+fn of_a_moment_that_is_yet_to_come_nobody_is_known() {
+    let daemon = Daemon::start();
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    assert_eq!(daemon.map("relay", ALICE), "OK alice");
+    let output = daemon.cli(&["who", ALICE, "--at", "2099-01-01T00:00:00Z", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let who: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    assert_eq!((&who["subscriber"], &who["confidence"]), (&Value::Null, &"unknown".into()), "{who}");
+    assert_eq!(who["because"], "this moment is yet to come", "{who}");
+}
+
+#[test]
 fn what_was_not_listened_for_long_enough_is_not_now_within_a_pool_and_no_outside() {
     let daemon = with_pools("warm-up = \"24h\"");
     daemon.nas().report(Status::Start, "alice", "s1", ALICE);

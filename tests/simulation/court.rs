@@ -15,7 +15,7 @@ use relaywarden::views::{Shared, Views};
 
 use crate::answer::{Answer, Question};
 use crate::model::Model;
-use crate::plan::{Day, MINUTE, NOT_YET};
+use crate::plan::{Day, MINUTE};
 use crate::receiver::{self, Batch};
 use crate::truth::{Fact, Moment, Told, Verdict};
 use crate::world::{Post, Step, Witness};
@@ -170,16 +170,10 @@ impl Court {
             };
             // What became a refresh said nothing new.
             let news = batch.into_iter().flat_map(|batch| &batch.entries).filter_map(own).all(|news| news);
-            let same = |life: usize| Some(&day.truth.lives[life].subscriber) == said.subscriber.as_ref();
             let mut facts = said.facts.clone();
             facts.retain(|fact| match fact {
                 Fact::Over { .. } => true,
-                Fact::Held { .. } => news && (NOT_YET.stops || said.kind != Kind::Stop),
-                Fact::Left { .. } => news,
-                Fact::Reused { life } => {
-                    news && (NOT_YET.told_against || said.kind != Kind::Stop)
-                        && (NOT_YET.new_beginning || !same(*life))
-                }
+                Fact::Held { .. } | Fact::Left { .. } | Fact::Reused { .. } => news,
             });
             told.learn(&facts, said.nas, said.kind != Kind::Stop, now);
         }

@@ -10,7 +10,7 @@ use relaywarden::session::{Place, Ports, Realm};
 
 use crate::dialect::{Blocks, Boot, Ids};
 use crate::dice::Dice;
-use crate::plan::{Beyond, Day, HOUR, MINUTE, NOT_YET, SECOND, Said};
+use crate::plan::{Beyond, Day, HOUR, MINUTE, SECOND, Said};
 use crate::truth::{Fact, Life, Moment, NEVER};
 
 const NAMES: [&str; 14] = [
@@ -119,7 +119,7 @@ impl Lives {
         let had = self.places(day, &mut lines[line], nas, at, to, dice)?;
         let host = dialect.accounts.then(|| format!("host{}", self.fresh()));
         let subscriber = lines[line].subscriber.clone();
-        let id = self.id(day, nas, &subscriber, at, dice);
+        let id = self.id(day, nas, at, dice);
         let life = day.truth.lives.len();
         day.truth.lives.push(Life { subscriber: subscriber.clone(), to });
         let session = Session { life, nas, line, id, from: at, to, killed, had, host };
@@ -129,7 +129,7 @@ impl Lives {
         self.say(day, &session, dice);
         if dialect.accounts {
             let twin = day.truth.lives.len();
-            let id = self.id(day, nas, &subscriber, at, dice);
+            let id = self.id(day, nas, at, dice);
             day.truth.lives.push(Life { subscriber, to });
             let from = at + dice.within(0, 900);
             let to = if killed || to == NEVER { to } else { to + dice.within(0, 900) };
@@ -161,20 +161,15 @@ impl Lives {
         self.salt
     }
 
-    fn id(&mut self, day: &Day, nas: usize, subscriber: &str, at: Moment, dice: &mut Dice) -> String {
+    fn id(&mut self, day: &Day, nas: usize, at: Moment, dice: &mut Dice) -> String {
         let booted = day.nases[nas].boots.iter().filter(|(_, up)| *up <= at).count();
         match day.nases[nas].dialect.ids {
             Ids::Random => format!("{:08x}", dice.below(1 << 32)),
-            Ids::Counted => loop {
+            Ids::Counted => {
                 let given = self.ids.entry((nas, booted)).or_default();
                 *given += 1;
-                let id = format!("{given:08x}");
-                let before = self.under.get(&(nas, id.clone()));
-                let same = |life: &usize| day.truth.lives[*life].subscriber == subscriber;
-                if NOT_YET.new_beginning || !before.into_iter().flatten().any(same) {
-                    return id;
-                }
-            },
+                format!("{given:08x}")
+            }
         }
     }
 
@@ -232,7 +227,7 @@ impl Lives {
                 let at = dice.within(begin + MINUTE, to.min(day.end + MINUTE) - SECOND);
                 let until =
                     if dice.chance(5000) { to } else { dice.within(at, to.min(day.end + MINUTE)) + SECOND };
-                let until = if NOT_YET.session_time { until } else { until.max(at + 15 * SECOND) }.min(to);
+                let until = until.min(to);
                 if let Some(place) = free(at, until, &all).first() {
                     all.push(Had { place: *place, source, from: at, to: until });
                 }

@@ -17,31 +17,6 @@ pub(crate) const SECOND: Moment = 1000;
 pub(crate) const MINUTE: Moment = 60 * SECOND;
 pub(crate) const HOUR: Moment = 60 * MINUTE;
 
-/// What is judged of what the daemon does not do yet.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NotYet {
-    /// What is history, or comes from a session in doubt, tells against an owner who was not heard since.
-    pub(crate) told_against: bool,
-    /// The NASes of a pair share a session whatever is lost.
-    pub(crate) pairs: bool,
-    /// What was learned of a NAS's clock outlives a restart, and a step of our own clock.
-    pub(crate) clocks: bool,
-    /// A new beginning under the same id keeps only what it asks for.
-    pub(crate) new_beginning: bool,
-    /// Of undated records of one life the session time tells which is older.
-    pub(crate) session_time: bool,
-    /// The Stop of a session of which nothing else was heard tells who had its addresses.
-    pub(crate) stops: bool,
-}
-pub(crate) const NOT_YET: NotYet = NotYet {
-    told_against: true,
-    pairs: true,
-    clocks: true,
-    new_beginning: true,
-    session_time: true,
-    stops: true,
-};
-
 /// How rough the day is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weather {
@@ -197,10 +172,7 @@ impl Day {
     /// Three to five NASes of different habits.
     fn build(&mut self, dice: &mut Dice) {
         let wanted = dice.within(3, 5);
-        let known = |dialect: &&Dialect| {
-            (NOT_YET.pairs || !dialect.pair) && (NOT_YET.clocks || dialect.name != "undelayed")
-        };
-        let mut left: Vec<&Dialect> = DIALECTS.iter().filter(known).collect();
+        let mut left: Vec<&Dialect> = DIALECTS.iter().collect();
         for _ in 0..wanted {
             let index = usize::try_from(dice.below(left.len() as u64)).unwrap();
             let dialect = *left.remove(index);
@@ -321,7 +293,6 @@ impl Day {
                     2 => Mishap::Restart(pause),
                     3 | 4 => Mishap::Cut(pause),
                     5 => Mishap::Stall(short),
-                    6 | 7 if !NOT_YET.clocks => Mishap::Step(dice.within(-5, 5) * SECOND),
                     6 => Mishap::Step(if dice.chance(7000) { dice.within(-5, 5) * SECOND } else { pause }),
                     7 => Mishap::Step(-pause.min(40 * MINUTE)),
                     8 | 9 => Mishap::Snapshot,

@@ -133,6 +133,12 @@ impl fmt::Display for RowFault {
             }
             RowFault::NoSessionId => f.write_str("no acctsessionid"),
             RowFault::NoTime => f.write_str("no moment at all"),
+            RowFault::Time(column, TimeError::NotATime) => {
+                write!(
+                    f,
+                    "{column}: not a moment; write 2026-11-23 14:00:00, the same with +01 behind it, or seconds since 1970"
+                )
+            }
             RowFault::Time(column, error) => write!(f, "{column}: {error}"),
             RowFault::Address(attribute) => write!(f, "{attribute}: not an address or prefix of its kind"),
             RowFault::SessionTime => f.write_str("acctsessiontime: not a number of seconds"),

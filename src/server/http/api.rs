@@ -79,7 +79,7 @@ pub struct Who {
     pub valid_until: Option<String>,
     /// `exact`, `until-last-interim`, `ambiguous` or `unknown`.
     pub confidence: String,
-    /// Why the confidence is what it is, for people; only about the past.
+    /// Why the confidence is what it is, for people; only about the past, or a token that nobody had.
     pub because: Option<String>,
     /// Everybody it may have been, the one above included.
     pub candidates: Vec<Candidate>,
@@ -103,7 +103,8 @@ impl Who {
         }
         let Some(first) = rows.first() else {
             let at = rfc3339(asked_at).unwrap_or_default();
-            return Who { at, confidence: "unknown".to_owned(), ..Who::default() };
+            let because = Some("no message with this token was written down".to_owned());
+            return Who { at, confidence: "unknown".to_owned(), because, ..Who::default() };
         };
         let mut who = Who {
             address: first.address.clone(),

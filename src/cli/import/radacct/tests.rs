@@ -152,8 +152,8 @@ fn a_moment_that_was_there_twice_or_is_none_is_named_with_its_column() {
          2026-10-25T02:30:00+01:00"
     );
     assert!(fault("s,2026-03-29 02:30:00,,,").starts_with("acctstarttime: the clocks were set forward"));
-    assert!(fault("s,2026-11-23 14:00:00,,yesterday,").starts_with("acctstoptime: not a time"));
-    assert!(fault("s,2026-11-23 14:00:00,x,,").starts_with("acctupdatetime: not a time"));
+    assert!(fault("s,2026-11-23 14:00:00,,yesterday,").starts_with("acctstoptime: not a moment; write"));
+    assert!(fault("s,2026-11-23 14:00:00,x,,").starts_with("acctupdatetime: not a moment; write"));
     assert_eq!(fault("s,2026-11-23 14:00:00,,,-5"), "acctsessiontime: not a number of seconds");
     assert_eq!(fault("s,2026-11-23 14:00:00"), "2 fields, where there are 5 columns");
     assert!(read(SHORT, "s,2026-10-25 02:30:00+02,,,").is_ok());
