@@ -198,7 +198,7 @@ enum Outcome {
 impl Outcome {
     fn of(said: &Said, truth: Option<&Holding>, last: &Holding) -> Outcome {
         match (said, truth) {
-            (Said::Later, _) => Outcome::Later,
+            (Said::Later(_), _) => Outcome::Later,
             (Said::Nobody, None) => Outcome::RightNobody,
             (Said::Nobody, Some(_)) => Outcome::Refused,
             (Said::Owner(name), Some(holding)) if *name == holding.subscriber => Outcome::Right,
@@ -228,7 +228,7 @@ fn compare(
     by_them: &HashMap<Ipv4Addr, String>,
 ) -> Result<(), Failure> {
     let mut counts: BTreeMap<Outcome, [usize; 2]> = BTreeMap::new();
-    let mut differences: BTreeMap<(Outcome, Outcome), usize> = BTreeMap::new();
+    let mut differences: BTreeMap<(Outcome, Outcome, &str), usize> = BTreeMap::new();
     let mut wrong = 0;
     for (address, holdings) in &capture.truth {
         let Some(last) = holdings.last() else { continue };
@@ -243,7 +243,11 @@ fn compare(
         counts.entry(ours).or_default()[0] += 1;
         counts.entry(theirs).or_default()[1] += 1;
         if ours != theirs {
-            *differences.entry((ours, theirs)).or_default() += 1;
+            let why = match &by_us[address] {
+                Said::Later(why) => why,
+                Said::Owner(_) | Said::Nobody => "",
+            };
+            *differences.entry((ours, theirs, why)).or_default() += 1;
         }
         if ours == Outcome::Wrong || ours == Outcome::Gone {
             wrong += 1;
@@ -254,9 +258,9 @@ fn compare(
     for (outcome, [ours, theirs]) in &counts {
         println!("| {} | {ours} | {theirs} |", outcome.text());
     }
-    println!("\n| where they differ: relaywarden | FreeRADIUS | addresses |\n|---|---|---|");
-    for ((ours, theirs), count) in &differences {
-        println!("| {} | {} | {count} |", ours.text(), theirs.text());
+    println!("\n| where they differ: relaywarden | why | FreeRADIUS | addresses |\n|---|---|---|---|");
+    for ((ours, theirs, why), count) in &differences {
+        println!("| {} | {why} | {} | {count} |", ours.text(), theirs.text());
     }
     if wrong > 0 { Err(Failure::Wrong(wrong)) } else { Ok(()) }
 }

@@ -27,7 +27,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) enum Said {
     Owner(String),
     Nobody,
-    Later,
+    Later(String),
 }
 
 /// A child process that is ended with its owner.
@@ -90,7 +90,7 @@ pub(crate) fn relaywarden(home: &Path, clock: &str) -> Result<(Server, SocketAdd
     let child = command.spawn().map_err(failed)?;
     let server = Server { child, radius };
     let began = Instant::now();
-    while ask(map, "192.0.2.1").is_none_or(|said| said == Said::Later) {
+    while ask(map, "192.0.2.1").is_none_or(|said| matches!(said, Said::Later(_))) {
         if began.elapsed() > STARTS_WITHIN {
             return Err(Failure::Missing("a relaywarden that starts; see relaywarden.log"));
         }
@@ -172,6 +172,6 @@ pub(crate) fn said(stream: &mut TcpStream, address: &str) -> Option<Said> {
     Some(match answer.split_once(' ')? {
         ("OK", owner) => Said::Owner(owner.to_owned()),
         ("NOTFOUND", _) => Said::Nobody,
-        _ => Said::Later,
+        (_, why) => Said::Later(why.to_owned()),
     })
 }

@@ -307,6 +307,10 @@ impl NasClock {
         if event > arrival.plus(AHEAD_MAX) {
             return undated(true);
         }
+        // Its clock was set and is not learned yet: the stamp says nothing about the order of its records.
+        if event.millis().saturating_sub(arrival.millis()) > AGREEMENT {
+            return undated(too_long);
+        }
         let offset = Some(ClockOffset::Known(offset));
         Moment { event: event.min(arrival), dated: true, offset, absurd: too_long }
     }

@@ -110,11 +110,16 @@ fn a_clock_that_was_set_anew_is_learned_again() {
 #[test]
 fn nothing_happens_after_its_arrival() {
     let mut clock = taught(0);
-    let moment = clock.moment(&OwnClock::default(), at(100), LIVE, None, Some(NOW + 400));
+    let moment = clock.moment(&OwnClock::default(), at(100), LIVE, None, Some(NOW + 105));
     assert_eq!(
         moment,
         Moment { event: at(100), dated: true, offset: Some(ClockOffset::Known(0)), absurd: false }
     );
+    // The clock was set: what its delay says is more than what its stamp does.
+    for stamp in [106, 400] {
+        let set = clock.moment(&OwnClock::default(), at(100), LIVE, Some(4), Some(NOW + stamp));
+        assert_eq!(set, Moment { event: at(96), dated: false, offset: None, absurd: false });
+    }
     let ahead = clock.moment(&OwnClock::default(), at(100), LIVE, None, Some(NOW + 401));
     assert_eq!(ahead, Moment { event: at(100), dated: false, offset: None, absurd: true });
 }
