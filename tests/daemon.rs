@@ -39,6 +39,10 @@ mod host;
 mod untrusted;
 
 #[cfg(test)]
+#[path = "daemon/lies.rs"]
+mod lies;
+
+#[cfg(test)]
 #[path = "daemon/answers.rs"]
 mod answers;
 

@@ -27,13 +27,14 @@ impl<'a> Signs<'a> {
         match id {
             (4874, kind) => {
                 self.juniper = true;
-                self.juniper_service |= kind == 83;
+                // Without a name there is no service, and the session would lose its address to nobody.
+                self.juniper_service |= kind == 83 && !value.is_empty();
             }
             (9, 1) => self.take_parent(value.strip_prefix(b"parent-session-id=")),
             (9, 52) => self.take_parent(Some(value)),
             // SSG: `N` and the name of a service the record is about.
             (9, 251) => self.cisco_service |= matches!(value, [b'N', _, ..]),
-            (6527, 151) => self.nokia_service = true,
+            (6527, 151) => self.nokia_service |= !value.is_empty(),
             _ => {}
         }
     }
@@ -104,6 +105,13 @@ mod tests {
         assert_eq!(parent(&[router], "4:5", None), some("4"));
         assert_eq!(parent(&[service], "jnpr ge-1/0/0.1:4:5", None), some("jnpr ge-1/0/0.1:4"));
         assert_eq!(parent(&[service], "45", None), some(""));
+    }
+
+    #[test]
+    fn a_service_without_a_name_is_none() {
+        for id in [(4874, 83), (6527, 151), (9, 251)] {
+            assert_eq!(parent(&[(id, "")], "45", Some("4")), None, "{id:?}");
+        }
     }
 
     #[test]
