@@ -31,12 +31,56 @@ impl Machine {
             let at = since(holder);
             if at > holder.session.seen().max(holder.against().doubted) && another(&holder.session) {
                 holder.against_mut().doubted = at;
+                self.set_doubted(&id_of(&holder.session));
                 told = true;
             }
         }
         if told {
             self.map.put(place, slot);
         }
+    }
+
+    pub(super) fn set_doubted(&mut self, id: &Id) {
+        if let Some(held) = self.sessions.get_mut(id) {
+            held.doubted = true;
+        }
+    }
+
+    /// A session claims what it has: what was told against it before that is over.
+    pub(super) fn believe(&mut self, id: &Id, place: Place, at: Timestamp) {
+        if !self.sessions.get(id).is_some_and(|held| held.doubted) {
+            return;
+        }
+        let Some(mut slot) = self.map.slot(place) else { return };
+        for holder in slot.holders_mut().iter_mut().filter(|holder| id_of(&holder.session) == *id) {
+            if holder.is_doubted() && at >= holder.against().doubted {
+                holder.against_mut().doubted = Timestamp::EARLIEST;
+            }
+        }
+        self.map.put(place, slot);
+        let doubted = self.sessions.get(id).is_some_and(|held| {
+            let mut slots =
+                held.claims.iter().map(|claim| self.map.slot(held.place(claim.prefix, claim.ports)));
+            slots.any(|slot| {
+                let mut holders = slot.iter().flat_map(Slot::holders);
+                holders.any(|holder| holder.is_doubted() && id_of(&holder.session) == *id)
+            })
+        });
+        if let Some(held) = self.sessions.get_mut(id) {
+            held.doubted = doubted;
+        }
+    }
+
+    /// Of a claim it is known only how old it is at least, and that is long: whoever has the place by it is named when it
+    /// claims it anew.
+    pub(super) fn doubt_own(&mut self, id: &Id, place: Place, at: Timestamp) {
+        let Some(mut slot) = self.map.slot(place) else { return };
+        for holder in slot.holders_mut().iter_mut().filter(|holder| id_of(&holder.session) == *id) {
+            let against = holder.against_mut();
+            against.doubted = against.doubted.max(at);
+        }
+        self.map.put(place, slot);
+        self.set_doubted(id);
     }
 
     /// The same for all that a record claims. What a session lost it may keep naming in its Stop.
@@ -130,7 +174,7 @@ impl Machine {
     }
 
     /// What the new owner of a place takes over of what speaks against its owners.
-    pub(super) fn left_against(&self, id: &Id, place: Place) -> Against {
+    pub(super) fn left_against(&mut self, id: &Id, place: Place, since: Timestamp) -> Against {
         let slot = self.map.slot(place);
         let holders = slot.iter().flat_map(Slot::holders);
         let doubted = holders.clone().map(|holder| holder.against().doubted).max();
@@ -138,6 +182,10 @@ impl Machine {
             Some(Slot::Freed(freed)) => self.living(place, &freed.losers),
             _ => self.those_left(place, holders),
         };
+        let doubted = doubted.filter(|doubted| *doubted > since);
+        if doubted.is_some() {
+            self.set_doubted(id);
+        }
         Against {
             doubted: doubted.unwrap_or(Timestamp::EARLIEST),
             outdone: Timestamp::EARLIEST,

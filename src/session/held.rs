@@ -125,6 +125,8 @@ pub(super) struct Held {
     pub(super) whole: Sources,
     /// Acct-Multi-Session-Id.
     pub(super) host: Option<Name>,
+    /// Something was told against it at one of its places: its next claim must be folded.
+    pub(super) doubted: bool,
     /// When it is looked at next. Deadlines queued for another moment are void.
     pub(super) due: Timestamp,
 }
@@ -224,6 +226,13 @@ impl Held {
         let slack = if record.dated { Duration::ZERO } else { SAME_MOMENT };
         // How old it is, is known at least only, and what came before it may be dated by less than that.
         if matches!(record.clock_offset, Some(ClockOffset::AtMost(_))) {
+            return false;
+        }
+        // Undated, and of a life that lasted longer than this one was heard to: it is the end of this one, by a clock or a
+        // delay that is wrong.
+        let goes_on =
+            matches!((record.session_time, self.session_time), (Some(now), Some(heard)) if now > heard);
+        if !record.dated && goes_on && self.same_identity(record) {
             return false;
         }
         record.event <= self.born_after

@@ -54,6 +54,7 @@ struct SessionImage {
     realm: Realm,
     whole: Sources,
     host: Option<Name>,
+    doubted: bool,
     inside: Option<(Realm, IpAddr)>,
 }
 
@@ -161,6 +162,7 @@ impl SessionImage {
             realm: held.realm,
             whole: held.whole,
             host: held.host.clone(),
+            doubted: held.doubted,
             inside: session.inside,
         }
     }
@@ -188,6 +190,7 @@ impl SessionImage {
             realm: self.realm,
             whole: self.whole,
             host: self.host,
+            doubted: self.doubted,
             due: Timestamp::from_millis(i64::MAX),
         };
         held.begin();

@@ -241,6 +241,9 @@ impl Machine {
         let Some(held) = self.sessions.get(heir) else { return };
         let session = Arc::clone(&held.session);
         self.hold(heir, place, owner.since);
+        if owner.is_doubted() {
+            self.set_doubted(heir);
+        }
         effects.push(bound(&Binding::new(Arc::clone(&session), at.max(owner.since)), place));
         self.map.put(place, Slot::Owned(owner.clone().held_by(session)));
     }
@@ -291,13 +294,16 @@ impl Machine {
         let mut against = Against {
             // Whoever is left is named when it was heard after the other had told that it lives; but what comes within
             // moments of the newest claim may be a copy of what was sent before it.
-            doubted: if lived.since(newest.since) < UNDATED_START_DOUBT {
+            doubted: if lived.since(newest.since) < UNDATED_START_DOUBT || lived <= newest.session.seen() {
                 newest.against().doubted
             } else {
                 newest.against().doubted.max(lived)
             },
             ..newest.against().clone()
         };
+        if against.doubted != Timestamp::EARLIEST {
+            self.set_doubted(&id_of(&newest.session));
+        }
         for other in claimants.iter().filter(|claimant| claimant.session.key != newest.session.key) {
             against.outdone = against.outdone.max(other.since);
             self.supersede(other, place, at, effects);

@@ -137,6 +137,7 @@ impl Machine {
         let held = self.sessions.get(&Id { nas, session: record.session_id.clone() })?;
         let unchanged = matches!(record.kind, Kind::Interim)
             && held.is_active()
+            && (!held.doubted || record.claims.is_empty())
             && record.event >= held.last()
             && record.arrival.since(record.event) <= LAG
             && record.claims_dropped == 0

@@ -13,6 +13,7 @@ use super::effect::{Alarm, Effect, Ended, Remark};
 use super::event::{Claim, ClaimSource, ClockOffset, Record};
 use super::held::{Held, HeldClaim, Hold, Id, State, Suspicion};
 use super::machine::Machine;
+use super::nas::LAG;
 use super::slot::{Binding, Slot};
 use super::{Place, SessionKey, Timestamp};
 
@@ -32,8 +33,6 @@ impl Machine {
     /// Takes over what a record gives back and claims.
     pub(super) fn admit(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         self.give_back(id, record, effects);
-        // How old it is, is known at least only.
-        let unsure = matches!(record.clock_offset, Some(ClockOffset::AtMost(_)));
         for claim in &record.claims {
             let Some(held) = self.sessions.get(id) else { return };
             let place = held.place(claim.prefix, claim.ports);
@@ -52,7 +51,10 @@ impl Machine {
             }
             let Some(held) = self.sessions.get(id) else { return };
             match held.claim(claim.prefix, claim.ports).map(|known| (known.hold, known.since)) {
-                Some((Hold::Owns, _)) => continue,
+                Some((Hold::Owns, _)) => {
+                    self.believe(id, place, record.event);
+                    continue;
+                }
                 Some((Hold::Shares, _)) => {
                     self.relieve(id, place, record.event, effects);
                     continue;
@@ -62,13 +64,7 @@ impl Machine {
                     continue;
                 }
                 Some((hold @ (Hold::Lost | Hold::Waits), _)) => {
-                    self.take(
-                        id,
-                        place,
-                        record.event,
-                        Claimed { again: hold == Hold::Lost, unsure },
-                        effects,
-                    );
+                    self.claim(id, place, record, hold == Hold::Lost, effects);
                     continue;
                 }
                 Some((Hold::Left, _)) | None => {}
@@ -83,12 +79,22 @@ impl Machine {
             let Claim { prefix, ports, source } = *claim;
             held.claims.retain(|known| (known.prefix, known.ports) != (prefix, ports));
             held.claims.push(HeldClaim { prefix, ports, source, since: record.event, hold: Hold::Lost });
-            self.take(id, place, record.event, Claimed { again: false, unsure }, effects);
+            self.claim(id, place, record, false, effects);
         }
         if let Some(held) = self.sessions.get_mut(id)
             && record.claims.iter().any(|claim| claim.source == ClaimSource::FramedAddress)
         {
             held.address_at = held.address_at.max(record.event);
+        }
+    }
+
+    /// A session claims a place by a record.
+    fn claim(&mut self, id: &Id, place: Place, record: &Record, again: bool, effects: &mut Vec<Effect>) {
+        // How old it is, is known at least only.
+        let unsure = matches!(record.clock_offset, Some(ClockOffset::AtMost(_)));
+        self.take(id, place, record.event, Claimed { again, unsure }, effects);
+        if unsure && record.arrival.since(record.event) > LAG {
+            self.doubt_own(id, place, record.arrival);
         }
     }
 
@@ -191,7 +197,7 @@ impl Machine {
     pub(super) fn own(&mut self, id: &Id, place: Place, claim: Binding, effects: &mut Vec<Effect>) {
         self.hold(id, place, claim.since);
         effects.push(bound(&claim, place));
-        let against = self.left_against(id, place);
+        let against = self.left_against(id, place, claim.since);
         self.map.put(place, Slot::Owned(Binding::remembering(claim.session, claim.since, against)));
     }
 

@@ -305,6 +305,7 @@ impl Machine {
             realm,
             whole: Sources::default(),
             host: record.multi_session_id.clone(),
+            doubted: false,
             due: Timestamp::from_millis(i64::MAX),
         };
         held.begin();

@@ -27,7 +27,8 @@ pub struct Binding {
 pub(super) struct Against {
     /// Event time of the newest claim that lost against it: when this one is gone, nothing older may win.
     pub(super) outdone: Timestamp,
-    /// Event time of the newest record by which somebody else had it meanwhile, though it did not take it over.
+    /// Event time of the newest record by which somebody else had it meanwhile, though it did not take it over; `EARLIEST`
+    /// once the holder has claimed it again since.
     pub(super) doubted: Timestamp,
     /// Sessions that claimed it, lost, and were alive when they did: when this one is gone, they may be there still.
     pub(super) losers: Vec<Id>,
@@ -59,10 +60,15 @@ impl Binding {
         self.against.get_or_insert_with(|| Box::new(NOTHING.clone()))
     }
 
-    /// Whether its owner may be named: nothing was heard against it that is newer than its own last word.
+    /// Whether its owner may be named: nothing was heard against it that is newer than its own last claim.
     #[must_use]
     pub fn is_believed(&self) -> bool {
-        self.session.is_active() && self.session.seen() >= self.against().doubted
+        self.session.is_active() && !self.is_doubted()
+    }
+
+    /// Whether somebody else was told to have it since it was claimed.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.against().doubted != Timestamp::EARLIEST
     }
 }
 

@@ -330,7 +330,9 @@ impl Model {
             && life.started.is_some_and(|started| began(record).plus(COPY) < started)
             && !life.is_same_line(record);
         let unsure = matches!(record.clock_offset, Some(ClockOffset::AtMost(_)));
-        if !unsure && (event <= life.after || before) {
+        let goes_on = matches!((record.session_time, life.lasted), (Some(now), Some(heard)) if now > heard);
+        let own = !record.dated && goes_on && life.is_same_line(record);
+        if !unsure && !own && (event <= life.after || before) {
             return;
         }
         if life.is_elsewhere(record) && life.is_begun_since(record) {

@@ -100,11 +100,11 @@ impl Model {
             let known = life.wants.iter().find(|want| want.place == place).map(|want| (want.got, want.since));
             let too_old = life.whole.contains(&claim.source) && record.event < life.heard;
             match known {
-                Some((Got::It, _)) => {}
+                Some((Got::It, _)) => self.believe(key, place, record.event),
                 Some((Got::Shared, _)) => self.relieve(key, place),
                 Some((Got::Back, at)) if record.event <= at => {}
-                Some((Got::Lost, _)) => self.claim(key, place, record.event, true, unsure),
-                Some((Got::Later, _)) => self.claim(key, place, record.event, false, unsure),
+                Some((Got::Lost, _)) => self.claim_by(key, place, record, true, unsure),
+                Some((Got::Later, _)) => self.claim_by(key, place, record, false, unsure),
                 Some((Got::Back, _)) | None if too_old => {}
                 Some((Got::Back, _)) | None => {
                     if claim.source == ClaimSource::FramedAddress && !self.leave_address(key, record.event) {
@@ -114,7 +114,7 @@ impl Model {
                     let life = self.life_mut(key).unwrap();
                     life.wants.retain(|want| want.place != place);
                     life.wants.push(want);
-                    self.claim(key, place, record.event, false, unsure);
+                    self.claim_by(key, place, record, false, unsure);
                 }
             }
         }
@@ -181,6 +181,26 @@ impl Model {
             let had = want.clone();
             (want.got, want.since) = (Got::Back, record.event);
             self.free(key, host.as_ref(), &had, record.event, End::Left);
+        }
+    }
+
+    /// It claims anew what it has: what was told against it before is over.
+    fn believe(&mut self, key: &Key, place: Place, at: Timestamp) {
+        let stand = self.stands.iter_mut().filter(|stand| stand.place == place);
+        let holders = stand.flat_map(|stand| &mut stand.holders);
+        for holder in holders.filter(|holder| holder.key == *key && at >= holder.doubted) {
+            holder.doubted = Timestamp::EARLIEST;
+        }
+    }
+
+    fn claim_by(&mut self, key: &Key, place: Place, record: &Record, again: bool, unsure: bool) {
+        self.claim(key, place, record.event, again, unsure);
+        // Of what is long ago at least, nothing is sure.
+        if unsure && record.arrival.since(record.event) > super::LATE {
+            let stand = self.stands.iter_mut().filter(|stand| stand.place == place);
+            for holder in stand.flat_map(|stand| &mut stand.holders).filter(|holder| holder.key == *key) {
+                holder.doubted = holder.doubted.max(record.arrival);
+            }
         }
     }
 
@@ -343,7 +363,8 @@ impl Model {
     fn own(&mut self, key: &Key, place: Place, at: Timestamp) {
         self.have(key, place, at);
         let former = self.stands.iter().filter(|stand| stand.place == place).flat_map(|stand| &stand.holders);
-        let doubted = former.map(|holder| holder.doubted).max().unwrap_or(Timestamp::EARLIEST);
+        let doubted = former.map(|holder| holder.doubted).max().filter(|doubted| *doubted > at);
+        let doubted = doubted.unwrap_or(Timestamp::EARLIEST);
         self.stands.retain(|stand| stand.place != place);
         let holder = Holder { doubted, ..Holder::new(key, at) };
         self.stands.push(Stand { place, holders: vec![holder], freed: None });
@@ -523,7 +544,7 @@ impl Model {
         let outdone = others.clone().map(|other| other.best_loser).max().unwrap_or(Timestamp::EARLIEST);
         // Whoever is left is named when it was heard after the others had claimed the place.
         let lived = others.map(|other| other.since).max().unwrap_or(Timestamp::EARLIEST);
-        let copied = lived.since(last.since) < super::COPY;
+        let copied = lived.since(last.since) < super::COPY || lived <= self.who(last).heard;
         let doubted = if copied { last.doubted } else { lived.max(last.doubted) };
         let mut best_loser = last.best_loser;
         let last = last.clone();

@@ -127,7 +127,7 @@ impl Model {
     /// Whether a holder lives, and nothing newer than its own last word was told against it.
     fn is_believed(&self, holder: &Holder) -> bool {
         let life = self.life(&holder.key).unwrap();
-        life.is_active() && life.heard >= holder.doubted
+        life.is_active() && holder.doubted == Timestamp::EARLIEST
     }
 
     fn same(&self, a: &Holder, b: &Holder) -> bool {
