@@ -180,12 +180,10 @@ mod tests {
 
     #[test]
     fn a_number_that_does_not_fit_is_passed_over_and_zero_is_the_public_space() {
-        let named = |octets: u8, value: &[u8]| {
-            named(value, &RealmForm::Number { octets }).map(|name| name.to_string())
-        };
-        assert_eq!(named(8, &[0, 0, 0, 1, 0, 0, 0, 0]).as_deref(), Some("4294967296"));
-        assert_eq!(named(1, &[255]).as_deref(), Some("255"));
-        assert_eq!(named(2, &[0, 0]).as_deref(), Some(""));
+        let named = |octets: u8, value: &[u8]| named(value, &RealmForm::Number { octets });
+        assert_eq!(named(8, &[0, 0, 0, 1, 0, 0, 0, 0]), Some(Name::from("4294967296")));
+        assert_eq!(named(1, &[255]), Some(Name::from("255")));
+        assert_eq!(named(2, &[0, 0]), Some(Name::from("")));
         assert_eq!(named(2, &[1]), None);
         assert_eq!(named(2, &[0, 0, 1]), None);
         let short: [((u32, u8), &[u8]); 2] = [((6527, 100), &[0, 9]), ((4874, 1), b"b")];
