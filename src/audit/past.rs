@@ -453,7 +453,7 @@ fn judge(around: Around, at: Timestamp) -> Option<PastOwner> {
 
 const NOT_SEEN_ALIVE: &str = "the end was never reported; sure only until the last sign of life";
 const ONLY_ITS_STOP: &str =
-    "nothing but its Stop was reported; that it had the address until then is told by its session time alone";
+    "nothing but its Stop was reported; that it had the address before is told by its session time alone";
 
 const CLAIMED_IN_TURN: &str = "sessions of different subscribers claimed the address in turn";
 const HELD_BY_SEVERAL: &str = "by what is known now, sessions of different subscribers held the address";

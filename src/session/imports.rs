@@ -50,7 +50,7 @@ impl Machine {
         let session = SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation };
         match record.kind {
             Kind::Start | Kind::Interim | Kind::Stop if !lives => {
-                self.tell_life(session, record, from, effects)
+                self.tell_life(session, record, from, effects);
             }
             _ => self.tell_held(&session, record, from, effects),
         }
