@@ -30,7 +30,10 @@ use crate::views::{Folded, Outcome};
 /// How a binding ended whose session lived on under another name. Exact, like those that `Ended` calls so.
 pub(super) const RENAMED: &str = "renamed";
 
-/// Whether an end is known rather than inferred, by its word.
+/// How a binding ended of which a Stop alone told. The end is known; that it was held before, only the session time says.
+pub(super) const STOP_ALONE: &str = "stop-alone";
+
+/// Whether an end is known rather than inferred, and so all that was held until then, by its word.
 pub(super) fn is_exact(how: &str) -> bool {
     how == RENAMED || how == Ended::Stopped.word() || how == Ended::Moved.word()
 }

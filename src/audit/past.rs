@@ -17,7 +17,8 @@
 //! | sessions of several subscribers claimed the prefix at `t`, or held it by what is known now | ambiguous | all of them |
 //! | a session held the longest prefix around `a`, and its end is known, or it was seen alive at `t` or later | exact | it |
 //! | the same, but `t` is after its last sign of life and before its inferred end (or it is still open) | until-last-interim | it |
-//! | either, but a wider prefix around it went to another subscriber after that sign of life | ambiguous | both |
+//! | the same, but nothing else than its Stop, `t` being within its session time, was ever heard of it | until-last-interim | it |
+//! | one of these, but a wider prefix around it went to another subscriber after that sign of life | ambiguous | both |
 //! | nobody held it; `t` is before the index begins, or in a gap | unknown | |
 //! | nobody held it; the last owner's end was inferred less than [`REPORTING`] before | unknown | that one |
 //! | nobody held it; a gap ended less than [`REPORTING`] before, and nobody held it since | unknown | |
@@ -47,7 +48,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub(super) use self::shared::BLOCKS;
 use super::AuditError;
-use super::index::is_exact;
+use super::index::{STOP_ALONE, is_exact};
 use super::listing;
 use super::rows::{
     Candidate, Confidence, MessageFilter, PastOwner, SessionFilter, SessionRow, StoryFilter, StoryRow,
@@ -391,6 +392,7 @@ impl Question<'_> {
         let freed = former.as_ref().and_then(|former| former.valid_until);
         if let (Some(candidate), Some(freed)) = (former, freed)
             && !ended_exactly(&candidate)
+            && !is_of_stop_alone(&candidate)
             && self.at.since(freed) < REPORTING
         {
             let because = "the end of the owner before is inferred and was not long before";
@@ -445,9 +447,13 @@ fn judge(around: Around, at: Timestamp) -> Option<PastOwner> {
         let because = "the session was seen alive then or later, or its end is known";
         return Some(answer(Confidence::Exact, candidates, because));
     }
-    let because = "the session was not seen alive after its last interim update";
+    let because = if candidates.iter().any(is_of_stop_alone) { ONLY_ITS_STOP } else { NOT_SEEN_ALIVE };
     Some(answer(Confidence::UntilLastInterim, candidates, because))
 }
+
+const NOT_SEEN_ALIVE: &str = "the end was never reported; sure only until the last sign of life";
+const ONLY_ITS_STOP: &str =
+    "nothing but its Stop was reported; that it had the address before is told by its session time alone";
 
 const CLAIMED_IN_TURN: &str = "sessions of different subscribers claimed the address in turn";
 const HELD_BY_SEVERAL: &str = "by what is known now, sessions of different subscribers held the address";
@@ -458,6 +464,10 @@ fn same_owner(one: &Candidate, other: &Candidate) -> bool {
 
 fn ended_exactly(candidate: &Candidate) -> bool {
     candidate.how.as_deref().is_some_and(is_exact)
+}
+
+fn is_of_stop_alone(candidate: &Candidate) -> bool {
+    candidate.how.as_deref() == Some(STOP_ALONE)
 }
 
 /// Until when a session is known to have had what it held.

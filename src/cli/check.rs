@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
 use crate::config::{
-    AttributePath, Client, Config, Detail, Identity, Listeners, NamedRealm, Nas, NasIdentity, When,
+    AttributePath, Client, Config, Detail, Identity, Listeners, NamedRealm, Nas, NasIdentity, RealmAttribute,
+    RealmForm, When,
 };
 use crate::radius::dictionary::Dictionary;
 
@@ -81,6 +82,7 @@ impl Display for Summary<'_> {
         row(f, "radius", list(&config.radius.listen))?;
         for client in &config.radius.clients {
             row(f, "  client", ClientLine(client))?;
+            realms(f, client)?;
             for nas in &client.nases {
                 row(f, "  nas", NasLine(client, nas))?;
             }
@@ -167,6 +169,25 @@ fn identity(f: &mut fmt::Formatter<'_>, identity: &Identity) -> fmt::Result {
         row(f, "  keep", list(&names))?;
     }
     Ok(())
+}
+
+/// By what records name their VRF, where that was the operator's choice and matters.
+fn realms(f: &mut fmt::Formatter<'_>, client: &Client) -> fmt::Result {
+    if client.realm.is_some() || client.realm_attributes == RealmAttribute::usual() {
+        return Ok(());
+    }
+    let attributes: Vec<_> = client
+        .realm_attributes
+        .iter()
+        .map(|RealmAttribute { path, form }| match form {
+            RealmForm::Pair { key } => format!("{key} in {}", Spelled(path)),
+            RealmForm::Name | RealmForm::Number { .. } => Spelled(path).to_string(),
+        })
+        .collect();
+    match attributes.as_slice() {
+        [] => row(f, "  realm", "public, whatever its records name"),
+        attributes => row(f, "  realm", format_args!("as named by {}", list(attributes))),
+    }
 }
 
 /// By the name that is built in, with the number; an operator's own attribute by its number.

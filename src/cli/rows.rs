@@ -314,7 +314,7 @@ fn confidence(who: &Who) -> String {
     let word = &who.confidence;
     let meaning = match (word.as_str(), &who.because) {
         ("exact", _) => return word.clone(),
-        ("until-last-interim", _) => "the end was never reported; sure only until the last sign of life",
+        ("until-last-interim", None) => "the end was never reported; sure only until the last sign of life",
         (AMBIGUOUS, None) => "more than one may have had it; accuse nobody on this alone",
         (AMBIGUOUS, Some(because)) => return format!("{word}: {because}; accuse nobody on this alone"),
         (_, Some(because)) => because,

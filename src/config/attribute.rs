@@ -279,6 +279,9 @@ pub trait Attributes {
 
     /// The attribute of a name or of numbers, if a packet can hold it.
     fn path(&self, written: &str) -> Option<AttributePath>;
+
+    /// How many octets the numbers have that this attribute holds; `None` where it holds something else.
+    fn number(&self, path: &AttributePath) -> Option<u8>;
 }
 
 /// What is worth a look in a dictionary that can be used.

@@ -20,7 +20,9 @@ use toml::de::DeTable;
 use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
 use super::table::{self, Number, Text, Texts};
-use super::{Client, Config, Listed, NamedRealm, NasIdentity, Radius, Relay, Secret, prefixes, value};
+use super::{
+    Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Secret, prefixes, value,
+};
 use crate::session::Name;
 use crate::session::event::{Rules, Span};
 use crate::session::identity::Canonical;
@@ -133,9 +135,11 @@ impl Reader<'_> {
 
     fn radius(&mut self, file: &table::File) -> Result<Radius, ConfigError> {
         let table = &file.radius;
+        let realm_attributes = self.realm_attributes(table.realm_attributes.as_ref())?;
+        let realm_attributes = realm_attributes.unwrap_or_else(RealmAttribute::usual);
         let mut clients: Vec<Client> = Vec::new();
         for (position, client) in table.client.iter().enumerate() {
-            let parsed = self.client(client, &file.nas)?;
+            let parsed = self.client(client, &file.nas, &realm_attributes)?;
             for (other, earlier) in table.client.iter().zip(&clients).take(position) {
                 let (ours, theirs) = (client.get_ref(), other.get_ref());
                 if earlier.name == parsed.name {
@@ -169,6 +173,7 @@ impl Reader<'_> {
         &mut self,
         table: &Spanned<table::Client>,
         nases: &[Spanned<table::Nas>],
+        realm_attributes: &[RealmAttribute],
     ) -> Result<Client, ConfigError> {
         let (span, table) = (table.span(), table.get_ref());
         let name = self.name(&span, table.name.as_ref())?;
@@ -200,6 +205,9 @@ impl Reader<'_> {
             nas,
             stop_start: table.stop_start,
             realm: self.realm(table.realm.as_ref())?,
+            realm_attributes: self
+                .realm_attributes(table.realm_attributes.as_ref())?
+                .unwrap_or_else(|| realm_attributes.to_vec()),
             group: table.group.as_ref().map(|text| self.filled(text).map(Name::from_text)).transpose()?,
             snapshot: table.snapshot,
             routed_netmask: table.routed_netmask,

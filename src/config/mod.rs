@@ -9,6 +9,7 @@ pub mod fault;
 pub mod file;
 mod nat;
 mod prefixes;
+mod realm;
 mod subscriber;
 mod table;
 mod value;
@@ -21,6 +22,7 @@ use glob::Pattern;
 use ipnet::IpNet;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
+pub use self::realm::{RealmAttribute, RealmForm};
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
 use crate::session::identity::Canonical;
@@ -95,6 +97,8 @@ pub struct Client {
     pub stop_start: bool,
     /// Where its private addresses lie; `None`: each record says it by its VRF.
     pub realm: Option<NamedRealm>,
+    /// By what a record says it, the first that it has; empty: by nothing, everything is in the public space.
+    pub realm_attributes: Vec<RealmAttribute>,
     /// NASes of one group take each other's sessions over.
     pub group: Option<Name>,
     /// Each record lists everything that its session has.
@@ -135,6 +139,7 @@ impl Client {
             nas: NasIdentity::default(),
             stop_start: false,
             realm: None,
+            realm_attributes: RealmAttribute::usual(),
             group: None,
             snapshot: false,
             routed_netmask: false,

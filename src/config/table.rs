@@ -37,6 +37,7 @@ pub(super) struct File {
 pub(super) struct Radius {
     pub listen: Option<Texts>,
     pub dictionaries: Vec<Text>,
+    pub realm_attributes: Option<Texts>,
     pub client: Vec<Spanned<Client>>,
     pub detail: Vec<Spanned<Detail>>,
 }
@@ -76,6 +77,7 @@ pub(super) struct Client {
     pub role: Option<Text>,
     pub stop_start: bool,
     pub realm: Option<Text>,
+    pub realm_attributes: Option<Texts>,
     pub group: Option<Text>,
     pub snapshot: bool,
     pub routed_netmask: bool,

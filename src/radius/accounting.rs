@@ -140,7 +140,7 @@ pub fn read_relayed(
             nas_identifier: name(fields.nas_identifier),
             called_station: name(fields.called_station),
             nas_port: fields.nas_port,
-            context: fields.vrfs.context(),
+            context: fields.contexts.name(),
         },
         terminate_cause: fields.terminate_cause,
         stop_start: rules.client.stop_start,
@@ -303,7 +303,7 @@ struct Fields<'a> {
     ports: ports::Attributes<'a>,
     reasons: reason::Reasons,
     signs: service::Signs<'a>,
-    vrfs: realm::Vrfs<'a>,
+    contexts: realm::Contexts<'a>,
 }
 
 impl<'a> Fields<'a> {
@@ -355,7 +355,7 @@ impl<'a> Fields<'a> {
         self.ports.take(id, value);
         self.reasons.take(id, value);
         self.signs.take(id, value);
-        self.vrfs.take(id, value);
+        self.contexts.take(id, value);
         match id {
             (3561, 1) | (2352, 97) | (4874, 110) => first(&mut self.circuit_id, Some(value)),
             (3561, 2) | (2352, 96) | (4874, 182) => first(&mut self.remote_id, Some(value)),
@@ -381,7 +381,7 @@ impl<'a> Fields<'a> {
         let admission = Admission::of(rules, behind);
         record.realm = match behind.and_then(|nas| nas.realm.as_ref()).or(client.realm.as_ref()) {
             Some(realm) => realm.vrf().cloned(),
-            None => self.vrfs.name(),
+            None => realm::name(packet, &client.realm_attributes),
         };
         if !claims::has_address(&self.claims) {
             self.claims.extend(self.assigned);

@@ -15,9 +15,9 @@ use crate::config::file::{self, Contents, Files};
 use crate::radius::dictionary::Dictionary;
 
 /// Keys that hold lists.
-const LISTS: [&str; 5] = ["may-assign", "identity", "never", "shared-names", "keep"];
+const LISTS: [&str; 6] = ["may-assign", "identity", "never", "shared-names", "keep", "realm-attributes"];
 /// Keys of a table other than `[session]`.
-const TABLES: [(&str, &[&str]); 2] = [
+const TABLES: [(&str, &[&str]); 3] = [
     (
         "subscriber",
         &[
@@ -33,6 +33,7 @@ const TABLES: [(&str, &[&str]); 2] = [
         ],
     ),
     ("relay", &["never", "static"]),
+    ("radius", &["realm-attributes"]),
 ];
 const SESSION: &str = "session";
 
@@ -99,7 +100,7 @@ fn text(value: &str) -> String {
 }
 
 fn list(value: &str, one: impl Fn(&str) -> String) -> String {
-    let parts: Vec<_> = value.split(',').map(one).collect();
+    let parts: Vec<_> = value.split(',').filter(|_| !value.is_empty()).map(one).collect();
     format!("[{}]", parts.join(", "))
 }
 

@@ -422,7 +422,12 @@ impl StaffDesk {
         let held: Vec<_> = row
             .bindings
             .iter()
-            .filter(|binding| binding.valid_until.is_none() || binding.valid_until == row.valid_until)
+            .filter(|binding| match (binding.valid_until, row.valid_until) {
+                (None, _) => true,
+                // What was held for a moment only has a millisecond.
+                (Some(held), Some(ended)) => held >= ended,
+                (Some(_), None) => false,
+            })
             .collect();
         let live = held
             .iter()

@@ -4,11 +4,11 @@
 //! Knows: that a file says nothing about whether its NAS speaks now, and that what is history leaves no trace but in the
 //! past. Must not know: files, or how old a record may be; its arrival says when it is to be judged as of.
 
-use super::effect::{Effect, Ended};
+use super::effect::Effect;
 use super::event::{Kind, Record};
 use super::held::{Id, SAME_MOMENT, began};
 use super::machine::Machine;
-use super::{Place, Realm, SessionKey, Timestamp};
+use super::{SessionKey, Timestamp};
 
 impl Machine {
     pub(super) fn import(&mut self, record: &Record, effects: &mut Vec<Effect>) {
@@ -30,7 +30,8 @@ impl Machine {
             Kind::Stop => self.sessions.get(&id).is_none_or(|held| held.stopped_before_it_began(record)),
             Kind::On | Kind::Off => false,
         };
-        if past {
+        let told_below = record.kind == Kind::Stop && !stale && self.is_life_unheard(&id, record);
+        if past && !told_below {
             self.tell_past(Some(&id), record, effects);
         }
         // Of a session that is long over no tombstone is needed: whatever it would keep out is history too. There may be
@@ -42,41 +43,16 @@ impl Machine {
 
     /// What a record tells of a session that is over, or of the past of one that lives.
     fn tell_past(&self, id: Option<&Id>, record: &Record, effects: &mut Vec<Effect>) {
-        let (from, until) = (began(record), record.event);
-        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
+        let from = began(record);
         let known = id.and_then(|id| self.life_of(id, record));
         let lives = known.as_ref().is_some_and(|life| life.lives);
         let incarnation = known.map_or(from, |life| life.incarnation);
         let session = SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation };
-        if !lives && matches!(record.kind, Kind::Start | Kind::Interim | Kind::Stop) {
-            effects.push(Effect::SessionOpened {
-                session: session.clone(),
-                subscriber: record.subscriber.clone(),
-                user_name: record.user_name.clone(),
-                line: record.line.clone(),
-                inside: record.inside.map(|inside| (realm, inside)),
-                kept: record.kept.clone(),
-            });
-        }
-        for claim in &record.claims {
-            effects.push(Effect::PastHeld {
-                session: session.clone(),
-                subscriber: record.subscriber.clone(),
-                place: Place::new(realm, claim.prefix, claim.ports),
-                from,
-                until,
-                ended: record.kind == Kind::Stop,
-                inferred: from < until,
-            });
-        }
-        let how = match record.kind {
-            Kind::Stop => Ended::Stopped,
-            // Nothing more was heard of it, or what was comes next.
-            Kind::Interim => Ended::Expired,
-            Kind::Start | Kind::On | Kind::Off => return,
-        };
-        if !lives {
-            effects.push(Effect::SessionClosed { session, at: until, last_seen: until, how });
+        match record.kind {
+            Kind::Start | Kind::Interim | Kind::Stop if !lives => {
+                self.tell_life(session, record, from, effects);
+            }
+            _ => self.tell_held(&session, record, from, effects),
         }
     }
 
@@ -104,9 +80,10 @@ struct Life {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Name;
     use crate::session::bindings::{LiveMap, Lookup};
+    use crate::session::effect::Ended;
     use crate::session::event::{Applied, Claim, ClaimSource, Event, Span};
+    use crate::session::{Name, Realm};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -181,6 +158,34 @@ mod tests {
             ClaimSource::FramedAddress,
         )];
         record
+    }
+
+    #[test]
+    fn a_stop_of_a_session_never_heard_of_tells_the_same_whether_it_is_read_or_received() {
+        let told = |event: fn(Box<Record>) -> Event, lasted| {
+            let mut world = World::new();
+            // The NAS is known.
+            let other = Record { session_id: Name::from("s2"), ..record(Kind::Start, "bob", -700, 0) };
+            world.fold(&Event::Record(Box::new(other)));
+            world.effects.clear();
+            world.fold(&event(Box::new(record(Kind::Stop, "alice", -600, lasted))));
+            world.effects
+        };
+        for lasted in [0, 3 * HOUR] {
+            let live = told(Event::Record, lasted);
+            assert_eq!(live, told(Event::Imported, lasted));
+            assert!(
+                matches!(
+                    live.as_slice(),
+                    [
+                        Effect::SessionOpened { .. },
+                        Effect::PastHeld { ended: true, .. },
+                        Effect::SessionClosed { how: Ended::Stopped, .. },
+                    ]
+                ),
+                "{live:#?}"
+            );
+        }
     }
 
     #[test]

@@ -210,9 +210,9 @@ impl Machine {
         if known.is_some_and(|tomb| record.event <= tomb.stopped) {
             return;
         }
-        let incarnation = match known.filter(|tomb| !tomb.is_before(record)) {
-            Some(tomb) => tomb.incarnation,
-            None => {
+        let incarnation = match known {
+            Some(tomb) if !self.is_life_unheard(id, record) => tomb.incarnation,
+            _ => {
                 self.tombstones.remove(id);
                 self.note_past(id, record, began(record), effects);
                 self.remember_claims(record, began(record), record.event);
@@ -220,6 +220,12 @@ impl Machine {
             }
         };
         self.bury(id, record, incarnation, false, Tombstone::LIFE);
+    }
+
+    /// Whether nothing was heard of the life that a Stop ends, so that it is told of by that Stop.
+    pub(super) fn is_life_unheard(&self, id: &Id, record: &Record) -> bool {
+        let later = |tomb: &Tombstone| record.event > tomb.stopped && tomb.is_before(record);
+        !self.sessions.contains(id) && self.tombstones.get(id).is_none_or(later)
     }
 
     /// Rows 8 and 17: a record that comes after its session's Stop tells what the session had, if that was not heard before.
@@ -459,21 +465,62 @@ impl Machine {
     /// A past that a record tells of without changing who owns what.
     pub(super) fn note_past(&mut self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
         self.doubt_claims(id, record);
-        let session = match self.sessions.get(id) {
-            Some(held) if held.same_identity(record) => held.session.key.clone(),
-            _ => SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: from },
-        };
-        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
-        for claim in &record.claims {
-            effects.push(Effect::PastHeld {
-                session: session.clone(),
-                subscriber: record.subscriber.clone(),
-                place: Place::new(realm, claim.prefix, claim.ports),
-                from,
-                until: record.event,
-                ended: record.kind == Kind::Stop,
-                inferred: from < record.event,
-            });
+        let living = self.sessions.get(id).filter(|held| held.same_identity(record));
+        let living = living.map(|held| held.session.key.clone());
+        let (nas, session_id) = (&record.nas, &record.session_id);
+        let key = || SessionKey { nas: nas.clone(), id: session_id.clone(), incarnation: from };
+        match living {
+            // Its Stop is all that is heard of it.
+            None if record.kind == Kind::Stop => self.tell_life(key(), record, from, effects),
+            living => self.tell_held(&living.unwrap_or_else(key), record, from, effects),
         }
+    }
+
+    /// What a record tells of a session that is over, and of which nothing else is heard: that it was, what it held, and
+    /// how it ended.
+    pub(super) fn tell_life(
+        &self,
+        session: SessionKey,
+        record: &Record,
+        from: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
+        effects.push(Effect::SessionOpened {
+            session: session.clone(),
+            subscriber: record.subscriber.clone(),
+            user_name: record.user_name.clone(),
+            line: record.line.clone(),
+            inside: record.inside.map(|inside| (realm, inside)),
+            kept: record.kept.clone(),
+        });
+        self.tell_held(&session, record, from, effects);
+        let how = match record.kind {
+            Kind::Stop => Ended::Stopped,
+            // Nothing more was heard of it, or what was comes next.
+            Kind::Interim => Ended::Expired,
+            Kind::Start | Kind::On | Kind::Off => return,
+        };
+        effects.push(Effect::SessionClosed { session, at: record.event, last_seen: record.event, how });
+    }
+
+    /// What a record tells that its session held until then.
+    pub(super) fn tell_held(
+        &self,
+        session: &SessionKey,
+        record: &Record,
+        from: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
+        effects.extend(record.claims.iter().map(|claim| Effect::PastHeld {
+            session: session.clone(),
+            subscriber: record.subscriber.clone(),
+            place: Place::new(realm, claim.prefix, claim.ports),
+            from,
+            until: record.event,
+            ended: record.kind == Kind::Stop,
+            inferred: from < record.event,
+        }));
     }
 }

@@ -301,7 +301,7 @@ impl Staff for Answers {
             let confidence = "ambiguous".to_owned();
             return Ok(Who { at, confidence, because, ..several(address, port, candidates) });
         }
-        let because = some("the session was not seen alive after its last interim update");
+        let because = some("the end was never reported; sure only until the last sign of life");
         let confidence = "until-last-interim".to_owned();
         Ok(Who { at, confidence, because, ..whose(address, port, vec![bob()]) })
     }

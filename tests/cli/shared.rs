@@ -335,6 +335,25 @@ fn sessions_that_have_only_blocks_are_alive_and_show_them() {
 }
 
 #[test]
+fn a_session_that_only_its_stop_tells_of_is_listed_as_stopped_with_what_it_had() {
+    let at = clock::now().minus(BEFORE);
+    let stop = |id: &str, address: &str, lasted| Record {
+        subscriber: Some(Name::from(id)),
+        claims: whole(address),
+        session_time: lasted,
+        ..Record::bare(Kind::Stop, Name::from("bras1"), Name::from(id), at)
+    };
+    let world = World::new([stop("long", "198.51.100.1", Some(600)), stop("short", "198.51.100.2", None)]);
+    for (address, id) in [("198.51.100.1", "long"), ("198.51.100.2", "short")] {
+        let rows = world.cli(&["sessions", "--address", address], 0);
+        assert_eq!(rows[0]["subscriber"], id);
+        assert_eq!(rows[0]["state"], "stopped");
+        assert_eq!(rows[0]["addresses"], serde_json::json!([address]));
+        assert_eq!(rows[0]["valid_until"], relaywarden::server::http::api::rfc3339(at).unwrap());
+    }
+}
+
+#[test]
 fn the_story_of_a_port_is_told_and_the_question_is_written_down() {
     let world = world();
     let told = |arguments: &[&str]| -> Vec<String> {

@@ -1,5 +1,6 @@
 //! What an operator's dictionaries change in a configuration: the names that may stand in it, and nothing else.
 
+use relaywarden::config::RealmForm;
 use relaywarden::config::file::Loaded;
 
 use super::{Disk, FILE, client, loaded, mistake};
@@ -21,6 +22,16 @@ fn an_operators_dictionary_has_names_for_the_identity_chain() {
         chain.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["26.99999.300", "1", "26.99999.301"]
     );
+}
+
+#[test]
+fn an_operators_dictionary_says_which_attribute_for_realms_is_a_number() {
+    let dictionary = "VENDOR Acme 99999\nBEGIN-VENDOR Acme\nATTRIBUTE Acme-VPN 3 short\n\
+                      ATTRIBUTE Acme-Name 4 string\nEND-VENDOR Acme\n";
+    let disk = with_dictionary(dictionary, "realm-attributes = ['acme-vpn', 'Acme-Name', '26.99999.5']\n");
+    let attributes = loaded(&disk).unwrap().config.radius.clients[0].realm_attributes.clone();
+    let forms: Vec<_> = attributes.into_iter().map(|attribute| attribute.form).collect();
+    assert_eq!(forms, [RealmForm::Number { octets: 2 }, RealmForm::Name, RealmForm::Name]);
 }
 
 /// Whoever can put lines into a dictionary can't change whose mail is relayed.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::OptionalExtension;
 
 use super::writing::Writing;
-use super::{RENAMED, is_exact};
+use super::{RENAMED, STOP_ALONE, is_exact};
 use crate::audit::schema::{Moment, Spot};
 use crate::session::effect::Ended;
 use crate::session::{Name, SessionKey, Timestamp};
@@ -80,6 +80,8 @@ impl Writing<'_> {
         let Spot { realm, key, ports } = place;
         let known = self.known(session, place, held.until)?;
         match known {
+            // The same Stop again, out of a file.
+            Some(known) if held.inferred && known.is_of_stop_alone() => Ok(()),
             Some(known) if known.inferred() => self.correct(&known, held),
             Some(known) if known.until.is_none_or(|until| until >= held.from) => Ok(()),
             _ => {
@@ -88,9 +90,10 @@ impl Writing<'_> {
                 let until = held.until.max(held.from.plus(Duration::from_millis(1)));
                 // Where only the session time tells of it, nothing but its last moment was ever said.
                 let (how, last_seen) = match (held.inferred, held.ended) {
-                    (true, _) => (Ended::Expired, held.from),
-                    (false, true) => (Ended::Stopped, held.until),
-                    (false, false) => (Ended::Expired, held.until),
+                    (true, true) => (STOP_ALONE, held.from),
+                    (true, false) => (Ended::Expired.word(), held.from),
+                    (false, true) => (Ended::Stopped.word(), held.until),
+                    (false, false) => (Ended::Expired.word(), held.until),
                 };
                 self.execute(
                     "INSERT INTO binding
@@ -106,7 +109,7 @@ impl Writing<'_> {
                         Moment(held.from),
                         Moment(until),
                         Moment(last_seen),
-                        how.word(),
+                        how,
                         ports,
                     ),
                 )?;
@@ -195,5 +198,9 @@ struct Known {
 impl Known {
     fn inferred(&self) -> bool {
         self.how.as_deref().is_some_and(|how| !is_exact(how))
+    }
+
+    fn is_of_stop_alone(&self) -> bool {
+        self.how.as_deref() == Some(STOP_ALONE)
     }
 }

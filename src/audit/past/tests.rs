@@ -601,6 +601,31 @@ fn readers_in_many_threads_see_what_is_written_meanwhile() {
 }
 
 #[test]
+fn what_a_stop_alone_tells_is_not_sure_before_it_and_sure_after_it_however_often_it_is_told() {
+    let one = key("1", 10);
+    let told = || {
+        let held = past_held(&one, "alice", 10, 60, true);
+        let Effect::PastHeld { session, subscriber, place, from, until, ended, .. } = held else {
+            unreachable!()
+        };
+        Effect::PastHeld { session, subscriber, place, from, until, ended, inferred: true }
+    };
+    let mut world = World::new([listening(-600), told()]);
+    for _ in 0..2 {
+        let during = world.ask("192.0.2.1", 30);
+        assert_eq!((during.confidence, during.because), (UntilLastInterim, ONLY_ITS_STOP));
+        assert_eq!(during.candidates[0].valid_until, Some(at(60)));
+        assert_eq!(world.ask("192.0.2.1", 60).confidence, Exact);
+        assert!(world.ask("192.0.2.1", 60).candidates.is_empty());
+        world.effects([told()]);
+    }
+    // What was said of it before then is as good as ever.
+    world.effects([past_held(&one, "alice", 30, 30, false)]);
+    assert_eq!(world.ask("192.0.2.1", 30).confidence, Exact);
+    assert_eq!(world.ask("192.0.2.1", 31).confidence, UntilLastInterim);
+}
+
+#[test]
 fn every_question_walks_an_index() {
     let world = World::new([]);
     let connection = open_for_reading(&file_in(world.data.path())).unwrap();

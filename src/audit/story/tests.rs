@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::*;
 use crate::audit::index::Index;
 use crate::audit::past::Past;
+use crate::audit::rows::SessionFilter;
 use crate::log::entry::Entry;
+use crate::session;
 use crate::session::event::{
     Applied, Claim, ClaimSource, Event, Kind, Record, Refresh, Release, Rules, Span, Translation,
 };
@@ -371,4 +373,30 @@ fn a_prefix_around_the_address_belongs_to_its_story() {
     let prefixes: Vec<_> =
         world.story(&world.filter()).iter().map(|row| row.place.unwrap().prefix.to_string()).collect();
     assert_eq!(prefixes, ["10.0.0.0/28", "10.0.0.7/32"]);
+}
+
+#[test]
+fn of_a_session_that_only_its_stop_tells_of_staff_sees_all_that_the_stop_says() {
+    let mut world = World::new();
+    let line = session::Line { port_id: Some(Name::from("pon 1")), ..session::Line::default() };
+    let stop = |id, lasted| Record {
+        session_time: lasted,
+        line: line.clone(),
+        user_name: Some(Name::from("Alice")),
+        ..record(Stop, id, "alice")
+    };
+    world.tell(10, 10, record(Start, "other", "bob"));
+    world.tell(60, 60, stop("long", Some(3000)));
+    world.tell(70, 70, stop("short", None));
+    let mut sessions = world.past.sessions(&SessionFilter { limit: 10, ..SessionFilter::default() }).unwrap();
+    sessions.retain(|session| session.subscriber == Some(Name::from("alice")));
+    let [short, long] = sessions.as_slice() else { panic!("{sessions:#?}") };
+    for (session, from, until) in [(long, at(10), at(60)), (short, at(70), at(70))] {
+        assert_eq!((session.key.incarnation, session.valid_until), (from, Some(until)));
+        assert_eq!(session.how.as_deref(), Some("stopped"));
+        assert_eq!((&session.line, &session.user_name), (&line, &Some(Name::from("Alice"))));
+        let [binding] = session.bindings.as_slice() else { panic!("{session:#?}") };
+        assert!(binding.valid_from == from && binding.valid_until >= Some(until), "{binding:?}");
+    }
+    world.ends_with(&["stop long alice past-noted", "stop short alice past-noted"]);
 }

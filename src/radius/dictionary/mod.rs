@@ -301,6 +301,18 @@ impl Attributes for Dictionary {
     fn path(&self, written: &str) -> Option<AttributePath> {
         self.id(written)
     }
+
+    fn number(&self, path: &AttributePath) -> Option<u8> {
+        // One octet of a tagged number is its tag.
+        let definition = self.definition(path).filter(|definition| !definition.flags.tagged)?;
+        match definition.kind {
+            Type::Byte => Some(1),
+            Type::Short => Some(2),
+            Type::Integer => Some(4),
+            Type::Integer64 => Some(8),
+            _ => None,
+        }
+    }
 }
 
 fn lower(name: &str) -> Box<str> {
