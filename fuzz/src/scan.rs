@@ -156,9 +156,15 @@ struct Claimed {
     session: u32,
     subscriber: u8,
     place: u8,
+    since: i64,
     heard: i64,
     lost: bool,
+    /// Who was left when another one was gone is named when heard after this.
+    doubted: i64,
 }
+
+/// Claims closer together than this may be copies of each other.
+const COPY: i64 = 120;
 
 /// The list.
 #[derive(Debug, Default)]
@@ -195,25 +201,51 @@ impl Scan {
                     self.0.iter_mut().filter(rivals).for_each(|rival| rival.lost = true);
                 }
                 let mine = self.0.iter_mut().filter(|claim| claim.session == session && claim.place == place);
-                mine.for_each(|claim| claim.lost = false);
+                mine.for_each(|claim| (claim.lost, claim.since) = (false, word.second));
             }
             None => {
                 self.0.iter_mut().filter(rivals).for_each(|rival| rival.lost = true);
-                self.0.push(Claimed { session, subscriber, place, heard: word.second, lost: false });
+                let now = word.second;
+                self.0.push(Claimed {
+                    session,
+                    subscriber,
+                    place,
+                    since: now,
+                    heard: now,
+                    lost: false,
+                    doubted: 0,
+                });
             }
         }
     }
 
-    /// One claim less. If a conflict is over with it, the one heard last of the sessions that are left is the owner.
+    /// One claim less. If a conflict is over with it, the one heard last of the sessions that are left is the owner. What the
+    /// last owner leaves goes back to a session of the same subscriber that was heard since.
     fn leave(&mut self, session: u32, place: u8) {
-        self.0.retain(|claim| (claim.session, claim.place) != (session, place));
+        let is_gone = |claim: &Claimed| (claim.session, claim.place) == (session, place);
+        let Some(gone) = self.0.iter().position(is_gone).map(|index| self.0.remove(index)) else { return };
+        if gone.lost {
+            return;
+        }
         let holding = |claim: &&mut Claimed| claim.place == place && !claim.lost;
         let mut left: Vec<_> = self.0.iter_mut().filter(holding).collect();
         left.sort_by_key(|claim| claim.heard);
-        if let Some((newest, others)) = left.split_last_mut()
-            && others.iter().all(|other| other.subscriber == newest.subscriber)
-        {
-            others.iter_mut().for_each(|other| other.lost = true);
+        match left.split_last_mut() {
+            Some((newest, others)) if others.iter().all(|other| other.subscriber == newest.subscriber) => {
+                others.iter_mut().for_each(|other| other.lost = true);
+                if newest.subscriber != gone.subscriber && gone.since - newest.since >= COPY {
+                    newest.doubted = newest.doubted.max(gone.since);
+                }
+            }
+            Some(_) => {}
+            None => {
+                let own = |claim: &&mut Claimed| {
+                    claim.place == place && claim.subscriber == gone.subscriber && claim.heard > gone.since
+                };
+                if let Some(heir) = self.0.iter_mut().filter(own).max_by_key(|claim| claim.heard) {
+                    (heir.lost, heir.since, heir.doubted) = (false, gone.since, gone.doubted);
+                }
+            }
         }
     }
 
@@ -221,7 +253,13 @@ impl Scan {
     pub fn owners(&self) -> Vec<Vec<String>> {
         let of = |place| {
             let holding = self.0.iter().filter(|claim| claim.place == place && !claim.lost);
-            let mut names: Vec<_> = holding.map(|claim| format!("s{}", claim.subscriber)).collect();
+            let holding: Vec<_> = holding.collect();
+            if let [owner] = holding[..]
+                && owner.doubted > owner.heard
+            {
+                return Vec::new();
+            }
+            let mut names: Vec<_> = holding.iter().map(|claim| format!("s{}", claim.subscriber)).collect();
             names.sort();
             names.dedup();
             names

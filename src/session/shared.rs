@@ -54,6 +54,10 @@ impl LiveMap {
                 sharers.push((ports, Found::from((binding, place.prefix))));
             }
         }
+        // Blocks that were given back share nothing any more.
+        if sharers.iter().all(|(ports, _)| ports.is_all()) {
+            return Vec::new();
+        }
         sharers.sort_by_key(|(ports, _)| *ports);
         sharers
     }
