@@ -34,10 +34,11 @@ const PACKETS: u32 = 5;
 /// written within one second too, agree with each other to the millisecond, and would pass for a clock that
 /// is hours slow. Spread over time, only records that are as live as their arrival keep agreeing.
 const SPREAD: Duration = Duration::from_secs(10);
-/// Where so many stamps, over at least this time, made no offset, they are not those of one clock that goes on. A backlog of
-/// that many is over by then.
-const STAMPS_TRIED: u32 = 50;
+/// Where stamps that came for so long made no offset, they are not those of one clock that goes on: a backlog is over by
+/// then. Of each pause between them only so much counts, or the hours in which a NAS was cut off would speak against the
+/// clock that it tells its backlog by.
 const TRIED_FOR: Duration = Duration::from_secs(10 * 60);
+const PAUSE_COUNTS: Duration = Duration::from_secs(12);
 /// While it is ahead of the host's clock, our time runs more slowly by the fourth part.
 const SLOWED_BY: i64 = 4;
 /// Milliseconds within which one such time goes on in the next: leads are told in whole seconds, four of which they last.
@@ -195,10 +196,10 @@ struct NasClock {
     candidate: Option<Candidate>,
     /// The least time that was seen between a stamp and its arrival. The offset is not more than that.
     least: Option<i64>,
-    stamps: u32,
-    /// When the first of them came.
-    stamped_since: Option<Timestamp>,
-    last_stamp: Option<Timestamp>,
+    /// The last stamp, and when it came.
+    last_stamp: Option<(Timestamp, Timestamp)>,
+    /// For how long they have been coming.
+    tried: Duration,
     stamped: bool,
     absurd: u64,
     absurd_last: bool,
@@ -330,15 +331,15 @@ impl NasClock {
     /// Nothing, where that would be held against a NAS whose stamps are no clock's: one that stands still, or several under
     /// one name. All that they send would become history.
     fn bound(&mut self, arrival: Timestamp, live: bool, stamp: Timestamp) -> Option<i64> {
-        let stands_still = self.last_stamp.replace(stamp) == Some(stamp);
-        self.stamps = self.stamps.saturating_add(1);
-        let since = *self.stamped_since.get_or_insert(arrival);
+        let last = self.last_stamp.replace((stamp, arrival));
+        let stands_still = last.is_some_and(|(last, _)| last == stamp);
+        let pause = last.map_or(Duration::ZERO, |(_, came)| arrival.since(came));
+        self.tried = self.tried.saturating_add(pause.min(PAUSE_COUNTS));
         if live {
             let told = arrival.millis().saturating_sub(stamp.millis());
             self.least = Some(self.least.map_or(told, |least| least.min(told)));
         }
-        let tried = self.stamps > STAMPS_TRIED && arrival.since(since) >= TRIED_FOR;
-        self.least.filter(|_| !stands_still && !tried)
+        self.least.filter(|_| !stands_still && self.tried < TRIED_FOR)
     }
 
     /// Our own clock moved by so many milliseconds against everything else.
