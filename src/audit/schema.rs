@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use serde::Serialize;
@@ -230,12 +231,20 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, AuditError> {
     let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(path, &error))?;
     let version = connection.busy_timeout(BUSY).and_then(|()| version_of(&connection));
     check(path, version.map_err(|error| failed(path, &error))?)?;
+    keep_plans(&connection).map_err(|error| failed(path, &error))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
 
+/// A statement is planned once, whatever is bound to it. As SQLite is built here, it would otherwise look at each bound value
+/// again whether another plan were better, and planning takes longer than the row.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 fn prepare(connection: &mut Connection) -> rusqlite::Result<(i32, i32)> {
     connection.busy_timeout(BUSY)?;
+    keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     // A commit need not be durable before the next: what is lost comes again from the log. A reader may keep the
     // write-ahead file from being used again for a while; it is cut back afterwards.
