@@ -9,6 +9,7 @@
 //! (`writing.rs`; what late records change of the past, `correcting.rs`; the story of each prefix, `telling.rs`).
 
 mod correcting;
+mod known;
 mod telling;
 mod writing;
 
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
+use self::known::Known;
 use self::writing::Writing;
 use super::AuditError;
 use super::schema::{Moment, column, failed, file_in, open_for_writing};
@@ -43,6 +45,7 @@ pub struct Index {
     connection: Connection,
     path: PathBuf,
     applied: u64,
+    known: Known,
 }
 
 impl Index {
@@ -65,7 +68,7 @@ impl Index {
             .map_err(|error| failed(&path, &error))?;
         let applied = u64::try_from(applied)
             .map_err(|_| AuditError::Damaged { file: path.clone(), what: "its state makes no sense" })?;
-        Ok(Index { connection, path, applied })
+        Ok(Index { connection, path, applied, known: Known::default() })
     }
 
     /// Removes the index and makes an empty one, to be filled by replay. What the log no longer holds is forgotten, and
@@ -110,21 +113,22 @@ impl Index {
     /// What SQLite said; nothing was written then, and the same may be offered again.
     pub fn apply(&mut self, through: u64, folded: &[Folded]) -> Result<(), AuditError> {
         let through = through.max(self.applied);
-        let applied = self.applied;
+        let (applied, known) = (self.applied, &self.known);
         let write = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let begins = folded.iter().find_map(|item| moment_of(&item.outcome)).map(Moment);
-            let mut known =
+            let mut told =
                 if through > applied { forget_written(&transaction)? } else { written(&transaction)? };
             for item in folded.iter().filter(|item| item.sequence >= applied) {
                 let digest = (item.sequence == applied || item.sequence == through).then(|| digest(item));
                 if let Some(digest) = &digest
-                    && let Some(place) = known.iter().position(|known| known == digest)
+                    && let Some(place) = told.iter().position(|told| told == digest)
                 {
-                    known.swap_remove(place);
+                    told.swap_remove(place);
                     continue;
                 }
-                Writing { transaction: &transaction, sequence: item.sequence }.outcome(&item.outcome)?;
+                let transaction = &transaction;
+                Writing { transaction, known, applied, sequence: item.sequence }.outcome(&item.outcome)?;
                 if let Some(digest) = digest.filter(|_| item.sequence == through) {
                     transaction.prepare_cached("INSERT INTO written VALUES (?1)")?.execute((digest,))?;
                 }
@@ -134,9 +138,16 @@ impl Index {
                 .execute((column(through), begins))?;
             transaction.commit()
         };
-        write(&mut self.connection).map_err(|error| failed(&self.path, &error))?;
-        self.applied = through;
-        Ok(())
+        match write(&mut self.connection) {
+            Ok(()) => {
+                self.applied = through;
+                Ok(())
+            }
+            Err(error) => {
+                self.known = Known::default();
+                Err(failed(&self.path, &error))
+            }
+        }
     }
 }
 

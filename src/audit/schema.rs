@@ -246,10 +246,11 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<(i32, i32)> {
     connection.busy_timeout(BUSY)?;
     keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // A commit need not be durable before the next: what is lost comes again from the log. A reader may keep the
+    // Thirty-two mebibytes of pages are kept, for what is written goes all over the indexes. A commit need not be durable before the next: what is lost comes again from the log. A reader may keep the
     // write-ahead file from being used again for a while; it is cut back afterwards.
     connection.execute_batch(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=67108864;",
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=67108864;
+         PRAGMA cache_size=-32768;",
     )?;
     if version_of(connection)? == (0, 0) {
         let transaction = connection.transaction()?;
@@ -302,7 +303,7 @@ pub(super) fn failed(path: &Path, error: &rusqlite::Error) -> AuditError {
 }
 
 /// A prefix as it stands in columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     /// The first address, in its IPv6 form.
     pub(super) network: [u8; 16],
@@ -348,7 +349,7 @@ impl Key {
 }
 
 /// Whose lengths those in use are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum By {
     /// Those of bindings.
     Sessions,

@@ -15,12 +15,20 @@ impl Writing<'_> {
         let told = Told { ports: place.ports, ..told };
         let Spot { realm, key, .. } = Spot::of(place);
         self.in_use(By::Stories, realm, key)?;
+        let told = packed_value(&told)?;
+        if let Some(step) = self.known.step(self.sequence, self.applied, realm, key) {
+            self.execute(
+                "INSERT INTO story VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (realm, key.length, key.network, column(self.sequence), step, told),
+            )?;
+            return Ok(());
+        }
         // An entry may do several things to one prefix, and deadlines after it carry its sequence.
         self.execute(
             "INSERT INTO story
              SELECT ?1, ?2, ?3, ?4, coalesce(max(step) + 1, 0), ?5 FROM story
              WHERE realm = ?1 AND length = ?2 AND network = ?3 AND sequence = ?4",
-            (realm, key.length, key.network, column(self.sequence), packed_value(&told)?),
+            (realm, key.length, key.network, column(self.sequence), told),
         )?;
         Ok(())
     }

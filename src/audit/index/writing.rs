@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use rusqlite::{OptionalExtension, Params, Transaction};
 
 use super::correcting::Held;
+use super::known::Known;
 use crate::audit::rows::What;
 use crate::audit::schema::{By, Key, Moment, Spot, column, packed_value, unpacked_value, wide};
 use crate::audit::story::Told;
@@ -21,6 +22,9 @@ use crate::views::{Cause, Outcome};
 /// One transaction, and the entry whose outcomes are written in it.
 pub(super) struct Writing<'a> {
     pub(super) transaction: &'a Transaction<'a>,
+    pub(super) known: &'a Known,
+    /// The last entry of the transactions before.
+    pub(super) applied: u64,
     pub(super) sequence: u64,
 }
 
@@ -157,7 +161,9 @@ impl Writing<'_> {
             ),
         )?;
         if inserted > 0 {
-            self.named(self.transaction.last_insert_rowid(), session, subscriber)
+            let id = self.transaction.last_insert_rowid();
+            self.known.remember_session(session, id);
+            self.named(id, session, subscriber)
         } else {
             Ok(())
         }
@@ -165,6 +171,9 @@ impl Writing<'_> {
 
     /// The row of a session. One that was opened before the index began is not there yet.
     pub(super) fn session(&self, session: &SessionKey, subscriber: Option<&Name>) -> rusqlite::Result<i64> {
+        if let Some(id) = self.known.session(session) {
+            return Ok(id);
+        }
         let find = || {
             self.transaction
                 .prepare_cached(
@@ -176,6 +185,7 @@ impl Writing<'_> {
                 .optional()
         };
         if let Some(id) = find()? {
+            self.known.remember_session(session, id);
             return Ok(id);
         }
         self.opened(session, subscriber, None, &Line::default(), None, &[])?;
@@ -204,20 +214,17 @@ impl Writing<'_> {
         from: Timestamp,
     ) -> rusqlite::Result<()> {
         let Spot { realm, key, ports } = place;
-        let open = self.exists(
-            "SELECT 1 FROM binding
-             WHERE session = ?1 AND length = ?2 AND network = ?3 AND ports = ?5 AND realm = ?4
-               AND valid_until IS NULL",
-            (session, key.length, key.network, realm, ports),
-        )?;
-        if open {
-            return Ok(());
-        }
         self.in_use_by_sessions(place)?;
-        // A row that begins at the same moment is this very one, unless the address came and went within it.
+        // One that is open stays as it is. A row that begins at the same moment is this very one, unless the address came and
+        // went within it.
         self.execute(
             "INSERT INTO binding (session, subscriber, realm, length, network, valid_from, ports)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+             WHERE NOT EXISTS (
+                SELECT 1 FROM binding
+                WHERE session = ?1 AND length = ?4 AND network = ?5 AND ports = ?7 AND realm = ?3
+                  AND valid_until IS NULL
+             )
              ON CONFLICT DO UPDATE SET valid_until = NULL, last_seen = NULL, how = NULL
              WHERE valid_until <= valid_from",
             (session, subscriber.map(Name::octets), realm, key.length, key.network, Moment(from), ports),
@@ -237,6 +244,9 @@ impl Writing<'_> {
     }
 
     pub(super) fn in_use(&self, by: By, realm: u16, key: Key) -> rusqlite::Result<()> {
+        if !self.known.is_new_length(by, realm, key.length) {
+            return Ok(());
+        }
         self.execute(
             "INSERT INTO length_in_use VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             (by, realm, key.length),
