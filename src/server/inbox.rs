@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::detail;
-use super::radius::{self, Offer};
+use super::radius::{self, Offer, Offered};
 use crate::log::entry::Entry;
 use crate::session::event::{Kind, Record};
 
@@ -151,14 +151,22 @@ impl Inbox {
 impl Offer for Inbox {
     /// Row 45: the last tenth of the room is for what frees addresses, the tenth before it for new sessions. What an
     /// interim update says it says again. Order stays that of arrival.
-    fn offer(&self, record: Box<Record>, receipt: radius::Receipt) -> bool {
+    fn offer(&self, batch: &mut Vec<Offered>) {
         let tenth = self.capacity / 10;
-        let room = match record.kind {
+        let room = |kind| match kind {
             Kind::Stop | Kind::On | Kind::Off => self.capacity,
             Kind::Start => self.capacity - tenth,
             Kind::Interim => self.capacity - 2 * tenth,
         };
-        self.push(Input::Record(record, Receipt::Nas(receipt)), room)
+        let mut state = self.locked();
+        let offered = std::mem::take(batch);
+        for Offered { record, receipt } in offered {
+            if state.closed || state.inputs.len() >= room(record.kind) {
+                batch.push(Offered { record, receipt });
+            } else {
+                self.put(&mut state, Input::Record(record, Receipt::Nas(receipt)));
+            }
+        }
     }
 }
 
@@ -196,7 +204,9 @@ mod tests {
         let inbox = Inbox::new(10);
         let offered = |kind| {
             let record = Record::bare(kind, Name::from("bras1"), Name::from("1"), Timestamp::from_seconds(0));
-            inbox.offer(Box::new(record), receipt())
+            let mut batch = vec![Offered { record: Box::new(record), receipt: receipt() }];
+            inbox.offer(&mut batch);
+            batch.is_empty()
         };
         let taken = |kind| (0..20).filter(|_| offered(kind)).count();
         assert_eq!(taken(Kind::Interim), 8);

@@ -58,10 +58,20 @@ pub struct Receipt {
     pub response: Response,
 }
 
+/// A record for the engine, and what its acknowledgement needs.
+#[derive(Debug, Clone)]
+pub struct Offered {
+    /// What came.
+    pub record: Box<Record>,
+    /// Who waits.
+    pub receipt: Receipt,
+}
+
 /// The engine's door.
 pub trait Offer: Send + Sync {
-    /// Takes a record for commit; never waits. `false`: there is no room, and the NAS will send it again.
-    fn offer(&self, record: Box<Record>, receipt: Receipt) -> bool;
+    /// Takes records for commit, in their order; never waits. What there is no room for stays in `batch`: the NAS will send
+    /// it again.
+    fn offer(&self, batch: &mut Vec<Offered>);
 }
 
 /// A socket that could not be had.
@@ -145,6 +155,8 @@ impl Listeners {
                 shared: shared.clone(),
                 memory: Arc::clone(&memory),
                 complaints: Complaints::default(),
+                batch: Vec::new(),
+                origins: Vec::new(),
             };
             let (sender, receiver) = mpsc::channel();
             let counters = Arc::clone(&shared.counters);
@@ -273,10 +285,15 @@ fn receive(socket: &Socket, mut gate: Gate, stop: &AtomicBool) {
     let mut at_once = Vec::new();
     let mut dropped_before = 0;
     while !stop.load(Ordering::Acquire) {
+        // Looked at when a batch is there, not when it is waited for: the first datagram after a reload is judged by it.
+        let mut begun = None;
         let received = socket.receive(&mut buffers, |datagram| {
-            // Loaded when it is there, not when it is waited for: the first datagram after a reload is judged by it.
-            at_once.extend(gate.pass(&datagram, &config.load(), follow_clock(&clocks).now));
+            let (config, now) = begun.get_or_insert_with(|| (config.load(), follow_clock(&clocks).now));
+            at_once.extend(gate.pass(&datagram, config, *now));
         });
+        if let Some((_, now)) = begun {
+            gate.hand_over(now);
+        }
         match received {
             Ok(dropped) => {
                 // The kernel counts from the socket's beginning, and wraps.

@@ -17,7 +17,7 @@ use relaywarden::log::entry::Entry;
 use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::server::health::Health;
 use relaywarden::server::inbox::{Inbox, Input};
-use relaywarden::server::radius::{self, Listeners, Offer, Receipt};
+use relaywarden::server::radius::{self, Listeners, Offer, Offered};
 use relaywarden::server::staff::{Counters, StaffDesk};
 use relaywarden::server::{desk, engine, import, mta};
 use relaywarden::session::event::{
@@ -36,9 +36,7 @@ const BEFORE: Duration = Duration::from_secs(600);
 struct Nobody;
 
 impl Offer for Nobody {
-    fn offer(&self, _: Box<Record>, _: Receipt) -> bool {
-        false
-    }
+    fn offer(&self, _: &mut Vec<Offered>) {}
 }
 
 struct OneFile;

@@ -15,7 +15,7 @@ use tracing::warn;
 use super::counters::{Counters, count};
 use super::feeds::{Fault, Feeds};
 use super::socket::Datagram;
-use super::{Offer, Receipt};
+use super::{Offer, Offered, Receipt};
 use crate::config::{Client, Config};
 use crate::radius::accounting::{self, Ignored, Rules};
 use crate::radius::authenticator::{self, Integrity, Response};
@@ -23,7 +23,7 @@ use crate::radius::duplicate::{Admission, Key, Memory};
 use crate::radius::nas_clock::NasClocks;
 use crate::radius::packet::{Malformed, Packet, code};
 use crate::server::complaints::Complaints;
-use crate::session::Timestamp;
+use crate::session::{Name, Timestamp};
 
 /// Why a datagram gets no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub(super) enum Silence {
     MemoryFull,
     QueueFull,
     NotReady,
-    /// The engine has it and will have it answered.
-    Accepted,
+    /// It is offered to the engine with the batch that it came in, and answered when it is durable.
+    Offered,
 }
 
 impl fmt::Display for Silence {
@@ -55,7 +55,7 @@ impl fmt::Display for Silence {
             Silence::MemoryFull => f.write_str("too many requests in flight"),
             Silence::QueueFull => f.write_str("the engine's queue is full"),
             Silence::NotReady => f.write_str("not ready"),
-            Silence::Accepted => f.write_str("accepted"),
+            Silence::Offered => f.write_str("offered to the engine"),
         }
     }
 }
@@ -79,6 +79,18 @@ pub(super) struct Gate {
     /// The answering thread has it too.
     pub(super) memory: Arc<Mutex<Memory>>,
     pub(super) complaints: Complaints<Topic>,
+    /// What the present batch of datagrams brought for the engine.
+    pub(super) batch: Vec<Offered>,
+    /// Whose each of it is.
+    pub(super) origins: Vec<Origin>,
+}
+
+/// Whose a record is, for the counts of its feed.
+pub(super) struct Origin {
+    key: Key,
+    nas: Name,
+    client: Name,
+    held_back: bool,
 }
 
 impl Gate {
@@ -200,15 +212,34 @@ impl Gate {
                 return Ok(receipt);
             }
         };
-        let nas = record.nas.clone();
-        if self.shared.offer.offer(record, receipt) {
-            self.shared.feeds.taken(&nas, &client.name, accounting::was_held_back(packet), now);
-            return Err(Silence::Accepted);
+        let held_back = accounting::was_held_back(packet);
+        let (nas, client) = (record.nas.clone(), client.name.clone());
+        self.origins.push(Origin { key, nas, client, held_back });
+        self.batch.push(Offered { record, receipt });
+        Err(Silence::Offered)
+    }
+
+    /// Offers the engine what the batch brought, all at once: it is woken once, and its queue is locked once.
+    pub(super) fn hand_over(&mut self, now: Timestamp) {
+        if self.batch.is_empty() {
+            return;
         }
-        // Its repetition must find the door open again.
-        lock(&self.memory).forget(&key);
-        self.shared.feeds.useless(&nas, &client.name, Fault::QueueFull, now);
-        Err(Silence::QueueFull)
+        self.shared.offer.offer(&mut self.batch);
+        let refused = std::mem::take(&mut self.batch);
+        for Origin { key, nas, client, held_back } in std::mem::take(&mut self.origins) {
+            match refused.iter().find(|refused| refused.receipt.key == key) {
+                None => {
+                    count(&self.shared.counters.accepted);
+                    self.shared.feeds.taken(&nas, &client, held_back, now);
+                }
+                Some(refused) => {
+                    // Its repetition must find the door open again.
+                    lock(&self.memory).forget(&key);
+                    self.shared.feeds.useless(&nas, &client, Fault::QueueFull, now);
+                    self.note(Silence::QueueFull, refused.receipt.peer, now);
+                }
+            }
+        }
     }
 
     fn receipt(&self, datagram: &Datagram<'_>, key: Key, response: Response) -> Receipt {
@@ -237,7 +268,8 @@ impl Gate {
             // These are part of a good day.
             Silence::DuplicateInFlight => (&counters.duplicate_in_flight, None),
             Silence::NotReady => (&counters.status_server_not_ready, None),
-            Silence::Accepted => (&counters.accepted, None),
+            // Counted when the engine has it.
+            Silence::Offered => return,
         };
         count(counter);
         if let Some(topic) = topic {

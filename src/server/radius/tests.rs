@@ -31,12 +31,10 @@ struct Engine {
 }
 
 impl Offer for Engine {
-    fn offer(&self, record: Box<Record>, receipt: Receipt) -> bool {
-        if self.full.load(Ordering::Acquire) {
-            return false;
+    fn offer(&self, batch: &mut Vec<Offered>) {
+        if !self.full.load(Ordering::Acquire) {
+            lock(&self.taken).extend(batch.drain(..).map(|offered| (*offered.record, offered.receipt)));
         }
-        lock(&self.taken).push((*record, receipt));
-        true
     }
 }
 
