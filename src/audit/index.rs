@@ -55,6 +55,12 @@ impl Index {
     /// `Damaged` when it can't be used: then [`Index::begin_anew`] and a replay of the whole log make a good one.
     pub fn open(data: &Path) -> Result<Index, AuditError> {
         let path = file_in(data);
+        if condemned(&path).exists() {
+            return Err(AuditError::Damaged {
+                file: path,
+                what: "it was found damaged when it was written last",
+            });
+        }
         if let Some(directory) = path.parent() {
             fs::DirBuilder::new()
                 .recursive(true)
@@ -78,7 +84,7 @@ impl Index {
     /// What the file system said.
     pub fn begin_anew(data: &Path) -> Result<Index, AuditError> {
         let path = file_in(data);
-        for companion in ["", "-wal", "-shm", "-journal"] {
+        for companion in ["", "-wal", "-shm", "-journal", CONDEMNED] {
             let mut name = path.clone().into_os_string();
             name.push(companion);
             match fs::remove_file(&name) {
@@ -95,6 +101,14 @@ impl Index {
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.applied
+    }
+
+    /// Has the next start make it again: it can't be written any more, for it is damaged.
+    ///
+    /// # Errors
+    /// What the file system said.
+    pub fn condemn(&self) -> io::Result<()> {
+        fs::write(condemned(&self.path), "")
     }
 
     /// Makes what was applied so far survive a loss of power.
@@ -149,6 +163,15 @@ impl Index {
             }
         }
     }
+}
+
+/// Ends the name of the file that says that the index is not to be used.
+const CONDEMNED: &str = "-damaged";
+
+fn condemned(path: &Path) -> PathBuf {
+    let mut name = path.to_path_buf().into_os_string();
+    name.push(CONDEMNED);
+    name.into()
 }
 
 type Digest = [u8; 32];

@@ -294,12 +294,13 @@ impl House {
                 first.push(Entry::Session(Event::Applied(Box::new(applied))));
             }
             self.applied.send_replace(recovered.index.applied());
-            let keeper = Keeper::start(
+            let mut keeper = Keeper::start(
                 self.data_dir.clone(),
                 recovered.index,
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
             )?;
+            recovered.left.into_iter().for_each(|left| keeper.keep(left));
             self.radius.begin(recovered.views.machine().clock_offsets());
             let (radius, details) = (Arc::clone(&self.radius), Arc::clone(&self.details));
             let mut engine = Engine::new(

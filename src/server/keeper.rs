@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::health::Health;
+use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::log::snapshot;
 use crate::session::Timestamp;
@@ -160,10 +161,14 @@ impl Worker {
         }
     }
 
-    /// False when we were told to stop before it could be written.
+    /// False when it can't be written any more, or when we were told to stop before it could.
     fn apply(&mut self, through: u64, folded: &[Folded]) -> bool {
         let mut failed = false;
         while let Err(error) = self.index.apply(through, folded) {
+            if matches!(error, AuditError::Damaged { .. }) {
+                self.give_up(&error);
+                return false;
+            }
             if !failed {
                 tracing::error!(%error, "the audit index cannot be written; questions about the past are late");
             }
@@ -180,6 +185,19 @@ impl Worker {
         }
         self.applied.send_replace(through);
         true
+    }
+
+    fn give_up(&self, error: &AuditError) {
+        self.health.set_index_failing(true);
+        self.health.give_up_index();
+        match self.index.condemn() {
+            Ok(()) => {
+                tracing::error!(%error, "the audit index is given up; the next start makes it again from the log");
+            }
+            Err(mark) => tracing::error!(
+                %error, %mark, "the audit index is given up; remove it, and the next start makes it again from the log"
+            ),
+        }
     }
 
     fn store(&mut self, sequence: u64, at: Timestamp, body: &[u8]) {

@@ -6,10 +6,12 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 use super::health::WORTH_SAYING;
+use super::keeper::Keep;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::clock;
@@ -17,10 +19,13 @@ use crate::log::snapshot::{self, Snapshot};
 use crate::log::sqlite::{DataLock, SqliteLog};
 use crate::log::{Batch, LogError};
 use crate::session::Timestamp;
-use crate::views::{Folded, Shared, Views};
+use crate::views::{Shared, Views};
 
-/// How many folded entries are indexed in one transaction while replaying.
-const AT_ONCE: usize = 50_000;
+/// So much of what the index lacks may wait for the keeper, some three hundred octets each; more is indexed before the first
+/// answer.
+const LEFT_AT_MOST: usize = 200_000;
+/// How many batches are read ahead of the fold.
+const READ_AHEAD: usize = 64;
 /// Our clock may be behind the log's last moment by as much: less than that, it is stepped, not wrong.
 const CLOCK_AHEAD: Duration = Duration::from_secs(3600);
 /// How often a long replay says how far it is.
@@ -32,8 +37,10 @@ pub struct Recovered {
     pub log: SqliteLog,
     /// The views after its last entry.
     pub views: Views,
-    /// The index, with everything in it.
+    /// The index, as far as it was filled.
     pub index: Index,
+    /// What it still lacks, in order.
+    pub left: Vec<Keep>,
     /// The last moment at which we surely listened; `None`: the log is new.
     pub last: Option<Timestamp>,
     /// How many entries were read.
@@ -77,8 +84,8 @@ pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<
             what: "it is ahead of the log, so it was made from another one: put that log back, or move this directory away",
         }));
     }
-    let Replay { views, last, entries, .. } = replay;
-    Ok(Recovered { log, views, index, last, entries })
+    let Replay { views, left, last, entries, .. } = replay;
+    Ok(Recovered { log, views, index, left, last, entries })
 }
 
 /// What happens from now on is later than what is in the log, whatever the host's clock shows.
@@ -117,6 +124,10 @@ fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Fail
     let mut replay = Replay::begin(data_dir, None, Some(index), Arc::default())?;
     match replay.read(data_dir, lock) {
         Ok(_) => {
+            replay.flush();
+            if let Some(error) = replay.failed.take() {
+                return Err(error.into());
+            }
             if let Some(index) = replay.index.take() {
                 return Ok(index);
             }
@@ -140,7 +151,8 @@ struct Replay {
     views: Views,
     /// Gone once it turned out to be damaged.
     index: Option<Index>,
-    folded: Vec<Folded>,
+    left: Vec<Keep>,
+    outcomes: usize,
     failed: Option<AuditError>,
     last: Option<Timestamp>,
     entries: u64,
@@ -155,6 +167,7 @@ impl Replay {
         index: Option<Index>,
         shared: Arc<Shared>,
     ) -> Result<Self, LogError> {
+        let began = Instant::now();
         let views = match snapshot {
             None => Views::new(shared),
             Some(snapshot) => Views::restore(shared, &snapshot.body).map_err(|_| LogError::Damaged {
@@ -164,14 +177,24 @@ impl Replay {
             })?,
         };
         let last = snapshot.map(|snapshot| snapshot.at);
-        let (began, folded) = (Instant::now(), Vec::new());
-        Ok(Replay { views, index, folded, failed: None, last, entries: 0, began, said: began })
+        let left = Vec::new();
+        Ok(Replay { views, index, left, outcomes: 0, failed: None, last, entries: 0, began, said: began })
     }
 
     fn read(&mut self, data_dir: &Path, lock: &DataLock) -> Result<SqliteLog, Failure> {
         let after = self.views.sequence();
-        let log = SqliteLog::open_locked(lock.clone(), data_dir, after, &mut |batch| self.batch(&batch))?;
-        self.flush();
+        // Reading and unpacking take as long as folding.
+        let log = std::thread::scope(|scope| {
+            let (read, batches) = sync_channel(READ_AHEAD);
+            let reader = scope.spawn(move || {
+                SqliteLog::open_locked(lock.clone(), data_dir, after, &mut |batch| {
+                    // It is gone only when this thread's scope ends by a panic.
+                    let _ = read.send(batch);
+                })
+            });
+            batches.iter().for_each(|batch| self.batch(&batch));
+            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
         if let Some(error) = self.failed.take() {
             return Err(error.into());
         }
@@ -183,11 +206,17 @@ impl Replay {
 
     fn batch(&mut self, batch: &Batch) {
         self.last = Some(batch.at);
+        let mut folded = Vec::new();
         for (sequence, entry) in (batch.sequence..).zip(&batch.entries) {
-            self.views.fold(batch.at, sequence, entry, &mut self.folded);
+            self.views.fold(batch.at, sequence, entry, &mut folded);
             self.entries += 1;
         }
-        if self.folded.len() >= AT_ONCE {
+        // What the index has already need not wait.
+        if self.index.as_ref().is_some_and(|index| index.applied() <= self.views.sequence()) {
+            self.outcomes += folded.len();
+            self.left.push(Keep { through: self.views.sequence(), folded });
+        }
+        if self.outcomes >= LEFT_AT_MOST {
             self.flush();
         }
         if self.said.elapsed() >= SAY_EVERY {
@@ -200,16 +229,16 @@ impl Replay {
 
     /// What the index has already, it takes again without a change.
     fn flush(&mut self) {
-        if let Some(index) = self.index.as_mut().filter(|_| !self.folded.is_empty()) {
-            match index.apply(self.views.sequence(), &self.folded) {
-                Ok(()) => {}
-                Err(error @ AuditError::Damaged { .. }) => {
-                    tracing::warn!(%error, "the audit index is made again from the log");
-                    self.index = None;
-                }
-                Err(error) => self.failed = Some(error),
+        let folded: Vec<_> = self.left.drain(..).flat_map(|keep| keep.folded).collect();
+        self.outcomes = 0;
+        let Some(index) = self.index.as_mut() else { return };
+        match index.apply(self.views.sequence(), &folded) {
+            Ok(()) => {}
+            Err(error @ AuditError::Damaged { .. }) => {
+                tracing::warn!(%error, "the audit index is made again from the log");
+                self.index = None;
             }
+            Err(error) => self.failed = Some(error),
         }
-        self.folded.clear();
     }
 }

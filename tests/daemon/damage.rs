@@ -181,6 +181,31 @@ fn a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log() {
 }
 
 #[test]
+fn an_audit_index_that_turns_out_to_be_damaged_while_it_is_written_is_made_again_by_the_next_start() {
+    let mut daemon = Daemon::start();
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    let then = a_moment();
+    daemon.terminate();
+    let path = daemon.data_dir().join("audit/index.sqlite3");
+    let connection = Connection::open(&path).expect("our own file");
+    let root = "SELECT (rootpage - 1) * 4096 FROM sqlite_schema WHERE name = 'binding'";
+    let page: u32 = connection.query_row(root, (), |row| row.get(0)).expect("a table");
+    drop(connection);
+    let mut octets = fs::read(&path).expect("our own file");
+    octets.iter_mut().skip(page as usize).take(4096).for_each(|octet| *octet = 0x5a);
+    fs::write(&path, octets).expect("our own file");
+    daemon.launch();
+    daemon.wait_until_ready();
+    daemon.nas().report(Status::Start, "bob", "s2", "198.51.100.8");
+    eventually("the index to be given up", || daemon.log_text().contains("given up").then_some(()));
+    daemon.terminate();
+    daemon.launch();
+    daemon.wait_until_ready();
+    let owner = daemon.json(&["who", ALICE, "--at", &then]).expect("an owner");
+    assert_eq!(owner["subscriber"], "alice", "{owner}");
+}
+
+#[test]
 fn a_data_directory_that_is_a_file_ends_with_74_and_is_named() {
     let daemon = stopped();
     fs::rename(daemon.data_dir(), daemon.data_dir().with_extension("aside")).expect("our own directory");

@@ -260,3 +260,14 @@ fn a_later_version_is_left_alone() {
     drop(connection);
     assert!(matches!(Index::open(data.path()), Err(AuditError::TooNew { version: 3, .. })));
 }
+
+#[test]
+fn an_index_that_was_condemned_is_not_opened_again_and_begun_anew() {
+    let data = tempfile::tempdir().unwrap();
+    let index = Index::open(data.path()).unwrap();
+    index.condemn().unwrap();
+    drop(index);
+    assert!(matches!(Index::open(data.path()), Err(AuditError::Damaged { .. })));
+    drop(Index::begin_anew(data.path()).unwrap());
+    assert_eq!(Index::open(data.path()).unwrap().applied(), 0);
+}
