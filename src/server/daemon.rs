@@ -29,6 +29,7 @@ use super::failure::Failure;
 use super::health::Health;
 use super::http::{self, web};
 use super::inbox::{Inbox, Receipt};
+use super::inherited::Inherited;
 use super::keeper::Keeper;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
@@ -86,21 +87,27 @@ struct Sockets {
 /// # Errors
 /// Why it could not start. Once it has started it goes on, whatever storage does.
 pub fn run(configured: Configured, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+    let inherited = Inherited::take();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(configured, reread, demo));
+    let outcome = runtime.block_on(serve(configured, reread, demo, inherited));
     // Told to stop while the log is still read: reading has changed nothing and need not be waited for.
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
 }
 
-async fn serve(configured: Configured, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
+async fn serve(
+    configured: Configured,
+    reread: Reread,
+    demo: Option<Demo>,
+    inherited: Inherited,
+) -> Result<(), Failure> {
     let Configured { config, dictionary } = configured;
     // Signals are caught from the beginning: one that comes while the log is read must not be lost.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     let data_dir = config.data_dir.clone();
     let lock = recovery::prepare(&data_dir)?;
-    let sockets = bind(&config).await?;
+    let sockets = bind(&config, inherited).await?;
     let config = Arc::new(ArcSwap::from_pointee(config));
     let dictionary = Arc::new(ArcSwap::from_pointee(dictionary));
     let house = House::open(&data_dir, config, dictionary, sockets)?;
@@ -136,22 +143,27 @@ async fn serve(configured: Configured, reread: Reread, demo: Option<Demo>) -> Re
     Ok(())
 }
 
-async fn bind(config: &Config) -> Result<Sockets, Failure> {
+async fn bind(config: &Config, mut inherited: Inherited) -> Result<Sockets, Failure> {
     let refused = |what: &dyn fmt::Display| Failure::Socket(what.to_string());
-    let radius = radius::Listeners::bind(&config.radius.listen)
+    let radius = radius::Listeners::inherit(&config.radius.listen, &mut inherited)
         .map_err(|error| refused(&format_args!("radius.listen: {error}")))?;
-    let mta = mta::bind(config, mta::Limits::default()).map_err(|error| refused(&error))?;
+    let mta =
+        mta::inherit(config, mta::Limits::default(), &mut inherited).map_err(|error| refused(&error))?;
     let staff = web::bind_unix(&config.http.socket, config.http.mode, config.http.group.as_deref())
         .map_err(|error| refused(&format_args!("http.socket: {error}")))?;
     let staff_file = mta::SocketFile::of(&config.http.socket)?;
     let mut web = Vec::new();
     for address in &config.http.listen {
-        let listener = TcpListener::bind(address).await;
+        let listener = match inherited.tcp(*address) {
+            Some(listener) => listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener)),
+            None => TcpListener::bind(address).await,
+        };
         web.push(
             listener
                 .map_err(|error| refused(&format!("http.listen: cannot listen on tcp {address}: {error}")))?,
         );
     }
+    inherited.complain();
     Ok(Sockets { radius, mta, staff, staff_file, web })
 }
 

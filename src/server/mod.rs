@@ -12,6 +12,7 @@ pub mod health;
 pub mod http;
 pub mod import;
 pub mod inbox;
+pub mod inherited;
 pub mod keeper;
 pub mod mta;
 pub mod nas;

@@ -20,8 +20,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, warn};
 
+use socket::adopt_tcp;
 pub use socket::{BindError, BindFault, SocketFile, bind_tcp, bind_unix};
 
+use super::inherited::Inherited;
 use crate::config::{Config, Endpoint, Listeners};
 use crate::mta::{policy, socketmap};
 use crate::session::Name;
@@ -143,20 +145,39 @@ pub struct Bound {
 /// # Panics
 /// Outside of a tokio runtime.
 pub fn bind(config: &Config, limits: Limits) -> Result<Bound, BindError> {
+    inherit(config, limits, &mut Inherited::default())
+}
+
+/// The same, but of what was inherited nothing need be bound.
+///
+/// # Errors
+/// The first one that can't be bound; those before it are given up again.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn inherit(config: &Config, limits: Limits, inherited: &mut Inherited) -> Result<Bound, BindError> {
     let mut listeners = Vec::new();
     for (service, configured) in
         [(Service::Socketmap, &config.socketmap), (Service::Policy, &config.policy.listeners)]
     {
         for endpoint in &configured.listen {
-            listeners.push((service, listen(service, endpoint, configured)?));
+            listeners.push((service, listen(service, endpoint, configured, inherited)?));
         }
     }
     Ok(Bound { listeners, limits })
 }
 
-fn listen(service: Service, endpoint: &Endpoint, configured: &Listeners) -> Result<Listener, BindError> {
+fn listen(
+    service: Service,
+    endpoint: &Endpoint,
+    configured: &Listeners,
+    inherited: &mut Inherited,
+) -> Result<Listener, BindError> {
     let bound = match endpoint {
-        Endpoint::Tcp(address) => bind_tcp(*address).and_then(Listener::tcp),
+        Endpoint::Tcp(address) => match inherited.tcp(*address) {
+            Some(listener) => adopt_tcp(listener).and_then(Listener::tcp),
+            None => bind_tcp(*address).and_then(Listener::tcp),
+        },
         Endpoint::Unix(path) => bind_unix(path, configured.mode, configured.group.as_deref())
             .and_then(|(listener, file)| Listener::unix(listener, file)),
     };

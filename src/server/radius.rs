@@ -27,6 +27,7 @@ use self::feeds::Feeds;
 use self::gate::{Gate, Shared, Topic, lock};
 use self::socket::{Buffers, Socket};
 use super::complaints::Complaints;
+use super::inherited::Inherited;
 use crate::clock;
 use crate::config::Config;
 use crate::radius::authenticator::Response;
@@ -110,9 +111,19 @@ impl Listeners {
     /// # Errors
     /// The first address that can't be had.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Bound, BindError> {
-        let open =
-            |&address| Socket::open(address).map(Arc::new).map_err(|error| BindError { address, error });
-        Ok(Listeners { sockets: addresses.iter().map(open).collect::<Result<_, _>>()? })
+        Listeners::inherit(addresses, &mut Inherited::default())
+    }
+
+    /// The same, but of what was inherited nothing need be bound.
+    ///
+    /// # Errors
+    /// The first address that can't be had.
+    pub fn inherit(addresses: &[SocketAddr], inherited: &mut Inherited) -> Result<Bound, BindError> {
+        let mut open = |&address| {
+            let socket = inherited.udp(address).map_or_else(|| Socket::open(address), Socket::inherited);
+            socket.map(Arc::new).map_err(|error| BindError { address, error })
+        };
+        Ok(Listeners { sockets: addresses.iter().map(&mut open).collect::<Result<_, _>>()? })
     }
 
     /// Where the sockets listen, with the real port where 0 was asked for.

@@ -4,7 +4,8 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ impl Default for Wanted {
 pub(crate) struct Daemon {
     child: Option<Child>,
     home: TempDir,
+    /// The socket for RADIUS over IPv4, if we hold it for the daemon as a service manager does.
+    held: Option<UdpSocket>,
     /// RADIUS over IPv4.
     pub(crate) radius: SocketAddr,
     /// RADIUS over IPv6.
@@ -71,6 +74,7 @@ impl Daemon {
         fs::set_permissions(home.path(), Permissions::from_mode(0o755)).expect("our own directory");
         let mut daemon = Daemon {
             child: None,
+            held: None,
             radius: SocketAddr::from(([127, 0, 0, 1], free_port())),
             radius_v6: format!("[::1]:{}", free_port()).parse().expect("an address"),
             socketmap: SocketAddr::from(([127, 0, 0, 1], free_port())),
@@ -128,15 +132,31 @@ listen = []
         write_private(&self.configuration(), &text);
     }
 
+    /// Holds the socket for RADIUS from here on, also while no daemon runs. None may run now.
+    pub(crate) fn hold_socket(&mut self) {
+        self.held = Some(UdpSocket::bind(self.radius).expect("a free address"));
+    }
+
     /// Starts the process over the data that is there; does not wait.
     pub(crate) fn launch(&mut self) {
         assert!(self.child.is_none(), "one process at a time");
         let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
-        let child = Command::new(program())
+        let mut command = match &self.held {
+            None => Command::new(program()),
+            Some(_) => {
+                // The first descriptor that a service manager hands over is the third.
+                let hand_over = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
+                let mut shell = Command::new("sh");
+                shell.args(["-c", hand_over]).arg(program());
+                shell
+            }
+        };
+        let held = self.held.as_ref().map(|held| OwnedFd::from(held.try_clone().expect("a second handle")));
+        let child = command
             .arg("serve")
             .arg("--config")
             .arg(self.configuration())
-            .stdin(Stdio::null())
+            .stdin(held.map_or_else(Stdio::null, Stdio::from))
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .spawn()

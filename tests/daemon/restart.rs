@@ -1,11 +1,13 @@
 //! A restart, clean or not, changes no answer: about the present, the past, standing, messages, and what is due later.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::common::asking::{Mail, Policy};
 use crate::common::daemon::{Daemon, Wanted};
 use crate::common::eventually;
-use crate::common::nas::{Attributes, Status};
+use crate::common::nas::{Attributes, Feed, Status};
 use crate::house::a_moment;
 
 const ONLINE: &str = "100.64.0.7";
@@ -144,4 +146,30 @@ fn a_suspension_ends_at_its_hour_also_when_nobody_is_there_then() {
     daemon.restart();
     eventually("the suspension to end", || (daemon.map("relay", ONLINE) == "OK alice").then_some(()));
     assert!(daemon.json(&["suspensions"]).is_none());
+}
+
+#[test]
+fn what_is_sent_while_no_daemon_runs_waits_in_the_socket_that_a_service_manager_holds() {
+    let mut daemon = Daemon::start();
+    daemon.terminate();
+    daemon.hold_socket();
+    daemon.launch();
+    daemon.wait_until_ready();
+    daemon.nas().report(Status::Start, "alice", "s0", "198.51.100.1");
+    daemon.terminate();
+    let mut feed = Feed::new(daemon.nas(), 200);
+    for number in 1..=200_u8 {
+        let session = format!("s{number}");
+        let address = [198, 51, 101, number].into();
+        feed.send(&Attributes::record(Status::Start, "bob", &session, address), number);
+    }
+    daemon.launch();
+    // Nothing is sent again.
+    let mut missing = 200;
+    eventually("all of them to be acknowledged", || {
+        missing -= feed.acknowledged(Duration::from_millis(50)).len();
+        (missing == 0).then_some(())
+    });
+    assert_eq!(daemon.map("subscriber", "198.51.101.200"), "OK bob");
+    assert_eq!(daemon.map("subscriber", "198.51.100.1"), "OK alice");
 }

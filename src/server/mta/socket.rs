@@ -106,6 +106,15 @@ pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindFault> {
     Ok(socket.into())
 }
 
+/// A TCP socket that listens already, not yet handed to tokio.
+///
+/// # Errors
+/// What the system said.
+pub(super) fn adopt_tcp(listener: TcpListener) -> Result<TcpListener, BindFault> {
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 /// Binds a Unix socket, not yet handed to tokio. It can be connected to only when mode and group are right. A file
 /// left behind by a daemon that died is replaced; one on which somebody listens is not.
 ///

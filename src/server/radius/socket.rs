@@ -63,17 +63,22 @@ impl Socket {
             // Otherwise `[::]` would take IPv4 too, with sources that look unlike the configured clients.
             raw.set_only_v6(true)?;
         }
-        // A smaller buffer than asked for is no reason not to start; what was granted is logged.
-        let _ = raw.set_recv_buffer_size(RECEIVE_BUFFER);
-        raw.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
-        setsockopt(&raw, sockopt::RxqOvfl, &1)?;
-        if address.ip().is_unspecified() {
-            match address {
-                SocketAddr::V4(_) => setsockopt(&raw, sockopt::Ipv4PacketInfo, &true)?,
-                SocketAddr::V6(_) => setsockopt(&raw, sockopt::Ipv6RecvPacketInfo, &true)?,
-            }
-        }
+        // Before it is bound: no datagram comes in without saying where it came.
+        prepare(&raw, address)?;
         raw.bind(&address.into())?;
+        Socket::of(raw)
+    }
+
+    /// A socket that is bound already, and may have gathered datagrams.
+    pub(super) fn inherited(udp: UdpSocket) -> io::Result<Self> {
+        let address = udp.local_addr()?;
+        let raw = RawSocket::from(udp);
+        raw.set_nonblocking(false)?;
+        prepare(&raw, address)?;
+        Socket::of(raw)
+    }
+
+    fn of(raw: RawSocket) -> io::Result<Self> {
         let receive_buffer = raw.recv_buffer_size()?;
         let udp = UdpSocket::from(raw);
         let local = udp.local_addr()?;
@@ -180,6 +185,22 @@ impl Socket {
         };
         Ok(sent)
     }
+}
+
+fn prepare(raw: &RawSocket, address: SocketAddr) -> io::Result<()> {
+    // A smaller buffer than asked for is no reason not to start; what was granted is logged. A larger one stays.
+    if raw.recv_buffer_size()? < RECEIVE_BUFFER {
+        let _ = raw.set_recv_buffer_size(RECEIVE_BUFFER);
+    }
+    raw.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
+    setsockopt(raw, sockopt::RxqOvfl, &1)?;
+    if address.ip().is_unspecified() {
+        match address {
+            SocketAddr::V4(_) => setsockopt(raw, sockopt::Ipv4PacketInfo, &true)?,
+            SocketAddr::V6(_) => setsockopt(raw, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
+    }
+    Ok(())
 }
 
 /// What the kernel tells beside a datagram.
