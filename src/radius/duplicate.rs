@@ -5,10 +5,12 @@
 //! requests may be shown to it: a forged one must not make a genuine one look like a repetition
 //! (CVE-2025-24912).
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::authenticator::Response;
 use super::packet::Packet;

@@ -11,8 +11,10 @@
 //! NAS's packets in their old rhythm while the NAS itself is silent teaches a wrong offset; the NAS's own
 //! next packets unlearn it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use crate::session::event::ClockOffset;
 use crate::session::{Name, Timestamp};

@@ -3,11 +3,11 @@
 //! Knows: the order of these four, batches of refreshes, snapshots, and what to do when storage fails. Must not know:
 //! datagrams, protocols, or anybody's words for an answer.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use foldhash::{HashMap, HashMapExt, HashSet};
 use tokio::sync::oneshot;
 
 use super::health::{Health, WORTH_SAYING};

@@ -8,8 +8,9 @@
 //! is not proven to come from a client may be anybody's, so it is counted in the client's name and says nothing about
 //! when the client was heard.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
+
+use foldhash::HashMap;
 
 use super::gate::lock;
 use crate::radius::accounting::Ignored;
