@@ -29,6 +29,8 @@ use hot_path::{HotPath, PIECES};
 /// How often each piece is done while it is counted. Hashes are seeded anew in each process: over so many turns their
 /// luck evens out.
 const TURNS: usize = 1024;
+/// Where counts are kept, below the root of the repository.
+const KEPT: &str = "benches/instructions/counts.toml";
 /// The function between whose beginning and end valgrind counts.
 const COUNTED: &str = "instructions::counted";
 
@@ -66,7 +68,7 @@ impl fmt::Display for Failure {
             Failure::System(what, error) => write!(f, "{what}: {error}"),
             Failure::Valgrind(said) => write!(f, "valgrind failed:\n{said}"),
             Failure::Unexpected(what) => write!(f, "valgrind's file is not as expected: {what}"),
-            Failure::Kept(error) => write!(f, "benches/instructions/counts.toml: {error}"),
+            Failure::Kept(error) => write!(f, "{KEPT}: {error}"),
         }
     }
 }
@@ -100,16 +102,17 @@ fn main() -> ExitCode {
 
 /// What is to be said, and whether everything takes what it took.
 fn compare(renew: bool) -> Result<(String, bool), Failure> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/counts.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(KEPT);
+    let failed = |error| Failure::System(KEPT, error);
     let now = Counts { compiler: compiler()?, pieces: count()? };
+    let kept = fs::read_to_string(&path).map_err(failed);
+    let kept = kept.and_then(|text| Counts::read(&text).map_err(|error| Failure::Kept(error.to_string())));
     if renew {
-        fs::write(&path, now.text())
-            .map_err(|error| Failure::System("benches/instructions/counts.toml", error))?;
-        return Ok((now.table(&now), true));
+        fs::write(&path, now.text()).map_err(failed)?;
+        // Whatever was kept before, also nothing or what can't be read, is kept no longer.
+        return Ok((now.table(kept.as_ref().unwrap_or(&now)), true));
     }
-    let kept = fs::read_to_string(&path)
-        .map_err(|error| Failure::System("benches/instructions/counts.toml", error))?;
-    let kept = Counts::read(&kept).map_err(|error| Failure::Kept(error.to_string()))?;
+    let kept = kept?;
     let differing = now.differing(&kept);
     if differing.is_empty() {
         return Ok((now.table(&kept), true));
@@ -150,7 +153,7 @@ fn count() -> Result<Vec<(String, Count)>, Failure> {
     let file = directory.path().join("callgrind");
     let program = std::env::current_exe().map_err(|error| Failure::System("this program", error))?;
     let run = Command::new("valgrind")
-        .args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no"])
+        .args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no", "--dump-instr=yes"])
         // One file for each piece: what is counted so far is written, and begins at zero again.
         .arg(format!("--toggle-collect={COUNTED}"))
         .arg(format!("--dump-after={COUNTED}"))
