@@ -10,6 +10,7 @@ mod callgrind;
 mod counts;
 #[path = "../hot_path/mod.rs"]
 mod hot_path;
+mod page;
 
 use std::fmt;
 use std::fs;
@@ -31,6 +32,8 @@ use hot_path::{HotPath, PIECES};
 const TURNS: usize = 1024;
 /// Where counts are kept, below the root of the repository.
 const KEPT: &str = "benches/instructions/counts.toml";
+/// The page that shows them.
+const PAGE: &str = "docs/performance.md";
 /// The function between whose beginning and end valgrind counts.
 const COUNTED: &str = "instructions::counted";
 
@@ -41,7 +44,7 @@ const COUNTED: &str = "instructions::counted";
     after_help = "Exit 0: as before, or renewed. Exit 1: a piece takes more or less than before, or nothing could be counted."
 )]
 struct Arguments {
-    /// Keep what is counted now
+    /// Keep what is counted now, and show it in docs/performance.md
     #[arg(long)]
     renew: bool,
     /// Do the work that is to be counted
@@ -60,6 +63,8 @@ enum Failure {
     Unexpected(String),
     /// `counts.toml` is not what it should be.
     Kept(String),
+    /// The page's table has no row for this piece.
+    NoRow(String),
 }
 
 impl fmt::Display for Failure {
@@ -68,6 +73,7 @@ impl fmt::Display for Failure {
             Failure::System(what, error) => write!(f, "{what}: {error}"),
             Failure::Valgrind(said) => write!(f, "valgrind failed:\n{said}"),
             Failure::Unexpected(what) => write!(f, "valgrind's file is not as expected: {what}"),
+            Failure::NoRow(piece) => write!(f, "{PAGE}: its table has no row for \"{piece}\""),
             Failure::Kept(error) => write!(f, "{KEPT}: {error}"),
         }
     }
@@ -102,13 +108,13 @@ fn main() -> ExitCode {
 
 /// What is to be said, and whether everything takes what it took.
 fn compare(renew: bool) -> Result<(String, bool), Failure> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(KEPT);
-    let failed = |error| Failure::System(KEPT, error);
     let now = Counts { compiler: compiler()?, pieces: count()? };
-    let kept = fs::read_to_string(&path).map_err(failed);
-    let kept = kept.and_then(|text| Counts::read(&text).map_err(|error| Failure::Kept(error.to_string())));
+    let kept =
+        read(KEPT).and_then(|text| Counts::read(&text).map_err(|error| Failure::Kept(error.to_string())));
     if renew {
-        fs::write(&path, now.text()).map_err(failed)?;
+        let page = page::renewed(&read(PAGE)?, &now).map_err(Failure::NoRow)?;
+        write(PAGE, &page)?;
+        write(KEPT, &now.text())?;
         // Whatever was kept before, also nothing or what can't be read, is kept no longer.
         return Ok((now.table(kept.as_ref().unwrap_or(&now)), true));
     }
@@ -118,6 +124,17 @@ fn compare(renew: bool) -> Result<(String, bool), Failure> {
         return Ok((now.table(&kept), true));
     }
     Ok((format!("{}\n{}", now.table(&kept), now.advice(&kept, &differing)), false))
+}
+
+/// A file of the repository.
+fn read(name: &'static str) -> Result<String, Failure> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(path).map_err(|error| Failure::System(name, error))
+}
+
+fn write(name: &'static str, text: &str) -> Result<(), Failure> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::write(path, text).map_err(|error| Failure::System(name, error))
 }
 
 /// Does each piece, once to warm up and once to be counted.
