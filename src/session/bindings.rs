@@ -6,85 +6,20 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use ipnet::IpNet;
 
+pub use super::alive::Session;
+pub(super) use super::alive::same_subscriber;
 use super::event::Translation;
 use super::lengths::LengthsInUse;
 use super::nas::Nas;
 pub use super::slot::Binding;
 pub(super) use super::slot::Slot;
-use super::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
-
-/// A living session as everybody may see it. What changes with every interim update is atomic; the rest is replaced.
-#[derive(Debug)]
-pub struct Session {
-    /// Its name.
-    pub key: SessionKey,
-    /// Whose it is.
-    pub subscriber: Option<Name>,
-    /// User-Name as it came.
-    pub user_name: Option<Name>,
-    /// Where its line ends.
-    pub line: Line,
-    /// Which NAS reports it.
-    pub nas: Arc<Nas>,
-    /// Its blocks of ports belong to whoever owns this address, behind the translator that reports it.
-    pub inside: Option<(Realm, IpAddr)>,
-    seen: AtomicI64,
-    certain: AtomicU8,
-}
-
-impl Session {
-    pub(super) fn new(
-        key: SessionKey,
-        subscriber: Option<Name>,
-        user_name: Option<Name>,
-        line: Line,
-        nas: Arc<Nas>,
-        inside: Option<(Realm, IpAddr)>,
-        seen: Timestamp,
-    ) -> Self {
-        let (seen, certain) = (AtomicI64::new(seen.millis()), AtomicU8::new(1));
-        Session { key, subscriber, user_name, line, nas, inside, seen, certain }
-    }
-
-    /// The same session under another key and NAS.
-    pub(super) fn renamed(&self, key: SessionKey, nas: Arc<Nas>) -> Self {
-        let (subscriber, user_name) = (self.subscriber.clone(), self.user_name.clone());
-        Session::new(key, subscriber, user_name, self.line.clone(), nas, self.inside, self.seen())
-    }
-
-    /// When it was last heard of alive, by event time.
-    #[must_use]
-    pub fn seen(&self) -> Timestamp {
-        Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
-    }
-
-    /// Whether it is active rather than suspect.
-    #[must_use]
-    pub fn is_active(&self) -> bool {
-        self.certain.load(Ordering::Acquire) != 0
-    }
-
-    /// Whether what we know of it dates from before we last lost sight of its NAS.
-    #[must_use]
-    pub fn is_stale(&self) -> bool {
-        self.nas.is_silent() || self.seen() < self.nas.whole_since()
-    }
-
-    pub(super) fn see(&self, at: Timestamp) {
-        self.seen.fetch_max(at.millis(), Ordering::Relaxed);
-    }
-
-    pub(super) fn set_active(&self, active: bool) {
-        self.certain.store(u8::from(active), Ordering::Release);
-    }
-}
+use super::{Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// What the map says about an address.
 #[derive(Debug, Clone)]
@@ -103,7 +38,7 @@ pub enum Lookup {
 #[derive(Debug, Clone)]
 pub struct Found {
     /// By which session; `None`: a static prefix.
-    pub session: Option<Arc<Session>>,
+    pub session: Option<Session>,
     /// Whose it is; `None` when no identity rule found a name.
     pub subscriber: Option<Name>,
     /// The prefix that matched.
@@ -114,8 +49,8 @@ pub struct Found {
 
 impl From<(&Binding, IpNet)> for Found {
     fn from((binding, prefix): (&Binding, IpNet)) -> Self {
-        let session = Arc::clone(&binding.session);
-        Found { subscriber: session.subscriber.clone(), session: Some(session), prefix, since: binding.since }
+        let session = binding.session.clone();
+        Found { subscriber: session.subscriber(), session: Some(session), prefix, since: binding.since }
     }
 }
 
@@ -245,7 +180,7 @@ impl LiveMap {
             match self.slots.get(&Place { realm, prefix, ports: Ports::ALL })?.value() {
                 Slot::Owned(wider)
                     if wider.since > seen
-                        && !same_subscriber(wider.session.subscriber.as_ref(), found.subscriber.as_ref()) =>
+                        && !same_subscriber(wider.session.subscriber_octets(), found.subscriber.as_ref()) =>
                 {
                     Some(Found::from((wider, prefix)))
                 }
@@ -258,7 +193,7 @@ impl LiveMap {
     #[must_use]
     pub fn holder(&self, place: Place, key: &SessionKey) -> Option<Binding> {
         let slot = self.slots.get(&place)?;
-        slot.value().holders().iter().find(|binding| binding.session.key == *key).cloned()
+        slot.value().holders().iter().find(|binding| binding.session.is_called(key)).cloned()
     }
 
     /// Whether an address belongs to us in a way that must never relay.
@@ -404,9 +339,4 @@ impl LiveMap {
     pub(super) fn publish_nases(&self, nases: Vec<Arc<Nas>>) {
         self.nases.store(Arc::new(nases));
     }
-}
-
-/// Two names for "the same subscriber": both known and equal.
-pub(super) fn same_subscriber(a: Option<&Name>, b: Option<&Name>) -> bool {
-    matches!((a, b), (Some(a), Some(b)) if a == b)
 }

@@ -11,7 +11,6 @@
 //!                   Tombstone
 //! ```
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,11 +18,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::bindings::Session;
+use super::alive::{Session, differ};
 use super::effect::{Effect, Remark};
 use super::event::{Claim, ClaimSource, ClockOffset, Kind, Record, Release, Rules, Scope, Span};
 use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
-use super::{Line, Name, Place, Ports, Realm, Timestamp};
+use super::{Name, Place, Ports, Realm, Timestamp};
 
 /// A Start that is not dated and follows its own session's Stop within this may be the session's old Start, sent
 /// again by a NAS that does not count its delay: retransmissions are over by then.
@@ -106,7 +105,7 @@ pub(super) enum Hold {
 /// A session and what only the machine needs of it.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) session: Arc<Session>,
+    pub(super) session: Session,
     pub(super) state: State,
     pub(super) claims: SmallVec<[HeldClaim; 2]>,
     /// Event time of the record that set the framed address: an older record does not move it back.
@@ -199,15 +198,15 @@ impl Held {
     }
 
     /// That it exists, for people.
-    pub(super) fn opened_effect(&self, kept: Vec<(Name, Name)>) -> Effect {
+    pub(super) fn opened_effect(&self) -> Effect {
         let session = &self.session;
         Effect::SessionOpened {
-            session: session.key.clone(),
-            subscriber: session.subscriber.clone(),
-            user_name: session.user_name.clone(),
-            line: session.line.clone(),
-            inside: session.inside,
-            kept,
+            session: session.key(),
+            subscriber: session.subscriber(),
+            user_name: session.user_name(),
+            line: session.line(),
+            inside: session.inside(),
+            kept: Vec::new(),
         }
     }
 
@@ -215,7 +214,7 @@ impl Held {
     pub(super) fn remark(&self, at: Timestamp, why: Remark, effects: &mut Vec<Effect>) {
         let owned = self.claims.iter().filter(|claim| claim.hold == Hold::Owns);
         effects.extend(owned.map(|claim| {
-            let session = self.session.key.clone();
+            let session = self.session.key();
             Effect::Noted { session, place: self.place(claim.prefix, claim.ports), at, why }
         }));
     }
@@ -242,8 +241,8 @@ impl Held {
     /// Whether a record names another subscriber on another line: not this session under a new name, but another one
     /// under this id.
     pub(super) fn is_elsewhere(&self, record: &Record) -> bool {
-        differ(self.session.subscriber.as_ref(), record.subscriber.as_ref())
-            && is_other_line(&self.session.line, &record.line)
+        differ(self.session.subscriber_octets(), record.subscriber.as_ref())
+            && self.session.is_on_other_line(&record.line)
     }
 
     /// Row 13, for NASes that do not count their delay: whether a Stop is that of the id's former subscriber, sent
@@ -283,9 +282,9 @@ impl Held {
     /// The NAS's counter for sessions in this state.
     pub(super) fn count_of(&self, state: State) -> &AtomicU64 {
         match state {
-            State::Pending => &self.session.nas.pending,
-            State::Active => &self.session.nas.active,
-            State::Suspect { .. } => &self.session.nas.suspect,
+            State::Pending => &self.session.nas().pending,
+            State::Active => &self.session.nas().active,
+            State::Suspect { .. } => &self.session.nas().suspect,
         }
     }
 
@@ -295,7 +294,7 @@ impl Held {
     }
 
     pub(super) fn opened(&self) -> Timestamp {
-        self.session.key.incarnation
+        self.session.incarnation()
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -332,13 +331,14 @@ impl Held {
 
     /// Whether a record speaks of the same line and subscriber; what either side does not say does not differ.
     pub(super) fn same_identity(&self, record: &Record) -> bool {
-        !differ(self.session.subscriber.as_ref(), record.subscriber.as_ref())
-            && !is_other_line(&self.session.line, &record.line)
+        !differ(self.session.subscriber_octets(), record.subscriber.as_ref())
+            && !self.session.is_on_other_line(&record.line)
     }
 
     /// Row 42: whether a record names a subscriber who is not the one known so far, or the first one.
     pub(super) fn is_named_anew(&self, record: &Record) -> bool {
-        record.subscriber.is_some() && record.subscriber != self.session.subscriber
+        record.subscriber.is_some()
+            && record.subscriber.as_ref().map(Name::octets) != self.session.subscriber_octets()
     }
 
     /// Whether a record's Acct-Session-Time can belong to this life: it only grows.
@@ -421,17 +421,6 @@ impl Held {
         let intervals = self.reports_every().map_or(Duration::ZERO, |interval| interval.saturating_mul(3));
         TOMBSTONE_AT_LEAST.max(intervals)
     }
-}
-
-/// Whether two lines can't be the same.
-pub(super) fn is_other_line(a: &Line, b: &Line) -> bool {
-    differ(a.calling_station.as_ref(), b.calling_station.as_ref())
-        || differ(a.port_id.as_ref(), b.port_id.as_ref())
-}
-
-/// What either side does not say does not differ.
-pub(super) fn differ(a: Option<&Name>, b: Option<&Name>) -> bool {
-    matches!((a, b), (Some(a), Some(b)) if a != b)
 }
 
 /// A session that stopped: it must not be woken by what was sent before its Stop.

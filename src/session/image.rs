@@ -10,15 +10,17 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::bindings::{LiveMap, Session};
+use super::alive::{Saying, Session};
+use super::bindings::LiveMap;
 use super::event::{Applied, Scope};
 use super::held::{Held, HeldClaim, Id, Interval, Sources, State, Tombstone};
 use super::listed::Listed;
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
+use super::ownership::id_of;
 use super::sessions::Sessions;
 use super::slot::{Against, Binding, Freed, Slot};
-use super::{Line, Name, Place, Realm, SessionKey, Timestamp};
+use super::{Line, Name, Place, Realm, Timestamp};
 
 /// A machine at rest.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -79,7 +81,7 @@ impl Machine {
             tombstones: self.tombstones.iter().map(|(id, tomb)| (id.clone(), tomb.clone())).collect(),
             slots: Vec::new(),
         };
-        self.map.each_slot(|place, slot| image.slots.push(self.slot_image(place, slot)));
+        self.map.each_slot(|place, slot| image.slots.push(SlotImage::of(place, slot)));
         image.statics.sort_by_key(|(prefix, ..)| *prefix);
         image.clients_resumed.sort();
         image.realms.sort();
@@ -87,18 +89,6 @@ impl Machine {
         image.tombstones.sort_by(|a, b| a.0.cmp(&b.0));
         image.slots.sort_by_key(SlotImage::place);
         image
-    }
-
-    fn slot_image(&self, place: Place, slot: &Slot) -> SlotImage {
-        if let Slot::Freed(freed) = slot {
-            return SlotImage::Freed { place, freed: freed.as_ref().clone() };
-        }
-        let id = |claimant: &Binding| Id {
-            nas: self.nas_numbers.get(&claimant.session.key.nas).copied().unwrap_or(u32::MAX),
-            session: claimant.session.key.id.clone(),
-        };
-        let named = |one: &Binding| (id(one), one.since, one.against().clone());
-        SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
     }
 
     /// A machine that goes on where the image was taken.
@@ -145,10 +135,10 @@ impl SessionImage {
         let session = &held.session;
         SessionImage {
             id: id.clone(),
-            incarnation: session.key.incarnation,
-            subscriber: session.subscriber.clone(),
-            user_name: session.user_name.clone(),
-            line: session.line.clone(),
+            incarnation: session.incarnation(),
+            subscriber: session.subscriber(),
+            user_name: session.user_name(),
+            line: session.line(),
             seen: session.seen(),
             state: held.state,
             claims: held.claims.clone(),
@@ -163,21 +153,22 @@ impl SessionImage {
             whole: held.whole,
             host: held.host.clone(),
             doubted: held.doubted,
-            inside: session.inside,
+            inside: session.inside(),
         }
     }
 
     fn revive(self, nas: &NasState) -> (Id, Held) {
-        let shared = Arc::clone(&nas.shared);
-        let key = SessionKey {
-            nas: shared.name.clone(),
+        let saying = Saying {
             id: self.id.session.clone(),
             incarnation: self.incarnation,
+            subscriber: self.subscriber,
+            user_name: self.user_name,
+            line: self.line,
+            inside: self.inside,
         };
-        let session =
-            Session::new(key, self.subscriber, self.user_name, self.line, shared, self.inside, self.seen);
+        let session = Session::new(&saying, Arc::clone(&nas.shared), self.seen);
         let held = Held {
-            session: Arc::new(session),
+            session,
             state: self.state,
             claims: self.claims,
             address_at: self.address_at,
@@ -199,6 +190,14 @@ impl SessionImage {
 }
 
 impl SlotImage {
+    fn of(place: Place, slot: &Slot) -> Self {
+        if let Slot::Freed(freed) = slot {
+            return SlotImage::Freed { place, freed: freed.as_ref().clone() };
+        }
+        let named = |one: &Binding| (id_of(&one.session), one.since, one.against().clone());
+        SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
+    }
+
     fn place(&self) -> Place {
         match self {
             SlotImage::Held { place, .. } | SlotImage::Freed { place, .. } => *place,
@@ -212,7 +211,7 @@ impl SlotImage {
                 let mut claimants: Vec<_> = claimants
                     .into_iter()
                     .filter_map(|(id, since, against)| {
-                        let session = Arc::clone(&sessions.get(&id)?.session);
+                        let session = sessions.get(&id)?.session.clone();
                         Some(Binding::remembering(session, since, against))
                     })
                     .collect();

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use super::bindings::Session;
+use super::alive::{Session, differ, same_subscriber};
 use super::effect::{Alarm, Effect, Ended};
 use super::event::{Claim, Kind, Record, Service};
-use super::held::{Held, Hold, Id, State, Suspicion, differ};
+use super::held::{Held, Hold, Id, State, Suspicion};
 use super::machine::Machine;
 use super::slot::{Binding, Slot};
-use super::{Name, Place, SessionKey, Timestamp};
+use super::{Name, Place, Timestamp};
 
 impl Machine {
     /// Notes a session that begins to be held among its kin.
@@ -20,7 +20,7 @@ impl Machine {
         if let Some(host) = &held.host {
             self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
         }
-        self.join_crowd(id, held.session.subscriber.as_ref());
+        self.join_crowd(id, held.session.subscriber().as_ref());
     }
 
     /// The Acct-Multi-Session-Id that a session did not tell when it began.
@@ -42,7 +42,7 @@ impl Machine {
                 }
             }
         }
-        self.leave_crowd(id, held.session.subscriber.as_ref());
+        self.leave_crowd(id, held.session.subscriber().as_ref());
     }
 
     /// A subscriber has one session more.
@@ -83,7 +83,7 @@ impl Machine {
             return;
         }
         let Some(held) = self.sessions.get_mut(&id) else { return };
-        let another = differ(held.session.subscriber.as_ref(), record.subscriber.as_ref());
+        let another = differ(held.session.subscriber_octets(), record.subscriber.as_ref());
         if another || record.event <= held.last() {
             return;
         }
@@ -97,25 +97,24 @@ impl Machine {
     /// Whether two sessions are accounts of one host: one subscriber, one NAS, one Acct-Multi-Session-Id.
     pub(super) fn is_same_host(&self, id: &Id, owner: &Binding) -> bool {
         let Some(held) = self.sessions.get(id) else { return false };
-        let other = Id { nas: owner.session.nas.number, session: owner.session.key.id.clone() };
+        let other = Id { nas: owner.session.nas().number, session: owner.session.id() };
         let Some(other_held) = self.sessions.get(&other) else { return false };
         held.host.is_some()
             && other.nas == id.nas
             && held.host == other_held.host
-            && held.session.subscriber.is_some()
-            && held.session.subscriber == other_held.session.subscriber
+            && same_subscriber(held.session.subscriber_octets(), other_held.session.subscriber_octets())
     }
 
     /// Row 23: the account of the same host that takes a place over from one that ends. An active one before one in doubt.
     pub(super) fn heir(&self, session: &Session, host: Option<&Name>, place: Place) -> Option<Id> {
-        let nas = session.nas.number;
+        let nas = session.nas().number;
         let accounts = self.hosts.get(&(nas, host?.clone()))?;
         let shares = |id: &Id| {
             let held = self.sessions.get(id)?;
             let claim = held.claim(place.prefix, place.ports)?;
             let kin = claim.hold == Hold::Shares
                 && held.place(claim.prefix, claim.ports) == place
-                && held.session.key.id != session.key.id;
+                && held.session.id_octets() != session.id_octets();
             kin.then_some((held.is_active(), held.last()))
         };
         let accounts = accounts.iter().map(|session| Id { nas, session: session.clone() });
@@ -124,7 +123,7 @@ impl Machine {
 
     /// What the accounts of a host shared in is lost to all of them with the one that owned it.
     pub(super) fn lose_shares(&mut self, loser: &Session, place: Place) {
-        let id = Id { nas: loser.nas.number, session: loser.key.id.clone() };
+        let id = Id { nas: loser.nas().number, session: loser.id() };
         let Some(host) = self.sessions.get(&id).and_then(|held| held.host.clone()) else { return };
         let mut accounts = self.hosts.get(&(id.nas, host)).cloned().unwrap_or_default();
         accounts.sort();
@@ -165,9 +164,9 @@ impl Machine {
         let told_enough = record.kind == Kind::Stop && record.claims.is_empty();
         let same = |held: &Held| {
             let shared = |claim: &Claim| held.claim(claim.prefix, claim.ports).is_some();
-            held.session.subscriber == record.subscriber
+            same_subscriber(held.session.subscriber_octets(), record.subscriber.as_ref())
                 && record.event > held.last()
-                && !differ(held.session.line.calling_station.as_ref(), record.line.calling_station.as_ref())
+                && !held.session.is_of_other_station(&record.line)
                 && (here || told_enough || record.claims.iter().any(shared))
         };
         let partners = self.nases.iter().filter(|nas| nas.group.as_ref() == Some(group));
@@ -196,18 +195,17 @@ impl Machine {
                 state.reporting.saturating_sub(reports)
             };
         }
-        let old = Arc::clone(&held.session);
-        let key = SessionKey { nas: nas.name.clone(), ..old.key.clone() };
-        held.session = Arc::new(old.renamed(key, nas));
+        let old = held.session.clone();
+        held.session = Session::new(&old.saying(), nas, old.seen());
         held.due = Timestamp::from_millis(i64::MAX);
         held.begin();
-        effects.push(held.opened_effect(Vec::new()));
+        effects.push(held.opened_effect());
         for claim in &held.claims {
             let place = held.place(claim.prefix, claim.ports);
             self.replace(&old, &held.session, place, at, effects);
             self.rename_loser(place, from, to);
         }
-        let (session, last_seen) = (old.key.clone(), old.seen());
+        let (session, last_seen) = (old.key(), old.seen());
         effects.push(Effect::SessionClosed { session, at, last_seen, how: Ended::Moved });
         self.enrol(to, &held);
         self.tombstones.remove(to);
@@ -218,21 +216,21 @@ impl Machine {
     pub(super) fn replace(
         &mut self,
         old: &Session,
-        new: &Arc<Session>,
+        new: &Session,
         place: Place,
         at: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let same = |binding: &Binding| binding.session.key == old.key;
+        let same = |binding: &Binding| binding.session.is(&old);
         let slot = match self.map.slot(place) {
             Some(Slot::Owned(owner)) if same(&owner) => {
                 effects.push(super::ownership::unbound(&owner.session, place, at, Ended::Moved));
-                effects.push(super::ownership::bound(&Binding::new(Arc::clone(new), at), place));
-                Slot::Owned(owner.held_by(Arc::clone(new)))
+                effects.push(super::ownership::bound(&Binding::new(new.clone(), at), place));
+                Slot::Owned(owner.held_by(new.clone()))
             }
             Some(Slot::Contested(mut claimants)) => {
                 for claimant in claimants.iter_mut().filter(|claimant| same(claimant)) {
-                    claimant.session = Arc::clone(new);
+                    claimant.session = new.clone();
                 }
                 Slot::Contested(claimants)
             }

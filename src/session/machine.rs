@@ -187,7 +187,7 @@ impl Machine {
         let Some(realm) = self.known_realm(record) else { return concerned };
         for claim in &record.claims {
             let Some(slot) = self.map.slot(Place::new(realm, claim.prefix, claim.ports)) else { continue };
-            let named = |one: &Binding| (one.session.key.nas.clone(), one.session.key.id.clone());
+            let named = |one: &Binding| (one.session.nas().name.clone(), one.session.id());
             concerned.extend(slot.holders().iter().map(named));
         }
         concerned
@@ -207,12 +207,12 @@ impl Machine {
         let translations = self.applied.translations.clone();
         effects.push(Effect::TranslationsApplied { translations, at: self.now });
         for (_, held) in self.sessions.iter() {
-            effects.push(held.opened_effect(Vec::new()));
+            effects.push(held.opened_effect());
             let session = &held.session;
             for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Owns) {
                 effects.push(Effect::Bound {
-                    session: session.key.clone(),
-                    subscriber: session.subscriber.clone(),
+                    session: session.key(),
+                    subscriber: session.subscriber(),
                     place: held.place(claim.prefix, claim.ports),
                     from: claim.since,
                 });
@@ -347,7 +347,7 @@ impl Machine {
             return;
         }
         held.session.see(refresh.event);
-        held.interval_of_nas = held.session.nas.interval();
+        held.interval_of_nas = held.session.nas().interval();
         held.session_time = refresh.session_time.or(held.session_time);
         // It may have come into doubt while the refresh was on its way to the log.
         match held.state {

@@ -3,6 +3,7 @@
 //! Knows: time as a value, names as octets, sessions, claims and bindings. Must not know: octets of any
 //! protocol, sockets, files, the configuration's text, or what time it is.
 
+mod alive;
 pub mod bindings;
 mod deadlines;
 mod doubt;
@@ -27,6 +28,7 @@ mod shared;
 mod slot;
 mod spread;
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -187,6 +189,19 @@ impl Ord for Name {
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.octets().hash(state);
+    }
+}
+
+impl AsRef<[u8]> for Name {
+    fn as_ref(&self) -> &[u8] {
+        self.octets()
+    }
+}
+
+/// Names are found by their octets.
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        self.octets()
     }
 }
 

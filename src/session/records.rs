@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::bindings::Session;
+use super::alive::{Saying, Session};
 use super::deadlines::Due;
 use super::effect::{Effect, Ended, Remark};
 use super::event::{Kind, Record};
@@ -189,8 +189,8 @@ impl Machine {
         let at = record.event;
         for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix, claim.ports).is_none()) {
             effects.push(Effect::PastHeld {
-                session: held.session.key.clone(),
-                subscriber: held.session.subscriber.clone(),
+                session: held.session.key(),
+                subscriber: held.session.subscriber(),
                 place: held.place(claim.prefix, claim.ports),
                 from: at,
                 until: at,
@@ -199,7 +199,7 @@ impl Machine {
             });
         }
         for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Lost) {
-            let (session, place) = (held.session.key.clone(), held.place(claim.prefix, claim.ports));
+            let (session, place) = (held.session.key(), held.place(claim.prefix, claim.ports));
             effects.push(Effect::EndTold { session, place, at });
         }
     }
@@ -287,18 +287,18 @@ impl Machine {
         let opened = life.opened;
         let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
         let Some(nas) = self.nases.get(id.nas as usize) else { return };
-        let session = Session::new(
-            SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: opened },
-            record.subscriber.clone(),
-            record.user_name.clone(),
-            record.line.clone(),
-            Arc::clone(&nas.shared),
-            record.inside.map(|inside| (realm, inside)),
-            record.event,
-        );
+        let saying = Saying {
+            id: record.session_id.clone(),
+            incarnation: opened,
+            subscriber: record.subscriber.clone(),
+            user_name: record.user_name.clone(),
+            line: record.line.clone(),
+            inside: record.inside.map(|inside| (realm, inside)),
+        };
+        let session = Session::new(&saying, Arc::clone(&nas.shared), record.event);
         let address_less = state == State::Active && record.claims.is_empty();
         let held = Held {
-            session: Arc::new(session),
+            session,
             state: if address_less { State::Pending } else { state },
             claims: SmallVec::new(),
             address_at: Timestamp::EARLIEST,
@@ -315,7 +315,14 @@ impl Machine {
             due: Timestamp::from_millis(i64::MAX),
         };
         held.begin();
-        effects.push(held.opened_effect(record.kept.clone()));
+        effects.push(Effect::SessionOpened {
+            session: held.session.key(),
+            subscriber: record.subscriber.clone(),
+            user_name: record.user_name.clone(),
+            line: record.line.clone(),
+            inside: record.inside.map(|inside| (realm, inside)),
+            kept: record.kept.clone(),
+        });
         self.enrol(id, &held);
         self.tombstones.remove(id);
         self.sessions.insert(id, held);
@@ -350,7 +357,7 @@ impl Machine {
             self.learned(id, record.event.since(last));
             if let Some(held) = self.sessions.get_mut(id) {
                 held.session.see(record.event);
-                held.interval_of_nas = held.session.nas.interval();
+                held.interval_of_nas = held.session.nas().interval();
                 held.session_time = record.session_time.or(held.session_time);
             }
         }
@@ -393,19 +400,17 @@ impl Machine {
     fn rename(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get_mut(id) else { return };
         let old = &held.session;
-        let session = Session::new(
-            old.key.clone(),
-            record.subscriber.clone(),
-            record.user_name.clone(),
-            record.line.clone(),
-            Arc::clone(&old.nas),
-            old.inside,
-            old.seen(),
-        );
+        let saying = Saying {
+            subscriber: record.subscriber.clone(),
+            user_name: record.user_name.clone(),
+            line: record.line.clone(),
+            ..old.saying()
+        };
+        let session = Session::new(&saying, Arc::clone(old.nas()), old.seen());
         session.set_active(held.is_active());
-        let before = std::mem::replace(&mut held.session, Arc::new(session)).subscriber.clone();
+        let before = std::mem::replace(&mut held.session, session).subscriber();
         effects.push(Effect::SubscriberChanged {
-            session: held.session.key.clone(),
+            session: held.session.key(),
             subscriber: record.subscriber.clone(),
             at: record.event,
         });
@@ -466,7 +471,7 @@ impl Machine {
     pub(super) fn note_past(&mut self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
         self.doubt_claims(id, record);
         let living = self.sessions.get(id).filter(|held| held.same_identity(record));
-        let living = living.map(|held| held.session.key.clone());
+        let living = living.map(|held| held.session.key());
         let (nas, session_id) = (&record.nas, &record.session_id);
         let key = || SessionKey { nas: nas.clone(), id: session_id.clone(), incarnation: from };
         match living {
