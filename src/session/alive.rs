@@ -36,7 +36,7 @@ pub(super) struct Saying {
     pub(super) inside: Option<(Realm, IpAddr)>,
 }
 
-/// The same, packed: names are made of it when they are asked for.
+/// The same, packed: names are made of it when they are asked for. What is compared for every record comes first.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Packed<'a> {
     id: &'a [u8],
@@ -121,7 +121,7 @@ impl Session {
     }
 
     pub(super) fn id_octets(&self) -> &[u8] {
-        self.packed().id
+        postcard::take_from_bytes(&self.0.slice).map_or(&[], |(id, _)| id)
     }
 
     /// Event time at which this life of it began.
@@ -137,7 +137,8 @@ impl Session {
     }
 
     pub(super) fn subscriber_octets(&self) -> Option<&[u8]> {
-        self.packed().subscriber
+        type First<'a> = (&'a [u8], Option<&'a [u8]>);
+        postcard::take_from_bytes::<First<'_>>(&self.0.slice).ok()?.0.1
     }
 
     /// User-Name as it came.

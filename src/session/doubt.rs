@@ -4,11 +4,11 @@
 //! Knows: slots and who is alive. Must not know: how claims are judged, or what becomes of a place.
 
 use super::bindings::{Session, same_subscriber};
-use super::deadlines::Due;
 use super::event::{Kind, Record};
 use super::held::{Hold, Id, SAME_MOMENT, UNDATED_START_DOUBT, began};
 use super::machine::Machine;
 use super::ownership::id_of;
+use super::queue::Due;
 use super::slot::{Against, Binding, Freed, Slot};
 use super::{Place, Realm, Timestamp};
 

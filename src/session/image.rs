@@ -77,7 +77,7 @@ impl Machine {
             nases: self.nases.iter().map(NasState::image).collect(),
             clients_resumed: self.clients_resumed.iter().map(|(name, at)| (name.clone(), *at)).collect(),
             realms: self.realms.iter().map(|(name, realm)| (name.clone(), *realm)).collect(),
-            sessions: self.sessions.iter().map(|(id, held)| SessionImage::of(&id, held)).collect(),
+            sessions: self.sessions.values().map(SessionImage::of).collect(),
             tombstones: self.tombstones.iter().map(|(id, tomb)| (id.clone(), tomb.clone())).collect(),
             slots: Vec::new(),
         };
@@ -113,8 +113,8 @@ impl Machine {
             if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
                 nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
                 let (id, held) = session.revive(nas);
-                machine.enrol(&id, &held);
                 machine.sessions.insert(&id, held);
+                machine.enrol(&id);
             }
         }
         machine.tombstones = image.tombstones.into_iter().collect();
@@ -131,10 +131,10 @@ impl Machine {
 }
 
 impl SessionImage {
-    fn of(id: &Id, held: &Held) -> Self {
+    fn of(held: &Held) -> Self {
         let session = &held.session;
         SessionImage {
-            id: id.clone(),
+            id: id_of(session),
             incarnation: session.incarnation(),
             subscriber: session.subscriber(),
             user_name: session.user_name(),

@@ -16,11 +16,13 @@ use super::{Name, Place, Timestamp};
 
 impl Machine {
     /// Notes a session that begins to be held among its kin.
-    pub(super) fn enrol(&mut self, id: &Id, held: &Held) {
+    pub(super) fn enrol(&mut self, id: &Id) {
+        let Some(held) = self.sessions.get(id) else { return };
         if let Some(host) = &held.host {
             self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
         }
-        self.join_crowd(id, held.session.subscriber().as_ref());
+        let session = held.session.clone();
+        self.join_crowd(id, session.subscriber_octets());
     }
 
     /// The Acct-Multi-Session-Id that a session did not tell when it began.
@@ -31,8 +33,9 @@ impl Machine {
         self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
     }
 
-    /// The reverse.
-    pub(super) fn dismiss(&mut self, id: &Id, held: &Held) {
+    /// Notes that a session is about to be held no longer.
+    pub(super) fn dismiss(&mut self, id: &Id) {
+        let Some(held) = self.sessions.get(id) else { return };
         if let Some(host) = &held.host {
             let key = (id.nas, host.clone());
             if let Some(accounts) = self.hosts.get_mut(&key) {
@@ -42,34 +45,29 @@ impl Machine {
                 }
             }
         }
-        self.leave_crowd(id, held.session.subscriber().as_ref());
+        let session = held.session.clone();
+        self.leave_crowd(id, session.subscriber_octets());
     }
 
     /// A subscriber has one session more.
-    pub(super) fn join_crowd(&mut self, id: &Id, subscriber: Option<&Name>) {
-        let Some(subscriber) = subscriber else { return };
-        let sessions = self.crowds.entry(subscriber.clone()).or_default();
-        *sessions = sessions.saturating_add(1);
+    pub(super) fn join_crowd(&mut self, id: &Id, subscriber: Option<&[u8]>) {
+        let (Some(subscriber), Some(number)) = (subscriber, self.sessions.number(id)) else { return };
+        self.crowds.join(number, subscriber, &self.sessions);
         self.listed.join(id, subscriber);
     }
 
     /// The reverse.
-    pub(super) fn leave_crowd(&mut self, id: &Id, subscriber: Option<&Name>) {
-        let Some(subscriber) = subscriber else { return };
+    pub(super) fn leave_crowd(&mut self, id: &Id, subscriber: Option<&[u8]>) {
+        let (Some(subscriber), Some(number)) = (subscriber, self.sessions.number(id)) else { return };
+        self.crowds.leave(number, subscriber);
         self.listed.leave(id, subscriber);
-        if let Some(sessions) = self.crowds.get_mut(subscriber) {
-            *sessions = sessions.saturating_sub(1);
-            if *sessions == 0 {
-                self.crowds.remove(subscriber);
-            }
-        }
     }
 
     /// Says so when a subscriber's sessions have just become so many that somebody should look.
     pub(super) fn look_for_crowd(&self, subscriber: Option<&Name>, effects: &mut Vec<Effect>) {
-        let Some(subscriber) = subscriber else { return };
-        let sessions = self.crowds.get(subscriber).copied().unwrap_or_default();
-        if self.applied.crowd > 0 && sessions == self.applied.crowd {
+        let Some(subscriber) = subscriber.filter(|_| self.applied.crowd > 0) else { return };
+        let sessions = self.crowds.count(subscriber.octets(), &self.sessions);
+        if sessions == self.applied.crowd {
             let subscriber = subscriber.clone();
             effects.push(Effect::Alarm(Alarm::Crowd { subscriber, sessions }));
         }
@@ -183,8 +181,8 @@ impl Machine {
     /// Moves a session to another NAS with everything it holds; readers see the one or the other, never nobody.
     fn carry_over(&mut self, from: &Id, to: &Id, at: Timestamp, effects: &mut Vec<Effect>) {
         let Some(nas) = self.nases.get(to.nas as usize).map(|nas| Arc::clone(&nas.shared)) else { return };
+        self.dismiss(from);
         let Some(mut held) = self.sessions.remove(from) else { return };
-        self.dismiss(from, &held);
         held.uncount();
         let reports = u64::from(held.interval.known().is_some());
         for (number, sign) in [(from.nas, false), (to.nas, true)] {
@@ -207,9 +205,9 @@ impl Machine {
         }
         let (session, last_seen) = (old.key(), old.seen());
         effects.push(Effect::SessionClosed { session, at, last_seen, how: Ended::Moved });
-        self.enrol(to, &held);
         self.tombstones.remove(to);
         self.sessions.insert(to, held);
+        self.enrol(to);
     }
 
     /// Puts a session's new value where its old one stood.

@@ -314,8 +314,8 @@ impl Machine {
 
     /// Ends a session with everything it owns.
     pub(super) fn close(&mut self, id: &Id, at: Timestamp, how: Ended, effects: &mut Vec<Effect>) {
+        self.dismiss(id);
         let Some(held) = self.sessions.remove(id) else { return };
-        self.dismiss(id, &held);
         held.uncount();
         if let Some(nas) = self.nases.get_mut(id.nas as usize) {
             if held.interval.known().is_some() {

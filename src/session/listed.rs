@@ -36,13 +36,13 @@ impl Listed {
         subscriber.and_then(|subscriber| self.prefixes.get(subscriber)).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn join(&mut self, id: &Id, subscriber: &Name) {
+    pub(super) fn join(&mut self, id: &Id, subscriber: &[u8]) {
         if self.prefixes.contains_key(subscriber) {
-            self.sessions.entry(subscriber.clone()).or_default().push(id.clone());
+            self.sessions.entry(Name::new(subscriber)).or_default().push(id.clone());
         }
     }
 
-    pub(super) fn leave(&mut self, id: &Id, subscriber: &Name) {
+    pub(super) fn leave(&mut self, id: &Id, subscriber: &[u8]) {
         if let Some(sessions) = self.sessions.get_mut(subscriber) {
             sessions.retain(|session| session != id);
             if sessions.is_empty() {
@@ -165,7 +165,7 @@ impl Machine {
             let Some(subscriber) = subscriber.filter(|name| self.listed.prefixes.contains_key(name)) else {
                 continue;
             };
-            self.listed.join(&id, &subscriber);
+            self.listed.join(&id, subscriber.octets());
             concerned.insert(id);
         }
         let mut concerned: Vec<Id> = concerned.into_iter().collect();

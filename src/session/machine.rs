@@ -6,8 +6,7 @@
 //! Deadlines take effect at their own time, whenever they are processed: `fold` first lets everything happen that was
 //! due before the event, so that replaying a log and living through it come to the same state.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,12 +14,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::bindings::{Binding, LiveMap};
-use super::deadlines::Due;
+use super::crowds::Crowds;
 use super::effect::{Alarm, Effect};
 use super::event::{Applied, ClockOffset, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
+use super::queue::Queue;
 use super::sessions::Sessions;
 use super::{Name, Place, Realm, Timestamp};
 
@@ -42,10 +42,9 @@ pub struct Machine {
     pub(super) realms: HashMap<Name, Realm>,
     /// The accounts of each host: by NAS and Acct-Multi-Session-Id the Acct-Session-Ids.
     pub(super) hosts: HashMap<(u32, Name), Vec<Name>>,
-    /// How many sessions each subscriber has.
-    pub(super) crowds: HashMap<Name, u32>,
+    pub(super) crowds: Crowds,
     pub(super) listed: Listed,
-    pub(super) deadlines: BinaryHeap<Reverse<(Timestamp, Due)>>,
+    pub(super) deadlines: Queue,
     pub(super) now: Timestamp,
 }
 
@@ -64,9 +63,9 @@ impl Machine {
             clients_resumed: HashMap::new(),
             realms: HashMap::new(),
             hosts: HashMap::new(),
-            crowds: HashMap::new(),
+            crowds: Crowds::default(),
             listed: Listed::default(),
-            deadlines: BinaryHeap::new(),
+            deadlines: Queue::default(),
             now: Timestamp::EARLIEST,
         }
     }
@@ -206,7 +205,7 @@ impl Machine {
         }
         let translations = self.applied.translations.clone();
         effects.push(Effect::TranslationsApplied { translations, at: self.now });
-        for (_, held) in self.sessions.iter() {
+        for held in self.sessions.values() {
             effects.push(held.opened_effect());
             let session = &held.session;
             for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Owns) {

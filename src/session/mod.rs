@@ -5,6 +5,7 @@
 
 mod alive;
 pub mod bindings;
+mod crowds;
 mod deadlines;
 mod doubt;
 pub mod effect;
@@ -22,9 +23,11 @@ pub mod nas;
 mod ownership;
 pub mod phase;
 pub mod place;
+mod queue;
 mod records;
 mod sessions;
 mod shared;
+mod slab;
 mod slot;
 mod spread;
 

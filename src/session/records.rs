@@ -3,14 +3,12 @@
 //! Knows: a session's lives, and what a Start, an interim update, a Stop or a restart means for them (the row numbers in
 //! the comments are those of the table in `docs/sessions.md`). Must not know: who else wants a prefix, deadlines, NASes.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::alive::{Saying, Session};
-use super::deadlines::Due;
 use super::effect::{Effect, Ended, Remark};
 use super::event::{Kind, Record};
 use super::held::{
@@ -18,7 +16,8 @@ use super::held::{
     began,
 };
 use super::machine::Machine;
-use super::{Place, Realm, SessionKey, Timestamp};
+use super::queue::Due;
+use super::{Name, Place, Realm, SessionKey, Timestamp};
 
 /// Announced intervals outside of this are mistakes of a configuration, not intervals (RFC 2869, 5.16).
 const INTERVALS_BELIEVED: std::ops::RangeInclusive<u32> = 60..=86_400;
@@ -255,14 +254,14 @@ impl Machine {
             until,
         };
         self.tombstones.insert(id.clone(), tombstone);
-        self.deadlines.push(Reverse((until, Due::Tombstone(id.clone()))));
+        self.deadlines.push(until, Due::Tombstone(id.clone()));
     }
 
     /// Rows 25 and 26: everything in scope that was last heard before is in doubt until it reports again.
     pub(super) fn restart(&mut self, nas: u32, record: &Record, effects: &mut Vec<Effect>) {
         effects.push(Effect::Restarted { nas: record.nas.clone(), at: record.event });
         let why = Suspicion::Restarted { at: record.event };
-        for held in self.sessions.values_of_mut(nas) {
+        self.sessions.each_of_mut(nas, |held| {
             if held.last() < record.event && held.in_scope(&record.scope) {
                 // Some NASes keep their sessions through it, and whoever tries accounting out sends one: what lives must
                 // have had its turn to say so.
@@ -270,7 +269,7 @@ impl Machine {
                 let close_at = record.arrival.plus(turn).plus(RESTART_GRACE);
                 held.enter(State::Suspect { why, close_at });
             }
-        }
+        });
         self.schedule_all_of(nas);
     }
 
@@ -323,9 +322,9 @@ impl Machine {
             inside: record.inside.map(|inside| (realm, inside)),
             kept: record.kept.clone(),
         });
-        self.enrol(id, &held);
         self.tombstones.remove(id);
         self.sessions.insert(id, held);
+        self.enrol(id);
         self.look_for_crowd(record.subscriber.as_ref(), effects);
         if opened < record.event {
             self.note_past(id, record, opened, effects);
@@ -408,14 +407,14 @@ impl Machine {
         };
         let session = Session::new(&saying, Arc::clone(old.nas()), old.seen());
         session.set_active(held.is_active());
-        let before = std::mem::replace(&mut held.session, session).subscriber();
+        let before = std::mem::replace(&mut held.session, session);
         effects.push(Effect::SubscriberChanged {
             session: held.session.key(),
             subscriber: record.subscriber.clone(),
             at: record.event,
         });
-        self.leave_crowd(id, before.as_ref());
-        self.join_crowd(id, record.subscriber.as_ref());
+        self.leave_crowd(id, before.subscriber_octets());
+        self.join_crowd(id, record.subscriber.as_ref().map(Name::octets));
         self.give_back_listed(id, &[], record.event, effects);
         self.look_for_crowd(record.subscriber.as_ref(), effects);
         self.repoint(id, record.event, effects);
