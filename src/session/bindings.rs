@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use ipnet::IpNet;
 
 pub use super::alive::Session;
@@ -19,6 +18,7 @@ use super::lengths::LengthsInUse;
 use super::nas::Nas;
 pub use super::slot::Binding;
 pub(super) use super::slot::Slot;
+use super::slots::Slots;
 use super::{Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// What the map says about an address.
@@ -104,7 +104,7 @@ pub(super) type Statics = HashMap<IpNet, (Name, Timestamp)>;
 /// The live map.
 #[derive(Default)]
 pub struct LiveMap {
-    pub(super) slots: DashMap<Place, Slot>,
+    slots: Slots,
     /// The blocks that stand at addresses shared by ports.
     pub(super) blocks: DashMap<(Realm, IpAddr), Vec<Ports>>,
     pub(super) translations: ArcSwap<Vec<(Realm, Translation)>>,
@@ -136,8 +136,8 @@ impl LiveMap {
         // A longer prefix that somebody may have still, since it was claimed then.
         let mut left: Option<Timestamp> = None;
         let hit = self.lengths.longest_first(address).find_map(|prefix| {
-            let slot = self.slots.get(&Place { realm, prefix, ports: Ports::ALL })?;
-            match slot.value() {
+            let slot = self.slots.get(Place { realm, prefix, ports: Ports::ALL })?;
+            match &slot {
                 Slot::Owned(binding) if left.is_none_or(|left| binding.since > left) => {
                     let found = Found::from((binding, prefix));
                     if binding.is_believed() {
@@ -177,7 +177,7 @@ impl LiveMap {
             if prefix.prefix_len() >= found.prefix.prefix_len() {
                 return None;
             }
-            match self.slots.get(&Place { realm, prefix, ports: Ports::ALL })?.value() {
+            match &self.slots.get(Place { realm, prefix, ports: Ports::ALL })? {
                 Slot::Owned(wider)
                     if wider.since > seen
                         && !same_subscriber(wider.session.subscriber_octets(), found.subscriber.as_ref()) =>
@@ -192,8 +192,8 @@ impl LiveMap {
     /// The hold of the living session of this key, if it owns or contests this very place.
     #[must_use]
     pub fn holder(&self, place: Place, key: &SessionKey) -> Option<Binding> {
-        let slot = self.slots.get(&place)?;
-        slot.value().holders().iter().find(|binding| binding.session.is_called(key)).cloned()
+        let slot = self.slots.get(place)?;
+        slot.holders().iter().find(|binding| binding.session.is_called(key)).cloned()
     }
 
     /// Whether an address belongs to us in a way that must never relay.
@@ -211,15 +211,21 @@ impl LiveMap {
     /// Prefixes that somebody owns or contests.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| !matches!(slot.value(), Slot::Freed(_))).count()
+        let mut held = 0_usize;
+        self.slots.each(|_, slot| held = held.saturating_add(usize::from(!matches!(slot, Slot::Freed(_)))));
+        held
     }
 
     /// Every prefix at which an answer of this space may begin to differ from that of its neighbours: owned, contested,
     /// freed or shared by ports, static, never. In no order.
     #[must_use]
     pub fn prefixes(&self, realm: Realm) -> Vec<IpNet> {
-        let slots = self.slots.iter().map(|slot| *slot.key()).filter(|place| place.realm == realm);
-        let mut prefixes: Vec<IpNet> = slots.map(|place| place.prefix).collect();
+        let mut prefixes = Vec::new();
+        self.slots.each(|place, _| {
+            if place.realm == realm {
+                prefixes.push(place.prefix);
+            }
+        });
         prefixes.extend(self.translations.load().iter().map(|(_, translation)| translation.outside));
         prefixes.extend(self.statics.load().0.keys());
         prefixes.extend(self.never.load().iter());
@@ -263,32 +269,27 @@ impl LiveMap {
     }
 
     pub(super) fn slot(&self, place: Place) -> Option<Slot> {
-        self.slots.get(&place).map(|slot| slot.value().clone())
+        self.slots.get(place)
     }
 
     /// Replaces in place: readers see the old slot or the new one, never nothing.
     pub(super) fn put(&self, place: Place, slot: Slot) {
-        match self.slots.entry(place) {
-            Entry::Occupied(mut occupied) => {
-                occupied.insert(slot);
-            }
-            Entry::Vacant(vacant) => {
-                // Counted first: a reader that misses the length, or the block, would miss the slot.
-                if place.ports.is_all() {
-                    self.lengths.add(place.prefix);
-                } else {
-                    let mut blocks = self.blocks.entry((place.realm, place.prefix.addr())).or_default();
-                    // In order, so that whoever is told first does not depend on who came first: a snapshot forgets that.
-                    let at = blocks.partition_point(|ports| *ports < place.ports);
-                    blocks.insert(at, place.ports);
-                }
-                vacant.insert(slot);
+        // Counted first: a reader that misses the length, or the block, would miss the slot. Nobody else puts.
+        if !self.slots.contains(place) {
+            if place.ports.is_all() {
+                self.lengths.add(place.prefix);
+            } else {
+                let mut blocks = self.blocks.entry((place.realm, place.prefix.addr())).or_default();
+                // In order, so that whoever is told first does not depend on who came first: a snapshot forgets that.
+                let at = blocks.partition_point(|ports| *ports < place.ports);
+                blocks.insert(at, place.ports);
             }
         }
+        self.slots.put(place, slot);
     }
 
     pub(super) fn clear(&self, place: Place) {
-        if self.slots.remove(&place).is_none() {
+        if !self.slots.remove(place) {
             return;
         }
         if place.ports.is_all() {
@@ -301,10 +302,8 @@ impl LiveMap {
         });
     }
 
-    pub(super) fn each_slot(&self, mut visit: impl FnMut(Place, &Slot)) {
-        for slot in &self.slots {
-            visit(*slot.key(), slot.value());
-        }
+    pub(super) fn each_slot(&self, visit: impl FnMut(Place, &Slot)) {
+        self.slots.each(visit);
     }
 
     /// The space of this name: the public one where there is none, and [`Realm::NOWHERE`] before anything was heard of

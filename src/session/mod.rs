@@ -29,6 +29,7 @@ mod sessions;
 mod shared;
 mod slab;
 mod slot;
+mod slots;
 mod spread;
 
 use std::borrow::Borrow;

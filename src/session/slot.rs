@@ -132,6 +132,11 @@ impl Freed {
 }
 
 impl Slot {
+    /// Whether there is more to it than an owner since when.
+    pub(super) fn is_remembering(&self) -> bool {
+        !matches!(self, Slot::Owned(owner) if *owner.against() == NOTHING)
+    }
+
     /// Those who own or contest it.
     pub(super) fn holders(&self) -> &[Binding] {
         match self {
