@@ -73,7 +73,7 @@ impl Machine {
         if held.deadline(nas, &self.applied.rules) > time {
             return self.schedule(id);
         }
-        match held.state {
+        match held.state() {
             State::Suspect { why, .. } => self.give_up(id, time, why, effects),
             State::Active if held.reports_every().is_some() => self.overdue(id, time, effects),
             // Row 29, and sessions that never got an address.
@@ -99,7 +99,7 @@ impl Machine {
         }
         if held.interval.known().is_none() && !nas.is_reporting() {
             // Row 29: the NAS's interval is that of a few others; this one may never have been asked to report.
-            held.interval_of_nas = None;
+            held.set_interval_of_nas(None);
             return self.schedule(id);
         }
         let close_at = time.plus(held.overdue_after(&rules));
@@ -116,7 +116,7 @@ impl Machine {
             && time < held.last().plus(lifetime)
         {
             // One that never reports can't confirm: it may be there for as long as it would be believed.
-            held.state = State::Suspect { why, close_at: held.last().plus(lifetime) };
+            held.put_off(held.last().plus(lifetime));
             return self.schedule(id);
         }
         let Some(held) = self.sessions.get(id) else { return };
@@ -237,7 +237,7 @@ impl Machine {
         if first {
             // Its sessions were believed for a lifetime without interims until now.
             let interval = nas.shared.interval();
-            self.sessions.each_of_mut(number, |held| held.interval_of_nas = interval);
+            self.sessions.each_of_mut(number, |held| held.set_interval_of_nas(interval));
             self.schedule_all_of(number);
         }
         self.expect_nas(number);

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
 use super::alive::{Saying, Session};
 use super::bindings::LiveMap;
 use super::event::{Applied, Scope};
-use super::held::{Held, HeldClaim, Id, Interval, Sources, State, Tombstone};
+use super::held::{Claims, Held, Id, Interval, Sources, State, Tombstone};
 use super::listed::Listed;
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
 use super::ownership::id_of;
+use super::scopes::Scopes;
 use super::sessions::Sessions;
 use super::slot::{Against, Binding, Freed, Slot};
 use super::{Line, Name, Place, Realm, Timestamp};
@@ -45,7 +45,7 @@ struct SessionImage {
     line: Line,
     seen: Timestamp,
     state: State,
-    claims: SmallVec<[HeldClaim; 2]>,
+    claims: Claims,
     address_at: Timestamp,
     started: Option<Timestamp>,
     born_after: Timestamp,
@@ -112,7 +112,7 @@ impl Machine {
         for session in image.sessions {
             if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
                 nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
-                let (id, held) = session.revive(nas);
+                let (id, held) = session.revive(nas, &mut machine.scopes);
                 machine.sessions.insert(&id, held);
                 machine.enrol(&id);
             }
@@ -140,24 +140,24 @@ impl SessionImage {
             user_name: session.user_name(),
             line: session.line(),
             seen: session.seen(),
-            state: held.state,
+            state: held.state(),
             claims: held.claims.clone(),
             address_at: held.address_at,
-            started: held.started,
-            born_after: held.born_after,
+            started: held.started(),
+            born_after: held.born_after(),
             session_time: held.session_time,
             interval: held.interval,
-            interval_of_nas: held.interval_of_nas,
-            scope: held.scope.clone(),
+            interval_of_nas: held.interval_of_nas(),
+            scope: Scope { nas_port: held.nas_port, ..held.scope.as_ref().clone() },
             realm: held.realm,
             whole: held.whole,
-            host: held.host.clone(),
+            host: held.host().cloned(),
             doubted: held.doubted,
             inside: session.inside(),
         }
     }
 
-    fn revive(self, nas: &NasState) -> (Id, Held) {
+    fn revive(self, nas: &NasState, scopes: &mut Scopes) -> (Id, Held) {
         let saying = Saying {
             id: self.id.session.clone(),
             incarnation: self.incarnation,
@@ -167,23 +167,19 @@ impl SessionImage {
             inside: self.inside,
         };
         let session = Session::new(&saying, Arc::clone(&nas.shared), self.seen);
-        let held = Held {
-            session,
-            state: self.state,
-            claims: self.claims,
-            address_at: self.address_at,
-            started: self.started,
-            born_after: self.born_after,
-            session_time: self.session_time,
-            interval: self.interval,
-            interval_of_nas: self.interval_of_nas,
-            scope: self.scope,
-            realm: self.realm,
-            whole: self.whole,
-            host: self.host,
-            doubted: self.doubted,
-            due: Timestamp::from_millis(i64::MAX),
-        };
+        let scope = scopes.shared(&self.scope);
+        let mut held = Held::new(session, self.state, self.born_after, scope);
+        held.claims = self.claims;
+        held.address_at = self.address_at;
+        held.is_started = self.started.is_some();
+        held.session_time = self.session_time;
+        held.interval = self.interval;
+        held.set_interval_of_nas(self.interval_of_nas);
+        held.nas_port = self.scope.nas_port;
+        held.realm = self.realm;
+        held.whole = self.whole;
+        held.set_host(self.host.as_ref());
+        held.doubted = self.doubted;
         held.begin();
         (self.id, held)
     }

@@ -18,7 +18,7 @@ impl Machine {
     /// Notes a session that begins to be held among its kin.
     pub(super) fn enrol(&mut self, id: &Id) {
         let Some(held) = self.sessions.get(id) else { return };
-        if let Some(host) = &held.host {
+        if let Some(host) = held.host() {
             self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
         }
         let session = held.session.clone();
@@ -27,16 +27,16 @@ impl Machine {
 
     /// The Acct-Multi-Session-Id that a session did not tell when it began.
     pub(super) fn adopt(&mut self, id: &Id, host: Option<&Name>) {
-        let Some(held) = self.sessions.get_mut(id).filter(|held| held.host.is_none()) else { return };
+        let Some(held) = self.sessions.get_mut(id).filter(|held| held.host().is_none()) else { return };
         let Some(host) = host else { return };
-        held.host = Some(host.clone());
+        held.set_host(Some(host));
         self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
     }
 
     /// Notes that a session is about to be held no longer.
     pub(super) fn dismiss(&mut self, id: &Id) {
         let Some(held) = self.sessions.get(id) else { return };
-        if let Some(host) = &held.host {
+        if let Some(host) = held.host() {
             let key = (id.nas, host.clone());
             if let Some(accounts) = self.hosts.get_mut(&key) {
                 accounts.retain(|account| *account != id.session);
@@ -45,6 +45,7 @@ impl Machine {
                 }
             }
         }
+        self.scopes.leave(&held.scope);
         let session = held.session.clone();
         self.leave_crowd(id, session.subscriber_octets());
     }
@@ -86,7 +87,7 @@ impl Machine {
             return;
         }
         held.session.see(record.event);
-        if let State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } = held.state {
+        if let State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } = held.state() {
             held.enter(held.settled());
         }
         self.schedule(&id);
@@ -97,9 +98,9 @@ impl Machine {
         let Some(held) = self.sessions.get(id) else { return false };
         let other = Id { nas: owner.session.nas().number, session: owner.session.id() };
         let Some(other_held) = self.sessions.get(&other) else { return false };
-        held.host.is_some()
+        held.host().is_some()
             && other.nas == id.nas
-            && held.host == other_held.host
+            && held.host() == other_held.host()
             && same_subscriber(held.session.subscriber_octets(), other_held.session.subscriber_octets())
     }
 
@@ -122,7 +123,7 @@ impl Machine {
     /// What the accounts of a host shared in is lost to all of them with the one that owned it.
     pub(super) fn lose_shares(&mut self, loser: &Session, place: Place) {
         let id = Id { nas: loser.nas().number, session: loser.id() };
-        let Some(host) = self.sessions.get(&id).and_then(|held| held.host.clone()) else { return };
+        let Some(host) = self.sessions.get(&id).and_then(|held| held.host().cloned()) else { return };
         let mut accounts = self.hosts.get(&(id.nas, host)).cloned().unwrap_or_default();
         accounts.sort();
         for session in accounts {

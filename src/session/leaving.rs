@@ -118,7 +118,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let Some(held) = self.sessions.get(id) else { return };
-        let (session, host) = (held.session.clone(), held.host.clone());
+        let (session, host) = (held.session.clone(), held.host().cloned());
         self.release_of(&session, host.as_ref(), place, at, how, effects);
     }
 
@@ -327,7 +327,7 @@ impl Machine {
         }
         for claim in &held.claims {
             let place = held.place(claim.prefix, claim.ports);
-            self.release_of(&held.session, held.host.as_ref(), place, at, how, effects);
+            self.release_of(&held.session, held.host(), place, at, how, effects);
         }
         let (session, last_seen) = (held.session.key(), held.session.seen());
         effects.push(Effect::SessionClosed { session, at, last_seen, how });

@@ -21,6 +21,7 @@ use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
 use super::queue::Queue;
+use super::scopes::Scopes;
 use super::sessions::Sessions;
 use super::{Name, Place, Realm, Timestamp};
 
@@ -33,6 +34,7 @@ pub struct Machine {
     pub(super) applied: Applied,
     pub(super) statics: HashMap<IpNet, (Name, Timestamp)>,
     pub(super) sessions: Sessions,
+    pub(super) scopes: Scopes,
     pub(super) tombstones: HashMap<Id, Tombstone>,
     pub(super) nases: Vec<NasState>,
     pub(super) nas_numbers: HashMap<Name, u32>,
@@ -57,6 +59,7 @@ impl Machine {
             applied: Applied::default(),
             statics: HashMap::new(),
             sessions: Sessions::default(),
+            scopes: Scopes::default(),
             tombstones: HashMap::new(),
             nases: Vec::new(),
             nas_numbers: HashMap::new(),
@@ -122,8 +125,8 @@ impl Machine {
         self.advance(since, effects);
         self.nases.iter_mut().for_each(|nas| nas.resume(at));
         for held in self.sessions.values_mut() {
-            if let State::Suspect { close_at, .. } = &mut held.state {
-                *close_at = close_at.plus(gap);
+            if let State::Suspect { close_at, .. } = held.state() {
+                held.put_off(close_at.plus(gap));
             }
         }
     }
@@ -346,10 +349,10 @@ impl Machine {
             return;
         }
         held.session.see(refresh.event);
-        held.interval_of_nas = held.session.nas().interval();
+        held.set_interval_of_nas(held.session.nas().interval());
         held.session_time = refresh.session_time.or(held.session_time);
         // It may have come into doubt while the refresh was on its way to the log.
-        match held.state {
+        match held.state() {
             State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } => held.enter(held.settled()),
             State::Suspect { why: Suspicion::Restarted { at }, .. } if refresh.event > at => {
                 held.enter(held.settled());

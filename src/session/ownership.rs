@@ -102,7 +102,7 @@ impl Machine {
         let again = how.again;
         let Some(held) = self.sessions.get(id) else { return };
         let (session, active) = (held.session.clone(), held.is_active());
-        let revived = matches!(held.state, State::Suspect { why: Suspicion::Revived, .. });
+        let revived = matches!(held.state(), State::Suspect { why: Suspicion::Revived, .. });
         let claim = Binding::new(session, at);
         match self.map.slot(place) {
             None => self.own(id, place, claim, effects),

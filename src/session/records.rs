@@ -6,14 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::alive::{Saying, Session};
 use super::effect::{Effect, Ended, Remark};
 use super::event::{Kind, Record};
 use super::held::{
-    AfterStop, Held, Hold, Id, Interval, RESTART_GRACE, SAME_MOMENT, Sources, State, Suspicion, Tombstone,
-    began,
+    AfterStop, Held, Hold, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone, began,
 };
 use super::machine::Machine;
 use super::queue::Due;
@@ -38,7 +35,7 @@ impl Life {
 impl Machine {
     pub(super) fn start(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         if let Some(held) = self.sessions.get(id) {
-            let restarted = match held.state {
+            let restarted = match held.state() {
                 State::Suspect { why: Suspicion::Restarted { at }, .. } => record.event >= at,
                 _ => false,
             };
@@ -46,7 +43,7 @@ impl Machine {
                 // The NAS began anew and uses the id again, be it for the same subscriber.
                 self.close(id, record.event, Ended::Reused, effects);
                 self.open(id, record, Life::after(record.event, record.event), State::Active, effects);
-            } else if record.event <= held.born_after {
+            } else if record.event <= held.born_after() {
                 self.note_past(id, record, record.event, effects);
             } else if held.same_identity(record) && held.is_followed_by(record) {
                 // Row 16, though something straggled in between.
@@ -93,12 +90,12 @@ impl Machine {
         let Some(held) = self.sessions.get(id) else {
             return self.interim_of_unknown(id, record, effects);
         };
-        if record.event <= held.born_after {
+        if record.event <= held.born_after() {
             return self.note_past(id, record, record.event, effects);
         }
         let newer = record.event >= held.last();
         let shorter = newer && !held.continues(record.session_time);
-        if let State::Suspect { why: Suspicion::Restarted { at }, .. } = held.state {
+        if let State::Suspect { why: Suspicion::Restarted { at }, .. } = held.state() {
             if record.event <= at {
                 return self.ignore(id, record, Remark::BeforeRestart, effects);
             }
@@ -296,23 +293,14 @@ impl Machine {
         };
         let session = Session::new(&saying, Arc::clone(&nas.shared), record.event);
         let address_less = state == State::Active && record.claims.is_empty();
-        let held = Held {
-            session,
-            state: if address_less { State::Pending } else { state },
-            claims: SmallVec::new(),
-            address_at: Timestamp::EARLIEST,
-            started: (record.kind == Kind::Start || record.session_time.is_some()).then_some(opened),
-            born_after: life.after,
-            session_time: record.session_time,
-            interval: Interval::default(),
-            interval_of_nas: nas.shared.interval(),
-            scope: record.scope.clone(),
-            realm,
-            whole: Sources::default(),
-            host: record.multi_session_id.clone(),
-            doubted: false,
-            due: Timestamp::from_millis(i64::MAX),
-        };
+        let first = if address_less { State::Pending } else { state };
+        let mut held = Held::new(session, first, life.after, self.scopes.shared(&record.scope));
+        held.is_started = record.kind == Kind::Start || record.session_time.is_some();
+        held.session_time = record.session_time;
+        held.set_interval_of_nas(nas.shared.interval());
+        held.nas_port = record.scope.nas_port;
+        held.realm = realm;
+        held.set_host(record.multi_session_id.as_ref());
         held.begin();
         effects.push(Effect::SessionOpened {
             session: held.session.key(),
@@ -356,12 +344,12 @@ impl Machine {
             self.learned(id, record.event.since(last));
             if let Some(held) = self.sessions.get_mut(id) {
                 held.session.see(record.event);
-                held.interval_of_nas = held.session.nas().interval();
+                held.set_interval_of_nas(held.session.nas().interval());
                 held.session_time = record.session_time.or(held.session_time);
             }
         }
         if let Some(held) = self.sessions.get_mut(id)
-            && held.state == State::Pending
+            && held.state() == State::Pending
             && !record.claims.is_empty()
         {
             // Row 3. Before the claim: only an active session takes an address from its last owner.
@@ -378,7 +366,7 @@ impl Machine {
     /// Ends a session's doubt where the record does.
     fn confirm(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get_mut(id) else { return };
-        let State::Suspect { why, .. } = held.state else { return };
+        let State::Suspect { why, .. } = held.state() else { return };
         let newer = record.event > held.last();
         let confirmed = match why {
             Suspicion::Overdue | Suspicion::Unheard => newer,
