@@ -248,3 +248,97 @@ pub(super) fn same_subscriber(a: Option<impl AsRef<[u8]>>, b: Option<impl AsRef<
 pub(super) fn differ(a: Option<impl AsRef<[u8]>>, b: Option<impl AsRef<[u8]>>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a.as_ref() != b.as_ref())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::nas::NasState;
+    use super::*;
+
+    fn nas(number: u32) -> Arc<Nas> {
+        let name = Name::from("bras1");
+        NasState::new(number, name.clone(), name, Timestamp::EARLIEST, Timestamp::EARLIEST).shared
+    }
+
+    fn saying() -> Saying {
+        let name = |text: &str| Some(Name::from(text));
+        Saying {
+            id: Name::from("s1"),
+            incarnation: Timestamp::from_millis(1_700_000_000_001),
+            subscriber: name("alice"),
+            user_name: name("Alice@isp.example"),
+            line: Line {
+                port_id: name("ge-3/1/0.demux0.3221225522:100-200"),
+                calling_station: name("ac:16:2d:75:9d:0a"),
+                circuit_id: name("dslam7 atm 1/2"),
+                remote_id: Some(Name::new(&[0xff; 300])),
+            },
+            inside: Some((Realm::of_number(7), IpAddr::from([100, 64, 0, 1]))),
+        }
+    }
+
+    fn told(saying: &Saying) -> Session {
+        Session::new(saying, nas(0), Timestamp::EARLIEST)
+    }
+
+    #[test]
+    fn what_is_said_of_a_session_is_told_as_it_was_said() {
+        let bare = Saying {
+            id: Name::from(""),
+            incarnation: Timestamp::EARLIEST,
+            subscriber: None,
+            user_name: None,
+            line: Line::default(),
+            inside: None,
+        };
+        let same_name = || Saying { user_name: Some(Name::from("alice")), ..saying() };
+        let unknown = || Saying { subscriber: None, ..saying() };
+        for said in [bare, saying(), same_name(), unknown()] {
+            let session = told(&said);
+            assert_eq!(format!("{:?}", session.saying()), format!("{said:?}"));
+            let (id, subscriber) = (session.id_octets(), session.subscriber_octets());
+            assert_eq!((id, subscriber), (said.id.octets(), said.subscriber.as_ref().map(Name::octets)));
+            assert!(session.is_called(&session.key()));
+        }
+    }
+
+    #[test]
+    fn a_session_is_the_same_by_its_nas_its_id_and_when_it_began_whatever_it_is_called() {
+        let session = told(&saying());
+        assert!(session.is(&session.clone()));
+        assert!(session.is(&told(&Saying { subscriber: Some(Name::from("bob")), ..saying() })));
+        assert!(!session.is(&told(&Saying { id: Name::from("s2"), ..saying() })));
+        assert!(!session.is(&told(&Saying { incarnation: Timestamp::from_millis(7), ..saying() })));
+        assert!(!session.is(&Session::new(&saying(), nas(1), Timestamp::EARLIEST)));
+    }
+
+    #[test]
+    fn a_line_is_another_when_a_word_that_both_say_differs() {
+        let session = told(&saying());
+        let at = |calling: Option<&str>, port: Option<&str>| Line {
+            calling_station: calling.map(Name::from),
+            port_id: port.map(Name::from),
+            ..Line::default()
+        };
+        for (line, station_differs, differs) in [
+            (Line::default(), false, false),
+            (at(Some("ac:16:2d:75:9d:0a"), None), false, false),
+            (at(Some("ac:16:2d:75:9d:0b"), None), true, true),
+            (at(None, Some("ge-3/1/0")), false, true),
+        ] {
+            let told = (session.is_of_other_station(&line), session.is_on_other_line(&line));
+            assert_eq!(told, (station_differs, differs), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_clone_is_seen_when_the_session_is() {
+        let session = told(&saying());
+        let clone = session.clone();
+        session.see(Timestamp::from_millis(9));
+        session.see(Timestamp::from_millis(8));
+        session.set_active(false);
+        assert_eq!((clone.seen(), clone.is_active()), (Timestamp::from_millis(9), false));
+        session.set_active(true);
+        assert_eq!((clone.seen(), clone.is_active()), (Timestamp::from_millis(9), true));
+    }
+}

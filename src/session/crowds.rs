@@ -64,3 +64,56 @@ impl Crowds {
 fn whose(number: u32, sessions: &Sessions) -> &[u8] {
     sessions.at(number).and_then(|held| held.session.subscriber_octets()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::alive::{Saying, Session};
+    use super::super::event::Scope;
+    use super::super::held::{Held, Id, State};
+    use super::super::nas::NasState;
+    use super::super::{Line, Timestamp};
+    use super::*;
+
+    /// Sessions of these subscribers, in order of their numbers.
+    fn sessions(subscribers: &[&str]) -> Sessions {
+        let name = Name::from("bras1");
+        let nas = NasState::new(0, name.clone(), name, Timestamp::EARLIEST, Timestamp::EARLIEST).shared;
+        let mut sessions = Sessions::default();
+        for (place, subscriber) in subscribers.iter().enumerate() {
+            let id = Name::from(format!("{place}").as_str());
+            let saying = Saying {
+                id: id.clone(),
+                incarnation: Timestamp::EARLIEST,
+                subscriber: Some(Name::from(*subscriber)),
+                user_name: None,
+                line: Line::default(),
+                inside: None,
+            };
+            let session = Session::new(&saying, Arc::clone(&nas), Timestamp::EARLIEST);
+            let scope = Arc::new(Scope::default());
+            let held = Held::new(session, State::Pending, Timestamp::EARLIEST, scope);
+            sessions.insert(&Id { nas: 0, session: id }, held);
+        }
+        sessions
+    }
+
+    #[test]
+    fn each_subscribers_sessions_are_counted_whichever_goes_first() {
+        let sessions = sessions(&["alice", "bob", "alice", "alice"]);
+        for order in [[0, 2, 3], [3, 2, 0], [2, 0, 3]] {
+            let mut crowds = Crowds::default();
+            let count = |crowds: &Crowds, name: &str| crowds.count(name.as_bytes(), &sessions);
+            for (number, name) in [(0, "alice"), (1, "bob"), (2, "alice"), (3, "alice")] {
+                crowds.join(number, name.as_bytes(), &sessions);
+            }
+            assert_eq!((count(&crowds, "alice"), count(&crowds, "bob"), count(&crowds, "carol")), (3, 1, 0));
+            for (number, left) in order.into_iter().zip([2, 1, 0]) {
+                crowds.leave(number, b"alice");
+                assert_eq!((count(&crowds, "alice"), count(&crowds, "bob")), (left, 1), "{order:?}");
+            }
+            assert!(crowds.others.is_empty() && crowds.first.len() == 1, "nothing is left behind");
+        }
+    }
+}

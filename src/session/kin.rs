@@ -220,7 +220,7 @@ impl Machine {
         at: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let same = |binding: &Binding| binding.session.is(&old);
+        let same = |binding: &Binding| binding.session.is(old);
         let slot = match self.map.slot(place) {
             Some(Slot::Owned(owner)) if same(&owner) => {
                 effects.push(super::ownership::unbound(&owner.session, place, at, Ended::Moved));

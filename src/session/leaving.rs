@@ -132,7 +132,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         match self.map.slot(place) {
-            Some(Slot::Owned(owner)) if owner.session.is(&session) => {
+            Some(Slot::Owned(owner)) if owner.session.is(session) => {
                 effects.push(unbound(session, place, at.max(owner.since), how));
                 let heir = self
                     .heir(session, host, place)
@@ -159,7 +159,7 @@ impl Machine {
                 self.put_freed(place, freed, at);
             }
             Some(Slot::Contested(mut claimants)) => {
-                let Some(gone) = claimants.iter().position(|claimant| claimant.session.is(&session)) else {
+                let Some(gone) = claimants.iter().position(|claimant| claimant.session.is(session)) else {
                     return self.strike_loser(place, &id_of(session));
                 };
                 let gone = claimants.remove(gone);

@@ -121,7 +121,7 @@ impl Machine {
         let shares = |id: &Id| {
             self.sessions.get(id).is_some_and(|held| {
                 let claim = held.claim(place.prefix, place.ports);
-                !held.session.is(&session)
+                !held.session.is(session)
                     && held.is_active()
                     && claim.is_some_and(|claim| {
                         claim.hold == Hold::Shares && claim.source == ClaimSource::Listed

@@ -116,3 +116,101 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::alive::{Saying, Session};
+    use super::super::event::Scope;
+    use super::super::held::{Held, State};
+    use super::super::nas::NasState;
+    use super::super::{Line, Name};
+    use super::*;
+
+    /// Sessions of these ids, of one NAS, that have nothing and are due at these moments.
+    fn sessions(due: &[(&str, i64)]) -> Sessions {
+        let name = Name::from("bras1");
+        let nas = NasState::new(0, name.clone(), name, Timestamp::EARLIEST, Timestamp::EARLIEST).shared;
+        let mut sessions = Sessions::default();
+        for (id, at) in due {
+            let saying = Saying {
+                id: Name::from(*id),
+                incarnation: Timestamp::EARLIEST,
+                subscriber: Some(Name::from("alice")),
+                user_name: None,
+                line: Line::default(),
+                inside: None,
+            };
+            let session = Session::new(&saying, Arc::clone(&nas), Timestamp::EARLIEST);
+            let scope = Arc::new(Scope::default());
+            let mut held = Held::new(session, State::Pending, Timestamp::EARLIEST, scope);
+            held.due = Timestamp::from_millis(*at);
+            sessions.insert(&Id { nas: 0, session: Name::from(*id) }, held);
+        }
+        sessions
+    }
+
+    fn id(session: &str) -> Id {
+        Id { nas: 0, session: Name::from(session) }
+    }
+
+    /// What is due until then, in order: the names of sessions, and the moments.
+    fn popped(queue: &mut Queue, sessions: &Sessions, until: i64) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Some((time, due)) = queue.pop(Timestamp::from_millis(until), sessions) {
+            let what = match due {
+                Due::Session(id) => id.session.to_string(),
+                Due::Nas(number) => format!("nas {number}"),
+                other => format!("{other:?}"),
+            };
+            told.push(format!("{} {what}", time.millis()));
+        }
+        told
+    }
+
+    fn queued(sessions: &Sessions, ids: &[(&str, i64)]) -> Queue {
+        let mut queue = Queue::default();
+        for (session, at) in ids {
+            let number = sessions.number(&id(session)).unwrap();
+            queue.push_session(Timestamp::from_millis(*at), number);
+        }
+        queue
+    }
+
+    #[test]
+    fn of_those_that_are_due_at_once_the_names_decide_whatever_the_numbers_are() {
+        for due in [[("b", 5), ("a", 5), ("c", 4)], [("c", 4), ("a", 5), ("b", 5)]] {
+            let sessions = sessions(&due);
+            let mut queue = queued(&sessions, &due);
+            queue.push(Timestamp::from_millis(5), Due::Nas(7));
+            queue.push(Timestamp::from_millis(5), Due::Tombstone(id("a")));
+            assert_eq!(queue.next(), Some(Timestamp::from_millis(4)));
+            assert_eq!(popped(&mut queue, &sessions, 3), [""; 0]);
+            let tombstone = format!("5 {:?}", Due::Tombstone(id("a")));
+            assert_eq!(popped(&mut queue, &sessions, 9), ["4 c", "5 nas 7", "5 a", "5 b", &tombstone]);
+            assert_eq!(queue.next(), None);
+        }
+    }
+
+    #[test]
+    fn whoever_was_put_off_or_is_gone_is_not_due_and_nobody_twice() {
+        let due = [("a", 9), ("b", 5), ("c", 5)];
+        let mut sessions = sessions(&due);
+        let mut queue = queued(&sessions, &[("a", 5), ("b", 5), ("b", 5), ("c", 5)]);
+        sessions.remove(&id("c"));
+        assert_eq!(popped(&mut queue, &sessions, 8), ["5 b"]);
+    }
+
+    #[test]
+    fn what_is_queued_meanwhile_for_the_same_moment_or_an_earlier_one_has_its_turn() {
+        let due = [("a", 5), ("b", 5), ("c", 5), ("d", 4)];
+        let sessions = sessions(&due);
+        let mut queue = queued(&sessions, &[("a", 5), ("c", 5)]);
+        let at = Timestamp::from_millis(9);
+        assert_eq!(queue.pop(at, &sessions), Some((Timestamp::from_millis(5), Due::Session(id("a")))));
+        queue.push_session(Timestamp::from_millis(5), sessions.number(&id("b")).unwrap());
+        queue.push_session(Timestamp::from_millis(4), sessions.number(&id("d")).unwrap());
+        assert_eq!(popped(&mut queue, &sessions, 9), ["4 d", "5 b", "5 c"]);
+    }
+}

@@ -136,7 +136,7 @@ impl LiveMap {
             .iter()
             .filter(|owner| {
                 let (ours, theirs) = (&newest.session, &owner.session);
-                !ours.is(&theirs)
+                !ours.is(theirs)
                     && !same_subscriber(ours.subscriber_octets(), theirs.subscriber_octets())
                     && (theirs.seen() > newest.since || owner.since == newest.since)
             })
