@@ -30,6 +30,8 @@ struct Head {
 pub(super) struct Saying {
     pub(super) id: Name,
     pub(super) incarnation: Timestamp,
+    /// When most of what it has was claimed. Nothing follows from it: what was claimed then need not say so itself.
+    pub(super) claimed: Timestamp,
     pub(super) subscriber: Option<Name>,
     pub(super) user_name: Option<Name>,
     pub(super) line: Line,
@@ -44,6 +46,8 @@ struct Packed<'a> {
     calling_station: Option<&'a [u8]>,
     port_id: Option<&'a [u8]>,
     incarnation: Timestamp,
+    /// Unless it is the moment of its beginning.
+    claimed: Option<Timestamp>,
     user_name: UserName<'a>,
     circuit_id: Option<&'a [u8]>,
     remote_id: Option<&'a [u8]>,
@@ -66,13 +70,14 @@ impl Session {
     /// # Panics
     /// Never: a vector takes every octet.
     pub(super) fn new(saying: &Saying, nas: Arc<Nas>, seen: Timestamp) -> Self {
-        let Saying { id, incarnation, subscriber, user_name, line, inside } = saying;
+        let Saying { id, incarnation, claimed, subscriber, user_name, line, inside } = saying;
         let packed = Packed {
             id: id.octets(),
             subscriber: subscriber.as_ref().map(Name::octets),
             calling_station: line.calling_station.as_ref().map(Name::octets),
             port_id: line.port_id.as_ref().map(Name::octets),
             incarnation: *incarnation,
+            claimed: Some(*claimed).filter(|claimed| claimed != incarnation),
             user_name: match user_name {
                 None => UserName::Untold,
                 same if same == subscriber => UserName::Subscriber,
@@ -100,6 +105,7 @@ impl Session {
         Saying {
             id: self.id(),
             incarnation: self.incarnation(),
+            claimed: self.claimed(),
             subscriber: self.subscriber(),
             user_name: self.user_name(),
             line: self.line(),
@@ -128,6 +134,11 @@ impl Session {
     #[must_use]
     pub fn incarnation(&self) -> Timestamp {
         self.packed().incarnation
+    }
+
+    pub(super) fn claimed(&self) -> Timestamp {
+        let Packed { incarnation, claimed, .. } = self.packed();
+        claimed.unwrap_or(incarnation)
     }
 
     /// Whose it is.
@@ -264,6 +275,7 @@ mod tests {
         Saying {
             id: Name::from("s1"),
             incarnation: Timestamp::from_millis(1_700_000_000_001),
+            claimed: Timestamp::from_millis(1_700_000_000_002),
             subscriber: name("alice"),
             user_name: name("Alice@isp.example"),
             line: Line {
@@ -285,6 +297,7 @@ mod tests {
         let bare = Saying {
             id: Name::from(""),
             incarnation: Timestamp::EARLIEST,
+            claimed: Timestamp::EARLIEST,
             subscriber: None,
             user_name: None,
             line: Line::default(),

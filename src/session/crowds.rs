@@ -86,6 +86,7 @@ mod tests {
             let saying = Saying {
                 id: id.clone(),
                 incarnation: Timestamp::EARLIEST,
+                claimed: Timestamp::EARLIEST,
                 subscriber: Some(Name::from(*subscriber)),
                 user_name: None,
                 line: Line::default(),

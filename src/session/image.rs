@@ -161,6 +161,7 @@ impl SessionImage {
         let saying = Saying {
             id: self.id.session.clone(),
             incarnation: self.incarnation,
+            claimed: self.claims.first().map_or(self.incarnation, |claim| claim.since),
             subscriber: self.subscriber,
             user_name: self.user_name,
             line: self.line,

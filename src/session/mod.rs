@@ -25,6 +25,7 @@ pub mod phase;
 pub mod place;
 mod queue;
 mod records;
+mod rows;
 mod scopes;
 mod sessions;
 mod shared;

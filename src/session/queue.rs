@@ -137,6 +137,7 @@ mod tests {
             let saying = Saying {
                 id: Name::from(*id),
                 incarnation: Timestamp::EARLIEST,
+                claimed: Timestamp::EARLIEST,
                 subscriber: Some(Name::from("alice")),
                 user_name: None,
                 line: Line::default(),

@@ -286,6 +286,7 @@ impl Machine {
         let saying = Saying {
             id: record.session_id.clone(),
             incarnation: opened,
+            claimed: record.event,
             subscriber: record.subscriber.clone(),
             user_name: record.user_name.clone(),
             line: record.line.clone(),

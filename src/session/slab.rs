@@ -3,7 +3,7 @@
 //! Knows: which numbers are free. Must not know: what the values are.
 
 /// Values to be moved to nowhere when there are more: a vector that doubles would have room for as many again.
-const TOGETHER: usize = 1024;
+const TOGETHER: usize = 256;
 
 /// Values by number. A number is used again when its value is gone.
 #[derive(Debug)]

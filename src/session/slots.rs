@@ -8,10 +8,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::alive::Session;
+use super::Place;
+use super::rows::{Row, Unusual, Usual};
 use super::slab::Slab;
-use super::slot::{Binding, Slot};
-use super::{Place, Timestamp};
+use super::slot::Slot;
 
 /// A reader waits for the writer only where both want the same part, and for one slot's time.
 const PARTS: usize = 64;
@@ -26,42 +26,17 @@ pub(super) struct Slots {
 /// Rows lie close together, and the table that finds them, half empty as it may be, holds no more than their numbers.
 #[derive(Default)]
 struct Part {
-    rows: Slab<Row>,
-    table: HashTable<u32>,
+    usual: Slab<Usual>,
+    unusual: Slab<Unusual>,
+    table: HashTable<Number>,
 }
 
-struct Row {
-    place: Place,
-    kept: Kept,
-}
+/// Where a row is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Number(u32);
 
-/// Nearly every place has one owner, and nothing is remembered against it.
-enum Kept {
-    Owned { session: Session, since: Timestamp },
-    Other(Box<Slot>),
-}
-
-const _: () = assert!(size_of::<Option<Row>>() == 40, "there are three for a session");
-
-impl From<Slot> for Kept {
-    fn from(slot: Slot) -> Self {
-        match slot {
-            Slot::Owned(Binding { session, since, .. }) if !slot.is_remembering() => {
-                Kept::Owned { session, since }
-            }
-            other => Kept::Other(Box::new(other)),
-        }
-    }
-}
-
-impl Kept {
-    fn slot(&self) -> Slot {
-        match self {
-            Kept::Owned { session, since } => Slot::Owned(Binding::new(session.clone(), *since)),
-            Kept::Other(slot) => slot.as_ref().clone(),
-        }
-    }
-}
+/// The bit that tells the kinds of rows apart.
+const UNUSUAL: u32 = 1 << 31;
 
 impl Default for Slots {
     fn default() -> Self {
@@ -74,7 +49,7 @@ impl Slots {
     pub(super) fn get(&self, place: Place) -> Option<Slot> {
         let hash = self.hasher.hash_one(place);
         let part = self.part(hash);
-        Some(part.rows.get(part.number(hash, place)?)?.kept.slot())
+        part.slot(part.number(hash, place)?)
     }
 
     pub(super) fn contains(&self, place: Place) -> bool {
@@ -86,16 +61,16 @@ impl Slots {
     pub(super) fn put(&self, place: Place, slot: Slot) {
         let hash = self.hasher.hash_one(place);
         let mut part = self.part_mut(hash);
-        let kept = Kept::from(slot);
-        if let Some(row) = part.number(hash, place).and_then(|number| part.rows.get_mut(number)) {
-            row.kept = kept;
+        let Some(number) = part.insert(Row::new(place, slot)) else { return };
+        let Part { usual, unusual, table } = &mut *part;
+        let standing = |number: &Number| number.place(usual, unusual);
+        if let Some(known) = table.find_mut(hash, |known| standing(known) == Some(place)) {
+            let former = std::mem::replace(known, number);
+            part.discard(former);
             return;
         }
-        let Part { rows, table } = &mut *part;
-        if let Some(number) = rows.insert(Row { place, kept }) {
-            let again = |number: &u32| rows.get(*number).map_or(0, |row| self.hasher.hash_one(row.place));
-            table.insert_unique(hash, number, again);
-        }
+        let again = |number: &Number| standing(number).map_or(0, |place| self.hasher.hash_one(place));
+        table.insert_unique(hash, number, again);
     }
 
     /// Whether there was something.
@@ -106,18 +81,15 @@ impl Slots {
         if let Ok(entry) = part.table.find_entry(hash, |other| *other == number) {
             entry.remove();
         }
-        part.rows.remove(number).is_some()
+        part.discard(number);
+        true
     }
 
     pub(super) fn each(&self, mut visit: impl FnMut(Place, &Slot)) {
         for part in &self.parts {
             let part = part.read().unwrap_or_else(PoisonError::into_inner);
-            for Row { place, kept } in part.rows.values() {
-                match kept {
-                    Kept::Other(slot) => visit(*place, slot),
-                    owned @ Kept::Owned { .. } => visit(*place, &owned.slot()),
-                }
-            }
+            part.usual.values().for_each(|row| visit(row.place(), &row.slot()));
+            part.unusual.values().for_each(|row| visit(row.place(), &row.slot()));
         }
     }
 
@@ -139,16 +111,46 @@ impl Slots {
 }
 
 impl Part {
-    fn number(&self, hash: u64, place: Place) -> Option<u32> {
-        let same = |number: &u32| self.rows.get(*number).is_some_and(|row| row.place == place);
+    fn number(&self, hash: u64, place: Place) -> Option<Number> {
+        let same = |number: &Number| number.place(&self.usual, &self.unusual) == Some(place);
         self.table.find(hash, same).copied()
+    }
+
+    fn slot(&self, number: Number) -> Option<Slot> {
+        match number.0 & UNUSUAL {
+            0 => self.usual.get(number.0).map(Usual::slot),
+            _ => self.unusual.get(number.0 ^ UNUSUAL).map(Unusual::slot),
+        }
+    }
+
+    fn insert(&mut self, row: Row) -> Option<Number> {
+        match row {
+            Row::Usual(row) => self.usual.insert(row).map(Number),
+            Row::Unusual(row) => self.unusual.insert(row).map(|number| Number(number | UNUSUAL)),
+        }
+    }
+
+    fn discard(&mut self, number: Number) {
+        match number.0 & UNUSUAL {
+            0 => drop(self.usual.remove(number.0)),
+            _ => drop(self.unusual.remove(number.0 ^ UNUSUAL)),
+        }
+    }
+}
+
+impl Number {
+    fn place(self, usual: &Slab<Usual>, unusual: &Slab<Unusual>) -> Option<Place> {
+        match self.0 & UNUSUAL {
+            0 => usual.get(self.0).map(Usual::place),
+            _ => unusual.get(self.0 ^ UNUSUAL).map(Unusual::place),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Realm;
     use super::super::slot::Freed;
+    use super::super::{Realm, Timestamp};
     use super::*;
 
     #[test]
