@@ -38,20 +38,27 @@ pub(super) struct Saying {
     pub(super) inside: Option<(Realm, IpAddr)>,
 }
 
-/// The same, packed: names are made of it when they are asked for. What is compared for every record comes first.
+/// The same, packed: names are made of it when they are asked for.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
 struct Packed<'a> {
-    id: &'a [u8],
-    subscriber: Option<&'a [u8]>,
+    #[serde(borrow)]
+    first: First<'a>,
     calling_station: Option<&'a [u8]>,
     port_id: Option<&'a [u8]>,
-    incarnation: Timestamp,
-    /// Unless it is the moment of its beginning.
-    claimed: Option<Timestamp>,
     user_name: UserName<'a>,
     circuit_id: Option<&'a [u8]>,
     remote_id: Option<&'a [u8]>,
     inside: Option<(Realm, IpAddr)>,
+}
+
+/// What every lookup and every record asks for: it is read without the rest.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+struct First<'a> {
+    id: &'a [u8],
+    subscriber: Option<&'a [u8]>,
+    incarnation: Timestamp,
+    /// Unless it is the moment of its beginning.
+    claimed: Option<Timestamp>,
 }
 
 /// Where the identity rules changes nothing about the User-Name, it is the subscriber.
@@ -72,12 +79,14 @@ impl Session {
     pub(super) fn new(saying: &Saying, nas: Arc<Nas>, seen: Timestamp) -> Self {
         let Saying { id, incarnation, claimed, subscriber, user_name, line, inside } = saying;
         let packed = Packed {
-            id: id.octets(),
-            subscriber: subscriber.as_ref().map(Name::octets),
+            first: First {
+                id: id.octets(),
+                subscriber: subscriber.as_ref().map(Name::octets),
+                incarnation: *incarnation,
+                claimed: Some(*claimed).filter(|claimed| claimed != incarnation),
+            },
             calling_station: line.calling_station.as_ref().map(Name::octets),
             port_id: line.port_id.as_ref().map(Name::octets),
-            incarnation: *incarnation,
-            claimed: Some(*claimed).filter(|claimed| claimed != incarnation),
             user_name: match user_name {
                 None => UserName::Untold,
                 same if same == subscriber => UserName::Subscriber,
@@ -94,6 +103,10 @@ impl Session {
             postcard::to_extend(&packed, Vec::with_capacity(names)).expect("a vector takes every octet");
         let head = Head { nas, seen: AtomicI64::new(seen.millis()), certain: AtomicBool::new(true) };
         Session(ThinArc::from_header_and_slice(head, &packed))
+    }
+
+    fn first(&self) -> First<'_> {
+        postcard::take_from_bytes(&self.0.slice).map_or_else(|_| First::default(), |(first, _)| first)
     }
 
     fn packed(&self) -> Packed<'_> {
@@ -116,7 +129,7 @@ impl Session {
     /// Its name.
     #[must_use]
     pub fn key(&self) -> SessionKey {
-        let Packed { id, incarnation, .. } = self.packed();
+        let First { id, incarnation, .. } = self.first();
         SessionKey { nas: self.nas().name.clone(), id: Name::new(id), incarnation }
     }
 
@@ -127,17 +140,17 @@ impl Session {
     }
 
     pub(super) fn id_octets(&self) -> &[u8] {
-        postcard::take_from_bytes(&self.0.slice).map_or(&[], |(id, _)| id)
+        self.first().id
     }
 
     /// Event time at which this life of it began.
     #[must_use]
     pub fn incarnation(&self) -> Timestamp {
-        self.packed().incarnation
+        self.first().incarnation
     }
 
     pub(super) fn claimed(&self) -> Timestamp {
-        let Packed { incarnation, claimed, .. } = self.packed();
+        let First { incarnation, claimed, .. } = self.first();
         claimed.unwrap_or(incarnation)
     }
 
@@ -148,8 +161,7 @@ impl Session {
     }
 
     pub(super) fn subscriber_octets(&self) -> Option<&[u8]> {
-        type First<'a> = (&'a [u8], Option<&'a [u8]>);
-        postcard::take_from_bytes::<First<'_>>(&self.0.slice).ok()?.0.1
+        self.first().subscriber
     }
 
     /// User-Name as it came.
@@ -206,7 +218,7 @@ impl Session {
 
     /// Whether both are the same life of the same session, be what is told of it another.
     pub(super) fn is(&self, other: &Session) -> bool {
-        let (ours, theirs) = (self.packed(), other.packed());
+        let (ours, theirs) = (self.first(), other.first());
         std::ptr::eq(self.head(), other.head())
             || (self.nas().number == other.nas().number
                 && ours.id == theirs.id
@@ -215,7 +227,7 @@ impl Session {
 
     /// Whether this is its name.
     pub(super) fn is_called(&self, key: &SessionKey) -> bool {
-        let Packed { id, incarnation, .. } = self.packed();
+        let First { id, incarnation, .. } = self.first();
         self.nas().name == key.nas && id == key.id.octets() && incarnation == key.incarnation
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use super::bindings::{Binding, LiveMap};
@@ -29,21 +30,24 @@ use super::{Name, Place, Realm, Timestamp};
 pub const GAP_BRIDGED: Duration = Duration::from_secs(10);
 
 /// Sessions, tombstones, NASes and the live map that they write.
+///
+/// What is asked for every record is hashed with a seed of this process, as names come from outside, and fast: an attacker
+/// sees no more of a table than how soon it answers, behind a write to a disk.
 pub struct Machine {
     pub(super) map: Arc<LiveMap>,
     pub(super) applied: Applied,
     pub(super) statics: HashMap<IpNet, (Name, Timestamp)>,
     pub(super) sessions: Sessions,
     pub(super) scopes: Scopes,
-    pub(super) tombstones: HashMap<Id, Tombstone>,
+    pub(super) tombstones: HashMap<Id, Tombstone, RandomState>,
     pub(super) nases: Vec<NasState>,
-    pub(super) nas_numbers: HashMap<Name, u32>,
+    pub(super) nas_numbers: HashMap<Name, u32, RandomState>,
     /// Since when each RADIUS client is listened to without a gap, where there was one.
     pub(super) clients_resumed: HashMap<Name, Timestamp>,
     /// The number of each VRF, in the order in which they were first heard of.
     pub(super) realms: HashMap<Name, Realm>,
     /// The accounts of each host: by NAS and Acct-Multi-Session-Id the Acct-Session-Ids.
-    pub(super) hosts: HashMap<(u32, Name), Vec<Name>>,
+    pub(super) hosts: HashMap<(u32, Name), Vec<Name>, RandomState>,
     pub(super) crowds: Crowds,
     pub(super) listed: Listed,
     pub(super) deadlines: Queue,
@@ -60,12 +64,12 @@ impl Machine {
             statics: HashMap::new(),
             sessions: Sessions::default(),
             scopes: Scopes::default(),
-            tombstones: HashMap::new(),
+            tombstones: HashMap::default(),
             nases: Vec::new(),
-            nas_numbers: HashMap::new(),
+            nas_numbers: HashMap::default(),
             clients_resumed: HashMap::new(),
             realms: HashMap::new(),
-            hosts: HashMap::new(),
+            hosts: HashMap::default(),
             crowds: Crowds::default(),
             listed: Listed::default(),
             deadlines: Queue::default(),
