@@ -541,10 +541,10 @@ proptest! {
                     let Lookup::Found(found) = machine.map().lookup(Realm::PUBLIC, address(number), Some(port), now) else {
                         continue;
                     };
-                    let session = found.session.unwrap().key.id.clone();
+                    let session = found.session.unwrap().id();
                     let sharers = machine.map().sharers(Realm::PUBLIC, address(number));
                     let has = |(ports, sharer): &(Ports, Found)| {
-                        ports.contains(port) && sharer.session.as_ref().unwrap().key.id == session
+                        ports.contains(port) && sharer.session.as_ref().unwrap().id() == session
                     };
                     prop_assert!(sharers.iter().any(has));
                 }

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
-use super::bindings::{LiveMap, Session};
+use super::alive::{Saying, Session};
+use super::bindings::LiveMap;
 use super::event::{Applied, Scope};
-use super::held::{Held, HeldClaim, Id, Interval, Sources, State, Tombstone};
+use super::held::{Claims, Held, Id, Interval, Sources, State, Tombstone};
 use super::listed::Listed;
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
+use super::ownership::id_of;
+use super::scopes::Scopes;
 use super::sessions::Sessions;
 use super::slot::{Against, Binding, Freed, Slot};
-use super::{Line, Name, Place, Realm, SessionKey, Timestamp};
+use super::{Line, Name, Place, Realm, Timestamp};
 
 /// A machine at rest.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +45,7 @@ struct SessionImage {
     line: Line,
     seen: Timestamp,
     state: State,
-    claims: SmallVec<[HeldClaim; 2]>,
+    claims: Claims,
     address_at: Timestamp,
     started: Option<Timestamp>,
     born_after: Timestamp,
@@ -75,11 +77,11 @@ impl Machine {
             nases: self.nases.iter().map(NasState::image).collect(),
             clients_resumed: self.clients_resumed.iter().map(|(name, at)| (name.clone(), *at)).collect(),
             realms: self.realms.iter().map(|(name, realm)| (name.clone(), *realm)).collect(),
-            sessions: self.sessions.iter().map(|(id, held)| SessionImage::of(&id, held)).collect(),
+            sessions: self.sessions.values().map(SessionImage::of).collect(),
             tombstones: self.tombstones.iter().map(|(id, tomb)| (id.clone(), tomb.clone())).collect(),
             slots: Vec::new(),
         };
-        self.map.each_slot(|place, slot| image.slots.push(self.slot_image(place, slot)));
+        self.map.each_slot(|place, slot| image.slots.push(SlotImage::of(place, slot)));
         image.statics.sort_by_key(|(prefix, ..)| *prefix);
         image.clients_resumed.sort();
         image.realms.sort();
@@ -87,18 +89,6 @@ impl Machine {
         image.tombstones.sort_by(|a, b| a.0.cmp(&b.0));
         image.slots.sort_by_key(SlotImage::place);
         image
-    }
-
-    fn slot_image(&self, place: Place, slot: &Slot) -> SlotImage {
-        if let Slot::Freed(freed) = slot {
-            return SlotImage::Freed { place, freed: freed.as_ref().clone() };
-        }
-        let id = |claimant: &Binding| Id {
-            nas: self.nas_numbers.get(&claimant.session.key.nas).copied().unwrap_or(u32::MAX),
-            session: claimant.session.key.id.clone(),
-        };
-        let named = |one: &Binding| (id(one), one.since, one.against().clone());
-        SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
     }
 
     /// A machine that goes on where the image was taken.
@@ -122,9 +112,9 @@ impl Machine {
         for session in image.sessions {
             if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
                 nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
-                let (id, held) = session.revive(nas);
-                machine.enrol(&id, &held);
+                let (id, held) = session.revive(nas, &mut machine.scopes);
                 machine.sessions.insert(&id, held);
+                machine.enrol(&id);
             }
         }
         machine.tombstones = image.tombstones.into_iter().collect();
@@ -141,64 +131,70 @@ impl Machine {
 }
 
 impl SessionImage {
-    fn of(id: &Id, held: &Held) -> Self {
+    fn of(held: &Held) -> Self {
         let session = &held.session;
         SessionImage {
-            id: id.clone(),
-            incarnation: session.key.incarnation,
-            subscriber: session.subscriber.clone(),
-            user_name: session.user_name.clone(),
-            line: session.line.clone(),
+            id: id_of(session),
+            incarnation: session.incarnation(),
+            subscriber: session.subscriber(),
+            user_name: session.user_name(),
+            line: session.line(),
             seen: session.seen(),
-            state: held.state,
+            state: held.state(),
             claims: held.claims.clone(),
             address_at: held.address_at,
-            started: held.started,
-            born_after: held.born_after,
+            started: held.started(),
+            born_after: held.born_after(),
             session_time: held.session_time,
             interval: held.interval,
-            interval_of_nas: held.interval_of_nas,
-            scope: held.scope.clone(),
+            interval_of_nas: held.interval_of_nas(),
+            scope: Scope { nas_port: held.nas_port, ..held.scope.as_ref().clone() },
             realm: held.realm,
             whole: held.whole,
-            host: held.host.clone(),
+            host: held.host().cloned(),
             doubted: held.doubted,
-            inside: session.inside,
+            inside: session.inside(),
         }
     }
 
-    fn revive(self, nas: &NasState) -> (Id, Held) {
-        let shared = Arc::clone(&nas.shared);
-        let key = SessionKey {
-            nas: shared.name.clone(),
+    fn revive(self, nas: &NasState, scopes: &mut Scopes) -> (Id, Held) {
+        let saying = Saying {
             id: self.id.session.clone(),
             incarnation: self.incarnation,
+            claimed: self.claims.first().map_or(self.incarnation, |claim| claim.since),
+            subscriber: self.subscriber,
+            user_name: self.user_name,
+            line: self.line,
+            inside: self.inside,
         };
-        let session =
-            Session::new(key, self.subscriber, self.user_name, self.line, shared, self.inside, self.seen);
-        let held = Held {
-            session: Arc::new(session),
-            state: self.state,
-            claims: self.claims,
-            address_at: self.address_at,
-            started: self.started,
-            born_after: self.born_after,
-            session_time: self.session_time,
-            interval: self.interval,
-            interval_of_nas: self.interval_of_nas,
-            scope: self.scope,
-            realm: self.realm,
-            whole: self.whole,
-            host: self.host,
-            doubted: self.doubted,
-            due: Timestamp::from_millis(i64::MAX),
-        };
+        let session = Session::new(&saying, Arc::clone(&nas.shared), self.seen);
+        let scope = scopes.shared(&self.scope);
+        let mut held = Held::new(session, self.state, self.born_after, scope);
+        held.claims = self.claims;
+        held.address_at = self.address_at;
+        held.is_started = self.started.is_some();
+        held.session_time = self.session_time;
+        held.interval = self.interval;
+        held.set_interval_of_nas(self.interval_of_nas);
+        held.nas_port = self.scope.nas_port;
+        held.realm = self.realm;
+        held.whole = self.whole;
+        held.set_host(self.host.as_ref());
+        held.doubted = self.doubted;
         held.begin();
         (self.id, held)
     }
 }
 
 impl SlotImage {
+    fn of(place: Place, slot: &Slot) -> Self {
+        if let Slot::Freed(freed) = slot {
+            return SlotImage::Freed { place, freed: freed.as_ref().clone() };
+        }
+        let named = |one: &Binding| (id_of(&one.session), one.since, one.against().clone());
+        SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
+    }
+
     fn place(&self) -> Place {
         match self {
             SlotImage::Held { place, .. } | SlotImage::Freed { place, .. } => *place,
@@ -212,7 +208,7 @@ impl SlotImage {
                 let mut claimants: Vec<_> = claimants
                     .into_iter()
                     .filter_map(|(id, since, against)| {
-                        let session = Arc::clone(&sessions.get(&id)?.session);
+                        let session = sessions.get(&id)?.session.clone();
                         Some(Binding::remembering(session, since, against))
                     })
                     .collect();
