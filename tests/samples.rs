@@ -266,7 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn an_mx_counts_its_sessions_in_small_numbers_and_a_start_older_than_what_was_heard_before_it_is_not_sure() {
+    fn an_mx_counts_its_sessions_in_small_numbers_and_a_start_older_than_what_was_heard_before_it_is_not_sure()
+     {
         let Some(mut story) = Story::of("juniper-mx-", "") else { return };
         story.sends("dhcp-1-start");
         story.sends("dhcp-2-stop");

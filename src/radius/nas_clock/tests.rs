@@ -310,13 +310,20 @@ fn a_clock_that_stands_still_makes_nothing_old() {
 #[test]
 fn stamps_that_come_for_ten_minutes_and_agree_about_nothing_are_held_against_nobody() {
     // Of the hours in which nothing came, twelve seconds count.
-    for (pause, pauses, old) in
-        [(1, 599, true), (1, 600, false), (12, 49, true), (12, 50, false), (7200, 49, true), (7200, 50, false)]
-    {
+    for (pause, pauses, old) in [
+        (1, 599, true),
+        (1, 600, false),
+        (12, 49, true),
+        (12, 50, false),
+        (7200, 49, true),
+        (7200, 50, false),
+    ] {
         let mut clock = NasClock::default();
         let mut ago = |second, slow| {
             let stamp = Some(NOW + second - slow);
-            at(second).since(clock.moment(&OwnClock::default(), at(second), LIVE, None, stamp).event).as_secs()
+            at(second)
+                .since(clock.moment(&OwnClock::default(), at(second), LIVE, None, stamp).event)
+                .as_secs()
         };
         let _ = ago(0, 0);
         for nth in 1..pauses {
