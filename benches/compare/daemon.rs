@@ -157,6 +157,12 @@ impl Metrics {
         self.0.iter().filter(|(sample, _)| of_name(sample)).map(|(_, value)| value).sum()
     }
 
+    /// Sessions that are believed no longer, or not yet.
+    pub(crate) fn suspect(&self) -> u64 {
+        let is = |sample: &str| sample.starts_with("sessions{") && sample.contains("state=\"suspect\"");
+        self.0.iter().filter(|(sample, _)| is(sample)).map(|(_, value)| value).sum()
+    }
+
     /// What became of RADIUS datagrams.
     pub(crate) fn datagrams(&self, outcome: &str) -> u64 {
         self.0.get(&format!("radius_datagrams_total{{outcome=\"{outcome}\"}}")).copied().unwrap_or(0)

@@ -26,15 +26,18 @@ pub(crate) struct Shape {
     pub(crate) sockets: u8,
     /// Requests on their way per socket; an identifier is free for each of 256.
     pub(crate) in_flight: usize,
+    /// Unanswered for this long, a request is sent again.
+    pub(crate) again_after: Duration,
 }
 
 /// What servers are measured with.
-pub(crate) const WIDE: Shape = Shape { sockets: 16, in_flight: 64 };
-/// What FreeRADIUS is measured with as well: it answers more when it is asked less at a time.
-pub(crate) const NARROW: Shape = Shape { sockets: 8, in_flight: 16 };
+pub(crate) const WIDE: Shape = Shape { sockets: 16, in_flight: 64, again_after: Duration::from_secs(1) };
+/// What FreeRADIUS is measured with as well. Asked less at a time it answers more; it loses a few even so, which hold
+/// up their sockets the less the sooner they are sent again.
+pub(crate) const NARROW: Shape = Shape { sockets: 8, in_flight: 16, again_after: Duration::from_millis(100) };
 
-/// Unanswered for this long, a request is sent again; more than any fsync took so far.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether something has to be sent again.
+const LOOK: Duration = Duration::from_millis(20);
 /// A server that answers nothing for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Requests that are signed at a time, where nobody measures: their memory is ours.
@@ -75,6 +78,7 @@ impl Window {
 /// All sockets, speaking to one server.
 pub(crate) struct Feed {
     nases: Vec<Nas>,
+    again_after: Duration,
     next: u32,
     /// Right answers so far.
     pub(crate) acknowledged: u64,
@@ -107,7 +111,7 @@ impl Feed {
             });
         }
         let inboxes = vec![[0; 64]; shape.in_flight];
-        Ok(Feed { nases, next: first, acknowledged: 0, wrong: 0, inboxes })
+        Ok(Feed { nases, again_after: shape.again_after, next: first, acknowledged: 0, wrong: 0, inboxes })
     }
 
     /// All sessions below this number were sent; between two measurements that means acknowledged.
@@ -171,7 +175,7 @@ impl Feed {
 
     fn speak(&mut self, at_most: Duration, settle: bool) -> Result<Window, Failure> {
         let (began, before) = (Instant::now(), self.acknowledged);
-        let (mut last_answer, mut again) = (began, 0);
+        let (mut last_answer, mut looked, mut again) = (began, began, 0);
         loop {
             let over = began.elapsed() >= at_most;
             if !over {
@@ -182,8 +186,10 @@ impl Feed {
             }
             if self.receive(PollTimeout::from(20_u8))? > 0 {
                 last_answer = Instant::now();
-            } else {
-                again += self.send_again(AGAIN_AFTER);
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                again += self.send_again(self.again_after);
             }
             if last_answer.elapsed() > PATIENCE {
                 return Err(Failure::NoAnswer);
