@@ -69,7 +69,7 @@ pub(crate) fn bars(title: &str, bars: &[Bar]) -> String {
             y + 4.0,
             y + 24.0
         );
-        put(&mut svg, LEFT + 2.0 * TARGET + 18.0, y + 18.0, "start", "", &format!("{:.2}", bar.share));
+        put(&mut svg, LEFT + 2.0 * TARGET + 18.0, y + 18.0, "start", "", &share(bar.share));
         put(&mut svg, LEFT + 2.0 * TARGET + 60.0, y + 18.0, "start", "small", &bar.words);
     }
     let mark = |svg: &mut String, share: f64, class: &str, word: &str| {
@@ -166,6 +166,11 @@ fn tens(sessions: u64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "a place in a picture")]
 fn tens_back(sessions: u64) -> f64 {
     sessions as f64
+}
+
+fn share(share: f64) -> String {
+    let digits = if share < 10.0 { 2 } else { 0 };
+    format!("{share:.digits$}")
 }
 
 /// A number in few letters.
