@@ -22,7 +22,7 @@ const APART: u32 = 6_000_000;
 /// Somebody who is compared with the daemon.
 struct Other {
     name: String,
-    /// What has happened to a record when its answer comes.
+    /// What its answer means.
     promise: &'static str,
     wanted: Option<f64>,
     /// The windows that are tried, and what came of each.
@@ -70,14 +70,14 @@ pub(crate) fn compare(
     let mut others = vec![
         Other::new(
             "the least durable server: one thread, batches, one file, an fdatasync per group",
-            "durable (fdatasync)",
+            "the record is durable (fdatasync)",
             Some(0.9),
             durable.address,
             &[WIDE],
         )?,
         Other::new(
             "the least server: one thread, a packet a call",
-            "nothing is kept",
+            "nothing: no record is kept",
             Some(0.6),
             least.address,
             &[WIDE],
@@ -87,9 +87,19 @@ pub(crate) fn compare(
     let mut foreign = Vec::new();
     if let Some(database) = database {
         let three = [
-            (Keeps::Sql, "FreeRADIUS into PostgreSQL", "durable (PostgreSQL's commit, fsync on)", Some(35.0)),
-            (Keeps::Detail, "FreeRADIUS writing detail files", "written to a file, no fsync", Some(8.0)),
-            (Keeps::Nothing, "FreeRADIUS that accepts only", "nothing is kept", None),
+            (
+                Keeps::Sql,
+                "FreeRADIUS into PostgreSQL",
+                "the record is durable (a commit, fsync on)",
+                Some(35.0),
+            ),
+            (
+                Keeps::Detail,
+                "FreeRADIUS writing detail files",
+                "the record was written to a file, no fsync",
+                Some(8.0),
+            ),
+            (Keeps::Nothing, "FreeRADIUS that accepts only", "nothing: no record is kept", None),
         ];
         for (keeps, name, promise, wanted) in three {
             let server = FreeRadius::start(&scale.disk, keeps, database)?;
@@ -120,6 +130,7 @@ pub(crate) fn compare(
         }
     }
     tell(&rates, &others, report);
+    report.note("relaywarden answers when the record is durable: its log was synced to disk.".to_owned());
     report.note(format!(
         "{} sessions in {} rounds; every answer of everybody compared octet by octet, Response Authenticator included; of \
          the daemon's {} were wrong, and {again} requests had to be sent again. The audit index was complete {} after the \

@@ -96,9 +96,7 @@ fn tell(seen: &[Seen], report: &mut Report) {
             panel("durable acks/s", &|at| at.acks),
             panel("lookups/s", &|at| at.lookups),
             panel("octets resident per session", &|at| at.octets_each as f64),
-            panel("restart, milliseconds per 1,000 sessions", &|at| {
-                at.restart.took.as_secs_f64() * 1e6 / at.sessions as f64
-            }),
+            panel("restart, in times of reading the same octets", &|at| at.restart.ratio()),
         ],
     ));
 }

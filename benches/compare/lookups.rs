@@ -52,10 +52,16 @@ pub(crate) fn compare(
         rates: Vec::new(),
     };
     let mut others = vec![
-        other("an echo on tokio, a task per connection", "knows nothing", 0.95, tasks.address, Dialect::Echo),
+        other(
+            "an echo on tokio, a task per connection",
+            "nothing: the question comes back",
+            0.95,
+            tasks.address,
+            Dialect::Echo,
+        ),
         other(
             "an echo with a blocking thread per connection",
-            "knows nothing",
+            "nothing: the question comes back",
             0.65,
             threads.address,
             Dialect::Echo,
@@ -70,12 +76,18 @@ pub(crate) fn compare(
         report.note(format!("{}.", server.version));
         others.push(other(
             "PostgreSQL, a simple query as Postfix asks it",
-            "what was committed",
+            "so it was committed",
             3.3,
             database.address,
             Dialect::Postgres,
         ));
-        others.push(other("Redis, GET", "what is in memory", 0.9, server.address, Dialect::Redis));
+        others.push(other(
+            "Redis, GET",
+            "so it is in memory, nothing is on disk",
+            0.9,
+            server.address,
+            Dialect::Redis,
+        ));
     }
     let (mut ours, mut wrong) = (Vec::new(), 0);
     for round in 0..scale.rounds as usize {

@@ -60,7 +60,7 @@ pub(crate) fn compare(
         what: &format!("policy requests/s at END-OF-MESSAGE, {CONNECTIONS} connections"),
         ours: &ours,
         against: "the least policy server: one thread, parses, one file, an fdatasync per group",
-        promise: "durable (fdatasync)",
+        promise: "the message is durable (fdatasync)",
         theirs: &theirs,
         wanted: Some(0.7),
     });

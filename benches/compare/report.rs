@@ -14,7 +14,7 @@ pub(crate) struct Rates<'a> {
     pub(crate) ours: &'a [f64],
     /// Who it is.
     pub(crate) against: &'a str,
-    /// What it has done with what it was told, or knows of what it was asked, when it answers.
+    /// What its answer means.
     pub(crate) promise: &'a str,
     pub(crate) theirs: &'a [f64],
     /// The ratio to be reached at least.
@@ -107,7 +107,7 @@ impl Report {
     fn text(&self) -> String {
         let mut text = String::new();
         if !self.rows.is_empty() {
-            text.push_str("| what | relaywarden | against | when it answers | ratio | wanted |\n");
+            text.push_str("| what | relaywarden | against | its answer means | ratio | wanted |\n");
             text.push_str("|---|---|---|---|---|---|\n");
         }
         for row in &self.rows {
