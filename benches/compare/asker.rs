@@ -128,7 +128,7 @@ impl Connection {
         loop {
             let length = self.stream.read(&mut chunk).map_err(failed)?;
             if length == 0 {
-                return Err(Failure::NoAnswer);
+                return Err(Failure::NoAnswer("lookups"));
             }
             self.buffer.extend_from_slice(chunk.get(..length).unwrap_or_default());
             if let Some(judged) = self.dialect.judge(&self.buffer, right) {
@@ -169,7 +169,7 @@ pub(crate) fn ask(
                 scope.spawn(move || converse(connection, &questions, pace, began + at_most, stop))
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Failure::NoAnswer))).collect()
+        threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Failure::NoAnswer("lookups")))).collect()
     });
     let mut seen = Seen { took: began.elapsed(), ..Seen::default() };
     for one in threads {

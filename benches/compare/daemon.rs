@@ -89,7 +89,7 @@ impl Daemon {
 
     fn wait(&mut self, ready: impl Fn(&Daemon) -> bool) -> Result<(), Failure> {
         // Taken out for as long as it is waited for, so that the daemon can be looked at.
-        let Some(mut process) = self.process.take() else { return Err(Failure::NoAnswer) };
+        let Some(mut process) = self.process.take() else { return Err(Failure::NoAnswer("relaywarden")) };
         let outcome = process.wait(&self.log(), || ready(self));
         self.process = Some(process);
         outcome

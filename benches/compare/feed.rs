@@ -153,7 +153,7 @@ impl Feed {
     /// Its first NAS says that it has begun anew. How long the answer took.
     pub(crate) fn begin_anew(&mut self) -> Result<Duration, Failure> {
         let began = Instant::now();
-        let Some(nas) = self.nases.first_mut() else { return Err(Failure::NoAnswer) };
+        let Some(nas) = self.nases.first_mut() else { return Err(Failure::NoAnswer("accounting")) };
         nas.waiting.push_front(starts::accounting_on(nas.identifier, starts::dated())?);
         nas.identifier = nas.identifier.wrapping_add(1);
         self.run(PATIENCE)?;
@@ -192,7 +192,7 @@ impl Feed {
                 again += self.send_again(self.again_after);
             }
             if last_answer.elapsed() > PATIENCE {
-                return Err(Failure::NoAnswer);
+                return Err(Failure::NoAnswer("accounting"));
             }
         }
         Ok(Window { answered: self.acknowledged - before, took: last_answer - began, again })

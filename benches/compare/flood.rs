@@ -97,7 +97,7 @@ impl Flood {
             let hearing = scope.spawn(|| self.hear(&over));
             let sent = self.send(rate, lasts, &offered);
             over.store(true, Ordering::Release);
-            (sent, hearing.join().unwrap_or(Err(Failure::NoAnswer)))
+            (sent, hearing.join().unwrap_or(Err(Failure::NoAnswer("the flood"))))
         });
         let (took, mut passed) = (sent?, heard?);
         passed.offered = offered.load(Ordering::Acquire);

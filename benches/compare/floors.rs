@@ -81,7 +81,7 @@ impl Floor {
         let (process, out) = Process::start_and_listen("a least server", &mut command)?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).map_err(failed)?;
-        let address = line.trim().parse().map_err(|_| Failure::NoAnswer)?;
+        let address = line.trim().parse().map_err(|_| Failure::NoAnswer("a least server"))?;
         Ok(Floor { address, _process: process, _home: home })
     }
 }

@@ -119,8 +119,8 @@ enum Failure {
     System(&'static str, std::io::Error),
     /// A Start could not be encoded.
     Encoding,
-    /// A server stopped answering.
-    NoAnswer,
+    /// A server stopped answering: what it was asked.
+    NoAnswer(&'static str),
     /// A database said no; its words.
     Refused(String),
     /// A program ended, or did not become ready; its last words.
@@ -140,7 +140,7 @@ impl fmt::Display for Failure {
             }
             Failure::System(what, error) => write!(f, "{what}: {error}"),
             Failure::Encoding => f.write_str("a Start does not fit a packet"),
-            Failure::NoAnswer => f.write_str("a server stopped answering"),
+            Failure::NoAnswer(what) => write!(f, "a server stopped answering: {what}"),
             Failure::Refused(words) => write!(f, "a database refuses: {words}"),
             Failure::NotReady(who, log) => write!(f, "{who} did not become ready; its last words:\n{log}"),
             Failure::NoMetrics => f.write_str("relaywarden does not tell its metrics"),

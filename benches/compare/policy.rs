@@ -151,7 +151,7 @@ impl Mail {
                 }
             }
             if last.elapsed() > PATIENCE {
-                return Err(Failure::NoAnswer);
+                return Err(Failure::NoAnswer("policy"));
             }
         }
         seen.took = last - began;

@@ -108,7 +108,7 @@ impl Postgres {
     pub(crate) fn written(&self) -> Result<u64, Failure> {
         let answer = Session::open(self.address, "radius")?.ask("SELECT count(*) FROM radacct")?;
         let count = answer.value.and_then(|value| String::from_utf8(value).ok()?.parse().ok());
-        count.ok_or(Failure::NoAnswer)
+        count.ok_or(Failure::NoAnswer("PostgreSQL"))
     }
 }
 
@@ -173,7 +173,7 @@ fn read_answer(stream: &mut TcpStream) -> Result<Answer, Failure> {
         let more = stream.read(&mut chunk).map_err(|error| Failure::System("hearing PostgreSQL", error))?;
         if more == 0 {
             // Whoever is refused before he is let in is told so and cut off.
-            return Answer::read(&octets).ok_or(Failure::NoAnswer);
+            return Answer::read(&octets).ok_or(Failure::NoAnswer("PostgreSQL"));
         }
         octets.extend_from_slice(chunk.get(..more).unwrap_or_default());
         if let Some(answer) = Answer::read(&octets) {

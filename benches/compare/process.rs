@@ -46,7 +46,7 @@ impl Process {
         let mut child = command.spawn().map_err(|error| Failure::System(what, error))?;
         let out = child.stdout.take();
         let process = Process { child, what, farewell: Signal::SIGTERM };
-        out.map(|out| (process, out)).ok_or(Failure::NoAnswer)
+        out.map(|out| (process, out)).ok_or(Failure::NoAnswer("a process of ours"))
     }
 
     /// The same, ended by another signal than SIGTERM.

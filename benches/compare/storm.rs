@@ -67,7 +67,7 @@ fn meanwhile<T>(
             .spawn(|| asker::ask(daemon.socketmap, known, Dialect::Socketmap, Some(PACE), LONGEST, &over));
         let happened = happens();
         over.store(true, Ordering::Relaxed);
-        (happened, asking.join().unwrap_or(Err(Failure::NoAnswer)))
+        (happened, asking.join().unwrap_or(Err(Failure::NoAnswer("lookups"))))
     });
     Ok((happened?, seen?))
 }
