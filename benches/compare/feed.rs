@@ -38,8 +38,8 @@ pub(crate) const NARROW: Shape = Shape { sockets: 8, in_flight: 16, again_after:
 
 /// How often it is looked whether something has to be sent again.
 const LOOK: Duration = Duration::from_millis(20);
-/// A server that answers nothing for this long is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A server that answers nothing for this long is given up. Shorter silences are in its rate.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Requests that are signed at a time, where nobody measures: their memory is ours.
 const FILLED_AT_ONCE: u32 = 200_000;
 
