@@ -302,8 +302,14 @@ impl LiveMap {
         });
     }
 
-    pub(super) fn each_slot(&self, visit: impl FnMut(Place, &Slot)) {
-        self.slots.each(visit);
+    /// Each slot but those with one owner of whom nothing more is known than the session and its claim.
+    pub(super) fn each_unusual_slot(&self, visit: impl FnMut(Place, &Slot)) {
+        self.slots.each_unusual(visit);
+    }
+
+    /// Makes room for so many slots more.
+    pub(super) fn reserve(&self, more: usize) {
+        self.slots.reserve(more);
     }
 
     /// The space of this name: the public one where there is none, and [`Realm::NOWHERE`] before anything was heard of

@@ -320,7 +320,7 @@ impl Machine {
         let tombstones: Vec<_> = self.tombstones.iter().map(|(id, tomb)| (tomb.until, id.clone())).collect();
         tombstones.into_iter().for_each(|(until, id)| self.remind(until, Due::Tombstone(id)));
         let mut freed = Vec::new();
-        self.map.each_slot(|place, slot| {
+        self.map.each_unusual_slot(|place, slot| {
             if let Slot::Freed(one) = slot {
                 freed.push((one.forget, Due::Slot(place)));
             }

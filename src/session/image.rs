@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::alive::{Saying, Session};
 use super::bindings::LiveMap;
 use super::event::{Applied, Scope};
-use super::held::{Claims, Held, Id, Interval, Sources, State, Tombstone};
+use super::held::{Claims, Held, Hold, Id, Interval, Sources, State, Tombstone};
 use super::listed::Listed;
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
@@ -22,7 +22,7 @@ use super::sessions::Sessions;
 use super::slot::{Against, Binding, Freed, Slot};
 use super::{Line, Name, Place, Realm, Timestamp};
 
-/// A machine at rest.
+/// A machine at rest. Of the slots only those that the sessions' claims do not tell.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Image {
     now: Timestamp,
@@ -40,6 +40,7 @@ pub struct Image {
 struct SessionImage {
     id: Id,
     incarnation: Timestamp,
+    claimed: Timestamp,
     subscriber: Option<Name>,
     user_name: Option<Name>,
     line: Line,
@@ -67,7 +68,7 @@ enum SlotImage {
 }
 
 impl Machine {
-    /// Everything a fold may read. Equal states give equal images.
+    /// Everything a fold may read, in no order: whoever waits for it waits for no sorting.
     #[must_use]
     pub fn image(&self) -> Image {
         let mut image = Image {
@@ -81,13 +82,7 @@ impl Machine {
             tombstones: self.tombstones.iter().map(|(id, tomb)| (id.clone(), tomb.clone())).collect(),
             slots: Vec::new(),
         };
-        self.map.each_slot(|place, slot| image.slots.push(SlotImage::of(place, slot)));
-        image.statics.sort_by_key(|(prefix, ..)| *prefix);
-        image.clients_resumed.sort();
-        image.realms.sort();
-        image.sessions.sort_by(|a, b| a.id.cmp(&b.id));
-        image.tombstones.sort_by(|a, b| a.0.cmp(&b.0));
-        image.slots.sort_by_key(SlotImage::place);
+        self.map.each_unusual_slot(|place, slot| image.slots.push(SlotImage::of(place, slot)));
         image
     }
 
@@ -109,10 +104,21 @@ impl Machine {
             machine.nases.push(state);
         }
         machine.map.publish_nases(machine.nases.iter().map(|nas| Arc::clone(&nas.shared)).collect());
+        let mut of_nas = vec![0_usize; machine.nases.len()];
+        for session in &image.sessions {
+            of_nas
+                .get_mut(session.id.nas as usize)
+                .into_iter()
+                .for_each(|count| *count = count.saturating_add(1));
+        }
+        machine.sessions.reserve(&of_nas);
+        let places = image.sessions.iter().map(|session| session.claims.len()).sum();
+        machine.map.reserve(places);
         for session in image.sessions {
             if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
                 nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
                 let (id, held) = session.revive(nas, &mut machine.scopes);
+                machine.map_usual(&held);
                 machine.sessions.insert(&id, held);
                 machine.enrol(&id);
             }
@@ -130,12 +136,38 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// What a session has, as if nothing more were known about it. What is known follows.
+    fn map_usual(&self, held: &Held) {
+        let owned = held.claims.iter().filter(|claim| claim.hold == Hold::Owns);
+        for claim in owned {
+            let binding = Binding::new(held.session.clone(), held.session.claimed());
+            self.map.put(held.place(claim.prefix, claim.ports), Slot::Owned(binding));
+        }
+    }
+}
+
+impl Image {
+    /// The same in an order of its own: images of equal states are equal then.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.statics.sort_by_key(|(prefix, ..)| *prefix);
+        self.clients_resumed.sort();
+        self.realms.sort();
+        self.sessions.sort_by(|a, b| a.id.cmp(&b.id));
+        self.tombstones.sort_by(|a, b| a.0.cmp(&b.0));
+        self.slots.sort_by_key(SlotImage::place);
+        self
+    }
+}
+
 impl SessionImage {
     fn of(held: &Held) -> Self {
         let session = &held.session;
         SessionImage {
             id: id_of(session),
             incarnation: session.incarnation(),
+            claimed: session.claimed(),
             subscriber: session.subscriber(),
             user_name: session.user_name(),
             line: session.line(),
@@ -161,7 +193,7 @@ impl SessionImage {
         let saying = Saying {
             id: self.id.session.clone(),
             incarnation: self.incarnation,
-            claimed: self.claims.first().map_or(self.incarnation, |claim| claim.since),
+            claimed: self.claimed,
             subscriber: self.subscriber,
             user_name: self.user_name,
             line: self.line,

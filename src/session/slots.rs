@@ -93,6 +93,24 @@ impl Slots {
         }
     }
 
+    /// Each slot of which more is known than that its owner's session claimed it when it claimed most of what it has.
+    pub(super) fn each_unusual(&self, mut visit: impl FnMut(Place, &Slot)) {
+        for part in &self.parts {
+            let part = part.read().unwrap_or_else(PoisonError::into_inner);
+            part.unusual.values().for_each(|row| visit(row.place(), &row.slot()));
+        }
+    }
+
+    pub(super) fn reserve(&self, more: usize) {
+        for part in &self.parts {
+            let mut part = part.write().unwrap_or_else(PoisonError::into_inner);
+            let Part { usual, unusual, table } = &mut *part;
+            let again =
+                |number: &Number| number.place(usual, unusual).map_or(0, |place| self.hasher.hash_one(place));
+            table.reserve(more.div_ceil(PARTS), again);
+        }
+    }
+
     // Whoever panicked while holding a part has changed it wholly or not at all.
     fn part(&self, hash: u64) -> RwLockReadGuard<'_, Part> {
         self.lock_of(hash).read().unwrap_or_else(PoisonError::into_inner)
