@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
-use crate::log::entry::{Entry, FORMAT, Question};
+use crate::log::entry::{Entry, Question};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
@@ -120,7 +120,7 @@ pub struct Views {
     effects: Vec<Effect>,
 }
 
-/// The views at rest. Its fields are a file format, kept under the version of the log's.
+/// The views at rest. Its fields are a file format.
 #[derive(Serialize, Deserialize)]
 struct Rest {
     sequence: u64,
@@ -129,6 +129,9 @@ struct Rest {
     standing: Standing,
     recent: RecentMessages,
 }
+
+/// Version of the views at rest. Up to 2 it was that of the log.
+const SNAPSHOT: u8 = 3;
 
 /// A snapshot that does not hold what one of this version holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +158,7 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        if format != FORMAT {
+        if format != SNAPSHOT {
             return Err(Unreadable);
         }
         let rest: Rest = postcard::from_bytes(octets).map_err(|_| Unreadable)?;
@@ -185,7 +188,7 @@ impl Views {
             standing: self.standing.clone(),
             recent: self.recent.clone(),
         };
-        let octets = vec![FORMAT];
+        let octets = vec![SNAPSHOT];
         postcard::to_extend(&rest, octets).expect("a vector takes every octet")
     }
 

@@ -511,7 +511,7 @@ impl<'a> Stage<'a> {
             Expectation::Line { address, line } => {
                 let owners = self.owners(Realm::PUBLIC, *address, None);
                 let session = owners.first().and_then(|found| found.session.as_ref());
-                (line.clone(), session.map_or(NONE.to_owned(), |session| spelled_line(&session.line)))
+                (line.clone(), session.map_or(NONE.to_owned(), |session| spelled_line(&session.line())))
             }
             Expectation::Bound(all) => (joined(all), joined(&self.bound)),
         };

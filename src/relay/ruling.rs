@@ -8,7 +8,7 @@ use super::Profile;
 use super::message::Owner;
 use super::standing::{Standing, Subject};
 use super::verdict::{Reason, Verdict};
-use crate::session::bindings::{Doubt, Found, LiveMap, Lookup};
+use crate::session::bindings::{Doubt, Found, LiveMap, Lookup, Session};
 use crate::session::{Line, Name, Realm, Timestamp};
 
 /// Who asks to send.
@@ -135,9 +135,9 @@ fn suspended(standing: &Standing, login: Option<&Name>, owner: Option<Name>, now
 fn owner(found: &Found) -> Owner {
     Owner {
         subscriber: found.subscriber.clone(),
-        session: found.session.as_ref().map(|session| session.key.clone()),
+        session: found.session.as_ref().map(Session::key),
         since: found.since,
-        line: found.session.as_ref().map_or_else(Line::default, |session| session.line.clone()),
+        line: found.session.as_ref().map_or_else(Line::default, Session::line),
     }
 }
 

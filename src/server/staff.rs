@@ -36,7 +36,7 @@ use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
-use crate::session::bindings::{Doubt, Found, Lookup};
+use crate::session::bindings::{Doubt, Found, Lookup, Session};
 use crate::session::event::NasHold;
 use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::Shared;
@@ -127,10 +127,10 @@ impl Staff for StaffDesk {
             Lookup::Unready(..) => (Confidence::Unknown, Vec::new()),
         };
         let ports = |found: &Found| {
-            let session = found.session.as_ref().map(|session| &session.key);
+            let session = found.session.as_ref().map(Session::key);
             // A static prefix is somebody's with all its ports.
             let whole = session.is_none() && found.prefix.contains(&address);
-            self.shared.map.block_around(realm, address, port.filter(|_| !whole)?, session)
+            self.shared.map.block_around(realm, address, port.filter(|_| !whole)?, session.as_ref())
         };
         let candidates = found.iter().map(|found| living(found, ports(found))).collect();
         answer(who, candidates, confidence)
@@ -331,7 +331,7 @@ impl StaffDesk {
         let map = &self.shared.map;
         let mut candidates = Vec::new();
         for (ports, found) in map.sharers(realm, address) {
-            let inside = found.session.as_ref().and_then(|session| session.inside);
+            let inside = found.session.as_ref().and_then(|session| session.inside());
             let owners = match inside.map(|(realm, inside)| map.lookup(realm, inside, None, now)) {
                 Some(Lookup::Found(owner) | Lookup::Unready(_, Some(owner))) => vec![owner],
                 Some(Lookup::Ambiguous(all)) => all,

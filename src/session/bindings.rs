@@ -6,85 +6,20 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use ipnet::IpNet;
 
+pub use super::alive::Session;
+pub(super) use super::alive::same_subscriber;
 use super::event::Translation;
 use super::lengths::LengthsInUse;
 use super::nas::Nas;
 pub use super::slot::Binding;
 pub(super) use super::slot::Slot;
-use super::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
-
-/// A living session as everybody may see it. What changes with every interim update is atomic; the rest is replaced.
-#[derive(Debug)]
-pub struct Session {
-    /// Its name.
-    pub key: SessionKey,
-    /// Whose it is.
-    pub subscriber: Option<Name>,
-    /// User-Name as it came.
-    pub user_name: Option<Name>,
-    /// Where its line ends.
-    pub line: Line,
-    /// Which NAS reports it.
-    pub nas: Arc<Nas>,
-    /// Its blocks of ports belong to whoever owns this address, behind the translator that reports it.
-    pub inside: Option<(Realm, IpAddr)>,
-    seen: AtomicI64,
-    certain: AtomicU8,
-}
-
-impl Session {
-    pub(super) fn new(
-        key: SessionKey,
-        subscriber: Option<Name>,
-        user_name: Option<Name>,
-        line: Line,
-        nas: Arc<Nas>,
-        inside: Option<(Realm, IpAddr)>,
-        seen: Timestamp,
-    ) -> Self {
-        let (seen, certain) = (AtomicI64::new(seen.millis()), AtomicU8::new(1));
-        Session { key, subscriber, user_name, line, nas, inside, seen, certain }
-    }
-
-    /// The same session under another key and NAS.
-    pub(super) fn renamed(&self, key: SessionKey, nas: Arc<Nas>) -> Self {
-        let (subscriber, user_name) = (self.subscriber.clone(), self.user_name.clone());
-        Session::new(key, subscriber, user_name, self.line.clone(), nas, self.inside, self.seen())
-    }
-
-    /// When it was last heard of alive, by event time.
-    #[must_use]
-    pub fn seen(&self) -> Timestamp {
-        Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
-    }
-
-    /// Whether it is active rather than suspect.
-    #[must_use]
-    pub fn is_active(&self) -> bool {
-        self.certain.load(Ordering::Acquire) != 0
-    }
-
-    /// Whether what we know of it dates from before we last lost sight of its NAS.
-    #[must_use]
-    pub fn is_stale(&self) -> bool {
-        self.nas.is_silent() || self.seen() < self.nas.whole_since()
-    }
-
-    pub(super) fn see(&self, at: Timestamp) {
-        self.seen.fetch_max(at.millis(), Ordering::Relaxed);
-    }
-
-    pub(super) fn set_active(&self, active: bool) {
-        self.certain.store(u8::from(active), Ordering::Release);
-    }
-}
+use super::slots::Slots;
+use super::{Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// What the map says about an address.
 #[derive(Debug, Clone)]
@@ -103,7 +38,7 @@ pub enum Lookup {
 #[derive(Debug, Clone)]
 pub struct Found {
     /// By which session; `None`: a static prefix.
-    pub session: Option<Arc<Session>>,
+    pub session: Option<Session>,
     /// Whose it is; `None` when no identity rule found a name.
     pub subscriber: Option<Name>,
     /// The prefix that matched.
@@ -114,8 +49,8 @@ pub struct Found {
 
 impl From<(&Binding, IpNet)> for Found {
     fn from((binding, prefix): (&Binding, IpNet)) -> Self {
-        let session = Arc::clone(&binding.session);
-        Found { subscriber: session.subscriber.clone(), session: Some(session), prefix, since: binding.since }
+        let session = binding.session.clone();
+        Found { subscriber: session.subscriber(), session: Some(session), prefix, since: binding.since }
     }
 }
 
@@ -169,7 +104,7 @@ pub(super) type Statics = HashMap<IpNet, (Name, Timestamp)>;
 /// The live map.
 #[derive(Default)]
 pub struct LiveMap {
-    pub(super) slots: DashMap<Place, Slot>,
+    slots: Slots,
     /// The blocks that stand at addresses shared by ports.
     pub(super) blocks: DashMap<(Realm, IpAddr), Vec<Ports>>,
     pub(super) translations: ArcSwap<Vec<(Realm, Translation)>>,
@@ -201,8 +136,8 @@ impl LiveMap {
         // A longer prefix that somebody may have still, since it was claimed then.
         let mut left: Option<Timestamp> = None;
         let hit = self.lengths.longest_first(address).find_map(|prefix| {
-            let slot = self.slots.get(&Place { realm, prefix, ports: Ports::ALL })?;
-            match slot.value() {
+            let slot = self.slots.get(Place { realm, prefix, ports: Ports::ALL })?;
+            match &slot {
                 Slot::Owned(binding) if left.is_none_or(|left| binding.since > left) => {
                     let found = Found::from((binding, prefix));
                     if binding.is_believed() {
@@ -242,10 +177,10 @@ impl LiveMap {
             if prefix.prefix_len() >= found.prefix.prefix_len() {
                 return None;
             }
-            match self.slots.get(&Place { realm, prefix, ports: Ports::ALL })?.value() {
+            match &self.slots.get(Place { realm, prefix, ports: Ports::ALL })? {
                 Slot::Owned(wider)
                     if wider.since > seen
-                        && !same_subscriber(wider.session.subscriber.as_ref(), found.subscriber.as_ref()) =>
+                        && !same_subscriber(wider.session.subscriber_octets(), found.subscriber.as_ref()) =>
                 {
                     Some(Found::from((wider, prefix)))
                 }
@@ -257,8 +192,8 @@ impl LiveMap {
     /// The hold of the living session of this key, if it owns or contests this very place.
     #[must_use]
     pub fn holder(&self, place: Place, key: &SessionKey) -> Option<Binding> {
-        let slot = self.slots.get(&place)?;
-        slot.value().holders().iter().find(|binding| binding.session.key == *key).cloned()
+        let slot = self.slots.get(place)?;
+        slot.holders().iter().find(|binding| binding.session.is_called(key)).cloned()
     }
 
     /// Whether an address belongs to us in a way that must never relay.
@@ -276,15 +211,21 @@ impl LiveMap {
     /// Prefixes that somebody owns or contests.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| !matches!(slot.value(), Slot::Freed(_))).count()
+        let mut held = 0_usize;
+        self.slots.each(|_, slot| held = held.saturating_add(usize::from(!matches!(slot, Slot::Freed(_)))));
+        held
     }
 
     /// Every prefix at which an answer of this space may begin to differ from that of its neighbours: owned, contested,
     /// freed or shared by ports, static, never. In no order.
     #[must_use]
     pub fn prefixes(&self, realm: Realm) -> Vec<IpNet> {
-        let slots = self.slots.iter().map(|slot| *slot.key()).filter(|place| place.realm == realm);
-        let mut prefixes: Vec<IpNet> = slots.map(|place| place.prefix).collect();
+        let mut prefixes = Vec::new();
+        self.slots.each(|place, _| {
+            if place.realm == realm {
+                prefixes.push(place.prefix);
+            }
+        });
         prefixes.extend(self.translations.load().iter().map(|(_, translation)| translation.outside));
         prefixes.extend(self.statics.load().0.keys());
         prefixes.extend(self.never.load().iter());
@@ -328,32 +269,27 @@ impl LiveMap {
     }
 
     pub(super) fn slot(&self, place: Place) -> Option<Slot> {
-        self.slots.get(&place).map(|slot| slot.value().clone())
+        self.slots.get(place)
     }
 
     /// Replaces in place: readers see the old slot or the new one, never nothing.
     pub(super) fn put(&self, place: Place, slot: Slot) {
-        match self.slots.entry(place) {
-            Entry::Occupied(mut occupied) => {
-                occupied.insert(slot);
-            }
-            Entry::Vacant(vacant) => {
-                // Counted first: a reader that misses the length, or the block, would miss the slot.
-                if place.ports.is_all() {
-                    self.lengths.add(place.prefix);
-                } else {
-                    let mut blocks = self.blocks.entry((place.realm, place.prefix.addr())).or_default();
-                    // In order, so that whoever is told first does not depend on who came first: a snapshot forgets that.
-                    let at = blocks.partition_point(|ports| *ports < place.ports);
-                    blocks.insert(at, place.ports);
-                }
-                vacant.insert(slot);
+        // Counted first: a reader that misses the length, or the block, would miss the slot. Nobody else puts.
+        if !self.slots.contains(place) {
+            if place.ports.is_all() {
+                self.lengths.add(place.prefix);
+            } else {
+                let mut blocks = self.blocks.entry((place.realm, place.prefix.addr())).or_default();
+                // In order, so that whoever is told first does not depend on who came first: a snapshot forgets that.
+                let at = blocks.partition_point(|ports| *ports < place.ports);
+                blocks.insert(at, place.ports);
             }
         }
+        self.slots.put(place, slot);
     }
 
     pub(super) fn clear(&self, place: Place) {
-        if self.slots.remove(&place).is_none() {
+        if !self.slots.remove(place) {
             return;
         }
         if place.ports.is_all() {
@@ -366,10 +302,14 @@ impl LiveMap {
         });
     }
 
-    pub(super) fn each_slot(&self, mut visit: impl FnMut(Place, &Slot)) {
-        for slot in &self.slots {
-            visit(*slot.key(), slot.value());
-        }
+    /// Each slot but those with one owner of whom nothing more is known than the session and its claim.
+    pub(super) fn each_unusual_slot(&self, visit: impl FnMut(Place, &Slot)) {
+        self.slots.each_unusual(visit);
+    }
+
+    /// Makes room for so many slots more.
+    pub(super) fn reserve(&self, more: usize) {
+        self.slots.reserve(more);
     }
 
     /// The space of this name: the public one where there is none, and [`Realm::NOWHERE`] before anything was heard of
@@ -404,9 +344,4 @@ impl LiveMap {
     pub(super) fn publish_nases(&self, nases: Vec<Arc<Nas>>) {
         self.nases.store(Arc::new(nases));
     }
-}
-
-/// Two names for "the same subscriber": both known and equal.
-pub(super) fn same_subscriber(a: Option<&Name>, b: Option<&Name>) -> bool {
-    matches!((a, b), (Some(a), Some(b)) if a == b)
 }

@@ -3,7 +3,6 @@
 //!
 //! Knows: deadlines and coverage. Must not know: records.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,22 +14,13 @@ use super::event::NasHold;
 use super::held::{Held, Id, State, Suspicion, Tombstone};
 use super::machine::Machine;
 use super::nas::{INTERVAL_ASSUMED, NasState, span};
+use super::queue::Due;
 use super::{Name, Place, Timestamp};
-
-/// What is looked at when its time comes. The order settles which of two deadlines at one moment is first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Due {
-    Nas(u32),
-    HoldOver(u32),
-    Session(Id),
-    Slot(Place),
-    Tombstone(Id),
-}
 
 impl Machine {
     /// Lets everything happen that is due up to this moment, each thing at its own time.
     pub fn advance(&mut self, at: Timestamp, effects: &mut Vec<Effect>) {
-        while let Some(Reverse((time, due))) = self.deadlines.pop_if_due(at) {
+        while let Some((time, due)) = self.deadlines.pop(at, &self.sessions) {
             self.now = self.now.max(time);
             match due {
                 Due::Nas(nas) => self.listen_for(nas, time, effects),
@@ -50,21 +40,26 @@ impl Machine {
     /// When `advance` has something to do next, at the earliest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.peek().map(|Reverse((time, _))| *time)
+        self.deadlines.next()
     }
 
     pub(super) fn remind(&mut self, at: Timestamp, due: Due) {
-        self.deadlines.push(Reverse((at, due)));
+        self.deadlines.push(at, due);
     }
 
     /// Queues a session's deadline. A later one need not be queued: the one that stands finds it.
     pub(super) fn schedule(&mut self, id: &Id) {
-        let Some(held) = self.sessions.get_mut(id) else { return };
-        let Some(nas) = self.nases.get(id.nas as usize) else { return };
+        let Some(number) = self.sessions.number(id) else { return };
+        self.schedule_number(number);
+    }
+
+    fn schedule_number(&mut self, number: u32) {
+        let Some(held) = self.sessions.at_mut(number) else { return };
+        let Some(nas) = self.nases.get(held.session.nas().number as usize) else { return };
         let deadline = held.deadline(nas, &self.applied.rules);
         if deadline < held.due {
             held.due = deadline;
-            self.remind(deadline, Due::Session(id.clone()));
+            self.deadlines.push_session(deadline, number);
         }
     }
 
@@ -78,7 +73,7 @@ impl Machine {
         if held.deadline(nas, &self.applied.rules) > time {
             return self.schedule(id);
         }
-        match held.state {
+        match held.state() {
             State::Suspect { why, .. } => self.give_up(id, time, why, effects),
             State::Active if held.reports_every().is_some() => self.overdue(id, time, effects),
             // Row 29, and sessions that never got an address.
@@ -97,12 +92,14 @@ impl Machine {
         let believed_until = nas.shared.heard().plus(grace).max(nas.shared.held_until());
         if time < believed_until {
             held.due = believed_until;
-            self.remind(believed_until, Due::Session(id.clone()));
+            if let Some(number) = self.sessions.number(id) {
+                self.deadlines.push_session(believed_until, number);
+            }
             return;
         }
         if held.interval.known().is_none() && !nas.is_reporting() {
             // Row 29: the NAS's interval is that of a few others; this one may never have been asked to report.
-            held.interval_of_nas = None;
+            held.set_interval_of_nas(None);
             return self.schedule(id);
         }
         let close_at = time.plus(held.overdue_after(&rules));
@@ -119,7 +116,7 @@ impl Machine {
             && time < held.last().plus(lifetime)
         {
             // One that never reports can't confirm: it may be there for as long as it would be believed.
-            held.state = State::Suspect { why, close_at: held.last().plus(lifetime) };
+            held.put_off(held.last().plus(lifetime));
             return self.schedule(id);
         }
         let Some(held) = self.sessions.get(id) else { return };
@@ -221,13 +218,13 @@ impl Machine {
     }
 
     pub(super) fn schedule_all(&mut self) {
-        let ids = self.sessions.ids();
-        ids.iter().for_each(|id| self.schedule(id));
+        let numbers = self.sessions.numbers();
+        numbers.into_iter().for_each(|number| self.schedule_number(number));
     }
 
     pub(super) fn schedule_all_of(&mut self, number: u32) {
-        let ids = self.sessions.ids_of(number);
-        ids.iter().for_each(|id| self.schedule(id));
+        let numbers = self.sessions.numbers_of(number);
+        numbers.into_iter().for_each(|number| self.schedule_number(number));
     }
 
     /// A NAS's interval became known or another one.
@@ -240,7 +237,7 @@ impl Machine {
         if first {
             // Its sessions were believed for a lifetime without interims until now.
             let interval = nas.shared.interval();
-            self.sessions.values_of_mut(number).for_each(|held| held.interval_of_nas = interval);
+            self.sessions.each_of_mut(number, |held| held.set_interval_of_nas(interval));
             self.schedule_all_of(number);
         }
         self.expect_nas(number);
@@ -314,17 +311,6 @@ fn silent(nas: &NasState, time: Timestamp) -> bool {
         || nas.may_be_silent_for().is_some_and(|patience| nas.expected_from().plus(patience) <= time)
 }
 
-/// The next deadline, when its time has come.
-trait PopIfDue {
-    fn pop_if_due(&mut self, at: Timestamp) -> Option<Reverse<(Timestamp, Due)>>;
-}
-
-impl PopIfDue for std::collections::BinaryHeap<Reverse<(Timestamp, Due)>> {
-    fn pop_if_due(&mut self, at: Timestamp) -> Option<Reverse<(Timestamp, Due)>> {
-        if self.peek().is_some_and(|Reverse((time, _))| *time <= at) { self.pop() } else { None }
-    }
-}
-
 /// A fresh machine has no deadlines; one restored from a snapshot queues those of its sessions, slots and tombstones.
 impl Machine {
     pub(super) fn requeue(&mut self) {
@@ -334,7 +320,7 @@ impl Machine {
         let tombstones: Vec<_> = self.tombstones.iter().map(|(id, tomb)| (tomb.until, id.clone())).collect();
         tombstones.into_iter().for_each(|(until, id)| self.remind(until, Due::Tombstone(id)));
         let mut freed = Vec::new();
-        self.map.each_slot(|place, slot| {
+        self.map.each_unusual_slot(|place, slot| {
             if let Slot::Freed(one) = slot {
                 freed.push((one.forget, Due::Slot(place)));
             }

@@ -4,11 +4,11 @@
 //! Knows: slots and who is alive. Must not know: how claims are judged, or what becomes of a place.
 
 use super::bindings::{Session, same_subscriber};
-use super::deadlines::Due;
 use super::event::{Kind, Record};
-use super::held::{Hold, Id, SAME_MOMENT, UNDATED_START_DOUBT, began, is_other_line};
+use super::held::{Hold, Id, SAME_MOMENT, UNDATED_START_DOUBT, began};
 use super::machine::Machine;
 use super::ownership::id_of;
+use super::queue::Due;
 use super::slot::{Against, Binding, Freed, Slot};
 use super::{Place, Realm, Timestamp};
 
@@ -96,9 +96,9 @@ impl Machine {
         let at = if record.dated { record.event } else { record.event.minus(SAME_MOMENT) };
         // Of a Stop without a name what the line says counts.
         let another = |holder: &Session| {
-            let own = holder.nas.number == id.nas && holder.key.id == id.session;
-            let named = record.subscriber.is_some() || is_other_line(&holder.line, &record.line);
-            !own && named && !same_subscriber(holder.subscriber.as_ref(), record.subscriber.as_ref())
+            let own = holder.nas().number == id.nas && holder.id_octets() == id.session.octets();
+            let named = record.subscriber.is_some() || holder.is_on_other_line(&record.line);
+            !own && named && !same_subscriber(holder.subscriber_octets(), record.subscriber.as_ref())
         };
         // A Stop moments after somebody was given the place, of a session that is the older one: it had it before.
         let since = |holder: &Binding| {

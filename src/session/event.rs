@@ -178,7 +178,7 @@ pub enum Release {
 }
 
 /// Attributes by which an Accounting-On or -Off can be limited to a part of its NAS.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Scope {
     /// NAS-Identifier (32).
     pub nas_identifier: Option<Name>,

@@ -19,11 +19,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::bindings::Session;
+use super::alive::{Session, differ};
 use super::effect::{Effect, Remark};
 use super::event::{Claim, ClaimSource, ClockOffset, Kind, Record, Release, Rules, Scope, Span};
 use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
-use super::{Line, Name, Place, Ports, Realm, Timestamp};
+use super::{Name, Place, Ports, Realm, Timestamp};
 
 /// A Start that is not dated and follows its own session's Stop within this may be the session's old Start, sent
 /// again by a NAS that does not count its delay: retransmissions are over by then.
@@ -106,30 +106,45 @@ pub(super) enum Hold {
 /// A session and what only the machine needs of it.
 #[derive(Debug)]
 pub(super) struct Held {
-    pub(super) session: Arc<Session>,
-    pub(super) state: State,
-    pub(super) claims: SmallVec<[HeldClaim; 2]>,
+    pub(super) session: Session,
+    pub(super) claims: Claims,
+    /// What most sessions do not have.
+    aside: Option<Box<Aside>>,
     /// Event time of the record that set the framed address: an older record does not move it back.
     pub(super) address_at: Timestamp,
-    /// When it began, as far as a Start or a session time told.
-    pub(super) started: Option<Timestamp>,
-    /// When the life before it under the same id ended: nothing from up to then concerns it.
-    pub(super) born_after: Timestamp,
     pub(super) session_time: Option<u32>,
     pub(super) interval: Interval,
-    /// What the NAS's other sessions showed when this one was last heard: its deadline must not move by what others do.
-    pub(super) interval_of_nas: Option<Duration>,
-    pub(super) scope: Scope,
+    /// What the NAS's other sessions showed when this one was last heard: its deadline must not move by what others do. In
+    /// seconds; 0: nothing.
+    interval_of_nas: u32,
+    /// Which part of the NAS it belongs to, but for the port.
+    pub(super) scope: Arc<Scope>,
+    pub(super) nas_port: Option<u32>,
     pub(super) realm: Realm,
     /// Attributes of which each record tells all that holds: an older record adds nothing.
     pub(super) whole: Sources,
-    /// Acct-Multi-Session-Id.
-    pub(super) host: Option<Name>,
+    /// Whether a Start or a session time told when it began.
+    pub(super) is_started: bool,
+    is_pending: bool,
     /// Something was told against it at one of its places: its next claim must be folded.
     pub(super) doubted: bool,
     /// When it is looked at next. Deadlines queued for another moment are void.
     pub(super) due: Timestamp,
 }
+
+/// Nearly all sessions have an address and two prefixes at the most.
+pub(super) type Claims = SmallVec<[HeldClaim; 3]>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Aside {
+    born_after: Timestamp,
+    host: Option<Name>,
+    suspect: Option<(Suspicion, Timestamp)>,
+}
+
+const NOTHING_ASIDE: Aside = Aside { born_after: Timestamp::EARLIEST, host: None, suspect: None };
+
+const _: () = assert!(size_of::<Option<Held>>() <= 184, "there may be millions");
 
 /// A set of attributes that claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -179,35 +194,125 @@ impl Interval {
 }
 
 impl Held {
+    /// A session that has nothing yet; `born_after` is when the life before it under the same id ended.
+    pub(super) fn new(session: Session, state: State, born_after: Timestamp, scope: Arc<Scope>) -> Self {
+        let mut held = Held {
+            session,
+            claims: Claims::new(),
+            aside: None,
+            address_at: Timestamp::EARLIEST,
+            session_time: None,
+            interval: Interval::default(),
+            interval_of_nas: 0,
+            scope,
+            nas_port: None,
+            realm: Realm::PUBLIC,
+            whole: Sources::default(),
+            is_started: false,
+            is_pending: false,
+            doubted: false,
+            due: Timestamp::from_millis(i64::MAX),
+        };
+        if born_after != Timestamp::EARLIEST {
+            held.change_aside(|aside| aside.born_after = born_after);
+        }
+        held.put_state(state);
+        held
+    }
+
+    fn change_aside(&mut self, change: impl FnOnce(&mut Aside)) {
+        let aside = self.aside.get_or_insert_with(|| Box::new(NOTHING_ASIDE));
+        change(aside);
+        if **aside == NOTHING_ASIDE {
+            self.aside = None;
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.aside.as_ref().and_then(|aside| aside.suspect) {
+            Some((why, close_at)) => State::Suspect { why, close_at },
+            None if self.is_pending => State::Pending,
+            None => State::Active,
+        }
+    }
+
+    fn put_state(&mut self, state: State) {
+        self.is_pending = state == State::Pending;
+        let suspect = match state {
+            State::Suspect { why, close_at } => Some((why, close_at)),
+            State::Pending | State::Active => None,
+        };
+        if suspect.is_some() || self.aside.is_some() {
+            self.change_aside(|aside| aside.suspect = suspect);
+        }
+    }
+
+    /// A doubtful session is given up then and not before.
+    pub(super) fn put_off(&mut self, until: Timestamp) {
+        if let Some((_, close_at)) = self.aside.as_mut().and_then(|aside| aside.suspect.as_mut()) {
+            *close_at = until;
+        }
+    }
+
+    /// When the life before it under the same id ended: nothing from up to then concerns it.
+    pub(super) fn born_after(&self) -> Timestamp {
+        self.aside.as_ref().map_or(Timestamp::EARLIEST, |aside| aside.born_after)
+    }
+
+    /// Acct-Multi-Session-Id.
+    pub(super) fn host(&self) -> Option<&Name> {
+        self.aside.as_ref()?.host.as_ref()
+    }
+
+    pub(super) fn set_host(&mut self, host: Option<&Name>) {
+        if host != self.host() {
+            self.change_aside(|aside| aside.host = host.cloned());
+        }
+    }
+
+    /// When it began, as far as a Start or a session time told.
+    pub(super) fn started(&self) -> Option<Timestamp> {
+        self.is_started.then(|| self.opened())
+    }
+
+    pub(super) fn interval_of_nas(&self) -> Option<Duration> {
+        (self.interval_of_nas > 0).then(|| Duration::from_secs(self.interval_of_nas.into()))
+    }
+
+    pub(super) fn set_interval_of_nas(&mut self, interval: Option<Duration>) {
+        let seconds = interval.map_or(0, |interval| interval.as_secs());
+        self.interval_of_nas = u32::try_from(seconds).unwrap_or(u32::MAX);
+    }
+
     /// Changes state, and with it what readers of the map and of the NAS's counts see.
     pub(super) fn enter(&mut self, state: State) {
-        self.count_of(self.state).fetch_sub(1, Ordering::Relaxed);
-        self.state = state;
-        self.count_of(self.state).fetch_add(1, Ordering::Relaxed);
+        self.count_of(self.state()).fetch_sub(1, Ordering::Relaxed);
+        self.put_state(state);
+        self.count_of(self.state()).fetch_add(1, Ordering::Relaxed);
         self.session.set_active(self.is_active());
     }
 
     /// Begins to be counted in the state it has.
     pub(super) fn begin(&self) {
-        self.count_of(self.state).fetch_add(1, Ordering::Relaxed);
+        self.count_of(self.state()).fetch_add(1, Ordering::Relaxed);
         self.session.set_active(self.is_active());
     }
 
     /// Ends being counted in the state it has.
     pub(super) fn uncount(&self) {
-        self.count_of(self.state).fetch_sub(1, Ordering::Relaxed);
+        self.count_of(self.state()).fetch_sub(1, Ordering::Relaxed);
     }
 
     /// That it exists, for people.
-    pub(super) fn opened_effect(&self, kept: Vec<(Name, Name)>) -> Effect {
+    pub(super) fn opened_effect(&self) -> Effect {
         let session = &self.session;
         Effect::SessionOpened {
-            session: session.key.clone(),
-            subscriber: session.subscriber.clone(),
-            user_name: session.user_name.clone(),
-            line: session.line.clone(),
-            inside: session.inside,
-            kept,
+            session: session.key(),
+            subscriber: session.subscriber(),
+            user_name: session.user_name(),
+            line: session.line(),
+            inside: session.inside(),
+            kept: Vec::new(),
         }
     }
 
@@ -215,7 +320,7 @@ impl Held {
     pub(super) fn remark(&self, at: Timestamp, why: Remark, effects: &mut Vec<Effect>) {
         let owned = self.claims.iter().filter(|claim| claim.hold == Hold::Owns);
         effects.extend(owned.map(|claim| {
-            let session = self.session.key.clone();
+            let session = self.session.key();
             Effect::Noted { session, place: self.place(claim.prefix, claim.ports), at, why }
         }));
     }
@@ -235,22 +340,22 @@ impl Held {
         if !record.dated && goes_on && self.same_identity(record) {
             return false;
         }
-        record.event <= self.born_after
-            || self.started.is_some_and(|started| record.event.plus(slack) < started)
+        record.event <= self.born_after()
+            || self.started().is_some_and(|started| record.event.plus(slack) < started)
     }
 
     /// Whether a record names another subscriber on another line: not this session under a new name, but another one
     /// under this id.
     pub(super) fn is_elsewhere(&self, record: &Record) -> bool {
-        differ(self.session.subscriber.as_ref(), record.subscriber.as_ref())
-            && is_other_line(&self.session.line, &record.line)
+        differ(self.session.subscriber_octets(), record.subscriber.as_ref())
+            && self.session.is_on_other_line(&record.line)
     }
 
     /// Row 13, for NASes that do not count their delay: whether a Stop is that of the id's former subscriber, sent
     /// again when the id had been used anew.
     pub(super) fn is_stop_of_another(&self, record: &Record) -> bool {
         let began_before =
-            self.started.is_some_and(|started| began(record).plus(UNDATED_START_DOUBT) < started);
+            self.started().is_some_and(|started| began(record).plus(UNDATED_START_DOUBT) < started);
         let lasted = record.session_time.is_some();
         self.is_elsewhere(record) || (lasted && began_before && !self.same_identity(record))
     }
@@ -265,7 +370,7 @@ impl Held {
         // Some send it again when the customer authenticates anew, before the address is known.
         !record.claims.is_empty()
             && record.event > self.last()
-            && self.started.is_some_and(|started| !copied(started))
+            && self.started().is_some_and(|started| !copied(started))
     }
 
     /// Whether a Start is a new session after one that stopped and was then heard once more, rather than its old Start.
@@ -277,15 +382,18 @@ impl Held {
 
     /// Whether its Stop was heard, and only what came after it makes us hesitate.
     pub(super) fn has_stopped(&self) -> bool {
-        matches!(self.state, State::Suspect { why: Suspicion::Revived | Suspicion::DoubtfulStart { .. }, .. })
+        matches!(
+            self.state(),
+            State::Suspect { why: Suspicion::Revived | Suspicion::DoubtfulStart { .. }, .. }
+        )
     }
 
     /// The NAS's counter for sessions in this state.
     pub(super) fn count_of(&self, state: State) -> &AtomicU64 {
         match state {
-            State::Pending => &self.session.nas.pending,
-            State::Active => &self.session.nas.active,
-            State::Suspect { .. } => &self.session.nas.suspect,
+            State::Pending => &self.session.nas().pending,
+            State::Active => &self.session.nas().active,
+            State::Suspect { .. } => &self.session.nas().suspect,
         }
     }
 
@@ -295,11 +403,15 @@ impl Held {
     }
 
     pub(super) fn opened(&self) -> Timestamp {
-        self.session.key.incarnation
+        self.session.incarnation()
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.suspect.is_some())
     }
 
     pub(super) fn is_active(&self) -> bool {
-        self.state == State::Active
+        !self.is_pending && !self.is_suspect()
     }
 
     pub(super) fn claim(&self, prefix: IpNet, ports: Ports) -> Option<&HeldClaim> {
@@ -332,13 +444,14 @@ impl Held {
 
     /// Whether a record speaks of the same line and subscriber; what either side does not say does not differ.
     pub(super) fn same_identity(&self, record: &Record) -> bool {
-        !differ(self.session.subscriber.as_ref(), record.subscriber.as_ref())
-            && !is_other_line(&self.session.line, &record.line)
+        !differ(self.session.subscriber_octets(), record.subscriber.as_ref())
+            && !self.session.is_on_other_line(&record.line)
     }
 
     /// Row 42: whether a record names a subscriber who is not the one known so far, or the first one.
     pub(super) fn is_named_anew(&self, record: &Record) -> bool {
-        record.subscriber.is_some() && record.subscriber != self.session.subscriber
+        record.subscriber.is_some()
+            && record.subscriber.as_ref().map(Name::octets) != self.session.subscriber_octets()
     }
 
     /// Whether a record's Acct-Session-Time can belong to this life: it only grows.
@@ -381,14 +494,14 @@ impl Held {
             _ => true,
         };
         name && (scope.called_station.is_none() || scope.called_station == self.scope.called_station)
-            && (scope.nas_port.is_none() || scope.nas_port == self.scope.nas_port)
+            && (scope.nas_port.is_none() || scope.nas_port == self.nas_port)
             && (scope.context.is_none() || scope.context == self.scope.context)
     }
 
     /// The interval it reports at, from its own records or those of its NAS.
     pub(super) fn reports_every(&self) -> Option<Duration> {
         let own = self.interval.known().map(|seconds| Duration::from_secs(u64::from(seconds)));
-        own.or(self.interval_of_nas)
+        own.or(self.interval_of_nas())
     }
 
     /// How long without a record makes it overdue.
@@ -407,7 +520,7 @@ impl Held {
 
     /// When it must be looked at next.
     pub(super) fn deadline(&self, nas: &NasState, rules: &Rules) -> Timestamp {
-        match self.state {
+        match self.state() {
             State::Suspect { close_at, .. } => close_at,
             State::Pending | State::Active => match self.reports_every() {
                 Some(_) => self.silent_from(nas).plus(self.overdue_after(rules)),
@@ -421,17 +534,6 @@ impl Held {
         let intervals = self.reports_every().map_or(Duration::ZERO, |interval| interval.saturating_mul(3));
         TOMBSTONE_AT_LEAST.max(intervals)
     }
-}
-
-/// Whether two lines can't be the same.
-pub(super) fn is_other_line(a: &Line, b: &Line) -> bool {
-    differ(a.calling_station.as_ref(), b.calling_station.as_ref())
-        || differ(a.port_id.as_ref(), b.port_id.as_ref())
-}
-
-/// What either side does not say does not differ.
-pub(super) fn differ(a: Option<&Name>, b: Option<&Name>) -> bool {
-    matches!((a, b), (Some(a), Some(b)) if a != b)
 }
 
 /// A session that stopped: it must not be woken by what was sent before its Stop.

@@ -8,19 +8,21 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
-use super::bindings::{LiveMap, Session};
+use super::alive::{Saying, Session};
+use super::bindings::LiveMap;
 use super::event::{Applied, Scope};
-use super::held::{Held, HeldClaim, Id, Interval, Sources, State, Tombstone};
+use super::held::{Claims, Held, Hold, Id, Interval, Sources, State, Tombstone};
 use super::listed::Listed;
 use super::machine::Machine;
 use super::nas::{NasImage, NasState};
+use super::ownership::id_of;
+use super::scopes::Scopes;
 use super::sessions::Sessions;
 use super::slot::{Against, Binding, Freed, Slot};
-use super::{Line, Name, Place, Realm, SessionKey, Timestamp};
+use super::{Line, Name, Place, Realm, Timestamp};
 
-/// A machine at rest.
+/// A machine at rest. Of the slots only those that the sessions' claims do not tell.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Image {
     now: Timestamp,
@@ -38,12 +40,13 @@ pub struct Image {
 struct SessionImage {
     id: Id,
     incarnation: Timestamp,
+    claimed: Timestamp,
     subscriber: Option<Name>,
     user_name: Option<Name>,
     line: Line,
     seen: Timestamp,
     state: State,
-    claims: SmallVec<[HeldClaim; 2]>,
+    claims: Claims,
     address_at: Timestamp,
     started: Option<Timestamp>,
     born_after: Timestamp,
@@ -65,7 +68,7 @@ enum SlotImage {
 }
 
 impl Machine {
-    /// Everything a fold may read. Equal states give equal images.
+    /// Everything a fold may read, in no order: whoever waits for it waits for no sorting.
     #[must_use]
     pub fn image(&self) -> Image {
         let mut image = Image {
@@ -75,30 +78,12 @@ impl Machine {
             nases: self.nases.iter().map(NasState::image).collect(),
             clients_resumed: self.clients_resumed.iter().map(|(name, at)| (name.clone(), *at)).collect(),
             realms: self.realms.iter().map(|(name, realm)| (name.clone(), *realm)).collect(),
-            sessions: self.sessions.iter().map(|(id, held)| SessionImage::of(&id, held)).collect(),
+            sessions: self.sessions.values().map(SessionImage::of).collect(),
             tombstones: self.tombstones.iter().map(|(id, tomb)| (id.clone(), tomb.clone())).collect(),
             slots: Vec::new(),
         };
-        self.map.each_slot(|place, slot| image.slots.push(self.slot_image(place, slot)));
-        image.statics.sort_by_key(|(prefix, ..)| *prefix);
-        image.clients_resumed.sort();
-        image.realms.sort();
-        image.sessions.sort_by(|a, b| a.id.cmp(&b.id));
-        image.tombstones.sort_by(|a, b| a.0.cmp(&b.0));
-        image.slots.sort_by_key(SlotImage::place);
+        self.map.each_unusual_slot(|place, slot| image.slots.push(SlotImage::of(place, slot)));
         image
-    }
-
-    fn slot_image(&self, place: Place, slot: &Slot) -> SlotImage {
-        if let Slot::Freed(freed) = slot {
-            return SlotImage::Freed { place, freed: freed.as_ref().clone() };
-        }
-        let id = |claimant: &Binding| Id {
-            nas: self.nas_numbers.get(&claimant.session.key.nas).copied().unwrap_or(u32::MAX),
-            session: claimant.session.key.id.clone(),
-        };
-        let named = |one: &Binding| (id(one), one.since, one.against().clone());
-        SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
     }
 
     /// A machine that goes on where the image was taken.
@@ -119,12 +104,23 @@ impl Machine {
             machine.nases.push(state);
         }
         machine.map.publish_nases(machine.nases.iter().map(|nas| Arc::clone(&nas.shared)).collect());
+        let mut of_nas = vec![0_usize; machine.nases.len()];
+        for session in &image.sessions {
+            of_nas
+                .get_mut(session.id.nas as usize)
+                .into_iter()
+                .for_each(|count| *count = count.saturating_add(1));
+        }
+        machine.sessions.reserve(&of_nas);
+        let places = image.sessions.iter().map(|session| session.claims.len()).sum();
+        machine.map.reserve(places);
         for session in image.sessions {
             if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
                 nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
-                let (id, held) = session.revive(nas);
-                machine.enrol(&id, &held);
+                let (id, held) = session.revive(nas, &mut machine.scopes);
+                machine.map_usual(&held);
                 machine.sessions.insert(&id, held);
+                machine.enrol(&id);
             }
         }
         machine.tombstones = image.tombstones.into_iter().collect();
@@ -140,65 +136,97 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// What a session has, as if nothing more were known about it. What is known follows.
+    fn map_usual(&self, held: &Held) {
+        let owned = held.claims.iter().filter(|claim| claim.hold == Hold::Owns);
+        for claim in owned {
+            let binding = Binding::new(held.session.clone(), held.session.claimed());
+            self.map.put(held.place(claim.prefix, claim.ports), Slot::Owned(binding));
+        }
+    }
+}
+
+impl Image {
+    /// The same in an order of its own: images of equal states are equal then.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.statics.sort_by_key(|(prefix, ..)| *prefix);
+        self.clients_resumed.sort();
+        self.realms.sort();
+        self.sessions.sort_by(|a, b| a.id.cmp(&b.id));
+        self.tombstones.sort_by(|a, b| a.0.cmp(&b.0));
+        self.slots.sort_by_key(SlotImage::place);
+        self
+    }
+}
+
 impl SessionImage {
-    fn of(id: &Id, held: &Held) -> Self {
+    fn of(held: &Held) -> Self {
         let session = &held.session;
         SessionImage {
-            id: id.clone(),
-            incarnation: session.key.incarnation,
-            subscriber: session.subscriber.clone(),
-            user_name: session.user_name.clone(),
-            line: session.line.clone(),
+            id: id_of(session),
+            incarnation: session.incarnation(),
+            claimed: session.claimed(),
+            subscriber: session.subscriber(),
+            user_name: session.user_name(),
+            line: session.line(),
             seen: session.seen(),
-            state: held.state,
+            state: held.state(),
             claims: held.claims.clone(),
             address_at: held.address_at,
-            started: held.started,
-            born_after: held.born_after,
+            started: held.started(),
+            born_after: held.born_after(),
             session_time: held.session_time,
             interval: held.interval,
-            interval_of_nas: held.interval_of_nas,
-            scope: held.scope.clone(),
+            interval_of_nas: held.interval_of_nas(),
+            scope: Scope { nas_port: held.nas_port, ..held.scope.as_ref().clone() },
             realm: held.realm,
             whole: held.whole,
-            host: held.host.clone(),
+            host: held.host().cloned(),
             doubted: held.doubted,
-            inside: session.inside,
+            inside: session.inside(),
         }
     }
 
-    fn revive(self, nas: &NasState) -> (Id, Held) {
-        let shared = Arc::clone(&nas.shared);
-        let key = SessionKey {
-            nas: shared.name.clone(),
+    fn revive(self, nas: &NasState, scopes: &mut Scopes) -> (Id, Held) {
+        let saying = Saying {
             id: self.id.session.clone(),
             incarnation: self.incarnation,
+            claimed: self.claimed,
+            subscriber: self.subscriber,
+            user_name: self.user_name,
+            line: self.line,
+            inside: self.inside,
         };
-        let session =
-            Session::new(key, self.subscriber, self.user_name, self.line, shared, self.inside, self.seen);
-        let held = Held {
-            session: Arc::new(session),
-            state: self.state,
-            claims: self.claims,
-            address_at: self.address_at,
-            started: self.started,
-            born_after: self.born_after,
-            session_time: self.session_time,
-            interval: self.interval,
-            interval_of_nas: self.interval_of_nas,
-            scope: self.scope,
-            realm: self.realm,
-            whole: self.whole,
-            host: self.host,
-            doubted: self.doubted,
-            due: Timestamp::from_millis(i64::MAX),
-        };
+        let session = Session::new(&saying, Arc::clone(&nas.shared), self.seen);
+        let scope = scopes.shared(&self.scope);
+        let mut held = Held::new(session, self.state, self.born_after, scope);
+        held.claims = self.claims;
+        held.address_at = self.address_at;
+        held.is_started = self.started.is_some();
+        held.session_time = self.session_time;
+        held.interval = self.interval;
+        held.set_interval_of_nas(self.interval_of_nas);
+        held.nas_port = self.scope.nas_port;
+        held.realm = self.realm;
+        held.whole = self.whole;
+        held.set_host(self.host.as_ref());
+        held.doubted = self.doubted;
         held.begin();
         (self.id, held)
     }
 }
 
 impl SlotImage {
+    fn of(place: Place, slot: &Slot) -> Self {
+        if let Slot::Freed(freed) = slot {
+            return SlotImage::Freed { place, freed: freed.as_ref().clone() };
+        }
+        let named = |one: &Binding| (id_of(&one.session), one.since, one.against().clone());
+        SlotImage::Held { place, claimants: slot.holders().iter().map(named).collect() }
+    }
+
     fn place(&self) -> Place {
         match self {
             SlotImage::Held { place, .. } | SlotImage::Freed { place, .. } => *place,
@@ -212,7 +240,7 @@ impl SlotImage {
                 let mut claimants: Vec<_> = claimants
                     .into_iter()
                     .filter_map(|(id, since, against)| {
-                        let session = Arc::clone(&sessions.get(&id)?.session);
+                        let session = sessions.get(&id)?.session.clone();
                         Some(Binding::remembering(session, since, against))
                     })
                     .collect();

@@ -6,34 +6,37 @@
 
 use std::sync::Arc;
 
-use super::bindings::Session;
+use super::alive::{Session, differ, same_subscriber};
 use super::effect::{Alarm, Effect, Ended};
 use super::event::{Claim, Kind, Record, Service};
-use super::held::{Held, Hold, Id, State, Suspicion, differ};
+use super::held::{Held, Hold, Id, State, Suspicion};
 use super::machine::Machine;
 use super::slot::{Binding, Slot};
-use super::{Name, Place, SessionKey, Timestamp};
+use super::{Name, Place, Timestamp};
 
 impl Machine {
     /// Notes a session that begins to be held among its kin.
-    pub(super) fn enrol(&mut self, id: &Id, held: &Held) {
-        if let Some(host) = &held.host {
+    pub(super) fn enrol(&mut self, id: &Id) {
+        let Some(held) = self.sessions.get(id) else { return };
+        if let Some(host) = held.host() {
             self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
         }
-        self.join_crowd(id, held.session.subscriber.as_ref());
+        let session = held.session.clone();
+        self.join_crowd(id, session.subscriber_octets());
     }
 
     /// The Acct-Multi-Session-Id that a session did not tell when it began.
     pub(super) fn adopt(&mut self, id: &Id, host: Option<&Name>) {
-        let Some(held) = self.sessions.get_mut(id).filter(|held| held.host.is_none()) else { return };
+        let Some(held) = self.sessions.get_mut(id).filter(|held| held.host().is_none()) else { return };
         let Some(host) = host else { return };
-        held.host = Some(host.clone());
+        held.set_host(Some(host));
         self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
     }
 
-    /// The reverse.
-    pub(super) fn dismiss(&mut self, id: &Id, held: &Held) {
-        if let Some(host) = &held.host {
+    /// Notes that a session is about to be held no longer.
+    pub(super) fn dismiss(&mut self, id: &Id) {
+        let Some(held) = self.sessions.get(id) else { return };
+        if let Some(host) = held.host() {
             let key = (id.nas, host.clone());
             if let Some(accounts) = self.hosts.get_mut(&key) {
                 accounts.retain(|account| *account != id.session);
@@ -42,34 +45,30 @@ impl Machine {
                 }
             }
         }
-        self.leave_crowd(id, held.session.subscriber.as_ref());
+        self.scopes.leave(&held.scope);
+        let session = held.session.clone();
+        self.leave_crowd(id, session.subscriber_octets());
     }
 
     /// A subscriber has one session more.
-    pub(super) fn join_crowd(&mut self, id: &Id, subscriber: Option<&Name>) {
-        let Some(subscriber) = subscriber else { return };
-        let sessions = self.crowds.entry(subscriber.clone()).or_default();
-        *sessions = sessions.saturating_add(1);
+    pub(super) fn join_crowd(&mut self, id: &Id, subscriber: Option<&[u8]>) {
+        let (Some(subscriber), Some(number)) = (subscriber, self.sessions.number(id)) else { return };
+        self.crowds.join(number, subscriber, &self.sessions);
         self.listed.join(id, subscriber);
     }
 
     /// The reverse.
-    pub(super) fn leave_crowd(&mut self, id: &Id, subscriber: Option<&Name>) {
-        let Some(subscriber) = subscriber else { return };
+    pub(super) fn leave_crowd(&mut self, id: &Id, subscriber: Option<&[u8]>) {
+        let (Some(subscriber), Some(number)) = (subscriber, self.sessions.number(id)) else { return };
+        self.crowds.leave(number, subscriber);
         self.listed.leave(id, subscriber);
-        if let Some(sessions) = self.crowds.get_mut(subscriber) {
-            *sessions = sessions.saturating_sub(1);
-            if *sessions == 0 {
-                self.crowds.remove(subscriber);
-            }
-        }
     }
 
     /// Says so when a subscriber's sessions have just become so many that somebody should look.
     pub(super) fn look_for_crowd(&self, subscriber: Option<&Name>, effects: &mut Vec<Effect>) {
-        let Some(subscriber) = subscriber else { return };
-        let sessions = self.crowds.get(subscriber).copied().unwrap_or_default();
-        if self.applied.crowd > 0 && sessions == self.applied.crowd {
+        let Some(subscriber) = subscriber.filter(|_| self.applied.crowd > 0) else { return };
+        let sessions = self.crowds.count(subscriber.octets(), &self.sessions);
+        if sessions == self.applied.crowd {
             let subscriber = subscriber.clone();
             effects.push(Effect::Alarm(Alarm::Crowd { subscriber, sessions }));
         }
@@ -83,12 +82,12 @@ impl Machine {
             return;
         }
         let Some(held) = self.sessions.get_mut(&id) else { return };
-        let another = differ(held.session.subscriber.as_ref(), record.subscriber.as_ref());
+        let another = differ(held.session.subscriber_octets(), record.subscriber.as_ref());
         if another || record.event <= held.last() {
             return;
         }
         held.session.see(record.event);
-        if let State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } = held.state {
+        if let State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } = held.state() {
             held.enter(held.settled());
         }
         self.schedule(&id);
@@ -97,25 +96,24 @@ impl Machine {
     /// Whether two sessions are accounts of one host: one subscriber, one NAS, one Acct-Multi-Session-Id.
     pub(super) fn is_same_host(&self, id: &Id, owner: &Binding) -> bool {
         let Some(held) = self.sessions.get(id) else { return false };
-        let other = Id { nas: owner.session.nas.number, session: owner.session.key.id.clone() };
+        let other = Id { nas: owner.session.nas().number, session: owner.session.id() };
         let Some(other_held) = self.sessions.get(&other) else { return false };
-        held.host.is_some()
+        held.host().is_some()
             && other.nas == id.nas
-            && held.host == other_held.host
-            && held.session.subscriber.is_some()
-            && held.session.subscriber == other_held.session.subscriber
+            && held.host() == other_held.host()
+            && same_subscriber(held.session.subscriber_octets(), other_held.session.subscriber_octets())
     }
 
     /// Row 23: the account of the same host that takes a place over from one that ends. An active one before one in doubt.
     pub(super) fn heir(&self, session: &Session, host: Option<&Name>, place: Place) -> Option<Id> {
-        let nas = session.nas.number;
+        let nas = session.nas().number;
         let accounts = self.hosts.get(&(nas, host?.clone()))?;
         let shares = |id: &Id| {
             let held = self.sessions.get(id)?;
             let claim = held.claim(place.prefix, place.ports)?;
             let kin = claim.hold == Hold::Shares
                 && held.place(claim.prefix, claim.ports) == place
-                && held.session.key.id != session.key.id;
+                && held.session.id_octets() != session.id_octets();
             kin.then_some((held.is_active(), held.last()))
         };
         let accounts = accounts.iter().map(|session| Id { nas, session: session.clone() });
@@ -124,8 +122,8 @@ impl Machine {
 
     /// What the accounts of a host shared in is lost to all of them with the one that owned it.
     pub(super) fn lose_shares(&mut self, loser: &Session, place: Place) {
-        let id = Id { nas: loser.nas.number, session: loser.key.id.clone() };
-        let Some(host) = self.sessions.get(&id).and_then(|held| held.host.clone()) else { return };
+        let id = Id { nas: loser.nas().number, session: loser.id() };
+        let Some(host) = self.sessions.get(&id).and_then(|held| held.host().cloned()) else { return };
         let mut accounts = self.hosts.get(&(id.nas, host)).cloned().unwrap_or_default();
         accounts.sort();
         for session in accounts {
@@ -165,9 +163,9 @@ impl Machine {
         let told_enough = record.kind == Kind::Stop && record.claims.is_empty();
         let same = |held: &Held| {
             let shared = |claim: &Claim| held.claim(claim.prefix, claim.ports).is_some();
-            held.session.subscriber == record.subscriber
+            same_subscriber(held.session.subscriber_octets(), record.subscriber.as_ref())
                 && record.event > held.last()
-                && !differ(held.session.line.calling_station.as_ref(), record.line.calling_station.as_ref())
+                && !held.session.is_of_other_station(&record.line)
                 && (here || told_enough || record.claims.iter().any(shared))
         };
         let partners = self.nases.iter().filter(|nas| nas.group.as_ref() == Some(group));
@@ -184,8 +182,8 @@ impl Machine {
     /// Moves a session to another NAS with everything it holds; readers see the one or the other, never nobody.
     fn carry_over(&mut self, from: &Id, to: &Id, at: Timestamp, effects: &mut Vec<Effect>) {
         let Some(nas) = self.nases.get(to.nas as usize).map(|nas| Arc::clone(&nas.shared)) else { return };
+        self.dismiss(from);
         let Some(mut held) = self.sessions.remove(from) else { return };
-        self.dismiss(from, &held);
         held.uncount();
         let reports = u64::from(held.interval.known().is_some());
         for (number, sign) in [(from.nas, false), (to.nas, true)] {
@@ -196,43 +194,42 @@ impl Machine {
                 state.reporting.saturating_sub(reports)
             };
         }
-        let old = Arc::clone(&held.session);
-        let key = SessionKey { nas: nas.name.clone(), ..old.key.clone() };
-        held.session = Arc::new(old.renamed(key, nas));
+        let old = held.session.clone();
+        held.session = Session::new(&old.saying(), nas, old.seen());
         held.due = Timestamp::from_millis(i64::MAX);
         held.begin();
-        effects.push(held.opened_effect(Vec::new()));
+        effects.push(held.opened_effect());
         for claim in &held.claims {
             let place = held.place(claim.prefix, claim.ports);
             self.replace(&old, &held.session, place, at, effects);
             self.rename_loser(place, from, to);
         }
-        let (session, last_seen) = (old.key.clone(), old.seen());
+        let (session, last_seen) = (old.key(), old.seen());
         effects.push(Effect::SessionClosed { session, at, last_seen, how: Ended::Moved });
-        self.enrol(to, &held);
         self.tombstones.remove(to);
         self.sessions.insert(to, held);
+        self.enrol(to);
     }
 
     /// Puts a session's new value where its old one stood.
     pub(super) fn replace(
         &mut self,
         old: &Session,
-        new: &Arc<Session>,
+        new: &Session,
         place: Place,
         at: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let same = |binding: &Binding| binding.session.key == old.key;
+        let same = |binding: &Binding| binding.session.is(old);
         let slot = match self.map.slot(place) {
             Some(Slot::Owned(owner)) if same(&owner) => {
                 effects.push(super::ownership::unbound(&owner.session, place, at, Ended::Moved));
-                effects.push(super::ownership::bound(&Binding::new(Arc::clone(new), at), place));
-                Slot::Owned(owner.held_by(Arc::clone(new)))
+                effects.push(super::ownership::bound(&Binding::new(new.clone(), at), place));
+                Slot::Owned(owner.held_by(new.clone()))
             }
             Some(Slot::Contested(mut claimants)) => {
                 for claimant in claimants.iter_mut().filter(|claimant| same(claimant)) {
-                    claimant.session = Arc::clone(new);
+                    claimant.session = new.clone();
                 }
                 Slot::Contested(claimants)
             }

@@ -2,7 +2,6 @@
 //!
 //! Knows: who comes after an owner. Must not know: how claims are judged, what kind of record tells of an end, deadlines.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
@@ -119,13 +118,13 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let Some(held) = self.sessions.get(id) else { return };
-        let (session, host) = (Arc::clone(&held.session), held.host.clone());
+        let (session, host) = (held.session.clone(), held.host().cloned());
         self.release_of(&session, host.as_ref(), place, at, how, effects);
     }
 
     fn release_of(
         &mut self,
-        session: &Arc<Session>,
+        session: &Session,
         host: Option<&Name>,
         place: Place,
         at: Timestamp,
@@ -133,7 +132,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         match self.map.slot(place) {
-            Some(Slot::Owned(owner)) if owner.session.key == session.key => {
+            Some(Slot::Owned(owner)) if owner.session.is(session) => {
                 effects.push(unbound(session, place, at.max(owner.since), how));
                 let heir = self
                     .heir(session, host, place)
@@ -160,8 +159,7 @@ impl Machine {
                 self.put_freed(place, freed, at);
             }
             Some(Slot::Contested(mut claimants)) => {
-                let Some(gone) = claimants.iter().position(|claimant| claimant.session.key == session.key)
-                else {
+                let Some(gone) = claimants.iter().position(|claimant| claimant.session.is(session)) else {
                     return self.strike_loser(place, &id_of(session));
                 };
                 let gone = claimants.remove(gone);
@@ -192,15 +190,15 @@ impl Machine {
     /// Another session of the same subscriber that had lost the place to this one and was heard since: whichever of the two
     /// was there, the subscriber is.
     fn own_loser(&self, owner: &Binding, place: Place) -> Option<Id> {
-        let subscriber = owner.session.subscriber.as_ref();
+        let subscriber = owner.session.subscriber_octets();
         let losers = self.living(place, &owner.against().losers).into_iter();
         let mine = losers.filter_map(|id| {
             let held = self.sessions.get(&id)?;
             let mine = held.is_active()
                 && held.last() > owner.since
-                && same_subscriber(held.session.subscriber.as_ref(), subscriber)
+                && same_subscriber(held.session.subscriber_octets(), subscriber)
                 // Under one id it is the same session, heard of by another way, and has stopped as well.
-                && held.session.key.id != owner.session.key.id;
+                && held.session.id_octets() != owner.session.id_octets();
             mine.then_some((held.last(), id))
         });
         mine.max().map(|(_, id)| id)
@@ -239,12 +237,12 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let Some(held) = self.sessions.get(heir) else { return };
-        let session = Arc::clone(&held.session);
+        let session = held.session.clone();
         self.hold(heir, place, owner.since);
         if owner.is_doubted() {
             self.set_doubted(heir);
         }
-        effects.push(bound(&Binding::new(Arc::clone(&session), at.max(owner.since)), place));
+        effects.push(bound(&Binding::new(session.clone(), at.max(owner.since)), place));
         self.map.put(place, Slot::Owned(owner.clone().held_by(session)));
     }
 
@@ -258,7 +256,7 @@ impl Machine {
         at: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let subscriber = |claimant: &Binding| claimant.session.subscriber.clone();
+        let subscriber = |claimant: &Binding| claimant.session.subscriber();
         let first = claimants.first().and_then(subscriber);
         let agree =
             claimants.iter().all(|claimant| same_subscriber(subscriber(claimant).as_ref(), first.as_ref()));
@@ -266,7 +264,7 @@ impl Machine {
         let newest =
             claimants.iter().max_by_key(|claimant| (claimant.session.seen(), claimant.since)).cloned();
         let Some(newest) = newest.filter(|_| agree || claimants.len() == 1) else {
-            let sessions = claimants.iter().map(|claimant| claimant.session.key.clone()).collect();
+            let sessions = claimants.iter().map(|claimant| claimant.session.key()).collect();
             effects.push(Effect::Conflict { place, sessions, at });
             return self.map.put(place, Slot::Contested(claimants));
         };
@@ -304,7 +302,7 @@ impl Machine {
         if against.doubted != Timestamp::EARLIEST {
             self.set_doubted(&id_of(&newest.session));
         }
-        for other in claimants.iter().filter(|claimant| claimant.session.key != newest.session.key) {
+        for other in claimants.iter().filter(|claimant| !claimant.session.is(&newest.session)) {
             against.outdone = against.outdone.max(other.since);
             self.supersede(other, place, at, effects);
         }
@@ -316,8 +314,8 @@ impl Machine {
 
     /// Ends a session with everything it owns.
     pub(super) fn close(&mut self, id: &Id, at: Timestamp, how: Ended, effects: &mut Vec<Effect>) {
+        self.dismiss(id);
         let Some(held) = self.sessions.remove(id) else { return };
-        self.dismiss(id, &held);
         held.uncount();
         if let Some(nas) = self.nases.get_mut(id.nas as usize) {
             if held.interval.known().is_some() {
@@ -329,9 +327,9 @@ impl Machine {
         }
         for claim in &held.claims {
             let place = held.place(claim.prefix, claim.ports);
-            self.release_of(&held.session, held.host.as_ref(), place, at, how, effects);
+            self.release_of(&held.session, held.host(), place, at, how, effects);
         }
-        let (session, last_seen) = (held.session.key.clone(), held.session.seen());
+        let (session, last_seen) = (held.session.key(), held.session.seen());
         effects.push(Effect::SessionClosed { session, at, last_seen, how });
     }
 }

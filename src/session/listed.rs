@@ -5,7 +5,6 @@
 //! how the list was read.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -33,17 +32,17 @@ impl Listed {
         listed
     }
 
-    pub(super) fn of(&self, subscriber: Option<&Name>) -> &[IpNet] {
+    pub(super) fn of(&self, subscriber: Option<&[u8]>) -> &[IpNet] {
         subscriber.and_then(|subscriber| self.prefixes.get(subscriber)).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn join(&mut self, id: &Id, subscriber: &Name) {
+    pub(super) fn join(&mut self, id: &Id, subscriber: &[u8]) {
         if self.prefixes.contains_key(subscriber) {
-            self.sessions.entry(subscriber.clone()).or_default().push(id.clone());
+            self.sessions.entry(Name::new(subscriber)).or_default().push(id.clone());
         }
     }
 
-    pub(super) fn leave(&mut self, id: &Id, subscriber: &Name) {
+    pub(super) fn leave(&mut self, id: &Id, subscriber: &[u8]) {
         if let Some(sessions) = self.sessions.get_mut(subscriber) {
             sessions.retain(|session| session != id);
             if sessions.is_empty() {
@@ -52,7 +51,7 @@ impl Listed {
         }
     }
 
-    fn sessions(&self, subscriber: Option<&Name>) -> &[Id] {
+    fn sessions(&self, subscriber: Option<&[u8]>) -> &[Id] {
         subscriber.and_then(|subscriber| self.sessions.get(subscriber)).map_or(&[], Vec::as_slice)
     }
 }
@@ -61,7 +60,7 @@ impl Machine {
     /// An active session takes what the list gives its subscriber, as far as nobody has it by a record of their own.
     pub(super) fn claim_listed(&mut self, id: &Id, at: Timestamp, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get(id).filter(|held| held.is_active()) else { return };
-        let prefixes = self.listed.of(held.session.subscriber.as_ref()).to_vec();
+        let prefixes = self.listed.of(held.session.subscriber_octets()).to_vec();
         for prefix in prefixes {
             let Some(held) = self.sessions.get_mut(id) else { return };
             let known = held.claim(prefix, Ports::ALL).map(|claim| (claim.hold, claim.source));
@@ -75,10 +74,10 @@ impl Machine {
                 // A record of its own speaks of this prefix: that one counts.
                 continue;
             }
-            let (place, session) = (held.place(prefix, Ports::ALL), Arc::clone(&held.session));
+            let (place, session) = (held.place(prefix, Ports::ALL), held.session.clone());
             match self.map.slot(place) {
                 Some(Slot::Owned(owner))
-                    if same_subscriber(owner.session.subscriber.as_ref(), session.subscriber.as_ref()) =>
+                    if same_subscriber(owner.session.subscriber_octets(), session.subscriber_octets()) =>
                 {
                     self.set_hold(id, place, Hold::Shares);
                     if !owner.session.is_active() && self.is_by_list(&owner.session, place) {
@@ -96,7 +95,7 @@ impl Machine {
 
     /// Whether a session has everything that the list would give it now.
     pub(super) fn has_listed(&self, held: &Held) -> bool {
-        self.listed.of(held.session.subscriber.as_ref()).iter().all(|prefix| {
+        self.listed.of(held.session.subscriber_octets()).iter().all(|prefix| {
             let claim = held.claim(*prefix, Ports::ALL);
             claim.is_some_and(|claim| match claim.hold {
                 Hold::Owns => true,
@@ -112,7 +111,7 @@ impl Machine {
 
     /// Whether an owner has a place by the list only.
     pub(super) fn is_by_list(&self, owner: &Session, place: Place) -> bool {
-        let id = Id { nas: owner.nas.number, session: owner.key.id.clone() };
+        let id = Id { nas: owner.nas().number, session: owner.id() };
         let claim = self.sessions.get(&id).and_then(|held| held.claim(place.prefix, place.ports));
         claim.is_some_and(|claim| claim.source == ClaimSource::Listed)
     }
@@ -122,14 +121,14 @@ impl Machine {
         let shares = |id: &Id| {
             self.sessions.get(id).is_some_and(|held| {
                 let claim = held.claim(place.prefix, place.ports);
-                held.session.key != session.key
+                !held.session.is(session)
                     && held.is_active()
                     && claim.is_some_and(|claim| {
                         claim.hold == Hold::Shares && claim.source == ClaimSource::Listed
                     })
             })
         };
-        let sessions = self.listed.sessions(session.subscriber.as_ref()).iter().filter(|id| shares(id));
+        let sessions = self.listed.sessions(session.subscriber_octets()).iter().filter(|id| shares(id));
         sessions.max_by_key(|id| (self.sessions.get(id).map(Held::last), *id)).cloned()
     }
 
@@ -162,18 +161,18 @@ impl Machine {
         let mut ids = self.sessions.ids();
         ids.sort_unstable();
         for id in ids {
-            let subscriber = self.sessions.get(&id).and_then(|held| held.session.subscriber.clone());
+            let subscriber = self.sessions.get(&id).and_then(|held| held.session.subscriber());
             let Some(subscriber) = subscriber.filter(|name| self.listed.prefixes.contains_key(name)) else {
                 continue;
             };
-            self.listed.join(&id, &subscriber);
+            self.listed.join(&id, subscriber.octets());
             concerned.insert(id);
         }
         let mut concerned: Vec<Id> = concerned.into_iter().collect();
         concerned.sort_unstable();
         for id in &concerned {
-            let subscriber = self.sessions.get(id).and_then(|held| held.session.subscriber.clone());
-            let stays = self.listed.of(subscriber.as_ref()).to_vec();
+            let subscriber = self.sessions.get(id).and_then(|held| held.session.subscriber());
+            let stays = self.listed.of(subscriber.as_ref().map(Name::octets)).to_vec();
             self.give_back_listed(id, &stays, at, effects);
         }
         for id in &concerned {
@@ -184,6 +183,8 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::session::bindings::{LiveMap, Lookup};
     use crate::session::event::{Applied, Claim, Event, Kind, Record, Span};

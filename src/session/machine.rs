@@ -6,21 +6,23 @@
 //! Deadlines take effect at their own time, whenever they are processed: `fold` first lets everything happen that was
 //! due before the event, so that replaying a log and living through it come to the same state.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 use super::bindings::{Binding, LiveMap};
-use super::deadlines::Due;
+use super::crowds::Crowds;
 use super::effect::{Alarm, Effect};
 use super::event::{Applied, ClockOffset, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
+use super::queue::Queue;
+use super::scopes::Scopes;
 use super::sessions::Sessions;
 use super::{Name, Place, Realm, Timestamp};
 
@@ -28,24 +30,27 @@ use super::{Name, Place, Realm, Timestamp};
 pub const GAP_BRIDGED: Duration = Duration::from_secs(10);
 
 /// Sessions, tombstones, NASes and the live map that they write.
+///
+/// What is asked for every record is hashed with a seed of this process, as names come from outside, and fast: an attacker
+/// sees no more of a table than how soon it answers, behind a write to a disk.
 pub struct Machine {
     pub(super) map: Arc<LiveMap>,
     pub(super) applied: Applied,
     pub(super) statics: HashMap<IpNet, (Name, Timestamp)>,
     pub(super) sessions: Sessions,
-    pub(super) tombstones: HashMap<Id, Tombstone>,
+    pub(super) scopes: Scopes,
+    pub(super) tombstones: HashMap<Id, Tombstone, RandomState>,
     pub(super) nases: Vec<NasState>,
-    pub(super) nas_numbers: HashMap<Name, u32>,
+    pub(super) nas_numbers: HashMap<Name, u32, RandomState>,
     /// Since when each RADIUS client is listened to without a gap, where there was one.
     pub(super) clients_resumed: HashMap<Name, Timestamp>,
     /// The number of each VRF, in the order in which they were first heard of.
     pub(super) realms: HashMap<Name, Realm>,
     /// The accounts of each host: by NAS and Acct-Multi-Session-Id the Acct-Session-Ids.
-    pub(super) hosts: HashMap<(u32, Name), Vec<Name>>,
-    /// How many sessions each subscriber has.
-    pub(super) crowds: HashMap<Name, u32>,
+    pub(super) hosts: HashMap<(u32, Name), Vec<Name>, RandomState>,
+    pub(super) crowds: Crowds,
     pub(super) listed: Listed,
-    pub(super) deadlines: BinaryHeap<Reverse<(Timestamp, Due)>>,
+    pub(super) deadlines: Queue,
     pub(super) now: Timestamp,
 }
 
@@ -58,15 +63,16 @@ impl Machine {
             applied: Applied::default(),
             statics: HashMap::new(),
             sessions: Sessions::default(),
-            tombstones: HashMap::new(),
+            scopes: Scopes::default(),
+            tombstones: HashMap::default(),
             nases: Vec::new(),
-            nas_numbers: HashMap::new(),
+            nas_numbers: HashMap::default(),
             clients_resumed: HashMap::new(),
             realms: HashMap::new(),
-            hosts: HashMap::new(),
-            crowds: HashMap::new(),
+            hosts: HashMap::default(),
+            crowds: Crowds::default(),
             listed: Listed::default(),
-            deadlines: BinaryHeap::new(),
+            deadlines: Queue::default(),
             now: Timestamp::EARLIEST,
         }
     }
@@ -123,8 +129,8 @@ impl Machine {
         self.advance(since, effects);
         self.nases.iter_mut().for_each(|nas| nas.resume(at));
         for held in self.sessions.values_mut() {
-            if let State::Suspect { close_at, .. } = &mut held.state {
-                *close_at = close_at.plus(gap);
+            if let State::Suspect { close_at, .. } = held.state() {
+                held.put_off(close_at.plus(gap));
             }
         }
     }
@@ -187,7 +193,7 @@ impl Machine {
         let Some(realm) = self.known_realm(record) else { return concerned };
         for claim in &record.claims {
             let Some(slot) = self.map.slot(Place::new(realm, claim.prefix, claim.ports)) else { continue };
-            let named = |one: &Binding| (one.session.key.nas.clone(), one.session.key.id.clone());
+            let named = |one: &Binding| (one.session.nas().name.clone(), one.session.id());
             concerned.extend(slot.holders().iter().map(named));
         }
         concerned
@@ -206,13 +212,13 @@ impl Machine {
         }
         let translations = self.applied.translations.clone();
         effects.push(Effect::TranslationsApplied { translations, at: self.now });
-        for (_, held) in self.sessions.iter() {
-            effects.push(held.opened_effect(Vec::new()));
+        for held in self.sessions.values() {
+            effects.push(held.opened_effect());
             let session = &held.session;
             for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Owns) {
                 effects.push(Effect::Bound {
-                    session: session.key.clone(),
-                    subscriber: session.subscriber.clone(),
+                    session: session.key(),
+                    subscriber: session.subscriber(),
                     place: held.place(claim.prefix, claim.ports),
                     from: claim.since,
                 });
@@ -347,10 +353,10 @@ impl Machine {
             return;
         }
         held.session.see(refresh.event);
-        held.interval_of_nas = held.session.nas.interval();
+        held.set_interval_of_nas(held.session.nas().interval());
         held.session_time = refresh.session_time.or(held.session_time);
         // It may have come into doubt while the refresh was on its way to the log.
-        match held.state {
+        match held.state() {
             State::Suspect { why: Suspicion::Overdue | Suspicion::Unheard, .. } => held.enter(held.settled()),
             State::Suspect { why: Suspicion::Restarted { at }, .. } if refresh.event > at => {
                 held.enter(held.settled());

@@ -3,7 +3,9 @@
 //! Knows: time as a value, names as octets, sessions, claims and bindings. Must not know: octets of any
 //! protocol, sockets, files, the configuration's text, or what time it is.
 
+mod alive;
 pub mod bindings;
+mod crowds;
 mod deadlines;
 mod doubt;
 pub mod effect;
@@ -21,13 +23,21 @@ pub mod nas;
 mod ownership;
 pub mod phase;
 pub mod place;
+mod queue;
 mod records;
+mod rows;
+mod scopes;
 mod sessions;
 mod shared;
+mod slab;
 mod slot;
+mod slots;
 mod spread;
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,26 +98,46 @@ fn millis_of(span: Duration) -> i64 {
 ///
 /// Shown as text when it is printable UTF-8 without white space at its ends, otherwise as `0x` and hex digits, so
 /// that what is printed is safe for a terminal, a log line and a mail header, and stays a single word's worth.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Arc<[u8]>);
+#[derive(Clone)]
+pub struct Name(Octets);
+
+/// Most names are session ids, NASes and hardware addresses: short enough to need no memory of their own.
+#[derive(Clone)]
+enum Octets {
+    Short { length: u8, octets: [u8; SHORT] },
+    Long(Arc<[u8]>),
+}
+
+/// What fits beside a length into three machine words.
+const SHORT: usize = 22;
 
 impl Name {
     /// Takes the octets as they are.
     #[must_use]
     pub fn new(octets: &[u8]) -> Self {
-        Name(Arc::from(octets))
+        let mut short = [0; SHORT];
+        match (u8::try_from(octets.len()), short.get_mut(..octets.len())) {
+            (Ok(length), Some(place)) => {
+                place.copy_from_slice(octets);
+                Name(Octets::Short { length, octets: short })
+            }
+            _ => Name(Octets::Long(Arc::from(octets))),
+        }
     }
 
     /// The octets as they came.
     #[must_use]
     pub fn octets(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Octets::Short { length, octets } => octets.get(..usize::from(*length)).unwrap_or_default(),
+            Octets::Long(octets) => octets,
+        }
     }
 
     /// The text, when it can be shown as such without doing harm.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        let text = std::str::from_utf8(&self.0).ok()?;
+        let text = std::str::from_utf8(self.octets()).ok()?;
         // A name that looks like our own hex spelling is spelled in hex, so that the spelling stays unambiguous.
         let harmless = !text.is_empty()
             && text.trim() == text
@@ -142,6 +172,45 @@ fn octets_of_hex(digits: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.octets() == other.octets()
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.octets().cmp(other.octets())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.octets().hash(state);
+    }
+}
+
+impl AsRef<[u8]> for Name {
+    fn as_ref(&self) -> &[u8] {
+        self.octets()
+    }
+}
+
+/// Names are found by their octets.
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        self.octets()
+    }
+}
+
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
         Name::new(text.as_bytes())
@@ -154,7 +223,7 @@ impl fmt::Display for Name {
             Some(text) => f.pad(text),
             None => {
                 f.write_str("0x")?;
-                self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+                self.octets().iter().try_for_each(|octet| write!(f, "{octet:02x}"))
             }
         }
     }
@@ -168,7 +237,7 @@ impl fmt::Debug for Name {
 
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+        serializer.serialize_bytes(self.octets())
     }
 }
 
@@ -230,6 +299,31 @@ mod tests {
         assert_eq!(Name::from("a\x1b[2J").to_string(), "0x611b5b324a");
         assert_eq!(Name::from("a\u{202e}b").to_string(), "0x61e280ae62");
         assert_eq!(Name::from("").to_string(), "0x");
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_the_octets_it_was_made_of() {
+        for length in [0, SHORT - 1, SHORT, SHORT + 1, 253, 1024] {
+            let octets = vec![b'x'; length];
+            let name = Name::new(&octets);
+            assert_eq!(name.octets(), octets);
+            assert_eq!(name.clone(), name);
+            assert!(Name::new(&[octets.as_slice(), b"0"].concat()) > name, "the longer one comes after");
+            let written = postcard::to_stdvec(&name).unwrap();
+            assert_eq!(written, postcard::to_stdvec(&octets).unwrap(), "as plain octets, however it is kept");
+            assert_eq!(postcard::from_bytes::<Name>(&written).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn names_are_ordered_by_their_octets_be_they_long_or_short() {
+        let (short, long) = (Name::from("b"), Name::new(&[b'a'; SHORT + 1]));
+        assert!(long < short && long != short);
+    }
+
+    #[test]
+    fn a_name_takes_three_words() {
+        assert_eq!(size_of::<Option<Name>>(), 24);
     }
 
     #[test]

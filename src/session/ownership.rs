@@ -5,7 +5,6 @@
 //! The newest event time owns a prefix. A session that lost one and claims it again, later than the claim it lost to,
 //! begins a conflict: nobody is told to own it until one of the two is gone.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::bindings::{Session, same_subscriber};
@@ -102,8 +101,8 @@ impl Machine {
     fn take(&mut self, id: &Id, place: Place, at: Timestamp, how: Claimed, effects: &mut Vec<Effect>) {
         let again = how.again;
         let Some(held) = self.sessions.get(id) else { return };
-        let (session, active) = (Arc::clone(&held.session), held.is_active());
-        let revived = matches!(held.state, State::Suspect { why: Suspicion::Revived, .. });
+        let (session, active) = (held.session.clone(), held.is_active());
+        let revived = matches!(held.state(), State::Suspect { why: Suspicion::Revived, .. });
         let claim = Binding::new(session, at);
         match self.map.slot(place) {
             None => self.own(id, place, claim, effects),
@@ -111,7 +110,7 @@ impl Machine {
                 self.outdone(id, place, at, how, effects);
             }
             Some(Slot::Freed(_)) => self.own(id, place, claim, effects),
-            Some(Slot::Owned(owner)) if owner.session.key == claim.session.key => {
+            Some(Slot::Owned(owner)) if owner.session.is(&claim.session) => {
                 self.hold(id, place, owner.since);
             }
             // Row 23.
@@ -129,7 +128,7 @@ impl Machine {
                 // An undated Start may be the old one: it tells nothing against anybody.
                 if revived {
                     let another = |holder: &Session| {
-                        !same_subscriber(holder.subscriber.as_ref(), claim.session.subscriber.as_ref())
+                        !same_subscriber(holder.subscriber_octets(), claim.session.subscriber_octets())
                     };
                     self.doubt(place, &|_| at, &another);
                 }
@@ -176,7 +175,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         let again = how.again;
-        if claimants.iter().any(|claimant| claimant.session.key == claim.session.key) {
+        if claimants.iter().any(|claimant| claimant.session.is(&claim.session)) {
             return;
         }
         let judgements: Vec<_> = claimants.iter().map(|claimant| judge(claimant, &claim, again)).collect();
@@ -220,7 +219,7 @@ impl Machine {
         self.hold(id, place, at);
         effects.push(bound(&claim, place));
         claimants.push(claim);
-        let sessions = claimants.iter().map(|claimant| claimant.session.key.clone()).collect();
+        let sessions = claimants.iter().map(|claimant| claimant.session.key()).collect();
         effects.push(Effect::Conflict { place, sessions, at });
         effects.push(Effect::Alarm(Alarm::Conflict { place }));
         self.map.put(place, Slot::Contested(claimants));
@@ -238,14 +237,14 @@ impl Machine {
         if !how.again {
             effects.push(noted(&held.session, place, at, Remark::Outdone));
         }
-        let session = Arc::clone(&held.session);
+        let session = held.session.clone();
         self.set_hold(id, place, Hold::Lost);
         self.note_loser(place, id);
         // It may have lost to what is over by now, and yet be newer than whoever has the place was heard; and one of which it
         // is known only how old it is at least may be newer in any case.
         let since = |holder: &Binding| if how.unsure { holder.session.seen().plus(INSTANT) } else { at };
         self.doubt(place, &since, &|holder: &Session| {
-            !same_subscriber(holder.subscriber.as_ref(), session.subscriber.as_ref())
+            !same_subscriber(holder.subscriber_octets(), session.subscriber_octets())
         });
     }
 
@@ -272,7 +271,7 @@ impl Machine {
     /// Puts a session's replaced value where the old one stood, in place.
     pub(super) fn repoint(&mut self, id: &Id, at: Timestamp, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get(id) else { return };
-        let session = Arc::clone(&held.session);
+        let session = held.session.clone();
         let places: Vec<_> = held.claims.iter().map(|claim| held.place(claim.prefix, claim.ports)).collect();
         for place in places {
             self.replace(&session, &session, place, at, effects);
@@ -290,7 +289,7 @@ enum Judgement {
 
 /// Rows 24 and 35.
 fn judge(owner: &Binding, claim: &Binding, again: bool) -> Judgement {
-    let same = same_subscriber(owner.session.subscriber.as_ref(), claim.session.subscriber.as_ref());
+    let same = same_subscriber(owner.session.subscriber_octets(), claim.session.subscriber_octets());
     // A first claim that comes late finds an owner who was heard after it: both were alive, and neither has stopped.
     let owner_heard_since = owner.session.is_active() && owner.session.seen() > claim.since;
     match claim.since.cmp(&owner.since) {
@@ -306,25 +305,25 @@ fn judge(owner: &Binding, claim: &Binding, again: bool) -> Judgement {
 }
 
 pub(super) fn id_of(session: &Session) -> Id {
-    Id { nas: session.nas.number, session: session.key.id.clone() }
+    Id { nas: session.nas().number, session: session.id() }
 }
 
 pub(super) fn bound(claim: &Binding, place: Place) -> Effect {
-    let (session, subscriber) = (claim.session.key.clone(), claim.session.subscriber.clone());
+    let (session, subscriber) = (claim.session.key(), claim.session.subscriber());
     Effect::Bound { session, subscriber, place, from: claim.since }
 }
 
 pub(super) fn unbound(session: &Session, place: Place, until: Timestamp, how: Ended) -> Effect {
-    Effect::Unbound { session: session.key.clone(), place, until, last_seen: session.seen(), how }
+    Effect::Unbound { session: session.key(), place, until, last_seen: session.seen(), how }
 }
 
 pub(super) fn noted(session: &Session, place: Place, at: Timestamp, why: Remark) -> Effect {
-    Effect::Noted { session: session.key.clone(), place, at, why }
+    Effect::Noted { session: session.key(), place, at, why }
 }
 
 /// That a session had a place all the while from one moment to another.
 fn still_held(session: &Session, place: Place, from: Timestamp, until: Timestamp) -> Effect {
-    let (session, subscriber) = (session.key.clone(), session.subscriber.clone());
+    let (session, subscriber) = (session.key(), session.subscriber());
     Effect::PastHeld { session, subscriber, place, from, until, ended: false, inferred: false }
 }
 
@@ -333,7 +332,7 @@ fn past(held: Option<&Held>, record: &Record, place: Place) -> Effect {
     let key =
         SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: record.event };
     Effect::PastHeld {
-        session: held.map_or(key, |held| held.session.key.clone()),
+        session: held.map_or(key, |held| held.session.key()),
         subscriber: record.subscriber.clone(),
         place,
         from: record.event,

@@ -37,7 +37,7 @@ impl Machine {
     #[must_use]
     pub fn phase(&self, nas: &Name, session_id: &Name) -> Option<Phase> {
         let id = Id { nas: *self.nas_numbers.get(nas)?, session: session_id.clone() };
-        match self.sessions.get(&id).map(|held| held.state) {
+        match self.sessions.get(&id).map(|held| held.state()) {
             Some(State::Pending) => Some(Phase::Pending),
             Some(State::Active) => Some(Phase::Active),
             Some(State::Suspect { .. }) => Some(Phase::Suspect),

@@ -3,22 +3,18 @@
 //! Knows: a session's lives, and what a Start, an interim update, a Stop or a restart means for them (the row numbers in
 //! the comments are those of the table in `docs/sessions.md`). Must not know: who else wants a prefix, deadlines, NASes.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
-use super::bindings::Session;
-use super::deadlines::Due;
+use super::alive::{Saying, Session};
 use super::effect::{Effect, Ended, Remark};
 use super::event::{Kind, Record};
 use super::held::{
-    AfterStop, Held, Hold, Id, Interval, RESTART_GRACE, SAME_MOMENT, Sources, State, Suspicion, Tombstone,
-    began,
+    AfterStop, Held, Hold, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone, began,
 };
 use super::machine::Machine;
-use super::{Place, Realm, SessionKey, Timestamp};
+use super::queue::Due;
+use super::{Name, Place, Realm, SessionKey, Timestamp};
 
 /// Announced intervals outside of this are mistakes of a configuration, not intervals (RFC 2869, 5.16).
 const INTERVALS_BELIEVED: std::ops::RangeInclusive<u32> = 60..=86_400;
@@ -39,7 +35,7 @@ impl Life {
 impl Machine {
     pub(super) fn start(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         if let Some(held) = self.sessions.get(id) {
-            let restarted = match held.state {
+            let restarted = match held.state() {
                 State::Suspect { why: Suspicion::Restarted { at }, .. } => record.event >= at,
                 _ => false,
             };
@@ -47,7 +43,7 @@ impl Machine {
                 // The NAS began anew and uses the id again, be it for the same subscriber.
                 self.close(id, record.event, Ended::Reused, effects);
                 self.open(id, record, Life::after(record.event, record.event), State::Active, effects);
-            } else if record.event <= held.born_after {
+            } else if record.event <= held.born_after() {
                 self.note_past(id, record, record.event, effects);
             } else if held.same_identity(record) && held.is_followed_by(record) {
                 // Row 16, though something straggled in between.
@@ -94,12 +90,12 @@ impl Machine {
         let Some(held) = self.sessions.get(id) else {
             return self.interim_of_unknown(id, record, effects);
         };
-        if record.event <= held.born_after {
+        if record.event <= held.born_after() {
             return self.note_past(id, record, record.event, effects);
         }
         let newer = record.event >= held.last();
         let shorter = newer && !held.continues(record.session_time);
-        if let State::Suspect { why: Suspicion::Restarted { at }, .. } = held.state {
+        if let State::Suspect { why: Suspicion::Restarted { at }, .. } = held.state() {
             if record.event <= at {
                 return self.ignore(id, record, Remark::BeforeRestart, effects);
             }
@@ -189,8 +185,8 @@ impl Machine {
         let at = record.event;
         for claim in record.claims.iter().filter(|claim| held.claim(claim.prefix, claim.ports).is_none()) {
             effects.push(Effect::PastHeld {
-                session: held.session.key.clone(),
-                subscriber: held.session.subscriber.clone(),
+                session: held.session.key(),
+                subscriber: held.session.subscriber(),
                 place: held.place(claim.prefix, claim.ports),
                 from: at,
                 until: at,
@@ -199,7 +195,7 @@ impl Machine {
             });
         }
         for claim in held.claims.iter().filter(|claim| claim.hold == Hold::Lost) {
-            let (session, place) = (held.session.key.clone(), held.place(claim.prefix, claim.ports));
+            let (session, place) = (held.session.key(), held.place(claim.prefix, claim.ports));
             effects.push(Effect::EndTold { session, place, at });
         }
     }
@@ -255,14 +251,14 @@ impl Machine {
             until,
         };
         self.tombstones.insert(id.clone(), tombstone);
-        self.deadlines.push(Reverse((until, Due::Tombstone(id.clone()))));
+        self.deadlines.push(until, Due::Tombstone(id.clone()));
     }
 
     /// Rows 25 and 26: everything in scope that was last heard before is in doubt until it reports again.
     pub(super) fn restart(&mut self, nas: u32, record: &Record, effects: &mut Vec<Effect>) {
         effects.push(Effect::Restarted { nas: record.nas.clone(), at: record.event });
         let why = Suspicion::Restarted { at: record.event };
-        for held in self.sessions.values_of_mut(nas) {
+        self.sessions.each_of_mut(nas, |held| {
             if held.last() < record.event && held.in_scope(&record.scope) {
                 // Some NASes keep their sessions through it, and whoever tries accounting out sends one: what lives must
                 // have had its turn to say so.
@@ -270,7 +266,7 @@ impl Machine {
                 let close_at = record.arrival.plus(turn).plus(RESTART_GRACE);
                 held.enter(State::Suspect { why, close_at });
             }
-        }
+        });
         self.schedule_all_of(nas);
     }
 
@@ -287,38 +283,37 @@ impl Machine {
         let opened = life.opened;
         let realm = self.known_realm(record).unwrap_or(Realm::NOWHERE);
         let Some(nas) = self.nases.get(id.nas as usize) else { return };
-        let session = Session::new(
-            SessionKey { nas: record.nas.clone(), id: record.session_id.clone(), incarnation: opened },
-            record.subscriber.clone(),
-            record.user_name.clone(),
-            record.line.clone(),
-            Arc::clone(&nas.shared),
-            record.inside.map(|inside| (realm, inside)),
-            record.event,
-        );
-        let address_less = state == State::Active && record.claims.is_empty();
-        let held = Held {
-            session: Arc::new(session),
-            state: if address_less { State::Pending } else { state },
-            claims: SmallVec::new(),
-            address_at: Timestamp::EARLIEST,
-            started: (record.kind == Kind::Start || record.session_time.is_some()).then_some(opened),
-            born_after: life.after,
-            session_time: record.session_time,
-            interval: Interval::default(),
-            interval_of_nas: nas.shared.interval(),
-            scope: record.scope.clone(),
-            realm,
-            whole: Sources::default(),
-            host: record.multi_session_id.clone(),
-            doubted: false,
-            due: Timestamp::from_millis(i64::MAX),
+        let saying = Saying {
+            id: record.session_id.clone(),
+            incarnation: opened,
+            claimed: record.event,
+            subscriber: record.subscriber.clone(),
+            user_name: record.user_name.clone(),
+            line: record.line.clone(),
+            inside: record.inside.map(|inside| (realm, inside)),
         };
+        let session = Session::new(&saying, Arc::clone(&nas.shared), record.event);
+        let address_less = state == State::Active && record.claims.is_empty();
+        let first = if address_less { State::Pending } else { state };
+        let mut held = Held::new(session, first, life.after, self.scopes.shared(&record.scope));
+        held.is_started = record.kind == Kind::Start || record.session_time.is_some();
+        held.session_time = record.session_time;
+        held.set_interval_of_nas(nas.shared.interval());
+        held.nas_port = record.scope.nas_port;
+        held.realm = realm;
+        held.set_host(record.multi_session_id.as_ref());
         held.begin();
-        effects.push(held.opened_effect(record.kept.clone()));
-        self.enrol(id, &held);
+        effects.push(Effect::SessionOpened {
+            session: held.session.key(),
+            subscriber: record.subscriber.clone(),
+            user_name: record.user_name.clone(),
+            line: record.line.clone(),
+            inside: record.inside.map(|inside| (realm, inside)),
+            kept: record.kept.clone(),
+        });
         self.tombstones.remove(id);
         self.sessions.insert(id, held);
+        self.enrol(id);
         self.look_for_crowd(record.subscriber.as_ref(), effects);
         if opened < record.event {
             self.note_past(id, record, opened, effects);
@@ -350,12 +345,12 @@ impl Machine {
             self.learned(id, record.event.since(last));
             if let Some(held) = self.sessions.get_mut(id) {
                 held.session.see(record.event);
-                held.interval_of_nas = held.session.nas.interval();
+                held.set_interval_of_nas(held.session.nas().interval());
                 held.session_time = record.session_time.or(held.session_time);
             }
         }
         if let Some(held) = self.sessions.get_mut(id)
-            && held.state == State::Pending
+            && held.state() == State::Pending
             && !record.claims.is_empty()
         {
             // Row 3. Before the claim: only an active session takes an address from its last owner.
@@ -372,7 +367,7 @@ impl Machine {
     /// Ends a session's doubt where the record does.
     fn confirm(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get_mut(id) else { return };
-        let State::Suspect { why, .. } = held.state else { return };
+        let State::Suspect { why, .. } = held.state() else { return };
         let newer = record.event > held.last();
         let confirmed = match why {
             Suspicion::Overdue | Suspicion::Unheard => newer,
@@ -393,24 +388,22 @@ impl Machine {
     fn rename(&mut self, id: &Id, record: &Record, effects: &mut Vec<Effect>) {
         let Some(held) = self.sessions.get_mut(id) else { return };
         let old = &held.session;
-        let session = Session::new(
-            old.key.clone(),
-            record.subscriber.clone(),
-            record.user_name.clone(),
-            record.line.clone(),
-            Arc::clone(&old.nas),
-            old.inside,
-            old.seen(),
-        );
+        let saying = Saying {
+            subscriber: record.subscriber.clone(),
+            user_name: record.user_name.clone(),
+            line: record.line.clone(),
+            ..old.saying()
+        };
+        let session = Session::new(&saying, Arc::clone(old.nas()), old.seen());
         session.set_active(held.is_active());
-        let before = std::mem::replace(&mut held.session, Arc::new(session)).subscriber.clone();
+        let before = std::mem::replace(&mut held.session, session);
         effects.push(Effect::SubscriberChanged {
-            session: held.session.key.clone(),
+            session: held.session.key(),
             subscriber: record.subscriber.clone(),
             at: record.event,
         });
-        self.leave_crowd(id, before.as_ref());
-        self.join_crowd(id, record.subscriber.as_ref());
+        self.leave_crowd(id, before.subscriber_octets());
+        self.join_crowd(id, record.subscriber.as_ref().map(Name::octets));
         self.give_back_listed(id, &[], record.event, effects);
         self.look_for_crowd(record.subscriber.as_ref(), effects);
         self.repoint(id, record.event, effects);
@@ -466,7 +459,7 @@ impl Machine {
     pub(super) fn note_past(&mut self, id: &Id, record: &Record, from: Timestamp, effects: &mut Vec<Effect>) {
         self.doubt_claims(id, record);
         let living = self.sessions.get(id).filter(|held| held.same_identity(record));
-        let living = living.map(|held| held.session.key.clone());
+        let living = living.map(|held| held.session.key());
         let (nas, session_id) = (&record.nas, &record.session_id);
         let key = || SessionKey { nas: nas.clone(), id: session_id.clone(), incarnation: from };
         match living {

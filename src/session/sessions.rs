@@ -1,78 +1,114 @@
 //! All living sessions, by NAS: what concerns one NAS must not cost a walk over those of the others.
 //!
-//! Knows: where a session is kept. Must not know: anything about it.
+//! Knows: where a session is kept, and by which number. Must not know: anything about it but its name.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
-use super::Name;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
 use super::held::{Held, Id};
+use super::ownership::id_of;
+use super::slab::Slab;
 
-/// Sessions by number of their NAS and Acct-Session-Id.
+/// Sessions by number of their NAS and Acct-Session-Id. The tables hold numbers alone: the name is the session's own.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    by_nas: Vec<HashMap<Name, Held>>,
-    count: usize,
+    held: Slab<Held>,
+    by_nas: Vec<HashTable<u32>>,
+    /// Names come from outside: with a seed of this process nobody can choose such as fall together.
+    hasher: RandomState,
 }
 
 impl Sessions {
+    /// The number of a session, for as long as it lives.
+    pub(super) fn number(&self, id: &Id) -> Option<u32> {
+        let session = id.session.octets();
+        let same =
+            |number: &u32| self.held.get(*number).is_some_and(|held| held.session.id_octets() == session);
+        self.by_nas.get(id.nas as usize)?.find(self.hasher.hash_one(session), same).copied()
+    }
+
+    pub(super) fn at(&self, number: u32) -> Option<&Held> {
+        self.held.get(number)
+    }
+
+    pub(super) fn at_mut(&mut self, number: u32) -> Option<&mut Held> {
+        self.held.get_mut(number)
+    }
+
     pub(super) fn get(&self, id: &Id) -> Option<&Held> {
-        self.by_nas.get(id.nas as usize)?.get(&id.session)
+        self.held.get(self.number(id)?)
     }
 
     pub(super) fn get_mut(&mut self, id: &Id) -> Option<&mut Held> {
-        self.by_nas.get_mut(id.nas as usize)?.get_mut(&id.session)
+        self.held.get_mut(self.number(id)?)
     }
 
     pub(super) fn contains(&self, id: &Id) -> bool {
-        self.get(id).is_some()
+        self.number(id).is_some()
     }
 
+    /// Makes room in empty tables for so many sessions of each NAS.
+    pub(super) fn reserve(&mut self, of_nas: &[usize]) {
+        self.by_nas = of_nas.iter().map(|count| HashTable::with_capacity(*count)).collect();
+    }
+
+    /// Keeps a session under a name that no other one has.
     pub(super) fn insert(&mut self, id: &Id, held: Held) {
         let place = id.nas as usize;
         if self.by_nas.len() <= place {
-            self.by_nas.resize_with(place.saturating_add(1), HashMap::new);
+            self.by_nas.resize_with(place.saturating_add(1), HashTable::new);
         }
-        if let Some(sessions) = self.by_nas.get_mut(place)
-            && sessions.insert(id.session.clone(), held).is_none()
+        let (slab, hasher) = (&mut self.held, &self.hasher);
+        if let Some(number) = slab.insert(held)
+            && let Some(sessions) = self.by_nas.get_mut(place)
         {
-            self.count = self.count.saturating_add(1);
+            let hash = |number: &u32| {
+                hasher.hash_one(slab.get(*number).map(|held| held.session.id_octets()).unwrap_or_default())
+            };
+            sessions.insert_unique(hasher.hash_one(id.session.octets()), number, hash);
         }
     }
 
     pub(super) fn remove(&mut self, id: &Id) -> Option<Held> {
-        let held = self.by_nas.get_mut(id.nas as usize)?.remove(&id.session)?;
-        self.count = self.count.saturating_sub(1);
-        Some(held)
+        let number = self.number(id)?;
+        let hash = self.hasher.hash_one(id.session.octets());
+        if let Ok(entry) = self.by_nas.get_mut(id.nas as usize)?.find_entry(hash, |other| *other == number) {
+            entry.remove();
+        }
+        self.held.remove(number)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.held.len()
     }
 
     pub(super) fn ids(&self) -> Vec<Id> {
-        self.iter().map(|(id, _)| id).collect()
+        self.values().map(|held| id_of(&held.session)).collect()
     }
 
-    pub(super) fn ids_of(&self, nas: u32) -> Vec<Id> {
-        let sessions = self.by_nas.get(nas as usize);
-        sessions
-            .into_iter()
-            .flat_map(HashMap::keys)
-            .map(|session| Id { nas, session: session.clone() })
-            .collect()
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        self.by_nas.iter().flatten().copied().collect()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &Held)> {
-        (0_u32..).zip(&self.by_nas).flat_map(|(nas, sessions)| {
-            sessions.iter().map(move |(session, held)| (Id { nas, session: session.clone() }, held))
-        })
+    pub(super) fn numbers_of(&self, nas: u32) -> Vec<u32> {
+        self.by_nas.get(nas as usize).into_iter().flatten().copied().collect()
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Held> {
+        self.held.values()
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Held> {
-        self.by_nas.iter_mut().flat_map(HashMap::values_mut)
+        self.held.values_mut()
     }
 
-    pub(super) fn values_of_mut(&mut self, nas: u32) -> impl Iterator<Item = &mut Held> {
-        self.by_nas.get_mut(nas as usize).into_iter().flat_map(HashMap::values_mut)
+    pub(super) fn each_of_mut(&mut self, nas: u32, mut change: impl FnMut(&mut Held)) {
+        for number in self.by_nas.get(nas as usize).into_iter().flatten() {
+            if let Some(held) = self.held.get_mut(*number) {
+                change(held);
+            }
+        }
     }
 }

@@ -74,7 +74,7 @@ impl LiveMap {
     ) -> Option<Ports> {
         let mut around = self.sharers(realm, address);
         around.retain(|(ports, _)| ports.contains(port));
-        let of = |found: &Found| found.session.as_ref().map(|session| session.key.clone());
+        let of = |found: &Found| found.session.as_ref().map(|session| session.key());
         let own = around.iter().find(|(_, found)| session.is_some() && of(found).as_ref() == session);
         let blocks = around.iter().filter(|(ports, _)| !ports.is_all());
         let block = own.or_else(|| blocks.max_by_key(|(_, found)| found.since));
@@ -115,7 +115,7 @@ impl LiveMap {
             return Some(Lookup::Ambiguous(claimants.iter().map(|one| Found::from((one, prefix))).collect()));
         }
         let owners: Vec<&Binding> = around.iter().flat_map(Slot::holders).collect();
-        let Some(newest) = owners.iter().max_by_key(|owner| (owner.since, &owner.session.key)) else {
+        let Some(newest) = owners.iter().max_by_key(|owner| (owner.since, owner.session.key())) else {
             if let Some(doubt) = withheld(&around, now) {
                 return Some(Lookup::Unready(doubt, None));
             }
@@ -136,8 +136,8 @@ impl LiveMap {
             .iter()
             .filter(|owner| {
                 let (ours, theirs) = (&newest.session, &owner.session);
-                ours.key != theirs.key
-                    && !same_subscriber(ours.subscriber.as_ref(), theirs.subscriber.as_ref())
+                !ours.is(theirs)
+                    && !same_subscriber(ours.subscriber_octets(), theirs.subscriber_octets())
                     && (theirs.seen() > newest.since || owner.since == newest.since)
             })
             .map(|owner| Found::from((*owner, prefix)))
@@ -155,7 +155,7 @@ impl LiveMap {
 
     fn is_whole(&self, owner: &Binding, realm: Realm, prefix: IpNet) -> bool {
         let whole = self.slot(Place { realm, prefix, ports: Ports::ALL });
-        whole.is_some_and(|slot| slot.holders().iter().any(|holder| holder.session.key == owner.session.key))
+        whole.is_some_and(|slot| slot.holders().iter().any(|holder| holder.session.is(&owner.session)))
     }
 
     /// Rows 36 and 39: the owner of a block, or of the address for which a translator reports it.
@@ -164,7 +164,7 @@ impl LiveMap {
         if !binding.is_believed() {
             return Lookup::Unready(Doubt::Suspect, Some(found));
         }
-        let Some((realm, inside)) = binding.session.inside else { return Lookup::Found(found) };
+        let Some((realm, inside)) = binding.session.inside() else { return Lookup::Found(found) };
         match self.behind(realm.around(inside), inside, now) {
             Lookup::Absent if now.since(binding.since) < JOINED_WITHIN => {
                 Lookup::Unready(Doubt::Unjoined, None)

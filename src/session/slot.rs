@@ -2,8 +2,6 @@
 //!
 //! Knows: shapes. Must not know: how a claim is judged, or who reads.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::bindings::{Doubt, Session, same_subscriber};
@@ -15,7 +13,7 @@ use super::{Name, Timestamp};
 #[derive(Debug, Clone)]
 pub struct Binding {
     /// Who holds it.
-    pub session: Arc<Session>,
+    pub session: Session,
     /// Event time of the claim.
     pub since: Timestamp,
     /// Most have nothing against them.
@@ -38,17 +36,17 @@ static NOTHING: Against =
     Against { outdone: Timestamp::EARLIEST, doubted: Timestamp::EARLIEST, losers: Vec::new() };
 
 impl Binding {
-    pub(super) fn new(session: Arc<Session>, since: Timestamp) -> Self {
+    pub(super) fn new(session: Session, since: Timestamp) -> Self {
         Binding { session, since, against: None }
     }
 
-    pub(super) fn remembering(session: Arc<Session>, since: Timestamp, against: Against) -> Self {
+    pub(super) fn remembering(session: Session, since: Timestamp, against: Against) -> Self {
         let against = (against != NOTHING).then(|| Box::new(against));
         Binding { session, since, against }
     }
 
     /// The same, held by another session.
-    pub(super) fn held_by(self, session: Arc<Session>) -> Self {
+    pub(super) fn held_by(self, session: Session) -> Self {
         Binding { session, ..self }
     }
 
@@ -110,7 +108,7 @@ pub(super) struct Stopped {
 
 impl Stopped {
     pub(super) fn new(session: &Session, at: Timestamp) -> Self {
-        Stopped { session: id_of(session), subscriber: session.subscriber.clone(), at }
+        Stopped { session: id_of(session), subscriber: session.subscriber(), at }
     }
 }
 
@@ -126,14 +124,19 @@ impl Freed {
     pub(super) fn is_before_its_end(&self, claim: &Binding) -> bool {
         self.stopped.as_ref().is_some_and(|stopped| {
             claim.since <= stopped.at
-                && claim.session.key.id == stopped.session.session
-                && claim.session.nas.number != stopped.session.nas
-                && same_subscriber(claim.session.subscriber.as_ref(), stopped.subscriber.as_ref())
+                && claim.session.id_octets() == stopped.session.session.octets()
+                && claim.session.nas().number != stopped.session.nas
+                && same_subscriber(claim.session.subscriber_octets(), stopped.subscriber.as_ref())
         })
     }
 }
 
 impl Slot {
+    /// Whether there is more to it than an owner since when.
+    pub(super) fn is_remembering(&self) -> bool {
+        !matches!(self, Slot::Owned(owner) if *owner.against() == NOTHING)
+    }
+
     /// Those who own or contest it.
     pub(super) fn holders(&self) -> &[Binding] {
         match self {

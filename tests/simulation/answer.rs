@@ -59,8 +59,8 @@ fn named(found: &Found) -> Named {
     let session = found.session.as_ref().expect("there are no statics here");
     Named {
         subscriber: found.subscriber.clone(),
-        nas: session.key.nas.clone(),
-        session: session.key.id.clone(),
+        nas: session.nas().name.clone(),
+        session: session.id(),
         since: found.since,
         stale: session.is_stale(),
     }

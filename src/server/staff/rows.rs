@@ -35,12 +35,12 @@ pub(super) fn living(found: &Found, ports: Option<Ports>) -> Candidate {
     let session = found.session.as_ref();
     Candidate {
         subscriber: found.subscriber.as_ref().map(Name::to_string),
-        session: session.map(|session| session.key.to_string()),
-        nas: session.map(|session| session.key.nas.to_string()),
+        session: session.map(|session| session.key().to_string()),
+        nas: session.map(|session| session.nas().name.to_string()),
         valid_from: rfc3339(found.since),
         valid_until: None,
         ports: ports.and_then(limited),
-        line: session.map(|session| LineRow::from(&session.line)).unwrap_or_default(),
+        line: session.map(|session| LineRow::from(&session.line())).unwrap_or_default(),
     }
 }
 

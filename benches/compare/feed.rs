@@ -1,4 +1,4 @@
-//! A feed of Starts for new sessions: sixteen sockets, each with so many requests on their way, batched system calls.
+//! A feed of Starts for new sessions: a few sockets, each with so many requests on their way, batched system calls.
 //!
 //! Requests are signed and their answers computed before the clock runs: what is measured is the server, and every
 //! answer is still compared octet by octet, Response Authenticator included.
@@ -9,48 +9,39 @@ use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg};
-use relaywarden::radius::authenticator::{self, Response};
-use relaywarden::radius::packet::{Packet, code};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags};
 
 use super::Failure;
+use super::starts::{self, Request};
 
-/// Sockets, each with an address of its own: so many NASes.
-pub(crate) const SOCKETS: usize = 16;
-/// Requests on their way per socket.
-pub(crate) const IN_FLIGHT: usize = 64;
-/// Every request is this long.
-pub(crate) const OCTETS: usize = 300;
-/// The secret that all of them share with the server.
-pub(crate) const SECRET: &str = "a secret of four words";
-
-/// Unanswered for this long, a request is sent again; more than any fsync took so far.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// A server that answers nothing for this long is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The address of a subscriber, which identifies the session, too.
-pub(crate) fn address(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from(0x6440_0000 | (number & 0x3f_ffff))
+/// How much is on its way at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Sockets, each with an address of its own: so many NASes.
+    pub(crate) sockets: u8,
+    /// Requests on their way per socket; an identifier is free for each of 256.
+    pub(crate) in_flight: usize,
+    /// Unanswered for this long, a request is sent again.
+    pub(crate) again_after: Duration,
 }
 
-/// The subscriber's name.
-pub(crate) fn subscriber(number: u32) -> String {
-    format!("subscriber{number}@isp.example")
-}
+/// What servers are measured with.
+pub(crate) const WIDE: Shape = Shape { sockets: 16, in_flight: 64, again_after: Duration::from_secs(1) };
+/// What FreeRADIUS is measured with as well. Asked less at a time it answers more; it loses a few even so, which hold
+/// up their sockets the less the sooner they are sent again.
+pub(crate) const NARROW: Shape = Shape { sockets: 8, in_flight: 16, again_after: Duration::from_millis(100) };
 
-/// A request that is signed, and the only answer that is right.
-struct Request {
-    /// Of the session.
-    number: u32,
-    octets: Vec<u8>,
-    answer: Response,
-}
+/// How often it is looked whether something has to be sent again.
+const LOOK: Duration = Duration::from_millis(20);
+/// A server that answers nothing for this long is given up. Shorter silences are in its rate.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Requests that are signed at a time, where nobody measures: their memory is ours.
+const FILLED_AT_ONCE: u32 = 200_000;
 
 /// One socket and what it has to say.
 struct Nas {
@@ -61,6 +52,8 @@ struct Nas {
     /// By identifier; with the moment of the last sending.
     flying: Vec<Option<(Request, Instant)>>,
     in_flight: usize,
+    /// The most that may be.
+    window: usize,
 }
 
 /// What a window showed.
@@ -85,6 +78,7 @@ impl Window {
 /// All sockets, speaking to one server.
 pub(crate) struct Feed {
     nases: Vec<Nas>,
+    again_after: Duration,
     next: u32,
     /// Right answers so far.
     pub(crate) acknowledged: u64,
@@ -94,10 +88,15 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Sixteen NASes at 127.0.0.2 and up; the first session they will report has this number.
-    pub(crate) fn new(server: SocketAddr, first: u32) -> Result<Feed, Failure> {
+    /// NASes at 127.0.0.2 and up; the first session they will report has this number.
+    pub(crate) fn new(server: SocketAddr, shape: Shape, first: u32) -> Result<Feed, Failure> {
+        Feed::from(2, server, shape, first)
+    }
+
+    /// NASes at 127.0.0.`host` and up.
+    pub(crate) fn from(host: u8, server: SocketAddr, shape: Shape, first: u32) -> Result<Feed, Failure> {
         let mut nases = Vec::new();
-        for host in (2_u8..).take(SOCKETS) {
+        for host in (host..).take(usize::from(shape.sockets)) {
             let socket = UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, host), 0))
                 .and_then(|socket| socket.connect(server).map(|()| socket))
                 .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
@@ -108,9 +107,11 @@ impl Feed {
                 waiting: VecDeque::new(),
                 flying: (0..=u8::MAX).map(|_| None).collect(),
                 in_flight: 0,
+                window: shape.in_flight,
             });
         }
-        Ok(Feed { nases, next: first, acknowledged: 0, wrong: 0, inboxes: vec![[0; 64]; IN_FLIGHT] })
+        let inboxes = vec![[0; 64]; shape.in_flight];
+        Ok(Feed { nases, again_after: shape.again_after, next: first, acknowledged: 0, wrong: 0, inboxes })
     }
 
     /// All sessions below this number were sent; between two measurements that means acknowledged.
@@ -124,17 +125,41 @@ impl Feed {
         self.nases.iter().map(|nas| nas.in_flight).sum()
     }
 
-    /// Makes Starts for so many new sessions ready.
+    /// Makes Starts of new sessions, until so many are ready.
     pub(crate) fn prepare(&mut self, count: u32) -> Result<(), Failure> {
-        let dated = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        for number in self.next..self.next.saturating_add(count) {
-            let place = number as usize % SOCKETS;
+        let dated = starts::dated();
+        let ready: usize = self.nases.iter().map(|nas| nas.waiting.len()).sum();
+        let more = count.saturating_sub(u32::try_from(ready).unwrap_or(u32::MAX));
+        for number in self.next..self.next.saturating_add(more) {
+            let place = number as usize % self.nases.len().max(1);
             let Some(nas) = self.nases.get_mut(place) else { continue };
-            nas.waiting.push_back(start(number, nas.identifier, dated)?);
+            nas.waiting.push_back(starts::start(number, nas.identifier, dated)?);
             nas.identifier = nas.identifier.wrapping_add(1);
         }
-        self.next = self.next.saturating_add(count);
+        self.next = self.next.saturating_add(more);
         Ok(())
+    }
+
+    /// Opens sessions until so many were acknowledged, without a look at the clock.
+    pub(crate) fn fill(&mut self, sessions: u64) -> Result<(), Failure> {
+        while self.acknowledged < sessions {
+            let missing = u32::try_from(sessions - self.acknowledged).unwrap_or(u32::MAX);
+            self.prepare(missing.min(FILLED_AT_ONCE))?;
+            self.run(Duration::from_secs(600))?;
+        }
+        Ok(())
+    }
+
+    /// Its first NAS says that it has begun anew. How long the answer took.
+    pub(crate) fn begin_anew(&mut self) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        let Some(nas) = self.nases.first_mut() else { return Err(Failure::NoAnswer("accounting")) };
+        nas.waiting.push_front(starts::accounting_on(nas.identifier, starts::dated())?);
+        nas.identifier = nas.identifier.wrapping_add(1);
+        self.run(PATIENCE)?;
+        // It opened no session.
+        self.acknowledged = self.acknowledged.saturating_sub(1);
+        Ok(began.elapsed())
     }
 
     /// Sends what is ready until all of it is answered. After `at_most` nothing new is sent, but what is on its way is
@@ -150,7 +175,7 @@ impl Feed {
 
     fn speak(&mut self, at_most: Duration, settle: bool) -> Result<Window, Failure> {
         let (began, before) = (Instant::now(), self.acknowledged);
-        let (mut last_answer, mut again) = (began, 0);
+        let (mut last_answer, mut looked, mut again) = (began, began, 0);
         loop {
             let over = began.elapsed() >= at_most;
             if !over {
@@ -161,11 +186,13 @@ impl Feed {
             }
             if self.receive(PollTimeout::from(20_u8))? > 0 {
                 last_answer = Instant::now();
-            } else {
-                again += self.send_again(AGAIN_AFTER);
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                again += self.send_again(self.again_after);
             }
             if last_answer.elapsed() > PATIENCE {
-                return Err(Failure::NoAnswer);
+                return Err(Failure::NoAnswer("accounting"));
             }
         }
         Ok(Window { answered: self.acknowledged - before, took: last_answer - began, again })
@@ -219,7 +246,7 @@ impl Feed {
 impl Nas {
     /// Fills the window with one system call.
     fn send(&mut self) -> Result<(), Failure> {
-        let room = IN_FLIGHT.saturating_sub(self.in_flight);
+        let room = self.window.saturating_sub(self.in_flight);
         // An identifier that is still on its way cannot be used again: behind a lost one the window stands still.
         let identifier = |request: &Request| request.octets.get(1).copied().unwrap_or(0);
         let free = self
@@ -283,58 +310,5 @@ impl Nas {
             }
         }
         Ok(())
-    }
-}
-
-/// The Start of a PPPoE session with an IPv4 address, a prefix for the link and a delegated one.
-fn start(number: u32, identifier: u8, dated: u64) -> Result<Request, Failure> {
-    let mut list = Attributes::default();
-    let user = subscriber(number);
-    let [_, high, middle, low] = number.to_be_bytes();
-    // Below 2001:db8::/32, where delegated prefixes never reach the upper quarter that the links have.
-    let prefix = |length: u8, [a, b, c, d]: [u8; 4]| [0, length, 0x20, 0x01, 0x0d, 0xb8, a, b, c, d];
-    list.add(40, &1_u32.to_be_bytes());
-    list.add(44, format!("{number:016x}").as_bytes());
-    list.add(1, user.as_bytes());
-    list.add(55, &u32::try_from(dated).unwrap_or(u32::MAX).to_be_bytes());
-    list.add(8, &address(number).octets());
-    list.add(97, &prefix(64, [0xc0, high, middle, low]));
-    list.add(123, &prefix(56, [high, middle, low, 0]));
-    list.add(32, b"petrel1.isp.example");
-    list.add(4, &[192, 0, 2, 1]);
-    list.add(5, &number.to_be_bytes());
-    list.add(87, format!("ge-3/1/0.demux0.{number}:100-200").as_bytes());
-    list.add(31, format!("02:00:{high:02x}:{middle:02x}:{low:02x}:01").as_bytes());
-    list.add(6, &2_u32.to_be_bytes());
-    list.add(7, &1_u32.to_be_bytes());
-    list.add(61, &15_u32.to_be_bytes());
-    list.add(45, &1_u32.to_be_bytes());
-    // Whatever is left of the size asked for is a Class, which a NAS hands back as it got it.
-    let left = OCTETS.saturating_sub(list.0.len() + 20 + 2);
-    list.add(25, &vec![b'c'; left]);
-
-    let octets = authenticator::sign_request(
-        code::ACCOUNTING_REQUEST,
-        identifier,
-        &[0; 16],
-        &list.0,
-        SECRET.as_bytes(),
-    );
-    let octets = octets.map_err(|_| Failure::Encoding)?;
-    let packet = Packet::decode(&octets).map_err(|_| Failure::Encoding)?;
-    let answer = authenticator::accounting_response(&packet, SECRET.as_bytes());
-    Ok(Request { number, octets, answer })
-}
-
-#[derive(Default)]
-struct Attributes(Vec<u8>);
-
-impl Attributes {
-    fn add(&mut self, number: u8, value: &[u8]) {
-        // An attribute has room for 253 octets (RFC 2865 section 5); what is made here stays far below.
-        let value = value.get(..253).unwrap_or(value);
-        self.0.push(number);
-        self.0.push(u8::try_from(value.len() + 2).unwrap_or(u8::MAX));
-        self.0.extend_from_slice(value);
     }
 }

@@ -3,27 +3,24 @@
 //! Knows: its configuration, its metrics, what the kernel says of the process. Must not know: what is measured.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::Failure;
-use super::feed::SECRET;
-use super::mta::Socketmap;
-
-/// A start that takes longer has failed.
-const STARTS_WITHIN: Duration = Duration::from_secs(120);
+use super::asker::{Connection, Dialect};
+use super::process::{Process, command, directory, free_address};
+use super::starts::SECRET;
 
 /// The child process, and what it needs.
 pub(crate) struct Daemon {
-    child: Option<Child>,
+    process: Option<Process>,
     program: PathBuf,
     home: TempDir,
     data: TempDir,
@@ -31,25 +28,22 @@ pub(crate) struct Daemon {
     pub(crate) radius: SocketAddr,
     /// Socketmap.
     pub(crate) socketmap: SocketAddr,
+    /// Policy delegation.
+    pub(crate) policy: SocketAddr,
     http: SocketAddr,
 }
 
 impl Daemon {
     /// Starts it over a new directory within `disk`, and waits until it is ready.
     pub(crate) fn start(program: &Path, disk: &Path) -> Result<Daemon, Failure> {
-        let failed = |error| Failure::System("a temporary directory", error);
-        let named = |name| {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(name);
-            builder
-        };
         let mut daemon = Daemon {
-            child: None,
+            process: None,
             program: program.to_owned(),
-            home: named("relaywarden-load-").tempdir().map_err(failed)?,
-            data: named("load-data-").tempdir_in(disk).map_err(failed)?,
+            home: directory("relaywarden-compare-", &std::env::temp_dir())?,
+            data: directory("compare-data-", disk)?,
             radius: free_address()?,
             socketmap: free_address()?,
+            policy: free_address()?,
             http: free_address()?,
         };
         daemon.configure().map_err(|error| Failure::System("the configuration", error))?;
@@ -64,12 +58,12 @@ impl Daemon {
         let text = format!(
             "data-dir = {data:?}\n\
              [radius]\nlisten = [\"{}\"]\n\
-             [[radius.client]]\nname = \"load\"\naddress = \"127.0.0.0/8\"\nsecret = \"{SECRET}\"\n\
+             [[radius.client]]\nname = \"compare\"\naddress = \"127.0.0.0/8\"\nsecret = \"{SECRET}\"\n\
              [session]\nwarm-up = \"0s\"\n\
              [socketmap]\nlisten = [\"{}\"]\n\
-             [policy]\nlisten = []\n\
+             [policy]\nlisten = [\"{}\"]\n\
              [http]\nsocket = {socket:?}\nlisten = [\"{}\"]\n",
-            self.radius, self.socketmap, self.http,
+            self.radius, self.socketmap, self.policy, self.http,
         );
         fs::write(&path, text)?;
         // A secret stands in it: the daemon refuses a file that everybody may read.
@@ -78,34 +72,34 @@ impl Daemon {
 
     /// Starts the process over the data that is there; does not wait.
     pub(crate) fn launch(&mut self) -> Result<(), Failure> {
-        let failed = |error| Failure::System("starting relaywarden", error);
-        let log = File::options().create(true).append(true).open(self.home.path().join("log"));
-        let child = Command::new(&self.program)
-            .arg("serve")
-            .arg("--config")
-            .arg(self.home.path().join("relaywarden.toml"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.map_err(failed)?)
-            .spawn()
-            .map_err(failed)?;
-        self.child = Some(child);
+        let mut command = command(&self.program, None);
+        command.arg("serve").arg("--config").arg(self.home.path().join("relaywarden.toml"));
+        self.process = Some(Process::start("relaywarden", &mut command, &self.log())?);
         Ok(())
     }
 
     /// `kill -9`, and its end.
     pub(crate) fn kill(&mut self) -> Result<(), Failure> {
-        let Some(mut child) = self.child.take() else { return Ok(()) };
-        child
-            .kill()
-            .and_then(|()| child.wait().map(drop))
-            .map_err(|e| Failure::System("killing relaywarden", e))
+        self.process.take().map_or(Ok(()), |mut process| process.kill())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.path().join("log")
+    }
+
+    fn wait(&mut self, ready: impl Fn(&Daemon) -> bool) -> Result<(), Failure> {
+        // Taken out for as long as it is waited for, so that the daemon can be looked at.
+        let Some(mut process) = self.process.take() else { return Err(Failure::NoAnswer("relaywarden")) };
+        let outcome = process.wait(&self.log(), || ready(self));
+        self.process = Some(process);
+        outcome
     }
 
     /// Waits until an address has its right owner again, asking as a mail server does.
     pub(crate) fn wait_for_owner(&mut self, number: u32) -> Result<(), Failure> {
         self.wait(|daemon| {
-            Socketmap::connect(daemon.socketmap).is_ok_and(|mut map| map.owns(number).unwrap_or(false))
+            Connection::open(daemon.socketmap, Dialect::Socketmap)
+                .is_ok_and(|mut map| map.owns(number).unwrap_or(false))
         })
     }
 
@@ -129,73 +123,48 @@ impl Daemon {
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: relaywarden\r\nConnection: close\r\n\r\n").ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
-        let mut sums = HashMap::new();
-        for line in text.lines().filter(|line| line.starts_with("relaywarden_")) {
-            let (sample, value) = line.rsplit_once(' ')?;
-            let name = sample.split('{').next().unwrap_or(sample);
-            *sums.entry(name.to_owned()).or_insert(0) += value.parse::<u64>().unwrap_or(0);
-        }
-        Some(Metrics(sums))
+        let lines = text.lines().filter_map(|line| line.strip_prefix("relaywarden_")?.rsplit_once(' '));
+        let readings = lines.map(|(sample, value)| (sample.to_owned(), value.parse().unwrap_or(0))).collect();
+        Some(Metrics(readings))
     }
 
     /// A size in octets from `/proc/PID/status`, such as `VmRSS`.
     pub(crate) fn memory(&self, name: &str) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id())).ok()?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.as_ref()?.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    }
+
+    /// Octets that the process had the disk read for it so far.
+    pub(crate) fn octets_read(&self) -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/io", self.process.as_ref()?.id())).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("read_bytes: "))?.parse().ok()
     }
 
     /// Where its log and index are.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.data.path().join("data")
     }
-
-    /// What it wrote to standard error last.
-    pub(crate) fn last_words(&self) -> String {
-        let text = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
-        let lines: Vec<_> = text.lines().rev().take(5).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-
-    fn wait(&mut self, mut done: impl FnMut(&Daemon) -> bool) -> Result<(), Failure> {
-        let began = Instant::now();
-        while !done(self) {
-            let ended = self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
-            if ended || began.elapsed() > STARTS_WITHIN {
-                return Err(Failure::NotReady(self.last_words()));
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        Ok(())
-    }
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Nothing is left to be told when even that fails.
-        let _ = self.kill();
-    }
-}
-
-/// Sums over all labels.
+/// What `/metrics` said: samples with their labels.
 pub(crate) struct Metrics(HashMap<String, u64>);
 
 impl Metrics {
     /// The sum of all samples of a name, which is without its prefix.
     pub(crate) fn sum(&self, name: &str) -> u64 {
-        self.0.get(&format!("relaywarden_{name}")).copied().unwrap_or(0)
+        let of_name = |sample: &str| sample.split('{').next() == Some(name);
+        self.0.iter().filter(|(sample, _)| of_name(sample)).map(|(_, value)| value).sum()
     }
-}
 
-/// A port that is free for both protocols now; another program may still be faster.
-fn free_address() -> Result<SocketAddr, Failure> {
-    let failed = |error| Failure::System("a free port", error);
-    for _ in 0..100 {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
-        }
+    /// Sessions that are believed no longer, or not yet.
+    pub(crate) fn suspect(&self) -> u64 {
+        let is = |sample: &str| sample.starts_with("sessions{") && sample.contains("state=\"suspect\"");
+        self.0.iter().filter(|(sample, _)| is(sample)).map(|(_, value)| value).sum()
     }
-    Err(failed(std::io::ErrorKind::AddrInUse.into()))
+
+    /// What became of RADIUS datagrams.
+    pub(crate) fn datagrams(&self, outcome: &str) -> u64 {
+        self.0.get(&format!("radius_datagrams_total{{outcome=\"{outcome}\"}}")).copied().unwrap_or(0)
+    }
 }

@@ -1,6 +1,6 @@
-//! Mail servers that ask: socketmap over TCP, one question on its way per connection, every answer checked.
+//! Mail servers that ask, each server in its own words: one question on its way per connection, every answer checked.
 //!
-//! Knows: frames, and which answer is right. Must not know: who answers.
+//! Knows: how a question is framed, and which answer is right. Must not know: who answers.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use relaywarden::mta::netstring::{REQUEST_LIMIT, first_frame};
-
 use super::Failure;
-use super::feed::{address, subscriber};
+use super::postgres;
+use super::starts::{address, subscriber};
 
 /// Connections, each with one question on its way.
 pub(crate) const CONNECTIONS: usize = 8;
@@ -20,13 +19,57 @@ const QUESTIONS: u32 = 10_000;
 /// Longer than any answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is to come back.
-#[derive(Clone, Copy)]
-pub(crate) enum Expect {
-    /// The subscriber's name.
-    Owner,
-    /// The question.
+/// How a server is asked for the owner of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// As Postfix asks a socketmap.
+    Socketmap,
+    /// The same, to somebody who sends it back.
     Echo,
+    /// As Postfix asks PostgreSQL: a simple query.
+    Postgres,
+    /// `GET` of the address.
+    Redis,
+}
+
+impl Dialect {
+    /// What is sent, and what is to come back: octet by octet, but of PostgreSQL, of which it is the value of the one
+    /// column of the one row.
+    fn question(self, number: u32) -> (Vec<u8>, Vec<u8>) {
+        let (address, subscriber) = (address(number).to_string(), subscriber(number));
+        let netstring = |payload: String| format!("{}:{payload},", payload.len());
+        let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+        match self {
+            Dialect::Socketmap => (
+                netstring(format!("relay {address}")).into_bytes(),
+                netstring(format!("OK {subscriber}")).into_bytes(),
+            ),
+            Dialect::Echo => {
+                let frame = netstring(format!("relay {address}")).into_bytes();
+                (frame.clone(), frame)
+            }
+            Dialect::Postgres => {
+                let query = format!(
+                    "SELECT username FROM radacct WHERE framedipaddress = '{address}' AND acctstoptime IS NULL"
+                );
+                (postgres::simple_query(&query), subscriber.into_bytes())
+            }
+            Dialect::Redis => (
+                format!("*2\r\n$3\r\nGET\r\n{}", bulk(&address)).into_bytes(),
+                bulk(&subscriber).into_bytes(),
+            ),
+        }
+    }
+
+    /// Whether an answer is the right one; `None` while it is not whole.
+    fn judge(self, answer: &[u8], right: &[u8]) -> Option<bool> {
+        match self {
+            Dialect::Postgres => postgres::Answer::read(answer).map(|answer| answer.is(right)),
+            _ if answer == right => Some(true),
+            _ if right.starts_with(answer) => None,
+            _ => Some(false),
+        }
+    }
 }
 
 /// What the connections saw together.
@@ -56,14 +99,15 @@ impl Seen {
 }
 
 /// One connection.
-pub(crate) struct Socketmap {
+pub(crate) struct Connection {
     stream: TcpStream,
+    dialect: Dialect,
     buffer: Vec<u8>,
 }
 
-impl Socketmap {
-    /// Connects.
-    pub(crate) fn connect(server: SocketAddr) -> Result<Socketmap, Failure> {
+impl Connection {
+    /// Connects, and says what has to be said before the first question.
+    pub(crate) fn open(server: SocketAddr, dialect: Dialect) -> Result<Connection, Failure> {
         let stream = TcpStream::connect(server)
             .and_then(|stream| {
                 stream.set_nodelay(true)?;
@@ -71,41 +115,33 @@ impl Socketmap {
                 Ok(stream)
             })
             .map_err(|error| Failure::System("connecting like a mail server", error))?;
-        Ok(Socketmap { stream, buffer: Vec::new() })
+        let stream = if dialect == Dialect::Postgres { postgres::log_in(stream, "lookups")? } else { stream };
+        Ok(Connection { stream, dialect, buffer: Vec::new() })
     }
 
-    /// Asks, and compares the answer's payload.
-    pub(crate) fn ask(&mut self, frame: &[u8], payload: &[u8]) -> Result<bool, Failure> {
+    /// Asks, and compares the answer.
+    fn ask(&mut self, question: &[u8], right: &[u8]) -> Result<bool, Failure> {
         let failed = |error| Failure::System("asking like a mail server", error);
-        self.stream.write_all(frame).map_err(failed)?;
+        self.stream.write_all(question).map_err(failed)?;
         self.buffer.clear();
         let mut chunk = [0; 1024];
         loop {
             let length = self.stream.read(&mut chunk).map_err(failed)?;
+            if length == 0 {
+                return Err(Failure::NoAnswer("lookups"));
+            }
             self.buffer.extend_from_slice(chunk.get(..length).unwrap_or_default());
-            match first_frame(&self.buffer, REQUEST_LIMIT) {
-                Ok(Some(frame)) => return Ok(frame.payload == payload),
-                Ok(None) if length > 0 => {}
-                Ok(None) | Err(_) => return Ok(false),
+            if let Some(judged) = self.dialect.judge(&self.buffer, right) {
+                return Ok(judged);
             }
         }
     }
 
     /// Asks who owns the address of this session; whether the answer is the right one.
     pub(crate) fn owns(&mut self, number: u32) -> Result<bool, Failure> {
-        let (frame, answer) = question(number, Expect::Owner);
-        self.ask(&frame, &answer)
+        let (question, right) = self.dialect.question(number);
+        self.ask(&question, &right)
     }
-}
-
-fn question(number: u32, expect: Expect) -> (Vec<u8>, Vec<u8>) {
-    let payload = format!("relay {}", address(number));
-    let frame = format!("{}:{payload},", payload.len());
-    let answer = match expect {
-        Expect::Owner => format!("OK {}", subscriber(number)),
-        Expect::Echo => payload,
-    };
-    (frame.into_bytes(), answer.into_bytes())
 }
 
 /// Asks about sessions below `sessions`, over and over: as fast as answers come, or each connection once in `pace`.
@@ -113,7 +149,7 @@ fn question(number: u32, expect: Expect) -> (Vec<u8>, Vec<u8>) {
 pub(crate) fn ask(
     server: SocketAddr,
     sessions: u32,
-    expect: Expect,
+    dialect: Dialect,
     pace: Option<Duration>,
     at_most: Duration,
     stop: &AtomicBool,
@@ -122,8 +158,8 @@ pub(crate) fn ask(
     for place in (0..QUESTIONS).step_by(QUESTIONS as usize / CONNECTIONS).take(CONNECTIONS) {
         // A factor without a common divisor with the count visits sessions in an order that no cache foresees.
         let numbers = (0..QUESTIONS).map(|turn| (turn + place).wrapping_mul(2_654_435_761) % sessions.max(1));
-        let questions: Vec<_> = numbers.map(|number| question(number, expect)).collect();
-        connections.push((Socketmap::connect(server)?, questions));
+        let questions: Vec<_> = numbers.map(|number| dialect.question(number)).collect();
+        connections.push((Connection::open(server, dialect)?, questions));
     }
     let began = Instant::now();
     let threads: Vec<_> = thread::scope(|scope| {
@@ -133,7 +169,7 @@ pub(crate) fn ask(
                 scope.spawn(move || converse(connection, &questions, pace, began + at_most, stop))
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Failure::NoAnswer))).collect()
+        threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Failure::NoAnswer("lookups")))).collect()
     });
     let mut seen = Seen { took: began.elapsed(), ..Seen::default() };
     for one in threads {
@@ -147,7 +183,7 @@ pub(crate) fn ask(
 }
 
 fn converse(
-    mut connection: Socketmap,
+    mut connection: Connection,
     questions: &[(Vec<u8>, Vec<u8>)],
     pace: Option<Duration>,
     until: Instant,
@@ -155,7 +191,7 @@ fn converse(
 ) -> Result<Seen, Failure> {
     let mut seen = Seen::default();
     let mut asked = Instant::now();
-    for (frame, payload) in questions.iter().cycle() {
+    for (question, right) in questions.iter().cycle() {
         let now = Instant::now();
         if now >= until || stop.load(Ordering::Relaxed) {
             break;
@@ -173,7 +209,7 @@ fn converse(
                 asked = if early.is_zero() { due } else { Instant::now() };
             }
         }
-        if connection.ask(frame, payload)? {
+        if connection.ask(question, right)? {
             seen.right += 1;
         } else {
             seen.wrong += 1;
@@ -181,4 +217,18 @@ fn converse(
         seen.latencies.push(asked.elapsed());
     }
     Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_right_wrong_or_not_whole_yet() {
+        let (question, right) = Dialect::Redis.question(7);
+        assert_eq!(question, b"*2\r\n$3\r\nGET\r\n$8\r\n10.0.0.7\r\n");
+        assert_eq!(Dialect::Redis.judge(&right, &right), Some(true));
+        assert_eq!(Dialect::Redis.judge(&right[..right.len() - 1], &right), None);
+        assert_eq!(Dialect::Redis.judge(b"$-1\r\n", &right), Some(false));
+    }
 }

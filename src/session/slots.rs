@@ -1,0 +1,195 @@
+//! All slots by place, for one writer and many readers.
+//!
+//! Knows: how slots are kept in little room, and who waits for whom. Must not know: what a slot means.
+
+use std::hash::BuildHasher;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::Place;
+use super::rows::{Row, Unusual, Usual};
+use super::slab::Slab;
+use super::slot::Slot;
+
+/// A reader waits for the writer only where both want the same part, and for one slot's time.
+const PARTS: usize = 64;
+
+/// Slots by place.
+pub(super) struct Slots {
+    parts: [RwLock<Part>; PARTS],
+    /// Addresses come from outside: with a seed of this process nobody can choose such as fall together.
+    hasher: RandomState,
+}
+
+/// Rows lie close together, and the table that finds them, half empty as it may be, holds no more than their numbers.
+#[derive(Default)]
+struct Part {
+    usual: Slab<Usual>,
+    unusual: Slab<Unusual>,
+    table: HashTable<Number>,
+}
+
+/// Where a row is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Number(u32);
+
+/// The bit that tells the kinds of rows apart.
+const UNUSUAL: u32 = 1 << 31;
+
+impl Default for Slots {
+    fn default() -> Self {
+        Slots { parts: std::array::from_fn(|_| RwLock::default()), hasher: RandomState::default() }
+    }
+}
+
+impl Slots {
+    /// What stands there at this moment.
+    pub(super) fn get(&self, place: Place) -> Option<Slot> {
+        let hash = self.hasher.hash_one(place);
+        let part = self.part(hash);
+        part.slot(part.number(hash, place)?)
+    }
+
+    pub(super) fn contains(&self, place: Place) -> bool {
+        let hash = self.hasher.hash_one(place);
+        self.part(hash).number(hash, place).is_some()
+    }
+
+    /// Readers see the old slot or the new one, never nothing.
+    pub(super) fn put(&self, place: Place, slot: Slot) {
+        let hash = self.hasher.hash_one(place);
+        let mut part = self.part_mut(hash);
+        let Some(number) = part.insert(Row::new(place, slot)) else { return };
+        let Part { usual, unusual, table } = &mut *part;
+        let standing = |number: &Number| number.place(usual, unusual);
+        if let Some(known) = table.find_mut(hash, |known| standing(known) == Some(place)) {
+            let former = std::mem::replace(known, number);
+            part.discard(former);
+            return;
+        }
+        let again = |number: &Number| standing(number).map_or(0, |place| self.hasher.hash_one(place));
+        table.insert_unique(hash, number, again);
+    }
+
+    /// Whether there was something.
+    pub(super) fn remove(&self, place: Place) -> bool {
+        let hash = self.hasher.hash_one(place);
+        let mut part = self.part_mut(hash);
+        let Some(number) = part.number(hash, place) else { return false };
+        if let Ok(entry) = part.table.find_entry(hash, |other| *other == number) {
+            entry.remove();
+        }
+        part.discard(number);
+        true
+    }
+
+    pub(super) fn each(&self, mut visit: impl FnMut(Place, &Slot)) {
+        for part in &self.parts {
+            let part = part.read().unwrap_or_else(PoisonError::into_inner);
+            part.usual.values().for_each(|row| visit(row.place(), &row.slot()));
+            part.unusual.values().for_each(|row| visit(row.place(), &row.slot()));
+        }
+    }
+
+    /// Each slot of which more is known than that its owner's session claimed it when it claimed most of what it has.
+    pub(super) fn each_unusual(&self, mut visit: impl FnMut(Place, &Slot)) {
+        for part in &self.parts {
+            let part = part.read().unwrap_or_else(PoisonError::into_inner);
+            part.unusual.values().for_each(|row| visit(row.place(), &row.slot()));
+        }
+    }
+
+    pub(super) fn reserve(&self, more: usize) {
+        for part in &self.parts {
+            let mut part = part.write().unwrap_or_else(PoisonError::into_inner);
+            let Part { usual, unusual, table } = &mut *part;
+            let again =
+                |number: &Number| number.place(usual, unusual).map_or(0, |place| self.hasher.hash_one(place));
+            table.reserve(more.div_ceil(PARTS), again);
+        }
+    }
+
+    // Whoever panicked while holding a part has changed it wholly or not at all.
+    fn part(&self, hash: u64) -> RwLockReadGuard<'_, Part> {
+        self.lock_of(hash).read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn part_mut(&self, hash: u64) -> RwLockWriteGuard<'_, Part> {
+        self.lock_of(hash).write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lowest and the highest bits of a hash are the table's.
+    fn lock_of(&self, hash: u64) -> &RwLock<Part> {
+        let [.., middle, _, _, _, _] = hash.to_be_bytes();
+        let [first, ..] = &self.parts;
+        self.parts.get(usize::from(middle) % PARTS).unwrap_or(first)
+    }
+}
+
+impl Part {
+    fn number(&self, hash: u64, place: Place) -> Option<Number> {
+        let same = |number: &Number| number.place(&self.usual, &self.unusual) == Some(place);
+        self.table.find(hash, same).copied()
+    }
+
+    fn slot(&self, number: Number) -> Option<Slot> {
+        match number.0 & UNUSUAL {
+            0 => self.usual.get(number.0).map(Usual::slot),
+            _ => self.unusual.get(number.0 ^ UNUSUAL).map(Unusual::slot),
+        }
+    }
+
+    fn insert(&mut self, row: Row) -> Option<Number> {
+        match row {
+            Row::Usual(row) => self.usual.insert(row).map(Number),
+            Row::Unusual(row) => self.unusual.insert(row).map(|number| Number(number | UNUSUAL)),
+        }
+    }
+
+    fn discard(&mut self, number: Number) {
+        match number.0 & UNUSUAL {
+            0 => drop(self.usual.remove(number.0)),
+            _ => drop(self.unusual.remove(number.0 ^ UNUSUAL)),
+        }
+    }
+}
+
+impl Number {
+    fn place(self, usual: &Slab<Usual>, unusual: &Slab<Unusual>) -> Option<Place> {
+        match self.0 & UNUSUAL {
+            0 => usual.get(self.0).map(Usual::place),
+            _ => unusual.get(self.0 ^ UNUSUAL).map(Unusual::place),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::slot::Freed;
+    use super::super::{Realm, Timestamp};
+    use super::*;
+
+    #[test]
+    fn a_slot_is_found_until_it_is_removed_and_so_are_the_others() {
+        let slots = Slots::default();
+        let place = |number: u32| {
+            Place::whole(Realm::PUBLIC, std::net::IpAddr::from(std::net::Ipv4Addr::from(number)).into())
+        };
+        let freed = |number: u32| Slot::Freed(Box::new(Freed::at(Timestamp::from_millis(number.into()))));
+        let claimed = |number| match slots.get(place(number)) {
+            Some(Slot::Freed(freed)) => Some(freed.claimed.millis()),
+            _ => None,
+        };
+        (0..5000).for_each(|number| slots.put(place(number), freed(number)));
+        slots.put(place(7), freed(99));
+        assert!(slots.remove(place(8)) && !slots.remove(place(8)));
+        assert_eq!([6, 7, 8, 9].map(claimed), [Some(6), Some(99), None, Some(9)]);
+        assert!((9..5000).all(|number| claimed(number) == Some(number.into())), "however often it grew");
+        assert!(slots.contains(place(9)) && !slots.contains(place(8)));
+        let mut seen = 0;
+        slots.each(|_, _| seen += 1);
+        assert_eq!(seen, 4999);
+    }
+}
