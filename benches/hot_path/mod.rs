@@ -56,14 +56,11 @@ pub(crate) const PIECES: [Piece; 15] = [
         round: |path, count, measure| path.plain.decode(count, measure),
     },
     Piece {
-        name: "decode and verify, vendor's",
+        name: "decode and verify a vendor's request",
         round: |path, count, measure| path.vendors.decode(count, measure),
     },
     Piece { name: "read a record", round: |path, count, measure| path.plain.read(count, measure) },
-    Piece {
-        name: "read a record, vendor's",
-        round: |path, count, measure| path.vendors.read(count, measure),
-    },
+    Piece { name: "read a vendor's record", round: |path, count, measure| path.vendors.read(count, measure) },
     Piece { name: "sign an answer", round: |path, count, measure| path.plain.answer(count, measure) },
     Piece { name: "append to the log", round: HotPath::append },
     Piece { name: "fold a Start", round: HotPath::start },

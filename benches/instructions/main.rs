@@ -10,6 +10,7 @@ mod callgrind;
 mod counts;
 #[path = "../hot_path/mod.rs"]
 mod hot_path;
+mod page;
 
 use std::fmt;
 use std::fs;
@@ -29,6 +30,10 @@ use hot_path::{HotPath, PIECES};
 /// How often each piece is done while it is counted. Hashes are seeded anew in each process: over so many turns their
 /// luck evens out.
 const TURNS: usize = 1024;
+/// Where counts are kept, below the root of the repository.
+const KEPT: &str = "benches/instructions/counts.toml";
+/// The page that shows them.
+const PAGE: &str = "docs/performance.md";
 /// The function between whose beginning and end valgrind counts.
 const COUNTED: &str = "instructions::counted";
 
@@ -39,7 +44,7 @@ const COUNTED: &str = "instructions::counted";
     after_help = "Exit 0: as before, or renewed. Exit 1: a piece takes more or less than before, or nothing could be counted."
 )]
 struct Arguments {
-    /// Keep what is counted now
+    /// Keep what is counted now, and show it in docs/performance.md
     #[arg(long)]
     renew: bool,
     /// Do the work that is to be counted
@@ -58,6 +63,8 @@ enum Failure {
     Unexpected(String),
     /// `counts.toml` is not what it should be.
     Kept(String),
+    /// The page's table has no row for this piece.
+    NoRow(String),
 }
 
 impl fmt::Display for Failure {
@@ -66,7 +73,8 @@ impl fmt::Display for Failure {
             Failure::System(what, error) => write!(f, "{what}: {error}"),
             Failure::Valgrind(said) => write!(f, "valgrind failed:\n{said}"),
             Failure::Unexpected(what) => write!(f, "valgrind's file is not as expected: {what}"),
-            Failure::Kept(error) => write!(f, "benches/instructions/counts.toml: {error}"),
+            Failure::NoRow(piece) => write!(f, "{PAGE}: its table has no row for \"{piece}\""),
+            Failure::Kept(error) => write!(f, "{KEPT}: {error}"),
         }
     }
 }
@@ -100,21 +108,33 @@ fn main() -> ExitCode {
 
 /// What is to be said, and whether everything takes what it took.
 fn compare(renew: bool) -> Result<(String, bool), Failure> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/counts.toml");
     let now = Counts { compiler: compiler()?, pieces: count()? };
+    let kept =
+        read(KEPT).and_then(|text| Counts::read(&text).map_err(|error| Failure::Kept(error.to_string())));
     if renew {
-        fs::write(&path, now.text())
-            .map_err(|error| Failure::System("benches/instructions/counts.toml", error))?;
-        return Ok((now.table(&now), true));
+        let page = page::renewed(&read(PAGE)?, &now).map_err(Failure::NoRow)?;
+        write(PAGE, &page)?;
+        write(KEPT, &now.text())?;
+        // Whatever was kept before, also nothing or what can't be read, is kept no longer.
+        return Ok((now.table(kept.as_ref().unwrap_or(&now)), true));
     }
-    let kept = fs::read_to_string(&path)
-        .map_err(|error| Failure::System("benches/instructions/counts.toml", error))?;
-    let kept = Counts::read(&kept).map_err(|error| Failure::Kept(error.to_string()))?;
+    let kept = kept?;
     let differing = now.differing(&kept);
     if differing.is_empty() {
         return Ok((now.table(&kept), true));
     }
     Ok((format!("{}\n{}", now.table(&kept), now.advice(&kept, &differing)), false))
+}
+
+/// A file of the repository.
+fn read(name: &'static str) -> Result<String, Failure> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(path).map_err(|error| Failure::System(name, error))
+}
+
+fn write(name: &'static str, text: &str) -> Result<(), Failure> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::write(path, text).map_err(|error| Failure::System(name, error))
 }
 
 /// Does each piece, once to warm up and once to be counted.
@@ -150,7 +170,7 @@ fn count() -> Result<Vec<(String, Count)>, Failure> {
     let file = directory.path().join("callgrind");
     let program = std::env::current_exe().map_err(|error| Failure::System("this program", error))?;
     let run = Command::new("valgrind")
-        .args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no"])
+        .args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no", "--dump-instr=yes"])
         // One file for each piece: what is counted so far is written, and begins at zero again.
         .arg(format!("--toggle-collect={COUNTED}"))
         .arg(format!("--dump-after={COUNTED}"))
