@@ -23,6 +23,11 @@ pub(super) struct Crowds {
 }
 
 impl Crowds {
+    /// Makes room in an empty table for so many subscribers.
+    pub(super) fn reserve(&mut self, subscribers: usize) {
+        self.first = HashTable::with_capacity(subscribers);
+    }
+
     /// The subscriber has the living session of this number from here on.
     pub(super) fn join(&mut self, number: u32, subscriber: &[u8], sessions: &Sessions) {
         let hash = self.hasher.hash_one(subscriber);

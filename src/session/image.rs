@@ -112,6 +112,7 @@ impl Machine {
                 .for_each(|count| *count = count.saturating_add(1));
         }
         machine.sessions.reserve(&of_nas);
+        machine.crowds.reserve(image.sessions.len());
         let places = image.sessions.iter().map(|session| session.claims.len()).sum();
         machine.map.reserve(places);
         for session in image.sessions {
