@@ -176,20 +176,27 @@ impl Views {
     }
 
     /// The views as octets, for a snapshot.
-    ///
-    /// # Panics
-    /// Never: a vector takes every octet.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
+        self.octets(self.machine.image())
+    }
+
+    /// Whether everything in them is as in these others.
+    #[must_use]
+    pub fn are_as(&self, others: &Views) -> bool {
+        let octets = |views: &Views| views.octets(views.machine.image().in_order());
+        octets(self) == octets(others)
+    }
+
+    fn octets(&self, sessions: Image) -> Vec<u8> {
         let rest = Rest {
             sequence: self.sequence,
             ahead: self.ahead,
-            sessions: self.machine.image(),
+            sessions,
             standing: self.standing.clone(),
             recent: self.recent.clone(),
         };
-        let octets = vec![SNAPSHOT];
-        postcard::to_extend(&rest, octets).expect("a vector takes every octet")
+        postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.

@@ -395,7 +395,7 @@ impl<'a> Stage<'a> {
         let half = self.replayed(None, self.log.len() / 2).snapshot();
         let rest = self.replayed(Some(&half), self.log.len());
         let octets = self.views.snapshot();
-        if whole.snapshot() != octets || rest.snapshot() != octets {
+        if !whole.are_as(&self.views) || !rest.are_as(&self.views) {
             return Err(Fault::Forgotten);
         }
         self.shared = Arc::default();
