@@ -204,7 +204,7 @@ fn named(machine: &Machine, now: Timestamp) -> Vec<Named> {
                     _ => None,
                 };
                 let session = found.as_ref().and_then(|found| found.session.as_ref());
-                let session = session.map(|session| session.key.clone());
+                let session = session.map(|session| session.key());
                 let subscriber = found.and_then(|found| found.subscriber);
                 all.push(Named { realm, address, port, session, subscriber, absent });
             }
