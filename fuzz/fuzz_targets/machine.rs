@@ -112,6 +112,8 @@ fn anything(steps: &[Step]) {
     let mut restored = Life::new();
     let mut log: Vec<(Timestamp, Logged)> = Vec::new();
     let mut now = NOW;
+    // While we are deaf nobody looks: a gap begins after the last look.
+    let mut looked = NOW;
     for Step { pause, what } in steps.iter().take(STEPS_MAX) {
         now = now.plus((*pause).into());
         let logged = match what {
@@ -121,10 +123,11 @@ fn anything(steps: &[Step]) {
             }
             What::Applied(settings) => Logged::Event(Event::Applied(Box::new(settings.applied()))),
             What::Resumed(gap) => {
-                Logged::Event(Event::Resumed { since: gap.map(|gap| now.minus(gap.into())) })
+                Logged::Event(Event::Resumed { since: gap.map(|gap| now.minus(gap.into()).max(looked)) })
             }
             What::Held { nas, long } => Logged::Hold(history::hold(*nas, now, *long)),
             What::Looked => {
+                looked = now;
                 lived.machine.advance(now, &mut lived.effects);
                 continue;
             }
