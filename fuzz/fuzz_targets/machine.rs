@@ -163,6 +163,8 @@ fn anything(steps: &[Step]) {
 fn fold_watched(life: &mut Life, now: Timestamp, logged: &Logged) {
     let Logged::Event(Event::Record(record)) = logged else { return life.fold(now, logged) };
     let others = |key: &SessionKey| match record.kind {
+        // Within a group a NAS may have taken the session over, and its Stop is that of the session.
+        Kind::Stop if record.group.is_some() => key.id != record.session_id,
         Kind::Stop => (&key.nas, &key.id) != (&record.nas, &record.session_id),
         _ => key.nas != record.nas,
     };
