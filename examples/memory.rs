@@ -11,7 +11,7 @@
 //!
 //! The tables grow by doubling: the cost of a session differs with how full they are, by the number of sessions.
 
-#![allow(clippy::print_stdout, reason = "numbers are what it is for")]
+#![expect(clippy::print_stdout, reason = "numbers are what it is for")]
 
 use std::alloc::System;
 use std::error::Error;
@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a mean, to a tenth")]
+#[expect(clippy::cast_precision_loss, reason = "a mean, to a tenth")]
 fn told(what: &str, count: usize, sessions: u32) {
     println!("  {what:<38}{:>10.1}", count as f64 / f64::from(sessions));
 }
