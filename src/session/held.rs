@@ -22,6 +22,7 @@ use smallvec::SmallVec;
 use super::alive::{Session, differ};
 use super::effect::{Effect, Remark};
 use super::event::{Claim, ClaimSource, ClockOffset, Kind, Record, Release, Rules, Scope, Span};
+use super::interval::Interval;
 use super::nas::{INTERVAL_ASSUMED, NasState, OVERDUE_AT_LEAST, span};
 use super::{Name, Place, Ports, Realm, Timestamp};
 
@@ -38,8 +39,6 @@ const OVERTAKEN_BY: Duration = Duration::from_secs(10 * 60);
 const SESSION_TIME_BELIEVED: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Stopped sessions are remembered at least this long.
 const TOMBSTONE_AT_LEAST: Duration = Duration::from_secs(24 * 3600);
-/// Interim updates closer together than this were triggered by something and say nothing about the interval.
-const SHORTEST_INTERVAL: u32 = 60;
 
 /// A session of one NAS, whichever life it is in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -159,37 +158,6 @@ impl Sources {
 
     pub(super) fn contains(self, source: ClaimSource) -> bool {
         self.0 & (1 << source as u8) != 0
-    }
-}
-
-/// A session's interim interval in seconds: announced by the NAS, or learned from two gaps that agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Interval {
-    seconds: u32,
-    announced: bool,
-    last_gap: u32,
-}
-
-impl Interval {
-    pub(super) fn known(self) -> Option<u32> {
-        (self.seconds > 0).then_some(self.seconds)
-    }
-
-    pub(super) fn announce(&mut self, seconds: u32) {
-        *self = Interval { seconds, announced: true, last_gap: self.last_gap };
-    }
-
-    /// Learns from the gap between two interim updates. Two in a row must agree within a fifth: an update that was
-    /// triggered by an address change is followed by a gap that does not.
-    pub(super) fn learn(&mut self, gap: Duration) {
-        let gap = u32::try_from(gap.as_secs()).unwrap_or(u32::MAX);
-        if self.announced || gap < SHORTEST_INTERVAL {
-            return;
-        }
-        if gap.abs_diff(self.last_gap) <= gap / 5 {
-            self.seconds = gap.max(self.last_gap);
-        }
-        self.last_gap = gap;
     }
 }
 

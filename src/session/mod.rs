@@ -14,6 +14,7 @@ mod held;
 pub mod identity;
 pub mod image;
 mod imports;
+mod interval;
 mod kin;
 mod leaving;
 mod lengths;

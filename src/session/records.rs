@@ -10,8 +10,9 @@ use super::alive::{Saying, Session};
 use super::effect::{Effect, Ended, Remark};
 use super::event::{Kind, Record};
 use super::held::{
-    AfterStop, Held, Hold, Id, Interval, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone, began,
+    AfterStop, Held, Hold, Id, RESTART_GRACE, SAME_MOMENT, State, Suspicion, Tombstone, began,
 };
+use super::interval::Interval;
 use super::machine::Machine;
 use super::queue::Due;
 use super::{Name, Place, Realm, SessionKey, Timestamp};
