@@ -1,51 +1,43 @@
-//! Writes what came of entries into rows.
+//! Takes what came of entries, for questions about the past.
 //!
-//! After a crash the caller folds again from its newest snapshot, so everything may come a second time. What belongs
-//! to an entry before the last one applied is skipped. What belongs to that entry itself may be new all the same (a
-//! deadline that took effect after it carries its sequence), so its outcomes are remembered by their digests until the
-//! next entry, and only those are skipped.
+//! What is few and changes goes into the register at once. What is much (facts of sessions, messages, questions) gathers in
+//! memory, is found there, and is written to partitions by and by: see `shelf.rs`.
 //!
-//! Knows: the file, its transactions, and what was written already. Must not know: which effect changes which row
-//! (`writing.rs`; what late records change of the past, `correcting.rs`; the story of each prefix, `telling.rs`).
-
-mod correcting;
-mod known;
-mod telling;
-mod writing;
+//! Knows: which files there are, and when it is time to write. Must not know: rows, or what is asked.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-use sha2::{Digest as _, Sha256};
-
-use self::known::Known;
-use self::writing::Writing;
 use super::AuditError;
-use super::schema::{Moment, column, failed, file_in, open_for_writing};
+use super::facts::Facts;
+use super::messages::Gathered;
+use super::partition;
+use super::past::Past;
+use super::progress::marked;
+use super::questions::Questions;
+use super::register::{self, Register};
+use super::shelf::Shelf;
 use crate::session::Timestamp;
-use crate::session::effect::{Effect, Ended};
+use crate::session::effect::Effect;
 use crate::views::{Folded, Outcome};
 
-/// How a binding ended whose session lived on under another name. Exact, like those that `Ended` calls so.
-pub(super) const RENAMED: &str = "renamed";
-
-/// How a binding ended of which a Stop alone told. The end is known; that it was held before, only the session time says.
-pub(super) const STOP_ALONE: &str = "stop-alone";
-
-/// Whether an end is known rather than inferred, and so all that was held until then, by its word.
-pub(super) fn is_exact(how: &str) -> bool {
-    how == RENAMED || how == Ended::Stopped.word() || how == Ended::Moved.word()
-}
+/// So many rows of a kind gather before they are written, some 250 octets each.
+const GATHERED_MAX: usize = 100_000;
+/// And they are written at the latest after this: so much is taken from the log again after a crash.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The writer of the index. There is one.
 pub struct Index {
-    connection: Connection,
-    path: PathBuf,
-    applied: u64,
-    known: Known,
+    directory: PathBuf,
+    register: Register,
+    sessions: Shelf<Facts>,
+    messages: Shelf<Gathered>,
+    questions: Shelf<Questions>,
+    /// When everything was written last.
+    flushed: Timestamp,
 }
 
 impl Index {
@@ -54,27 +46,24 @@ impl Index {
     /// # Errors
     /// `Damaged` when it can't be used: then [`Index::begin_anew`] and a replay of the whole log make a good one.
     pub fn open(data: &Path) -> Result<Index, AuditError> {
-        let path = file_in(data);
-        if condemned(&path).exists() {
-            return Err(AuditError::Damaged {
-                file: path,
-                what: "it was found damaged when it was written last",
-            });
+        let directory = data.join("audit");
+        if condemned(&directory).exists() {
+            let file = register::file_in(&directory);
+            return Err(AuditError::Damaged { file, what: "it was found damaged when it was written last" });
         }
-        if let Some(directory) = path.parent() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o750)
-                .create(directory)
-                .map_err(|error| AuditError::storage(directory, &error))?;
-        }
-        let connection = open_for_writing(&path)?;
-        let applied: i64 = connection
-            .query_row("SELECT applied FROM state", (), |row| row.get(0))
-            .map_err(|error| failed(&path, &error))?;
-        let applied = u64::try_from(applied)
-            .map_err(|_| AuditError::Damaged { file: path.clone(), what: "its state makes no sense" })?;
-        Ok(Index { connection, path, applied, known: Known::default() })
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(&directory)
+            .map_err(|error| AuditError::storage(&directory, &error))?;
+        Ok(Index {
+            register: Register::open(&directory)?,
+            sessions: Shelf::open(&directory)?,
+            messages: Shelf::open(&directory)?,
+            questions: Shelf::open(&directory)?,
+            flushed: Timestamp::EARLIEST,
+            directory,
+        })
     }
 
     /// Removes the index and makes an empty one, to be filled by replay. What the log no longer holds is forgotten, and
@@ -83,24 +72,45 @@ impl Index {
     /// # Errors
     /// What the file system said.
     pub fn begin_anew(data: &Path) -> Result<Index, AuditError> {
-        let path = file_in(data);
-        for companion in ["", "-wal", "-shm", "-journal", CONDEMNED] {
-            let mut name = path.clone().into_os_string();
-            name.push(companion);
-            match fs::remove_file(&name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(AuditError::storage(Path::new(&name), &error));
+        let directory = data.join("audit");
+        let failed = |error: io::Error| AuditError::storage(&directory, &error);
+        match fs::read_dir(&directory) {
+            Ok(files) => {
+                for file in files {
+                    let path = file.map_err(failed)?.path();
+                    if path.extension().is_some_and(|extension| extension == "sqlite3") {
+                        partition::remove(&path).map_err(failed)?;
+                    }
                 }
-                _ => {}
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
         }
-        Index::open(data)
+        match fs::remove_file(condemned(&directory)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => Index::open(data),
+        }
+    }
+
+    /// For those who ask. What is applied from now on is seen by them, too.
+    ///
+    /// # Errors
+    /// As for opening.
+    pub fn past(&self) -> Result<Past, AuditError> {
+        Past::open(
+            &register::file_in(&self.directory),
+            self.sessions.readers(),
+            self.messages.readers(),
+            self.questions.readers(),
+        )
     }
 
     /// Sequence of the last entry whose outcome is in the index; 0 when it is empty.
     #[must_use]
     pub fn applied(&self) -> u64 {
-        self.applied
+        let partitions = self.sessions.applied().min(self.messages.applied()).min(self.questions.applied());
+        // How far the register is filled is not written while there is nothing for it.
+        partitions.min(self.register.applied())
     }
 
     /// Has the next start make it again: it can't be written any more, for it is damaged.
@@ -108,89 +118,66 @@ impl Index {
     /// # Errors
     /// What the file system said.
     pub fn condemn(&self) -> io::Result<()> {
-        fs::write(condemned(&self.path), "")
+        fs::write(condemned(&self.directory), "")
     }
 
-    /// Makes what was applied so far survive a loss of power.
+    /// Takes what came of the entries up to `through`. It is found from now on, and written by [`Index::keep_up`] or
+    /// [`Index::sync`].
     ///
     /// # Errors
-    /// What SQLite said.
-    pub fn sync(&mut self) -> Result<(), AuditError> {
-        // A checkpoint syncs the write-ahead file and then the database, also at synchronous=NORMAL.
-        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
-        done.map_err(|error| failed(&self.path, &error))
-    }
-
-    /// Writes what came of the entries up to `through`, and that it did, in one transaction.
-    ///
-    /// # Errors
-    /// What SQLite said; nothing was written then, and the same may be offered again.
+    /// What SQLite said; nothing was taken then, and the same may be offered again.
     pub fn apply(&mut self, through: u64, folded: &[Folded]) -> Result<(), AuditError> {
-        let through = through.max(self.applied);
-        let (applied, known) = (self.applied, &self.known);
-        let write = |connection: &mut Connection| -> rusqlite::Result<()> {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let begins = folded.iter().find_map(|item| moment_of(&item.outcome)).map(Moment);
-            let mut told =
-                if through > applied { forget_written(&transaction)? } else { written(&transaction)? };
-            for item in folded.iter().filter(|item| item.sequence >= applied) {
-                let digest = (item.sequence == applied || item.sequence == through).then(|| digest(item));
-                if let Some(digest) = &digest
-                    && let Some(place) = told.iter().position(|told| told == digest)
-                {
-                    told.swap_remove(place);
-                    continue;
-                }
-                let transaction = &transaction;
-                Writing { transaction, known, applied, sequence: item.sequence }.outcome(&item.outcome)?;
-                if let Some(digest) = digest.filter(|_| item.sequence == through) {
-                    transaction.prepare_cached("INSERT INTO written VALUES (?1)")?.execute((digest,))?;
-                }
-            }
-            transaction
-                .prepare_cached("UPDATE state SET applied = ?1, begins = coalesce(begins, ?2)")?
-                .execute((column(through), begins))?;
-            transaction.commit()
-        };
-        match write(&mut self.connection) {
-            Ok(()) => {
-                self.applied = through;
-                Ok(())
-            }
-            Err(error) => {
-                self.known = Known::default();
-                Err(failed(&self.path, &error))
-            }
+        let applied = [
+            self.register.applied(),
+            self.sessions.applied(),
+            self.messages.applied(),
+            self.questions.applied(),
+        ];
+        let items = marked(folded, through, &applied);
+        self.register.apply(through, &items, || folded.iter().find_map(|item| moment_of(&item.outcome)))?;
+        self.sessions.apply(through, &items);
+        self.messages.apply(through, &items);
+        self.questions.apply(through, &items);
+        Ok(())
+    }
+
+    /// Writes what has gathered, when it is much or has waited long.
+    ///
+    /// # Errors
+    /// What SQLite said; it may be tried again.
+    pub fn keep_up(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        let gathered = self.sessions.gathered().max(self.messages.gathered()).max(self.questions.gathered());
+        if gathered >= GATHERED_MAX || gathered > 0 && at.since(self.flushed) >= WRITTEN_WITHIN {
+            self.flush(at)?;
         }
+        Ok(())
+    }
+
+    /// Writes all that has gathered, and makes it survive a loss of power.
+    ///
+    /// # Errors
+    /// What SQLite said; it may be tried again.
+    pub fn sync(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        self.flush(at)?;
+        self.register.sync()?;
+        self.sessions.sync()?;
+        self.messages.sync()?;
+        self.questions.sync()
+    }
+
+    fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        self.register.flush()?;
+        self.sessions.flush(at)?;
+        self.messages.flush(at)?;
+        self.questions.flush(at)?;
+        self.flushed = at;
+        Ok(())
     }
 }
 
-/// Ends the name of the file that says that the index is not to be used.
-const CONDEMNED: &str = "-damaged";
-
-fn condemned(path: &Path) -> PathBuf {
-    let mut name = path.to_path_buf().into_os_string();
-    name.push(CONDEMNED);
-    name.into()
-}
-
-type Digest = [u8; 32];
-
-/// One outcome of an entry, as its debugging text tells it from others.
-fn digest(item: &Folded) -> Digest {
-    Sha256::digest(format!("{item:?}")).into()
-}
-
-/// The outcomes of the last entry that are in the index.
-fn written(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Digest>> {
-    transaction.prepare_cached("SELECT digest FROM written")?.query_map((), |row| row.get(0))?.collect()
-}
-
-/// The same, when another entry is going to be the last.
-fn forget_written(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Digest>> {
-    let known = written(transaction)?;
-    transaction.prepare_cached("DELETE FROM written")?.execute(())?;
-    Ok(known)
+/// The file that says that the index is not to be used.
+fn condemned(directory: &Path) -> PathBuf {
+    directory.join("damaged")
 }
 
 /// When an outcome happened; the first one says since when the index knows anything.

@@ -298,7 +298,7 @@ impl House {
     async fn recover(self, lock: DataLock) -> Result<JoinHandle<()>, Failure> {
         let work = move || -> Result<JoinHandle<()>, Failure> {
             let recovered = recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared))?;
-            let _ = self.past.set(Past::open(&self.data_dir)?);
+            let _ = self.past.set(recovered.index.past()?);
             // Before anything else lets the time pass in which we did not listen.
             let mut first = vec![Entry::Session(Event::Resumed { since: recovered.last })];
             let applied = applied_by(&self.config.load());

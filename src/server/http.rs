@@ -442,6 +442,7 @@ async fn messages<S: Staff>(
         since: parameters.time("since")?,
         until: parameters.time("until")?,
         limit: parameters.limit()?,
+        ..MessageFilter::default()
     };
     in_order(filter.since, filter.until)?;
     asked.recorded(&*staff).await?;

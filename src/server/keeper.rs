@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::health::Health;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
+use crate::clock;
 use crate::log::snapshot;
 use crate::session::Timestamp;
 use crate::views::Folded;
@@ -164,7 +165,7 @@ impl Worker {
     /// False when it can't be written any more, or when we were told to stop before it could.
     fn apply(&mut self, through: u64, folded: &[Folded]) -> bool {
         let mut failed = false;
-        while let Err(error) = self.index.apply(through, folded) {
+        while let Err(error) = self.take(through, folded) {
             if matches!(error, AuditError::Damaged { .. }) {
                 self.give_up(&error);
                 return false;
@@ -187,6 +188,11 @@ impl Worker {
         true
     }
 
+    fn take(&mut self, through: u64, folded: &[Folded]) -> Result<(), AuditError> {
+        self.index.apply(through, folded)?;
+        self.index.keep_up(clock::now())
+    }
+
     fn give_up(&self, error: &AuditError) {
         self.health.set_index_failing(true);
         self.health.give_up_index();
@@ -205,7 +211,7 @@ impl Worker {
         if *self.applied.borrow() < sequence {
             return;
         }
-        if let Err(error) = self.index.sync() {
+        if let Err(error) = self.index.sync(clock::now()) {
             return tracing::warn!(%error, "no snapshot: the audit index cannot be synced; the log is kept");
         }
         match snapshot::store(&self.dir, sequence, at, body) {

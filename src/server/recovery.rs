@@ -141,6 +141,7 @@ fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Fail
             drop(replay);
             let mut index = Index::begin_anew(data_dir)?;
             index.apply(views.sequence(), &views.retell())?;
+            index.keep_up(clock::now())?;
             Ok(index)
         }
         Err(error) => Err(error),
@@ -232,7 +233,8 @@ impl Replay {
         let folded: Vec<_> = self.left.drain(..).flat_map(|keep| keep.folded).collect();
         self.outcomes = 0;
         let Some(index) = self.index.as_mut() else { return };
-        match index.apply(self.views.sequence(), &folded) {
+        let taken = index.apply(self.views.sequence(), &folded).and_then(|()| index.keep_up(clock::now()));
+        match taken {
             Ok(()) => {}
             Err(error @ AuditError::Damaged { .. }) => {
                 tracing::warn!(%error, "the audit index is made again from the log");

@@ -434,7 +434,7 @@ impl StaffDesk {
             .find_map(|binding| self.shared.map.holder(binding.place, &row.key))
             .map(|holder| holder.session);
         let state = match (row.how, &live) {
-            (Some(how), _) => how,
+            (Some(how), _) => how.word().to_owned(),
             (None, Some(session)) if session.is_active() => "active".to_owned(),
             (None, Some(_)) => "suspect".to_owned(),
             (None, None) if row.bindings.is_empty() => "pending".to_owned(),

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use relaywarden::audit::index::Index;
-use relaywarden::audit::past::Past;
 use relaywarden::clock;
 use relaywarden::config::file::{Contents, Files, read};
 use relaywarden::log::entry::Entry;
@@ -75,7 +74,7 @@ impl World {
         health.set_ready();
         let (asked, inbox) = (Arc::default(), Arc::new(Inbox::new(100)));
         write_down(&inbox, &health, &asked);
-        let past = OnceLock::from(Past::open(data.path()).unwrap());
+        let past = OnceLock::from(index.past().unwrap());
         let config = read(Path::new("/c"), &OneFile, &mut Dictionary::default()).unwrap().config;
         let config = Arc::new(ArcSwap::from_pointee(config));
         let counters: Arc<radius::Counters> = Arc::default();
