@@ -159,7 +159,10 @@ impl HotPath {
             let entries = self.online.entries(kind, count);
             let folded = self.online.fold(&entries);
             let through = self.online.sequence();
-            let mut apply = || self.index.apply(through, &folded).expect("the disk works");
+            let mut apply = || {
+                self.index.apply(through, &folded).expect("the disk works");
+                self.index.sync(moment(0)).expect("the disk works");
+            };
             if kind == measured { measure(&mut apply) } else { apply() }
         }
     }

@@ -29,6 +29,11 @@ const PACKET_OCTETS_MAX: usize = 4096;
 const HEADER_OCTETS: usize = 20;
 
 const CONFIGURATION: &str = r#"
+[retention]
+sessions = "180d"
+messages = "90d"
+questions = "365d"
+
 [[radius.client]]
 name = "plain"
 address = "192.0.2.1"

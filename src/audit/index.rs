@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::AuditError;
@@ -19,7 +20,10 @@ use super::past::Past;
 use super::progress::marked;
 use super::questions::Questions;
 use super::register::{self, Register};
+use super::retention::Retiring;
+use super::sessions::Sessions;
 use super::shelf::Shelf;
+use crate::config::Retention;
 use crate::session::Timestamp;
 use crate::session::effect::Effect;
 use crate::views::{Folded, Outcome};
@@ -38,58 +42,39 @@ pub struct Index {
     questions: Shelf<Questions>,
     /// When everything was written last.
     flushed: Timestamp,
+    retiring: Option<Retiring>,
 }
 
 impl Index {
     /// Opens the index below `data`, or makes an empty one.
     ///
     /// # Errors
-    /// `Damaged` when it can't be used: then [`Index::begin_anew`] and a replay of the whole log make a good one.
+    /// What the file system said. A file that is damaged is none: it is set aside, [`Index::applied`] says from where on the log is
+    /// to be read again for it, and what the log no longer has is lost, which answers say.
     pub fn open(data: &Path) -> Result<Index, AuditError> {
         let directory = data.join("audit");
-        if condemned(&directory).exists() {
-            let file = register::file_in(&directory);
-            return Err(AuditError::Damaged { file, what: "it was found damaged when it was written last" });
-        }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o750)
             .create(&directory)
             .map_err(|error| AuditError::storage(&directory, &error))?;
         Ok(Index {
-            register: Register::open(&directory)?,
+            register: match Register::open(&directory) {
+                Err(error @ AuditError::Damaged { .. }) => {
+                    tracing::error!(%error, "the register of the past is damaged: it is set aside and made again from the log");
+                    let path = register::file_in(&directory);
+                    partition::set_aside(&path).map_err(|error| AuditError::storage(&path, &error))?;
+                    Register::open(&directory)?
+                }
+                opened => opened?,
+            },
             sessions: Shelf::open(&directory)?,
             messages: Shelf::open(&directory)?,
             questions: Shelf::open(&directory)?,
             flushed: Timestamp::EARLIEST,
+            retiring: None,
             directory,
         })
-    }
-
-    /// Removes the index and makes an empty one, to be filled by replay. What the log no longer holds is forgotten, and
-    /// answers about that time say so. No reader may be open.
-    ///
-    /// # Errors
-    /// What the file system said.
-    pub fn begin_anew(data: &Path) -> Result<Index, AuditError> {
-        let directory = data.join("audit");
-        let failed = |error: io::Error| AuditError::storage(&directory, &error);
-        match fs::read_dir(&directory) {
-            Ok(files) => {
-                for file in files {
-                    let path = file.map_err(failed)?.path();
-                    if path.extension().is_some_and(|extension| extension == "sqlite3") {
-                        partition::remove(&path).map_err(failed)?;
-                    }
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
-        }
-        match fs::remove_file(condemned(&directory)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => Index::open(data),
-        }
     }
 
     /// For those who ask. What is applied from now on is seen by them, too.
@@ -113,12 +98,20 @@ impl Index {
         partitions.min(self.register.applied())
     }
 
-    /// Has the next start make it again: it can't be written any more, for it is damaged.
+    /// Sets a file aside that was found damaged as it was written. Nothing can be written any more; the next start makes it again
+    /// from the log.
     ///
     /// # Errors
     /// What the file system said.
-    pub fn condemn(&self) -> io::Result<()> {
-        fs::write(condemned(&self.directory), "")
+    pub fn condemn(&self, file: &Path) -> io::Result<()> {
+        partition::set_aside(file)
+    }
+
+    /// What was lost with damaged files does not come again: the log does not have it any more.
+    pub fn give_up_lost(&mut self) {
+        self.sessions.give_up_lost();
+        self.messages.give_up_lost();
+        self.questions.give_up_lost();
     }
 
     /// Takes what came of the entries up to `through`. It is found from now on, and written by [`Index::keep_up`] or
@@ -153,6 +146,37 @@ impl Index {
         Ok(())
     }
 
+    /// Removes what is older than it is to be kept, or prepares to. A partition is a day at most, so what is in it may stay that day
+    /// longer. It does a part of the work, so that nobody waits for long. True when there is
+    /// more to do at once.
+    ///
+    /// # Errors
+    /// What SQLite or the file system said; it may be tried again.
+    pub fn retire(&mut self, at: Timestamp, kept: &Retention) -> Result<bool, AuditError> {
+        if let Some(retiring) = &mut self.retiring {
+            let Some(moved) = retiring.step(&Sessions::now(&self.sessions.readers()))? else {
+                return Ok(true);
+            };
+            let partition = Arc::clone(&retiring.partition);
+            self.retiring = None;
+            self.sessions.adopt(moved);
+            // What moves is where it moves to before it is removed where it was.
+            self.sync(at)?;
+            self.sessions.remove(&partition)?;
+            return Ok(true);
+        }
+        while let Some(partition) = self.messages.too_old(at.minus(kept.messages)) {
+            self.messages.remove(&partition)?;
+        }
+        while let Some(partition) = self.questions.too_old(at.minus(kept.questions)) {
+            self.questions.remove(&partition)?;
+        }
+        let limit = at.minus(kept.sessions);
+        self.register.forget(limit, at.minus(kept.questions))?;
+        self.retiring = self.sessions.too_old(limit).map(|partition| Retiring::begin(partition, limit));
+        Ok(self.retiring.is_some())
+    }
+
     /// Writes all that has gathered, and makes it survive a loss of power.
     ///
     /// # Errors
@@ -173,11 +197,6 @@ impl Index {
         self.flushed = at;
         Ok(())
     }
-}
-
-/// The file that says that the index is not to be used.
-fn condemned(directory: &Path) -> PathBuf {
-    directory.join("damaged")
 }
 
 /// When an outcome happened; the first one says since when the index knows anything.

@@ -15,6 +15,7 @@ pub mod past;
 mod progress;
 mod questions;
 mod register;
+mod retention;
 pub mod rows;
 mod schema;
 mod sessions;

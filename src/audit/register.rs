@@ -66,12 +66,14 @@ CREATE TABLE story (
     network BLOB NOT NULL,
     sequence INTEGER NOT NULL,
     step INTEGER NOT NULL,
+    at INTEGER NOT NULL,
     told BLOB NOT NULL,
     PRIMARY KEY (realm, length, network, sequence, step)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE restart (
     nas BLOB NOT NULL,
     sequence INTEGER NOT NULL,
+    at INTEGER NOT NULL,
     told BLOB NOT NULL,
     PRIMARY KEY (nas, sequence)
 ) STRICT, WITHOUT ROWID;
@@ -185,6 +187,35 @@ impl Register {
         self.progress = progress;
         self.begins = self.begins.or(first);
         Ok(())
+    }
+
+    /// Removes what was over before `sessions`, and orders from before `questions`.
+    pub(super) fn forget(&mut self, sessions: Timestamp, questions: Timestamp) -> Result<(), AuditError> {
+        let (sessions, questions) = (Moment(sessions), Moment(questions));
+        self.transact(|transaction| {
+            for table in ["translation", "static_binding", "conflict"] {
+                let old = format!("DELETE FROM {table} WHERE valid_until < ?1");
+                transaction.prepare_cached(&old)?.execute((&sessions,))?;
+            }
+            transaction.prepare_cached("DELETE FROM gap WHERE until < ?1")?.execute((&sessions,))?;
+            for old in [
+                "DELETE FROM claimant WHERE conflict NOT IN (SELECT id FROM conflict)",
+                "DELETE FROM story WHERE at < ?1",
+                "DELETE FROM restart WHERE at < ?1",
+            ] {
+                let mut statement = transaction.prepare_cached(old)?;
+                let count = statement.parameter_count();
+                if count == 0 {
+                    statement.execute(())?
+                } else {
+                    statement.execute((&sessions,))?
+                };
+            }
+            transaction.prepare_cached("DELETE FROM command WHERE at < ?1")?.execute((&questions,))?;
+            // Of what was before, nothing is known any more.
+            transaction.prepare_cached("UPDATE state SET begins = max(begins, ?1)")?.execute((&sessions,))?;
+            Ok(())
+        })
     }
 
     /// Writes how far it is filled.

@@ -84,7 +84,7 @@ fn prepare(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<(i3
     // write-ahead file from being used again for a while; it is cut back afterwards.
     connection.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=67108864;
-         PRAGMA cache_size=-32768;",
+         PRAGMA cache_size=-32768; PRAGMA secure_delete=ON;",
     )?;
     if version_of(connection)? == (0, 0) {
         let transaction = connection.transaction()?;

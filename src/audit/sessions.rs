@@ -69,6 +69,9 @@ pub(super) const WITHIN: &str = "SELECT network, sequence, step, told FROM place
 pub(super) const OF_SESSION: &str = "SELECT sequence, step, said FROM session_fact
     WHERE nas = ?1 AND session_id = ?2 AND incarnation = ?3 ORDER BY sequence, step";
 
+pub(super) const AFTER: &str = "SELECT DISTINCT nas, session_id, incarnation FROM session_fact
+    WHERE (nas, session_id, incarnation) > (?1, ?2, ?3) ORDER BY nas, session_id, incarnation LIMIT ?4";
+
 pub(super) const NAMED: &str = "SELECT nas, session_id, incarnation FROM named
     WHERE subscriber = ?1 AND (incarnation, nas, session_id) < (?2, ?3, ?4)
     ORDER BY incarnation DESC, nas DESC, session_id DESC LIMIT ?5";
@@ -174,15 +177,7 @@ impl Sessions {
     pub(super) fn of_place(&self, realm: u16, key: Key) -> Result<Vec<PlaceFact>, AuditError> {
         let mut facts = Vec::new();
         for partition in &self.0.partitions {
-            partition.ask(|connection| {
-                let mut statement = connection.prepare_cached(OF_PLACE)?;
-                let mut rows = statement.query((realm, key.length, key.network))?;
-                while let Some(row) = rows.next()? {
-                    let position = Position { sequence: sequence(row.get(0)?), step: row.get(1)? };
-                    facts.push(PlaceFact { realm, key, position, told: unpacked_value(row, 2)? });
-                }
-                Ok(())
-            })?;
+            facts.append(&mut partition.ask(|connection| place_facts_of(connection, realm, key))?);
         }
         for run in &self.0.runs {
             let from = run.places.partition_point(|fact| (fact.realm, fact.key) < (realm, key));
@@ -237,25 +232,39 @@ impl Sessions {
     pub(super) fn of_session(&self, key: &SessionKey) -> Result<Vec<(Position, Said)>, AuditError> {
         let mut facts = Vec::new();
         for partition in &self.0.partitions {
-            // Nothing is told of a session before it began, save by a clock that was wrong.
-            partition.ask(|connection| {
-                let mut statement = connection.prepare_cached(OF_SESSION)?;
-                let mut rows =
-                    statement.query((key.nas.octets(), key.id.octets(), Moment(key.incarnation)))?;
-                while let Some(row) = rows.next()? {
-                    let position = Position { sequence: sequence(row.get(0)?), step: row.get(1)? };
-                    facts.push((position, unpacked_value(row, 2)?));
-                }
-                Ok(())
-            })?;
+            facts.append(&mut partition.ask(|connection| said(connection, key))?);
         }
+        facts.extend(self.of_runs(key));
+        in_order(&mut facts, |(position, _)| *position);
+        Ok(facts)
+    }
+
+    /// When a session ended, as is told in a partition of this number or a later one.
+    pub(super) fn closed(&self, key: &SessionKey, from: u32) -> Result<Option<Timestamp>, AuditError> {
+        let closed = |facts: &[(Position, Said)]| {
+            facts.iter().rev().find_map(|(_, said)| match said {
+                Said::Closed { at, .. } => Some(*at),
+                _ => None,
+            })
+        };
+        // Most end in the partition in which they began, or in the next.
+        for partition in self.0.partitions.iter().filter(|partition| partition.about.number >= from) {
+            if let Some(at) = closed(&partition.ask(|connection| said(connection, key))?) {
+                return Ok(Some(at));
+            }
+        }
+        Ok(closed(&self.of_runs(key)))
+    }
+
+    fn of_runs(&self, key: &SessionKey) -> Vec<(Position, Said)> {
+        let mut facts = Vec::new();
         for run in &self.0.runs {
             let from = run.sessions.partition_point(|fact| fact.session < *key);
             let of_session = run.sessions.iter().skip(from).take_while(|fact| fact.session == *key);
             facts.extend(of_session.map(|fact| (fact.position, fact.said.clone())));
         }
         in_order(&mut facts, |(position, _)| *position);
-        Ok(facts)
+        facts
     }
 
     /// Sessions that began before a moment, newest first; of a subscriber, by any name it had, or all of them. `take` says whether
@@ -443,6 +452,44 @@ fn page(
             statement.query_map(row, |row| session_of(row, 0))?.collect()
         }
     }
+}
+
+/// What a partition tells of a prefix, in order.
+pub(super) fn place_facts_of(
+    connection: &Connection,
+    realm: u16,
+    key: Key,
+) -> rusqlite::Result<Vec<PlaceFact>> {
+    let mut statement = connection.prepare_cached(OF_PLACE)?;
+    let facts = statement.query_map((realm, key.length, key.network), |row| {
+        let position = Position { sequence: sequence(row.get(0)?), step: row.get(1)? };
+        Ok(PlaceFact { realm, key, position, told: unpacked_value(row, 2)? })
+    })?;
+    facts.collect()
+}
+
+/// What a partition tells of a session, in order.
+pub(super) fn said(connection: &Connection, key: &SessionKey) -> rusqlite::Result<Vec<(Position, Said)>> {
+    let mut statement = connection.prepare_cached(OF_SESSION)?;
+    let row = (key.nas.octets(), key.id.octets(), Moment(key.incarnation));
+    let facts = statement.query_map(row, |row| {
+        Ok((Position { sequence: sequence(row.get(0)?), step: row.get(1)? }, unpacked_value(row, 2)?))
+    })?;
+    facts.collect()
+}
+
+/// The next sessions of a partition, in the order of their keys.
+pub(super) fn sessions_after(
+    connection: &Connection,
+    after: Option<&SessionKey>,
+    count: u32,
+) -> rusqlite::Result<Vec<SessionKey>> {
+    let row = match after {
+        Some(SessionKey { nas, id, incarnation }) => (nas.octets(), id.octets(), Moment(*incarnation), count),
+        None => (&[][..], &[][..], Moment(Timestamp::EARLIEST), count),
+    };
+    let mut statement = connection.prepare_cached(AFTER)?;
+    statement.query_map(row, |row| session_of(row, 0))?.collect()
 }
 
 /// In order of their positions, each once: what is being written may be found in a file and in a run.

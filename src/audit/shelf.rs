@@ -77,6 +77,8 @@ pub(super) struct Shelf<R> {
     directory: PathBuf,
     progress: Progress,
     open: Option<Writer>,
+    /// The number of the next partition.
+    next: u32,
     gathered: usize,
     published: Published<R>,
 }
@@ -90,6 +92,7 @@ impl<R: Rows> Shelf<R> {
             directory: directory.to_path_buf(),
             progress: Progress::default(),
             open: None,
+            next: 1,
             gathered: 0,
             published: Arc::new(ArcSwap::from_pointee(View {
                 partitions: Vec::new(),
@@ -117,6 +120,18 @@ impl<R: Rows> Shelf<R> {
                 Err(error) => return Err(error),
             }
         }
+        shelf.next = view.partitions.last().map_or(1, |last| last.about.number.saturating_add(1));
+        for number in set_aside(directory, R::KIND)? {
+            if view.partitions.iter().all(|partition| partition.about.number != number)
+                && view.lost.iter().all(|lost| lost.number != number)
+            {
+                let before = view.partitions.iter().rfind(|partition| partition.about.number < number);
+                view.lost.push(Lost {
+                    number,
+                    since: before.map_or(Timestamp::EARLIEST, |before| before.about.began),
+                });
+            }
+        }
         // What a damaged partition had taken beyond the one before it is taken again, as far as the log has it.
         if let Some(last) = view.partitions.last().filter(|_| shelf.open.is_none()) {
             shelf.progress = last.ask(Progress::load)?;
@@ -130,7 +145,7 @@ impl<R: Rows> Shelf<R> {
         while let [.., _, last] = numbers.as_slice() {
             let path = self.path(*last);
             match Writer::go_on(path.clone(), *last) {
-                Ok(writer) if writer.about.rows == 0 => drop(writer),
+                Ok(writer) if writer.progress()?.applied() == 0 => drop(writer),
                 Ok(_) | Err(AuditError::Damaged { .. }) => break,
                 Err(error) => return Err(error),
             }
@@ -179,6 +194,10 @@ impl<R: Rows> Shelf<R> {
         for (position, outcome) in self.progress.sift(through, items, R::are_in) {
             rows.gather(position, outcome);
         }
+        self.gather(rows);
+    }
+
+    fn gather(&mut self, mut rows: R) {
         if rows.count() == 0 {
             return;
         }
@@ -204,7 +223,6 @@ impl<R: Rows> Shelf<R> {
         let mut partitions = view.partitions.clone();
         if let Some(writer) = &mut self.open
             && writer.about.rows > 0
-            && rows.count() > 0
             && (writer.about.is_of_another_day(at)
                 || writer.about.rows.saturating_add(rows.count() as u64) > ROWS_MAX)
         {
@@ -217,9 +235,8 @@ impl<R: Rows> Shelf<R> {
         let mut writer = match self.open.take() {
             Some(writer) => writer,
             None => {
-                let lost = view.lost.iter().map(|lost| lost.number).max();
-                let last = partitions.last().map(|last| last.about.number).max(lost).unwrap_or_default();
-                let number = last.saturating_add(1);
+                let number = self.next;
+                self.next = number.saturating_add(1);
                 Writer::begin(self.path(number), number, at, R::TABLES, &Progress::default())?
             }
         };
@@ -233,8 +250,40 @@ impl<R: Rows> Shelf<R> {
         }
         partitions.push(Arc::new(partition?));
         self.gathered = 0;
-        self.published.store(Arc::new(View { partitions, runs: Vec::new(), lost: view.lost.clone() }));
+        // A partition that was damaged while it was the last is made again under its number.
+        let mut lost = view.lost.clone();
+        lost.retain(|lost| partitions.iter().all(|partition| partition.about.number != lost.number));
+        self.published.store(Arc::new(View { partitions, runs: Vec::new(), lost }));
         Ok(())
+    }
+
+    /// The oldest partition, when all of it is older than that.
+    pub(super) fn too_old(&self, limit: Timestamp) -> Option<Arc<Partition>> {
+        let view = self.published.load();
+        view.partitions.first().filter(|oldest| oldest.about.latest() < limit).cloned()
+    }
+
+    /// Removes a partition. Whoever is reading it goes on reading.
+    pub(super) fn remove(&mut self, partition: &Partition) -> Result<(), AuditError> {
+        let view = self.published.load();
+        let mut partitions = view.partitions.clone();
+        partitions.retain(|other| other.about.number != partition.about.number);
+        let mut lost = view.lost.clone();
+        // What is missing before the oldest that is kept is not missed.
+        lost.retain(|lost| lost.number > partition.about.number);
+        self.published.store(Arc::new(View { partitions, runs: view.runs.clone(), lost }));
+        partition::remove(&partition.path).map_err(|error| AuditError::storage(&partition.path, &error))
+    }
+
+    /// Takes rows that were in another partition, to be written again.
+    pub(super) fn adopt(&mut self, rows: R) {
+        self.gather(rows);
+    }
+
+    /// Has the next partition not take the place of one that was damaged.
+    pub(super) fn give_up_lost(&mut self) {
+        let lost = self.published.load().lost.iter().map(|lost| lost.number).max();
+        self.next = self.next.max(lost.unwrap_or_default().saturating_add(1));
     }
 
     /// Makes what was written survive a loss of power.
@@ -245,13 +294,21 @@ impl<R: Rows> Shelf<R> {
 
 /// The numbers of the partitions of a kind, in order.
 fn numbers(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
+    numbered(directory, kind, ".sqlite3")
+}
+
+/// The numbers of those that were set aside.
+fn set_aside(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
+    numbered(directory, kind, ".sqlite3.damaged")
+}
+
+fn numbered(directory: &Path, kind: &str, suffix: &str) -> Result<Vec<u32>, AuditError> {
     let failed = |error: std::io::Error| AuditError::storage(directory, &error);
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(kind)?.strip_prefix('-')?.strip_suffix(".sqlite3"));
+        let number =
+            name.to_str().and_then(|name| name.strip_prefix(kind)?.strip_prefix('-')?.strip_suffix(suffix));
         numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
     }
     numbers.sort_unstable();

@@ -311,6 +311,10 @@ impl House {
                 recovered.index,
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
+                {
+                    let config = Arc::clone(&self.config);
+                    move || config.load().retention
+                },
             )?;
             recovered.left.into_iter().for_each(|left| keeper.keep(left));
             self.radius.begin(recovered.views.machine().clock_offsets());

@@ -3,7 +3,7 @@
 //! Knows: that a snapshot may only be stored when the index is past it, so that a restart never loses an effect. Must
 //! not know: what an effect means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,6 +16,7 @@ use super::health::Health;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::clock;
+use crate::config::Retention;
 use crate::log::snapshot;
 use crate::session::Timestamp;
 use crate::views::Folded;
@@ -29,6 +30,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const AT_ONCE: usize = 20_000;
 /// Niceness of the thread, which Linux takes for the thread alone: against others that want the processor it gets a tenth.
 const STEPS_BACK: i32 = 10;
+/// How often is looked for what is older than it is to be kept.
+const RETIRE_EVERY: Duration = Duration::from_secs(600);
 /// How long after a failure the index is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,7 @@ impl Keeper {
         index: Index,
         applied: Arc<watch::Sender<u64>>,
         health: Arc<Health>,
+        kept: impl Fn() -> Retention + Send + 'static,
     ) -> std::io::Result<Self> {
         let (work, tasks) = channel();
         let behind = Arc::new(AtomicU64::new(0));
@@ -76,7 +80,18 @@ impl Keeper {
             // Whoever waits for an acknowledgement or an answer comes first; the past can wait, to the bound above. A system
             // that does not let us step back only costs time.
             let _ = rustix::process::setpriority_process(None, STEPS_BACK);
-            Worker { dir, index, applied, health, forgettable: told, behind: done }.run(&tasks);
+            let kept = Box::new(kept);
+            Worker {
+                dir,
+                index,
+                applied,
+                health,
+                forgettable: told,
+                behind: done,
+                kept,
+                retires: Timestamp::EARLIEST,
+            }
+            .run(&tasks);
         })?;
         let forgotten = AtomicU64::new(0);
         Ok(Keeper { work: Some(work), behind, health: watched, thread: Some(thread), forgettable, forgotten })
@@ -137,6 +152,9 @@ struct Worker {
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
     behind: Arc<AtomicU64>,
+    kept: Box<dyn Fn() -> Retention + Send>,
+    /// When is looked next for what is too old.
+    retires: Timestamp,
 }
 
 impl Worker {
@@ -155,6 +173,7 @@ impl Worker {
                     return;
                 }
                 self.behind.fetch_sub(folded.len() as u64, Ordering::AcqRel);
+                self.retire(clock::now());
             }
             if let Some(Work::Snapshot { sequence, at, body }) = next {
                 self.store(sequence, at, &body);
@@ -166,8 +185,8 @@ impl Worker {
     fn apply(&mut self, through: u64, folded: &[Folded]) -> bool {
         let mut failed = false;
         while let Err(error) = self.take(through, folded) {
-            if matches!(error, AuditError::Damaged { .. }) {
-                self.give_up(&error);
+            if let AuditError::Damaged { file, .. } = &error {
+                self.give_up(&error, file);
                 return false;
             }
             if !failed {
@@ -193,10 +212,29 @@ impl Worker {
         self.index.keep_up(clock::now())
     }
 
-    fn give_up(&self, error: &AuditError) {
+    /// A part of the work at a time, so that what was handed over need not wait long.
+    fn retire(&mut self, at: Timestamp) {
+        if at < self.retires {
+            return;
+        }
+        match self.index.retire(at, &(self.kept)()) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.health.set_retention_failing(false);
+                self.retires = at.plus(RETIRE_EVERY);
+            }
+            Err(error) => {
+                tracing::error!(%error, "what is older than it is to be kept cannot be removed");
+                self.health.set_retention_failing(true);
+                self.retires = at.plus(RETIRE_EVERY);
+            }
+        }
+    }
+
+    fn give_up(&self, error: &AuditError, file: &Path) {
         self.health.set_index_failing(true);
         self.health.give_up_index();
-        match self.index.condemn() {
+        match self.index.condemn(file) {
             Ok(()) => {
                 tracing::error!(%error, "the audit index is given up; the next start makes it again from the log");
             }

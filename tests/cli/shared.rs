@@ -42,7 +42,7 @@ struct OneFile;
 
 impl Files for OneFile {
     fn read(&self, _: &Path) -> std::io::Result<Contents> {
-        let octets = b"data-dir = \"/nowhere\"\n[radius]\nlisten = []\n".to_vec();
+        let octets = b"data-dir = \"/nowhere\"\n[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n[radius]\nlisten = []\n".to_vec();
         Ok(Contents { octets, mode: 0o600 })
     }
 }

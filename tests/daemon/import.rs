@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use relaywarden::log::entry::Question;
 use serde_json::Value;
 
 use crate::common::daemon::{Daemon, Wanted, program, text};
@@ -310,19 +311,20 @@ fn who_imported_which_lines_is_written_down() {
     );
     assert_eq!(import(&daemon, &table, &["--client", "bras1", "--from-start"]).status.code(), Some(0));
     daemon.terminate();
-    let index = daemon.data_dir().join("audit/index.sqlite3");
+    let index = daemon.data_dir().join("audit/questions-000001.sqlite3");
     let index = rusqlite::Connection::open_with_flags(index, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
     let index = index.expect("the index");
-    let mut asked = index.prepare("SELECT by, what FROM question").expect("the table");
-    let asked = asked.query_map((), |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?)));
-    let asked: Vec<_> = asked.expect("rows").map(|row| row.expect("a row")).collect();
+    let mut asked = index.prepare("SELECT packed FROM question").expect("the table");
+    let asked = asked.query_map((), |row| row.get::<_, Vec<u8>>(0)).expect("rows");
+    let asked: Vec<Question> =
+        asked.map(|row| postcard::from_bytes(&row.expect("a row")).expect("a question")).collect();
     let me = nix::unistd::User::from_uid(nix::unistd::Uid::current())
         .expect("the user database")
         .expect("us")
         .name;
     assert_eq!(asked.len(), 1, "what was rejected as a whole brought nothing");
-    assert_eq!(text(&asked[0].0), me);
-    let what = text(&asked[0].1);
+    assert_eq!(asked[0].by.to_string(), me);
+    let what = asked[0].what.to_string();
     assert!(what.starts_with("/v1/import?file=radacct.csv&client=bras1&as_of=20"), "{what}");
     assert!(what.ends_with("&lines=2-2"), "{what}");
 }

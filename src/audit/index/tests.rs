@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::*;
 use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use crate::audit::schema::VERSION;
+use crate::config::Retention;
 use crate::log::entry::Question;
 use crate::session::effect::{Ended, Remark};
 use crate::session::event::Translation;
@@ -175,7 +176,7 @@ fn reopened(index: Index, data: &Path) -> Index {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn what_comes_again_after_a_crash_changes_nothing(
@@ -289,21 +290,83 @@ fn applied_is_kept_with_what_was_applied() {
     assert_eq!(questions, 1);
 }
 
+const SPOILED: &[u8] = b"this was a database, once; it is long enough to be looked at";
+
 #[test]
-fn a_damaged_index_says_so_and_can_be_begun_anew() {
+fn a_damaged_register_is_set_aside_and_everything_is_wanted_from_the_log_again() {
     let data = tempfile::tempdir().unwrap();
     let mut index = Index::open(data.path()).unwrap();
     index.apply(5, &[]).unwrap();
+    index.sync(at(1)).unwrap();
     drop(index);
-    fs::write(
-        register::file_in(&data.path().join("audit")),
-        b"this was a database, once; it is long enough to be looked at",
-    )
-    .unwrap();
-    let error = Index::open(data.path()).err().unwrap();
-    assert!(matches!(error, AuditError::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("begin it anew"));
-    assert_eq!(Index::begin_anew(data.path()).unwrap().applied(), 0);
+    let file = register::file_in(&data.path().join("audit"));
+    fs::write(&file, SPOILED).unwrap();
+    assert_eq!(Index::open(data.path()).unwrap().applied(), 0);
+    assert!(file.with_extension("sqlite3.damaged").exists());
+}
+
+/// A partition a day, each with a session of its own that lasts.
+fn three_days(data: &Path) {
+    let mut index = Index::open(data).unwrap();
+    for day in 1..=3_u8 {
+        let at = Timestamp::from_seconds(i64::from(day) * 86_400);
+        let place = Place::whole(Realm::PUBLIC, format!("192.0.2.{day}/32").parse().unwrap());
+        let bound =
+            Effect::Bound { session: key(day), subscriber: Some(Name::from("alice")), place, from: at };
+        let outcome = Outcome::Effect(Cause::Applied, bound);
+        index.apply(day.into(), &[Folded { sequence: day.into(), outcome }]).unwrap();
+        index.sync(at).unwrap();
+    }
+}
+
+fn owner(index: &Index, host: u8, day: i64) -> (crate::audit::rows::Confidence, usize) {
+    let (address, at) = ([192, 0, 2, host].into(), Timestamp::from_seconds(day * 86_400 + 1));
+    let owner = index.past().unwrap().owner(Realm::PUBLIC, address, None, at, &|_, _| Some(at)).unwrap();
+    (owner.confidence, owner.candidates.len())
+}
+
+#[test]
+fn a_partition_that_is_damaged_or_gone_is_told_by_each_answer_that_would_have_needed_it() {
+    use crate::audit::rows::Confidence::{Exact, Unknown};
+    for is_gone in [false, true] {
+        let data = tempfile::tempdir().unwrap();
+        three_days(data.path());
+        let file = data.path().join("audit/sessions-000002.sqlite3");
+        let index = Index::open(data.path()).unwrap();
+        assert_eq!([owner(&index, 2, 2), owner(&index, 9, 3)], [(Exact, 1), (Exact, 0)]);
+        drop(index);
+        if is_gone {
+            fs::remove_file(&file).unwrap()
+        } else {
+            fs::write(&file, SPOILED).unwrap()
+        }
+        for _ in 0..2 {
+            let index = Index::open(data.path()).unwrap();
+            assert_eq!(index.applied(), 3, "what came after it is whole");
+            assert_eq!(owner(&index, 1, 1), (Exact, 1));
+            assert_eq!(owner(&index, 3, 3), (Exact, 1), "somebody is known");
+            assert_eq!(owner(&index, 2, 2), (Unknown, 0));
+            assert_eq!(owner(&index, 9, 3), (Unknown, 0), "nobody is known, and somebody may have been lost");
+        }
+    }
+}
+
+#[test]
+fn what_the_last_partition_had_is_wanted_from_the_log_again_and_takes_its_place() {
+    use crate::audit::rows::Confidence::Exact;
+    let data = tempfile::tempdir().unwrap();
+    three_days(data.path());
+    fs::write(data.path().join("audit/sessions-000003.sqlite3"), SPOILED).unwrap();
+    let index = Index::open(data.path()).unwrap();
+    assert_eq!(index.applied(), 2);
+    drop(index);
+    three_days(data.path());
+    let index = Index::open(data.path()).unwrap();
+    assert_eq!(
+        [owner(&index, 3, 3), owner(&index, 9, 3)],
+        [(Exact, 1), (Exact, 0)],
+        "nothing is lost any more"
+    );
 }
 
 #[test]
@@ -317,12 +380,158 @@ fn a_later_version_is_left_alone() {
 }
 
 #[test]
-fn an_index_that_was_condemned_is_not_opened_again_and_begun_anew() {
+fn a_file_that_was_condemned_is_made_again() {
     let data = tempfile::tempdir().unwrap();
+    three_days(data.path());
     let index = Index::open(data.path()).unwrap();
-    index.condemn().unwrap();
+    index.condemn(&data.path().join("audit/sessions-000003.sqlite3")).unwrap();
     drop(index);
-    assert!(matches!(Index::open(data.path()), Err(AuditError::Damaged { .. })));
-    drop(Index::begin_anew(data.path()).unwrap());
-    assert_eq!(Index::open(data.path()).unwrap().applied(), 0);
+    assert_eq!(Index::open(data.path()).unwrap().applied(), 2);
+}
+
+const DAY: i64 = 86_400;
+
+fn day(number: i64) -> Timestamp {
+    Timestamp::from_seconds(number * DAY)
+}
+
+fn keep_days(days: u64) -> Retention {
+    Retention::of_all(Duration::from_secs(days * 86_400))
+}
+
+/// A session a day: of each of the first, one ends on the next day, and one that begins on the first day stays.
+fn forty_days(data: &Path) -> Index {
+    let mut index = Index::open(data).unwrap();
+    let mut sequence = 0;
+    let place = |host: i64| Place::whole(Realm::PUBLIC, format!("192.0.2.{host}/32").parse().unwrap());
+    let alice = || Some(Name::from("alice"));
+    for number in 1..=40 {
+        let mut effects = vec![
+            Effect::SessionOpened {
+                session: SessionKey { incarnation: day(number), ..key(number as u8) },
+                subscriber: alice(),
+                user_name: None,
+                line: Line::default(),
+                inside: None,
+                kept: Vec::new(),
+            },
+            Effect::Bound {
+                session: SessionKey { incarnation: day(number), ..key(number as u8) },
+                subscriber: alice(),
+                place: place(number),
+                from: day(number),
+            },
+        ];
+        // The first lasts; the second lasts for thirty days; each other ends on the next day.
+        let ending = match number {
+            1..=2 => None,
+            32 => Some(2),
+            other => Some(other - 1).filter(|other| *other > 2),
+        };
+        for ending in ending.into_iter().chain((number == 32).then_some(31)) {
+            let session = SessionKey { incarnation: day(ending), ..key(ending as u8) };
+            let (at, how) = (day(number), Ended::Stopped);
+            let unbound = Effect::Unbound {
+                session: session.clone(),
+                place: place(ending),
+                until: at,
+                last_seen: at,
+                how,
+            };
+            effects.extend([unbound, Effect::SessionClosed { session, at, last_seen: at, how }]);
+        }
+        for effect in effects {
+            sequence += 1;
+            index
+                .apply(sequence, &[Folded { sequence, outcome: Outcome::Effect(Cause::Applied, effect) }])
+                .unwrap();
+        }
+        index.sync(day(number)).unwrap();
+    }
+    index
+}
+
+/// Everything below a directory, octet by octet.
+fn holds_octets(directory: &Path, wanted: &[u8]) -> bool {
+    let found = |path: &Path| fs::read(path).unwrap().windows(wanted.len()).any(|octets| octets == wanted);
+    fs::read_dir(directory).unwrap().any(|file| found(&file.unwrap().path()))
+}
+
+#[test]
+fn what_is_too_old_goes_and_what_somebody_may_still_be_asked_about_stays() {
+    use crate::audit::rows::Confidence::{Exact, Unknown};
+    let data = tempfile::tempdir().unwrap();
+    let mut index = forty_days(data.path());
+    assert!(
+        index
+            .past()
+            .unwrap()
+            .sessions(&SessionFilter { limit: 99, ..SessionFilter::default() })
+            .unwrap()
+            .len()
+            == 40
+    );
+    let ask = |index: &Index, host, number: i64| owner(index, host, number);
+    for (host, number) in [(1, 1), (1, 40), (2, 2), (2, 31), (5, 5), (39, 39)] {
+        assert_eq!(ask(&index, host, number), (Exact, 1), "host {host} on day {number}");
+    }
+    for _ in 0..2 {
+        while index.retire(day(40), &keep_days(10)).unwrap() {}
+        // The first lasts, the second ended nine days ago: both are known from their beginning.
+        for (host, number) in [(1, 1), (1, 40), (2, 2), (2, 31), (35, 35), (39, 39)] {
+            assert_eq!(ask(&index, host, number), (Exact, 1), "host {host} on day {number}");
+        }
+        assert_eq!(ask(&index, 5, 5), (Unknown, 0), "what was is not known any more");
+        assert_eq!(ask(&index, 2, 33), (Exact, 0));
+        index = reopened(index, data.path());
+    }
+    let sessions =
+        index.past().unwrap().sessions(&SessionFilter { limit: 99, ..SessionFilter::default() }).unwrap();
+    // Of the one that ended on the oldest day that is kept, its end is.
+    let numbers: Vec<u8> = sessions.iter().map(|row| row.session_id.octets()[0]).collect();
+    assert_eq!(numbers, [40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 2, 1]);
+}
+
+#[test]
+fn no_octet_of_what_is_too_old_stays() {
+    let data = tempfile::tempdir().unwrap();
+    let audit = data.path().join("audit");
+    let mut index = forty_days(data.path());
+    let (secret, order) = (b"a-name-to-be-forgotten", b"an-order-to-be-forgotten");
+    let told = |number: i64, sequence| {
+        let at = day(number);
+        let prefix = "198.51.100.0/24".parse().unwrap();
+        let effect =
+            Effect::StaticApplied { prefix, subscriber: (number == 1).then(|| Name::new(secret)), at };
+        let static_changed = Folded { sequence, outcome: Outcome::Effect(Cause::Applied, effect) };
+        let subject = crate::relay::standing::Subject::Subscriber(Name::new(secret));
+        let by = Name::from("root");
+        let order = crate::relay::standing::Order::Release;
+        let command = crate::relay::standing::Command {
+            at,
+            by: by.clone(),
+            subject,
+            order,
+            reason: Name::new(b"an-order-to-be-forgotten"),
+        };
+        let question = Question { at, by, what: Name::new(secret) };
+        [
+            static_changed,
+            Folded { sequence: sequence + 1, outcome: Outcome::Command(command) },
+            Folded { sequence: sequence + 2, outcome: Outcome::Question(question) },
+        ]
+    };
+    let next = index.applied() + 1;
+    index.apply(next + 2, &told(1, next)).unwrap();
+    index.sync(day(1)).unwrap();
+    index.apply(next + 3, &told(2, next + 3)[..1]).unwrap();
+    index.sync(day(40)).unwrap();
+    assert!(holds_octets(&audit, secret) && holds_octets(&audit, order));
+    while index.retire(day(80), &keep_days(10)).unwrap() {}
+    index.sync(day(80)).unwrap();
+    while index.retire(day(95), &keep_days(10)).unwrap() {}
+    index.sync(day(95)).unwrap();
+    drop(index);
+    assert!(!holds_octets(&audit, secret), "a subscriber is still there");
+    assert!(!holds_octets(&audit, order), "an order is still there");
 }

@@ -662,6 +662,7 @@ fn every_question_walks_an_index() {
         sessions::OF_PLACE,
         sessions::WITHIN,
         sessions::OF_SESSION,
+        sessions::AFTER,
         sessions::NAMED,
         sessions::BEGUN,
         sessions::IS_NAMED,

@@ -6,7 +6,7 @@ use super::By;
 use super::writing::Writing;
 use crate::audit::facts::{Position, Told};
 use crate::audit::rows::What;
-use crate::audit::schema::{Spot, column, packed_value};
+use crate::audit::schema::{Moment, Spot, column, packed_value};
 use crate::session::event::Translation;
 use crate::session::{Name, Place, Realm, Timestamp};
 use crate::views::Cause;
@@ -19,9 +19,9 @@ impl Writing<'_> {
         let Position { sequence, step } = self.position;
         // An entry may tell several things of one prefix, and one outcome may be told of several.
         self.execute(
-            "INSERT INTO story SELECT ?1, ?2, ?3, ?4, coalesce(max(step) + 1, ?5), ?6 FROM story
+            "INSERT INTO story SELECT ?1, ?2, ?3, ?4, coalesce(max(step) + 1, ?5), ?6, ?7 FROM story
              WHERE realm = ?1 AND length = ?2 AND network = ?3 AND sequence = ?4",
-            (realm, key.length, key.network, column(sequence), step, packed_value(&told)?),
+            (realm, key.length, key.network, column(sequence), step, Moment(told.at), packed_value(&told)?),
         )?;
         Ok(())
     }
@@ -40,8 +40,8 @@ impl Writing<'_> {
     pub(super) fn restarted(&self, cause: Cause, nas: &Name, at: Timestamp) -> rusqlite::Result<()> {
         let told = Told::new(cause, at, What::Restarted);
         self.execute(
-            "INSERT INTO restart VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            (nas.octets(), column(self.position.sequence), packed_value(&told)?),
+            "INSERT INTO restart VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            (nas.octets(), column(self.position.sequence), Moment(at), packed_value(&told)?),
         )?;
         Ok(())
     }
