@@ -6,23 +6,27 @@
 //! Knows: the tables, the terms of a message, and how messages are found in files and in runs. Must not know: how a list
 //! is shown.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 use sha2::{Digest as _, Sha256};
 
-use super::AuditError;
 use super::facts::Position;
 use super::partition::{Partition, Span};
-use super::rows::MessageFilter;
+use super::rows::{Count, MessageFilter, Sum};
 use super::schema::{Moment, column, packed_value, unpacked_value};
 use super::shelf::{Published, Rows, View};
+use super::{AuditError, counts};
 use crate::relay::message::Message;
+use crate::relay::standing::Subject;
 use crate::session::{Name, Timestamp};
 use crate::views::Outcome;
 
 /// `term` holds for each message all that it is found by; 0 is any message.
-const TABLES: &str = "
+const TABLES: &[&str] = &[
+    "
 CREATE TABLE message (
     sequence INTEGER PRIMARY KEY,
     packed BLOB NOT NULL
@@ -33,7 +37,9 @@ CREATE TABLE term (
     sequence INTEGER NOT NULL,
     PRIMARY KEY (term, at, sequence)
 ) STRICT, WITHOUT ROWID;
-";
+",
+    counts::TABLE,
+];
 
 pub(super) const BY_TERM: &str = "SELECT t.at, t.sequence, m.packed
     FROM term t CROSS JOIN message m ON m.sequence = t.sequence
@@ -126,7 +132,7 @@ struct Kept {
 
 impl Rows for Gathered {
     const KIND: &'static str = "messages";
-    const TABLES: &'static str = TABLES;
+    const TABLES: &'static [&'static str] = TABLES;
 
     fn are_in(outcome: &Outcome) -> bool {
         matches!(outcome, Outcome::Message(_))
@@ -163,6 +169,7 @@ impl Rows for Gathered {
             insert.execute((column(*sequence), packed_value(message)?))?;
             terms.extend(of_message.iter().map(|term| (*term, message.at, *sequence)));
         }
+        counts::write(transaction, self.0.iter().map(|kept| &kept.message))?;
         terms.sort_unstable();
         let mut insert = transaction.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3)")?;
         for (term, at, sequence) in terms {
@@ -177,7 +184,7 @@ pub(super) struct Messages(Arc<View<Gathered>>);
 
 impl Messages {
     pub(super) fn now(published: &Published<Gathered>) -> Messages {
-        Messages(published.load_full())
+        Messages(published.now())
     }
 
     /// Those that fit, newest first.
@@ -224,6 +231,57 @@ impl Messages {
             }
         }
         Ok(false)
+    }
+}
+
+impl Messages {
+    /// Who sent most, from `since` on and before `until`, in whole minutes.
+    pub(super) fn top(
+        published: &Published<Gathered>,
+        by: Count,
+        span: (Timestamp, Timestamp),
+        limit: usize,
+    ) -> Result<Vec<(Subject, Sum)>, AuditError> {
+        published.once(|view| {
+            let mut sums = HashMap::new();
+            view.runs.iter().for_each(|run| counts::add_gathered(run.messages(), span, &mut sums));
+            for partition in view.partitions.iter().filter(|partition| touches(partition, span)) {
+                partition.ask(|connection| counts::add_all(connection, span, &mut sums))?;
+            }
+            Ok(counts::top(sums, by, limit))
+        })
+    }
+
+    /// What somebody sent, by the minute; minutes without messages are not there.
+    pub(super) fn minutes(
+        published: &Published<Gathered>,
+        subject: &Subject,
+        span: (Timestamp, Timestamp),
+    ) -> Result<Vec<(Timestamp, Sum)>, AuditError> {
+        published.once(|view| {
+            let mut minutes = BTreeMap::new();
+            for run in &view.runs {
+                counts::add_gathered_minutes(run.messages(), subject, span, &mut minutes);
+            }
+            for partition in view.partitions.iter().filter(|partition| touches(partition, span)) {
+                partition.ask(|connection| counts::add_minutes(connection, subject, span, &mut minutes))?;
+            }
+            Ok(minutes.into_iter().collect())
+        })
+    }
+}
+
+/// Whether a partition may tell of a time; its first minute may have begun before its first message.
+fn touches(partition: &Partition, (since, until): (Timestamp, Timestamp)) -> bool {
+    partition
+        .about
+        .span
+        .is_some_and(|span| span.first < until && span.last >= since.minus(Duration::from_secs(60)))
+}
+
+impl Gathered {
+    fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.0.iter().map(|kept| &kept.message)
     }
 }
 

@@ -138,12 +138,13 @@ impl Writer {
         path: PathBuf,
         number: u32,
         began: Timestamp,
-        rows: &str,
+        rows: &[&str],
         progress: &Progress,
     ) -> Result<Writer, AuditError> {
         // One that was begun and not filled before a crash.
         remove(&path).map_err(|error| AuditError::storage(&path, &error))?;
-        let mut connection = schema::open_for_writing(&path, &[progress::TABLES, TABLES, rows])?;
+        let mut connection =
+            schema::open_for_writing(&path, &[&[progress::TABLES, TABLES][..], rows].concat())?;
         let begin = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             transaction

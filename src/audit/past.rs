@@ -56,13 +56,15 @@ use super::messages::{self, Gathered, Messages};
 use super::questions::Questions;
 use super::register::By;
 use super::rows::{
-    Candidate, Confidence, How, MessageFilter, PastOwner, SessionFilter, SessionRow, StoryFilter, StoryRow,
+    Candidate, Confidence, Count, How, MessageFilter, PastOwner, SessionFilter, SessionRow, StoryFilter,
+    StoryRow, Sum,
 };
 use super::schema::{Key, Moment, Octets, Spot, failed, moment, open_for_reading, packed, session_of};
 use super::sessions::Sessions;
 use super::shelf::Published;
 use super::story;
 use crate::relay::message::Message;
+use crate::relay::standing::Subject;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// Interim intervals longer than this are rare: so long after a gap, or after an end that was only inferred, a session
@@ -139,6 +141,33 @@ impl Past {
     /// What SQLite said.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
         Messages::now(&self.messages).list(filter)
+    }
+
+    /// Who sent most from `since` on and before `until`, in whole minutes.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn top(
+        &self,
+        by: Count,
+        since: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Subject, Sum)>, AuditError> {
+        Messages::top(&self.messages, by, (since, until), limit)
+    }
+
+    /// What somebody sent from `since` on and before `until`, by the minute; minutes without messages are not there.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn minutes(
+        &self,
+        subject: &Subject,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(Timestamp, Sum)>, AuditError> {
+        Messages::minutes(&self.messages, subject, (since, until))
     }
 
     /// Whether a session or a static prefix ever belonged to this subscriber.

@@ -25,7 +25,7 @@ pub(super) struct Questions(Vec<(u64, Question)>);
 
 impl Rows for Questions {
     const KIND: &'static str = "questions";
-    const TABLES: &'static str = TABLES;
+    const TABLES: &'static [&'static str] = &[TABLES];
 
     fn are_in(outcome: &Outcome) -> bool {
         matches!(outcome, Outcome::Question(_))

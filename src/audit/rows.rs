@@ -213,6 +213,48 @@ pub struct MessageFilter {
     pub limit: usize,
 }
 
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// Messages.
+    Messages,
+    /// Recipients, all of each message.
+    Recipients,
+    /// Octets, each message once.
+    Octets,
+}
+
+/// How much somebody sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sum {
+    /// Messages.
+    pub messages: u64,
+    /// Recipients, all of each message.
+    pub recipients: u64,
+    /// Octets, each message once.
+    pub octets: u64,
+}
+
+impl Sum {
+    /// One of the three.
+    #[must_use]
+    pub fn of(self, count: Count) -> u64 {
+        match count {
+            Count::Messages => self.messages,
+            Count::Recipients => self.recipients,
+            Count::Octets => self.octets,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Sum {
+    fn add_assign(&mut self, other: Sum) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.recipients = self.recipients.saturating_add(other.recipients);
+        self.octets = self.octets.saturating_add(other.octets);
+    }
+}
+
 /// About which address the story is to be told. What is `None` does not limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoryFilter {

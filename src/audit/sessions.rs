@@ -89,7 +89,7 @@ pub(super) const NEXT_LENGTH: &str = "SELECT realm, length FROM place_fact
 /// Facts that are not written yet, in the order of the tables.
 impl Rows for Facts {
     const KIND: &'static str = "sessions";
-    const TABLES: &'static str = TABLES;
+    const TABLES: &'static [&'static str] = &[TABLES];
 
     fn are_in(outcome: &Outcome) -> bool {
         Facts::are_in(outcome)
@@ -165,7 +165,7 @@ pub(super) struct Sessions(Arc<View<Facts>>);
 
 impl Sessions {
     pub(super) fn now(published: &Published<Facts>) -> Sessions {
-        Sessions(published.load_full())
+        Sessions(published.now())
     }
 
     /// The same in files alone, newest first.

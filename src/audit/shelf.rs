@@ -8,6 +8,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rusqlite::Transaction;
@@ -27,7 +29,7 @@ pub(super) trait Rows: Default + Send + Sync + 'static {
     /// What files of this kind are called.
     const KIND: &'static str;
     /// Their tables.
-    const TABLES: &'static str;
+    const TABLES: &'static [&'static str];
 
     /// Whether an outcome makes any.
     fn are_in(outcome: &Outcome) -> bool;
@@ -69,8 +71,59 @@ pub(super) struct Lost {
     pub(super) since: Timestamp,
 }
 
-/// What readers have: the view that was published last.
-pub(super) type Published<R> = Arc<ArcSwap<View<R>>>;
+/// What readers have.
+pub(super) struct Published<R>(Arc<Inner<R>>);
+
+struct Inner<R> {
+    view: ArcSwap<View<R>>,
+    /// Odd while rows go from memory to a file, where they are for a moment in both.
+    turns: AtomicU64,
+}
+
+impl<R> Clone for Published<R> {
+    fn clone(&self) -> Self {
+        Published(Arc::clone(&self.0))
+    }
+}
+
+/// How long a reader waits for rows to be written before it looks again, and how often.
+const LOOK_AGAIN: (Duration, u32) = (Duration::from_millis(5), 1_000);
+
+impl<R> Published<R> {
+    fn new() -> Self {
+        let view = View { partitions: Vec::new(), runs: Vec::new(), lost: Vec::new() };
+        Published(Arc::new(Inner { view: ArcSwap::from_pointee(view), turns: AtomicU64::new(0) }))
+    }
+
+    /// Everything of this kind now. What is being written may be found twice.
+    pub(super) fn now(&self) -> Arc<View<R>> {
+        self.0.view.load_full()
+    }
+
+    /// An answer from each row once, for what can't tell that it saw one before.
+    pub(super) fn once<T>(
+        &self,
+        mut answer: impl FnMut(&View<R>) -> Result<T, AuditError>,
+    ) -> Result<T, AuditError> {
+        let (wait, times) = LOOK_AGAIN;
+        for _ in 0..times {
+            let before = self.0.turns.load(Ordering::Acquire);
+            if before.is_multiple_of(2) {
+                let answer = answer(&self.now())?;
+                if self.0.turns.load(Ordering::Acquire) == before {
+                    return Ok(answer);
+                }
+            }
+            std::thread::sleep(wait);
+        }
+        let error = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        Err(AuditError::storage(Path::new("audit"), &error))
+    }
+
+    fn publish(&self, view: View<R>) {
+        self.0.view.store(Arc::new(view));
+    }
+}
 
 /// The writer's side.
 pub(super) struct Shelf<R> {
@@ -94,11 +147,7 @@ impl<R: Rows> Shelf<R> {
             open: None,
             next: 1,
             gathered: 0,
-            published: Arc::new(ArcSwap::from_pointee(View {
-                partitions: Vec::new(),
-                runs: Vec::new(),
-                lost: Vec::new(),
-            })),
+            published: Published::new(),
         };
         shelf.pass_over_begun(&mut numbers)?;
         for (index, &number) in numbers.iter().enumerate() {
@@ -136,7 +185,7 @@ impl<R: Rows> Shelf<R> {
         if let Some(last) = view.partitions.last().filter(|_| shelf.open.is_none()) {
             shelf.progress = last.ask(Progress::load)?;
         }
-        shelf.published.store(Arc::new(view));
+        shelf.published.publish(view);
         Ok(shelf)
     }
 
@@ -180,7 +229,7 @@ impl<R: Rows> Shelf<R> {
     }
 
     pub(super) fn readers(&self) -> Published<R> {
-        Arc::clone(&self.published)
+        self.published.clone()
     }
 
     /// How many rows have gathered.
@@ -202,7 +251,7 @@ impl<R: Rows> Shelf<R> {
             return;
         }
         self.gathered = self.gathered.saturating_add(rows.count());
-        let view = self.published.load();
+        let view = self.published.now();
         let mut runs = view.runs.clone();
         // Runs grow geometrically, so that there are few, and each row is copied a few times at most.
         while let Some(last) = runs.pop_if(|last| last.count() <= rows.count().saturating_mul(2)) {
@@ -211,12 +260,19 @@ impl<R: Rows> Shelf<R> {
         rows.sort();
         runs.push(Arc::new(rows));
         let view = View { partitions: view.partitions.clone(), runs, lost: view.lost.clone() };
-        self.published.store(Arc::new(view));
+        self.published.publish(view);
     }
 
     /// Writes what has gathered. After an error nothing was written, and it may be tried again.
     pub(super) fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
-        let view = self.published.load_full();
+        self.published.0.turns.fetch_add(1, Ordering::AcqRel);
+        let flushed = self.write_gathered(at);
+        self.published.0.turns.fetch_add(1, Ordering::AcqRel);
+        flushed
+    }
+
+    fn write_gathered(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        let view = self.published.now();
         let mut rows = R::default();
         view.runs.iter().for_each(|run| rows.add(run));
         rows.sort();
@@ -253,25 +309,25 @@ impl<R: Rows> Shelf<R> {
         // A partition that was damaged while it was the last is made again under its number.
         let mut lost = view.lost.clone();
         lost.retain(|lost| partitions.iter().all(|partition| partition.about.number != lost.number));
-        self.published.store(Arc::new(View { partitions, runs: Vec::new(), lost }));
+        self.published.publish(View { partitions, runs: Vec::new(), lost });
         Ok(())
     }
 
     /// The oldest partition, when all of it is older than that.
     pub(super) fn too_old(&self, limit: Timestamp) -> Option<Arc<Partition>> {
-        let view = self.published.load();
+        let view = self.published.now();
         view.partitions.first().filter(|oldest| oldest.about.latest() < limit).cloned()
     }
 
     /// Removes a partition. Whoever is reading it goes on reading.
     pub(super) fn remove(&mut self, partition: &Partition) -> Result<(), AuditError> {
-        let view = self.published.load();
+        let view = self.published.now();
         let mut partitions = view.partitions.clone();
         partitions.retain(|other| other.about.number != partition.about.number);
         let mut lost = view.lost.clone();
         // What is missing before the oldest that is kept is not missed.
         lost.retain(|lost| lost.number > partition.about.number);
-        self.published.store(Arc::new(View { partitions, runs: view.runs.clone(), lost }));
+        self.published.publish(View { partitions, runs: view.runs.clone(), lost });
         partition::remove(&partition.path).map_err(|error| AuditError::storage(&partition.path, &error))
     }
 
@@ -282,7 +338,7 @@ impl<R: Rows> Shelf<R> {
 
     /// Has the next partition not take the place of one that was damaged.
     pub(super) fn give_up_lost(&mut self) {
-        let lost = self.published.load().lost.iter().map(|lost| lost.number).max();
+        let lost = self.published.now().lost.iter().map(|lost| lost.number).max();
         self.next = self.next.max(lost.unwrap_or_default().saturating_add(1));
     }
 
