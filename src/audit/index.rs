@@ -134,12 +134,21 @@ impl Index {
         Ok(())
     }
 
+    /// How many rows of a kind wait to be written, at most.
+    #[must_use]
+    pub fn gathered(&self) -> usize {
+        self.sessions.gathered().max(self.messages.gathered()).max(self.questions.gathered())
+    }
+
     /// Writes what has gathered, when it is much or has waited long.
     ///
     /// # Errors
     /// What SQLite said; it may be tried again.
     pub fn keep_up(&mut self, at: Timestamp) -> Result<(), AuditError> {
-        let gathered = self.sessions.gathered().max(self.messages.gathered()).max(self.questions.gathered());
+        if self.flushed == Timestamp::EARLIEST {
+            self.flushed = at;
+        }
+        let gathered = self.gathered();
         if gathered >= GATHERED_MAX || gathered > 0 && at.since(self.flushed) >= WRITTEN_WITHIN {
             self.flush(at)?;
         }

@@ -141,18 +141,20 @@ impl Writer {
         rows: &[&str],
         progress: &Progress,
     ) -> Result<Writer, AuditError> {
-        // One that was begun and not filled before a crash.
-        remove(&path).map_err(|error| AuditError::storage(&path, &error))?;
-        let mut connection =
-            schema::open_for_writing(&path, &[&[progress::TABLES, TABLES][..], rows].concat())?;
-        let begin = |connection: &mut Connection| -> rusqlite::Result<()> {
+        // It has its name once it is whole: a crash leaves nothing that looks like a partition.
+        let new = path.with_extension("new");
+        remove(&new).map_err(|error| AuditError::storage(&new, &error))?;
+        let lay_out = || -> rusqlite::Result<()> {
+            let mut connection = schema::create(&new, &[&[progress::TABLES, TABLES][..], rows].concat())?;
             let transaction = connection.transaction()?;
             transaction
                 .execute("INSERT INTO partition VALUES (1, ?1, 0, NULL, NULL, NULL)", (Moment(began),))?;
             progress.store(&transaction)?;
             transaction.commit()
         };
-        begin(&mut connection).map_err(|error| failed(&path, &error))?;
+        lay_out().map_err(|error| failed(&new, &error))?;
+        fs::rename(&new, &path).map_err(|error| AuditError::storage(&path, &error))?;
+        let connection = schema::open_for_writing(&path, &[])?;
         let about = About { number, began, rows: 0, span: None, closed: None };
         Ok(Writer { path, about, connection })
     }

@@ -35,6 +35,21 @@ pub(super) fn open_for_writing(path: &Path, tables: &[&str]) -> Result<Connectio
     Ok(connection)
 }
 
+/// Lays out a new file, in one piece.
+pub(super) fn create(path: &Path, tables: &[&str]) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(path)?;
+    lay_out(&mut connection, tables)?;
+    Ok(connection)
+}
+
+fn lay_out(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    tables.iter().try_for_each(|tables| transaction.execute_batch(tables))?;
+    transaction.commit()
+}
+
 /// Opens a file of the index for a reader, who can't change it.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, AuditError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -87,13 +102,9 @@ fn prepare(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<(i3
          PRAGMA cache_size=-32768; PRAGMA secure_delete=ON;",
     )?;
     if version_of(connection)? == (0, 0) {
-        let transaction = connection.transaction()?;
-        let known: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+        let known: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
         if known == 0 && !tables.is_empty() {
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            tables.iter().try_for_each(|tables| transaction.execute_batch(tables))?;
-            transaction.commit()?;
+            lay_out(connection, tables)?;
         }
     }
     version_of(connection)

@@ -291,9 +291,10 @@ impl<R: Rows> Shelf<R> {
         let mut writer = match self.open.take() {
             Some(writer) => writer,
             None => {
-                let number = self.next;
-                self.next = number.saturating_add(1);
-                Writer::begin(self.path(number), number, at, R::TABLES, &Progress::default())?
+                let path = self.path(self.next);
+                let writer = Writer::begin(path, self.next, at, R::TABLES, &Progress::default())?;
+                self.next = self.next.saturating_add(1);
+                writer
             }
         };
         let written =

@@ -30,6 +30,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const AT_ONCE: usize = 20_000;
 /// Niceness of the thread, which Linux takes for the thread alone: against others that want the processor it gets a tenth.
 const STEPS_BACK: i32 = 10;
+/// So many rows may wait for a disk that refuses, some three hundred octets each, before nothing more is taken.
+const GATHERED_AT_MOST: usize = 2_000_000;
 /// How often is looked for what is older than it is to be kept.
 const RETIRE_EVERY: Duration = Duration::from_secs(600);
 /// How long after a failure the index is tried again.
@@ -90,6 +92,7 @@ impl Keeper {
                 behind: done,
                 kept,
                 retires: Timestamp::EARLIEST,
+                is_failing: false,
             }
             .run(&tasks);
         })?;
@@ -155,6 +158,7 @@ struct Worker {
     kept: Box<dyn Fn() -> Retention + Send>,
     /// When is looked next for what is too old.
     retires: Timestamp,
+    is_failing: bool,
 }
 
 impl Worker {
@@ -173,7 +177,9 @@ impl Worker {
                     return;
                 }
                 self.behind.fetch_sub(folded.len() as u64, Ordering::AcqRel);
-                self.retire(clock::now());
+                if !self.retire(clock::now()) {
+                    return;
+                }
             }
             if let Some(Work::Snapshot { sequence, at, body }) = next {
                 self.store(sequence, at, &body);
@@ -181,41 +187,53 @@ impl Worker {
         }
     }
 
-    /// False when it can't be written any more, or when we were told to stop before it could.
+    /// False when nothing can be taken any more, or when we were told to stop before it could.
     fn apply(&mut self, through: u64, folded: &[Folded]) -> bool {
-        let mut failed = false;
         while let Err(error) = self.take(through, folded) {
             if let AuditError::Damaged { file, .. } = &error {
                 self.give_up(&error, file);
                 return false;
             }
-            if !failed {
-                tracing::error!(%error, "the audit index cannot be written; questions about the past are late");
-            }
-            failed = true;
-            self.health.set_index_failing(true);
+            self.failing(&error);
             if self.health.is_stopping() {
                 return false;
             }
             std::thread::sleep(TRY_AGAIN);
         }
-        if failed {
-            self.health.set_index_failing(false);
-            tracing::info!("the audit index is written again");
-        }
         self.applied.send_replace(through);
         true
     }
 
+    /// What is taken is found, whether it can be written or not. Only when too much of it waits is nothing more taken.
     fn take(&mut self, through: u64, folded: &[Folded]) -> Result<(), AuditError> {
         self.index.apply(through, folded)?;
-        self.index.keep_up(clock::now())
+        match self.index.keep_up(clock::now()) {
+            Ok(()) => {
+                if std::mem::take(&mut self.is_failing) {
+                    self.health.set_index_failing(false);
+                    tracing::info!("the audit index is written again");
+                }
+                Ok(())
+            }
+            Err(error @ AuditError::Storage { .. }) if self.index.gathered() < GATHERED_AT_MOST => {
+                self.failing(&error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn failing(&mut self, error: &AuditError) {
+        if !std::mem::replace(&mut self.is_failing, true) {
+            tracing::error!(%error, "the audit index cannot be written; questions about the past are late");
+            self.health.set_index_failing(true);
+        }
     }
 
     /// A part of the work at a time, so that what was handed over need not wait long.
-    fn retire(&mut self, at: Timestamp) {
+    fn retire(&mut self, at: Timestamp) -> bool {
         if at < self.retires {
-            return;
+            return true;
         }
         match self.index.retire(at, &(self.kept)()) {
             Ok(true) => {}
@@ -223,12 +241,17 @@ impl Worker {
                 self.health.set_retention_failing(false);
                 self.retires = at.plus(RETIRE_EVERY);
             }
+            Err(AuditError::Damaged { file, what }) => {
+                self.give_up(&AuditError::Damaged { file: file.clone(), what }, &file);
+                return false;
+            }
             Err(error) => {
                 tracing::error!(%error, "what is older than it is to be kept cannot be removed");
                 self.health.set_retention_failing(true);
                 self.retires = at.plus(RETIRE_EVERY);
             }
         }
+        true
     }
 
     fn give_up(&self, error: &AuditError, file: &Path) {
