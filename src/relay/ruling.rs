@@ -70,20 +70,21 @@ pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timesta
         return Ruling::of(Reason::Never, Vec::new());
     }
     let lookup = client.address.map(|address| map.lookup(client.realm, address, client.port, now));
-    let doubtful = lookup.as_ref().and_then(doubtful);
+    let doubtful = lookup.as_ref().filter(|_| !standing.is_empty()).and_then(doubtful);
     let by_address =
         lookup.map_or(Ruling::of(Reason::NoAddress, Vec::new()), |lookup| by_address(lookup, client.blind));
     // Standing comes before everything that permits, and holds for the login as for the address's owner; also for one
     // whose session is in doubt: a suspension accuses nobody of this message.
-    let owner = by_address.owner().and_then(|owner| owner.subscriber.clone()).or(doubtful);
-    if let Some(reference) = suspended(standing, client.login, owner, now) {
-        return Ruling { reason: Reason::Suspended, suspension: Some(reference), ..by_address };
+    if !standing.is_empty() {
+        let owner = by_address.owner().and_then(|owner| owner.subscriber.clone()).or(doubtful);
+        if let Some(reference) = suspended(standing, client.login, owner, now) {
+            return Ruling { reason: Reason::Suspended, suspension: Some(reference), ..by_address };
+        }
     }
-    let owners = by_address.owners.clone();
     match (client.profile, client.login) {
-        (Profile::Submission, Some(_)) => Ruling::of(Reason::Login, owners),
-        (Profile::Submission, None) => Ruling::of(Reason::NoLogin, owners),
-        (Profile::Relay, Some(_)) if client.logins_relay => Ruling::of(Reason::Login, owners),
+        (Profile::Submission, Some(_)) => Ruling::of(Reason::Login, by_address.owners),
+        (Profile::Submission, None) => Ruling::of(Reason::NoLogin, by_address.owners),
+        (Profile::Relay, Some(_)) if client.logins_relay => Ruling::of(Reason::Login, by_address.owners),
         (Profile::Relay | Profile::Mx, _) => by_address,
     }
 }
@@ -91,7 +92,7 @@ pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timesta
 /// The owner of an address whose session is in doubt.
 fn doubtful(lookup: &Lookup) -> Option<Name> {
     match lookup {
-        Lookup::Unready(_, Some(found)) => found.subscriber.clone(),
+        Lookup::Unready(_, Some(found)) => found.subscriber(),
         _ => None,
     }
 }
@@ -115,7 +116,7 @@ fn by_address(lookup: Lookup, blind: bool) -> Ruling {
         }
         Lookup::Found(found) => {
             let reason = match &found.session {
-                _ if found.subscriber.is_none() => Reason::NoIdentity,
+                _ if found.subscriber_octets().is_none() => Reason::NoIdentity,
                 None => Reason::Static,
                 Some(session) if blind || session.is_stale() => Reason::FeedStale,
                 Some(_) => Reason::Online,
@@ -134,7 +135,7 @@ fn suspended(standing: &Standing, login: Option<&Name>, owner: Option<Name>, now
 
 fn owner(found: &Found) -> Owner {
     Owner {
-        subscriber: found.subscriber.clone(),
+        subscriber: found.subscriber(),
         session: found.session.as_ref().map(Session::key),
         since: found.since,
         line: found.session.as_ref().map_or_else(Line::default, Session::line),

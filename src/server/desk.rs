@@ -106,7 +106,7 @@ impl Desk for MailDesk {
             let realm = self.shared.map.realm(peer.realm.as_ref());
             return match self.shared.map.lookup(realm, address, port, now) {
                 _ if config.relay.observe => Reply::NotFound,
-                Lookup::Found(found) => found.subscriber.map_or(Reply::NotFound, |name| found_as(&name)),
+                Lookup::Found(found) => found.subscriber().map_or(Reply::NotFound, |name| found_as(&name)),
                 Lookup::Absent if self.health.is_blind(now) => Reply::Temp(Reason::FeedBlocked.word()),
                 Lookup::Absent => Reply::NotFound,
                 Lookup::Ambiguous(_) => Reply::Temp("conflict"),

@@ -105,7 +105,7 @@ impl Machine {
         let revived = matches!(held.state(), State::Suspect { why: Suspicion::Revived, .. });
         let claim = Binding::new(session, at);
         match self.map.slot(place) {
-            None => self.own(id, place, claim, effects),
+            None => self.own_free(id, place, claim, effects),
             Some(Slot::Freed(freed)) if at < freed.claimed || freed.is_before_its_end(&claim) => {
                 self.outdone(id, place, at, how, effects);
             }
@@ -195,9 +195,21 @@ impl Machine {
 
     pub(super) fn own(&mut self, id: &Id, place: Place, claim: Binding, effects: &mut Vec<Effect>) {
         self.hold(id, place, claim.since);
-        effects.push(bound(&claim, place));
+        effects.push(self.bound(&claim, place));
         let against = self.left_against(id, place, claim.since);
         self.map.put(place, Slot::Owned(Binding::remembering(claim.session, claim.since, against)));
+    }
+
+    /// The same where nothing stands, so that nothing is left of anybody.
+    fn own_free(&mut self, id: &Id, place: Place, claim: Binding, effects: &mut Vec<Effect>) {
+        self.hold(id, place, claim.since);
+        effects.push(self.bound(&claim, place));
+        self.map.put(place, Slot::Owned(claim));
+    }
+
+    pub(super) fn bound(&self, claim: &Binding, place: Place) -> Effect {
+        let (session, subscriber) = (claim.session.key(), self.subscriber_of(&claim.session));
+        Effect::Bound { session, subscriber, place, from: claim.since }
     }
 
     fn contest(
@@ -217,7 +229,7 @@ impl Machine {
             effects.push(still_held(&held.session, place, before.since, at));
         }
         self.hold(id, place, at);
-        effects.push(bound(&claim, place));
+        effects.push(self.bound(&claim, place));
         claimants.push(claim);
         let sessions = claimants.iter().map(|claimant| claimant.session.key()).collect();
         effects.push(Effect::Conflict { place, sessions, at });
@@ -306,11 +318,6 @@ fn judge(owner: &Binding, claim: &Binding, again: bool) -> Judgement {
 
 pub(super) fn id_of(session: &Session) -> Id {
     Id { nas: session.nas().number, session: session.id() }
-}
-
-pub(super) fn bound(claim: &Binding, place: Place) -> Effect {
-    let (session, subscriber) = (claim.session.key(), claim.session.subscriber());
-    Effect::Bound { session, subscriber, place, from: claim.since }
 }
 
 pub(super) fn unbound(session: &Session, place: Place, until: Timestamp, how: Ended) -> Effect {
