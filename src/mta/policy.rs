@@ -97,21 +97,30 @@ impl Request {
 
     /// The question in a request's lines, its empty line excluded.
     fn from_lines(lines: &[u8]) -> Result<Self, Broken> {
-        let mut request = Request::empty();
-        let mut asks_us = false;
-        let mut begin = 0;
+        let (mut reading, mut begin) = (Reading::default(), 0);
         for end in memchr_iter(b'\n', lines) {
-            let line = without_cr(lines.get(begin..end).unwrap_or_default());
+            reading.take(without_cr(lines.get(begin..end).unwrap_or_default()))?;
             begin = end.saturating_add(1);
-            let equals = memchr(b'=', line).ok_or(Broken::NotAnAttribute)?;
-            let (name, value) = line.split_at(equals);
-            let value = value.get(1..).unwrap_or_default();
-            match name {
-                b"request" => asks_us = value == b"smtpd_access_policy",
-                _ => request.set(name, value),
-            }
         }
-        if asks_us { Ok(request) } else { Err(Broken::NotSmtpdAccessPolicy) }
+        reading.done()
+    }
+
+    /// The question that stands whole at the beginning of the stream, as nearly all do, and how many octets it takes.
+    /// `None`: it is not all there, or something is wrong with it; whoever looks at it line by line finds out.
+    fn whole(octets: &[u8]) -> Option<(Self, usize)> {
+        let (mut reading, mut begin) = (Reading::default(), 0);
+        for end in memchr_iter(b'\n', octets.get(..REQUEST_LIMIT).unwrap_or(octets)).take(LINES_LIMIT) {
+            let line = without_cr(octets.get(begin..end)?);
+            begin = end.saturating_add(1);
+            if line.is_empty() {
+                return Some((reading.done().ok()?, begin));
+            }
+            if line.len() > LINE_LIMIT {
+                return None;
+            }
+            reading.take(line).ok()?;
+        }
+        None
     }
 
     /// Takes one attribute; a repeated one wins over what came before it.
@@ -139,6 +148,35 @@ impl Request {
             // Newer versions of Postfix add attributes.
             _ => {}
         }
+    }
+}
+
+/// A question of which some lines were read.
+struct Reading {
+    request: Request,
+    asks_us: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Reading { request: Request::empty(), asks_us: false }
+    }
+}
+
+impl Reading {
+    fn take(&mut self, line: &[u8]) -> Result<(), Broken> {
+        let equals = memchr(b'=', line).ok_or(Broken::NotAnAttribute)?;
+        let (name, value) = line.split_at(equals);
+        let value = value.get(1..).unwrap_or_default();
+        match name {
+            b"request" => self.asks_us = value == b"smtpd_access_policy",
+            _ => self.request.set(name, value),
+        }
+        Ok(())
+    }
+
+    fn done(self) -> Result<Request, Broken> {
+        if self.asks_us { Ok(self.request) } else { Err(Broken::NotSmtpdAccessPolicy) }
     }
 }
 
@@ -183,6 +221,13 @@ impl Policy {
     /// The next whole request of the stream.
     fn next(&mut self, stream: &mut BytesMut) -> Result<Option<Request>, Broken> {
         let octets: &[u8] = stream;
+        if self.whole == 0
+            && self.seen == 0
+            && let Some((request, length)) = Request::whole(octets)
+        {
+            stream.advance(length);
+            return Ok(Some(request));
+        }
         let unseen = self.whole.saturating_add(self.seen);
         for found in memchr_iter(b'\n', octets.get(unseen..).unwrap_or_default()) {
             let end = unseen.saturating_add(found);

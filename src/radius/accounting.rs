@@ -350,7 +350,9 @@ impl<'a> Fields<'a> {
             ports::EXTENDED => self.ports.take_extended(value),
             _ => {
                 self.has_framed_address |= kind == 8;
-                self.claims.extend(claims::claim(kind, value));
+                if let Some(claim) = claims::claim(kind, value) {
+                    self.claims.push(claim);
+                }
             }
         }
     }

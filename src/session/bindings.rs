@@ -289,6 +289,11 @@ impl LiveMap {
         self.slots.get(place)
     }
 
+    /// Looks at what stands at a place without taking a copy; nothing may be put meanwhile.
+    pub(super) fn see<T>(&self, place: Place, look: impl FnOnce(&Slot) -> T) -> Option<T> {
+        self.slots.see(place, look)
+    }
+
     /// Replaces in place: readers see the old slot or the new one, never nothing.
     pub(super) fn put(&self, place: Place, slot: Slot) {
         // Counted first: a reader that misses the length, or the block, would miss the slot. Nobody else puts.

@@ -191,6 +191,9 @@ impl Machine {
     /// Another session of the same subscriber that had lost the place to this one and was heard since: whichever of the two
     /// was there, the subscriber is.
     fn own_loser(&self, owner: &Binding, place: Place) -> Option<Id> {
+        if owner.against().losers.is_empty() {
+            return None;
+        }
         let subscriber = owner.session.subscriber_octets();
         let losers = self.living(place, &owner.against().losers).into_iter();
         let mine = losers.filter_map(|id| {

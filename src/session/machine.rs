@@ -142,10 +142,12 @@ impl Machine {
     /// folded state. The caller sees to it that nothing of the session is on its way.
     #[must_use]
     pub fn as_refresh(&self, record: &Record) -> Option<Refresh> {
+        if record.kind != Kind::Interim {
+            return None;
+        }
         let nas = *self.nas_numbers.get(&record.nas)?;
         let held = self.sessions.get(&Id { nas, session: record.session_id.clone() })?;
-        let unchanged = matches!(record.kind, Kind::Interim)
-            && held.is_active()
+        let unchanged = held.is_active()
             && (!held.doubted || record.claims.is_empty())
             && record.event >= held.last()
             && record.arrival.since(record.event) <= LAG
@@ -195,9 +197,10 @@ impl Machine {
         }
         let Some(realm) = self.known_realm(record) else { return concerned };
         for claim in &record.claims {
-            let Some(slot) = self.map.slot(Place::new(realm, claim.prefix, claim.ports)) else { continue };
             let named = |one: &Binding| (one.session.nas().name.clone(), one.session.id());
-            concerned.extend(slot.holders().iter().map(named));
+            self.map.see(Place::new(realm, claim.prefix, claim.ports), |slot| {
+                concerned.extend(slot.holders().iter().map(named));
+            });
         }
         concerned
     }

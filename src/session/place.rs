@@ -132,6 +132,7 @@ pub struct Place {
 /// Hashed for each lookup, and twice for each claim: in two words for IPv4 and three for IPv6, where field by field would
 /// be seven.
 impl Hash for Place {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Place { realm, prefix, ports } = self;
         let [a, b] = realm.0.to_be_bytes();

@@ -27,18 +27,22 @@ pub(super) struct Sessions {
 impl Sessions {
     /// The number of a session, for as long as it lives.
     pub(super) fn number(&self, id: &Id) -> Option<u32> {
+        Some(self.find(id)?.0)
+    }
+
+    fn find(&self, id: &Id) -> Option<(u32, &Held)> {
         let session = id.session.octets();
         let last = self.last.load(Ordering::Relaxed);
         let is_last =
-            |held: &Held| held.session.id_octets() == session && held.session.nas().number == id.nas;
-        if self.held.get(last).is_some_and(is_last) {
-            return Some(last);
+            |held: &&Held| held.session.id_octets() == session && held.session.nas().number == id.nas;
+        if let Some(held) = self.held.get(last).filter(is_last) {
+            return Some((last, held));
         }
         let same =
             |number: &u32| self.held.get(*number).is_some_and(|held| held.session.id_octets() == session);
         let number = *self.by_nas.get(id.nas as usize)?.find(self.hasher.hash_one(session), same)?;
         self.last.store(number, Ordering::Relaxed);
-        Some(number)
+        Some((number, self.held.get(number)?))
     }
 
     pub(super) fn at(&self, number: u32) -> Option<&Held> {
@@ -50,7 +54,7 @@ impl Sessions {
     }
 
     pub(super) fn get(&self, id: &Id) -> Option<&Held> {
-        self.held.get(self.number(id)?)
+        Some(self.find(id)?.1)
     }
 
     pub(super) fn get_mut(&mut self, id: &Id) -> Option<&mut Held> {

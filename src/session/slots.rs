@@ -52,6 +52,17 @@ impl Slots {
         part.slot(part.number(hash, place)?)
     }
 
+    /// Looks at what stands there without taking a copy; nothing may be put meanwhile.
+    pub(super) fn see<T>(&self, place: Place, look: impl FnOnce(&Slot) -> T) -> Option<T> {
+        let hash = self.hasher.hash_one(place);
+        let part = self.part(hash);
+        let number = part.number(hash, place)?;
+        match number.0 & UNUSUAL {
+            0 => part.usual.get(number.0).map(|row| look(&row.slot())),
+            _ => part.unusual.get(number.0 ^ UNUSUAL).map(|row| row.see(look)),
+        }
+    }
+
     pub(super) fn contains(&self, place: Place) -> bool {
         let hash = self.hasher.hash_one(place);
         self.part(hash).number(hash, place).is_some()
@@ -144,7 +155,10 @@ impl Slots {
 
 impl Part {
     fn number(&self, hash: u64, place: Place) -> Option<Number> {
-        let same = |number: &Number| number.place(&self.usual, &self.unusual) == Some(place);
+        let same = |number: &Number| match number.0 & UNUSUAL {
+            0 => self.usual.get(number.0).is_some_and(|row| row.is_at(&place)),
+            _ => self.unusual.get(number.0 ^ UNUSUAL).is_some_and(|row| row.is_at(&place)),
+        };
         self.table.find(hash, same).copied()
     }
 
