@@ -283,7 +283,7 @@ pub fn assert_shared_is_nobodys(map: &LiveMap, realm: Realm, address: IpAddr, no
     for port in [0, 1023, 1024, 2047, 2048, u16::MAX] {
         if let Lookup::Found(found) = map.lookup(realm, address, Some(port), now) {
             let key = |found: &Found| found.session.as_ref().map(|session| session.key());
-            let same = key(&found) == key(&whole) && found.subscriber == whole.subscriber;
+            let same = key(&found) == key(&whole) && found.subscriber_octets() == whole.subscriber_octets();
             assert!(same, "{address} is {whole:?}, and its port {port} {found:?}");
         }
     }

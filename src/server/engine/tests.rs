@@ -116,7 +116,7 @@ impl World {
             Lookup::Ambiguous(all) => all,
             Lookup::Absent | Lookup::Unready(..) => Vec::new(),
         };
-        found.into_iter().filter_map(|found| found.subscriber).map(|name| name.to_string()).collect()
+        found.into_iter().filter_map(|found| found.subscriber()).map(|name| name.to_string()).collect()
     }
 
     fn durable(&self) -> usize {
