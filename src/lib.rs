@@ -208,6 +208,7 @@
 //! | a damaged note of how far detail files were read | set aside; they are read again | line | `a_cursor_that_was_changed_anywhere_is_set_aside_and_says_nothing`, `a_damaged_cursor_costs_only_a_second_reading` |
 //! | a key file that is none | 74; file | standard error | `a_file_that_is_no_key_is_refused` |
 
+pub mod access;
 pub mod audit;
 pub mod cli;
 pub mod clock;

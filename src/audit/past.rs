@@ -48,6 +48,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub(super) use self::shared::BLOCKS;
 use super::AuditError;
+use super::asked::{self, AskedFilter, AskedRow, Chain};
 use super::index::{STOP_ALONE, is_exact};
 use super::listing;
 use super::rows::{
@@ -58,6 +59,7 @@ use super::schema::{
     session_of,
 };
 use super::story;
+use crate::access::question::Link;
 use crate::relay::message::Message;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 
@@ -129,6 +131,22 @@ impl Past {
     /// What SQLite said.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
         self.ask(|connection| listing::messages(connection, filter))
+    }
+
+    /// Who asked what, newest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn questions(&self, filter: &AskedFilter) -> Result<Vec<AskedRow>, AuditError> {
+        self.ask(|connection| asked::questions(connection, filter))
+    }
+
+    /// Whether the chain of questions is whole, and its link at that entry.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn chain(&self, at: u64) -> Result<(Chain, Option<Link>), AuditError> {
+        self.ask(|connection| Ok((asked::chain(connection)?, asked::link_of(connection, at)?)))
     }
 
     /// Whether a session or a static prefix ever belonged to this subscriber.

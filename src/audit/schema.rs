@@ -20,7 +20,7 @@ use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 const APPLICATION: i32 = 0x5257_6178;
 
 /// Version of the tables. Another one is begun anew from the log.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// Every reading query walks one of these indexes; a test asks SQLite for its plans.
 ///
@@ -201,8 +201,8 @@ CREATE INDEX command_by_subject ON command (subject, at);
 CREATE TABLE question (
     sequence INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
-    by BLOB NOT NULL,
-    what BLOB NOT NULL
+    packed BLOB NOT NULL,
+    link BLOB NOT NULL
 ) STRICT;
 CREATE INDEX question_by_time ON question (at);
 ";

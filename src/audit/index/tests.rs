@@ -6,8 +6,9 @@ use rusqlite::types::Value;
 use ipnet::IpNet;
 
 use super::*;
+use crate::access::Via;
+use crate::access::question::{Asked, Link, Reply};
 use crate::audit::schema::VERSION;
-use crate::log::entry::Question;
 use crate::session::effect::Remark;
 use crate::session::event::Translation;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey};
@@ -227,8 +228,18 @@ fn applied_is_kept_with_what_was_applied() {
     let data = tempfile::tempdir().unwrap();
     let mut index = Index::open(data.path()).unwrap();
     assert_eq!(index.applied(), 0);
-    let question = Question { at: at(1), by: Name::from("root"), what: Name::from("/v1/owner") };
-    index.apply(9, &[Folded { sequence: 7, outcome: Outcome::Question(question) }]).unwrap();
+    let asked = Asked {
+        at: at(1),
+        by: Name::from("root"),
+        role: None,
+        via: Via::Socket,
+        what: Name::from("/v1/owner"),
+        about: Vec::new(),
+        purpose: None,
+        reply: Reply::Rows(1),
+    };
+    let outcome = Outcome::Asked(Box::new(asked), Link::default());
+    index.apply(9, &[Folded { sequence: 7, outcome }]).unwrap();
     index.apply(3, &[]).unwrap();
     drop(index);
     let index = Index::open(data.path()).unwrap();

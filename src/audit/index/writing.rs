@@ -8,10 +8,11 @@ use rusqlite::{OptionalExtension, Params, Transaction};
 
 use super::correcting::Held;
 use super::known::Known;
+use crate::access::token::{TokenOrder, Verb};
+use crate::audit::asked;
 use crate::audit::rows::What;
 use crate::audit::schema::{By, Key, Moment, Spot, column, packed_value, unpacked_value, wide};
 use crate::audit::story::Told;
-use crate::log::entry::Question;
 use crate::relay::message::Message;
 use crate::relay::standing::{Command, Order, Subject};
 use crate::session::effect::{Effect, Ended};
@@ -42,7 +43,8 @@ impl Writing<'_> {
             Outcome::Effect(cause, effect) => self.effect(*cause, effect),
             Outcome::Message(message) => self.message(message),
             Outcome::Command(command) => self.command(command),
-            Outcome::Question(question) => self.question(question),
+            Outcome::Asked(asked, link) => asked::write(self.transaction, self.sequence, asked, link),
+            Outcome::Token(order) => self.token(order),
             Outcome::Hold(hold) => self.hold(hold),
         }
     }
@@ -450,9 +452,24 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn question(&self, question: &Question) -> rusqlite::Result<()> {
-        let row = (column(self.sequence), Moment(question.at), question.by.octets(), question.what.octets());
-        self.execute("INSERT INTO question VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING", row)?;
+    fn token(&self, order: &TokenOrder) -> rusqlite::Result<()> {
+        let nothing = Name::from("");
+        let (verb, until, note) = match &order.verb {
+            Verb::Create { expires, note, .. } => ("create", *expires, note),
+            Verb::Revoke => ("revoke", None, &nothing),
+        };
+        self.execute(
+            "INSERT INTO command VALUES (?1, ?2, ?3, 'token', ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            (
+                column(self.sequence),
+                Moment(order.at),
+                order.by.octets(),
+                order.id.to_string().into_bytes(),
+                verb,
+                until.map(Moment),
+                note.octets(),
+            ),
+        )?;
         Ok(())
     }
 }
