@@ -143,7 +143,7 @@ pub(super) struct Question {
 impl Question {
     pub(super) fn new(path: &'static str, shown: &Shown) -> Self {
         let mut question = Question { path, query: Vec::new() };
-        question.with("why", shown.why.as_ref());
+        question.with("purpose", shown.purpose.as_ref());
         question
     }
 
@@ -164,7 +164,7 @@ impl Question {
         Ok(())
     }
 
-    fn within(&mut self, within: &Within, zone: &TimeZone) -> Result<(), Failure> {
+    pub(super) fn within(&mut self, within: &Within, zone: &TimeZone) -> Result<(), Failure> {
         self.with_time("since", "--since", within.since.as_deref(), zone)?;
         self.with_time("until", "--until", within.until.as_deref(), zone)?;
         self.with("limit", within.limit);
@@ -268,7 +268,7 @@ pub fn suspensions(args: &PlainArgs) -> Result<Answer, Failure> {
     listed::<SuspensionRow>(&question, &args.daemon, &args.shown.style()?, "nobody is suspended")
 }
 
-fn listed<R: Row + DeserializeOwned>(
+pub(super) fn listed<R: Row + DeserializeOwned>(
     question: &Question,
     daemon: &Daemon,
     style: &Style,

@@ -17,20 +17,25 @@ use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
+use super::http::auth;
 use super::http::import::{Chunk, ImportAnswer};
 use super::http::metrics::Exposition;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
+use super::http::questions::{ChainRow, QuestionRow};
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::{desk, detail, engine, feed_health, mta, radius};
+use crate::access::question::{Asked, Reply};
+use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::AuditError;
+use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
 use crate::audit::rows::{self as past, Confidence, MessageFilter, SessionFilter, StoryFilter};
 use crate::clock;
 use crate::config::Config;
-use crate::log::entry::{Entry, Question};
+use crate::log::entry::Entry;
 use crate::relay::Profile;
 use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
@@ -84,6 +89,8 @@ pub struct Counters {
     pub desk: Arc<desk::Counters>,
     /// Commits.
     pub engine: Arc<engine::Counters>,
+    /// Who came in, and who did not.
+    pub gate: Arc<auth::Counters>,
 }
 
 impl Staff for StaffDesk {
@@ -249,7 +256,16 @@ impl Staff for StaffDesk {
             }
             return Ok(ImportAnswer { reference: 0, rows });
         }
-        let by = Entry::Question(Question { at: now, by: chunk.by.clone(), what: import::spelled(&chunk) });
+        let by = Entry::Asked(Box::new(Asked {
+            at: now,
+            by: chunk.by.name.clone(),
+            role: Some(chunk.by.role),
+            via: chunk.by.via,
+            what: import::spelled(&chunk),
+            about: Vec::new(),
+            purpose: None,
+            reply: Reply::Rows(0),
+        }));
         let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
         let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
         let reference = committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)?;
@@ -302,14 +318,53 @@ impl Staff for StaffDesk {
 
     /// While nothing can be written, the on-call engineer must still be able to ask: the question goes to the system's
     /// journal instead, by name.
-    async fn asked(&self, by: Name, what: Name) -> Result<(), Trouble> {
-        let question = Question { at: clock::now(), by: by.clone(), what: what.clone() };
+    async fn asked(&self, asked: Asked) -> Result<(), Trouble> {
         if !self.health.is_blind(clock::now()) {
-            let recorded = self.commit(Entry::Question(question)).await;
+            let recorded = self.commit(Entry::Asked(Box::new(asked))).await;
             return recorded.map(|_| ()).ok_or(Trouble::Unrecorded);
         }
-        tracing::warn!(%by, %what, "this question could not be written to the log; it is noted here only");
+        let Asked { by, via, what, purpose, .. } = asked;
+        let purpose = purpose.map(|purpose| purpose.to_string()).unwrap_or_default();
+        tracing::warn!(%by, %via, %what, purpose, "this question could not be written to the log; it is noted here only");
         Ok(())
+    }
+
+    async fn questions(&self, filter: &AskedFilter) -> Result<Vec<QuestionRow>, Trouble> {
+        self.indexed().await;
+        let (past, filter) = (Arc::clone(&self.past), filter.clone());
+        let rows = blocking(move || opened(&past)?.questions(&filter)).await?;
+        Ok(rows.into_iter().map(QuestionRow::from).collect())
+    }
+
+    async fn chain(&self) -> Result<ChainRow, Trouble> {
+        let (sequence, link) = **self.shared.link.load();
+        self.indexed().await;
+        let past = Arc::clone(&self.past);
+        let (chain, there) = blocking(move || opened(&past)?.chain(sequence)).await?;
+        // Whoever cuts off the end of the list leaves a chain that fits in itself.
+        let newest_is_known = sequence == 0 || there == Some(link);
+        Ok(ChainRow {
+            whole: chain.broken_at.is_none() && newest_is_known,
+            rows: chain.rows,
+            first: chain.first,
+            last: chain.last.map(|(sequence, _)| sequence),
+            broken_at: chain.broken_at,
+            newest_is_known,
+        })
+    }
+
+    fn purpose_required(&self) -> bool {
+        self.config.load().require_purpose
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        self.shared.tokens.load_full()
+    }
+
+    async fn token(&self, order: TokenOrder) -> Result<Ordered, OrderError> {
+        let at = order.at;
+        let reference = self.commit(Entry::Token(Box::new(order))).await.ok_or(OrderError::Storage)?;
+        Ok(Ordered { reference, at })
     }
 
     fn health(&self) -> Health {
@@ -492,6 +547,19 @@ impl StaffDesk {
         }
         let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
         out.gauge("mta_connections_open", "MTA connections open now", &[], open);
+        let gate = &self.counters.gate;
+        for (outcome, count) in gate.read() {
+            out.counter(
+                "http_logins",
+                "What became of tokens that were shown",
+                &[("outcome", outcome)],
+                count,
+            );
+        }
+        let refused = [("role", &gate.refused), ("host", &gate.wrong_host), ("cross-site", &gate.cross_site)];
+        for (why, count) in refused {
+            out.counter("http_refused", "Requests that were refused", &[("reason", why)], read(count));
+        }
         for (fate, count) in self.imported.read() {
             let labels = [("outcome", fate.word())];
             out.counter("imported_rows", "What became of rows of imported files", &labels, count);
