@@ -660,6 +660,8 @@ fn keys_that_are_not_built_yet_are_unknown() {
 fn a_value_of_another_type_has_its_place_and_key() {
     let mistake = mistake("[http]\nsocket-mode = 660\n");
     assert!(mistake.starts_with("2:15: http.socket-mode: invalid type"), "{mistake}");
+    let mistake = self::mistake("[audit]\nrequire-purpose = 'yes'\n");
+    assert!(mistake.starts_with("2:19: audit.require-purpose: invalid type"), "{mistake}");
 }
 
 #[test]
@@ -716,6 +718,15 @@ fn each_mistake_is_named_with_place_key_and_remedy() {
         (
             "[http]\nsocket-mode = '0999'\n",
             "2:15: http.socket-mode: '0999' is no mode; write three or four octal digits, such as \"0660\"",
+        ),
+        (
+            "[http]\nnames = ['https://warden.isp.example']\n",
+            "2:10: http.names: 'https://warden.isp.example' is no host's name; write it as browsers do, without scheme and \
+             port, such as \"warden.isp.example\"",
+        ),
+        (
+            "[http]\nviewers-group = ''\n",
+            "2:17: http.viewers-group: is empty; write a value or remove the key",
         ),
         ("[[mta]]\nname = 'mx1'\n", "1:1: mta: 'address' is missing; add it"),
         (
