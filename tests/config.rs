@@ -99,6 +99,10 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "header",
         "contact",
         "socket-group",
+        "viewers-group",
+        "operators-group",
+        "auditors-group",
+        "names",
         "prefixes",
     ];
     let mut seen = 0;
@@ -665,6 +669,35 @@ fn a_value_of_another_type_has_its_place_and_key() {
 }
 
 #[test]
+fn each_mistake_about_who_may_come_in_is_named() {
+    for (text, expected) in [
+        (
+            "[http]\nnames = ['https://warden.isp.example']\n",
+            "2:10: http.names: 'https://warden.isp.example' is no host's name; write it as browsers do, without scheme and \
+             port, such as \"warden.isp.example\"",
+        ),
+        (
+            "[http]\nviewers-group = ''\n",
+            "2:17: http.viewers-group: is empty; write a value or remove the key",
+        ),
+        (
+            "[http]\nauditors-group = ''\n",
+            "2:18: http.auditors-group: is empty; write a value or remove the key",
+        ),
+    ] {
+        assert_eq!(mistake(text), expected);
+    }
+    let config = config(
+        "[http]\nnames = ['Warden.ISP.example']\noperators-group = 'abuse'\n[audit]\nrequire-purpose = true\n",
+    );
+    assert_eq!(
+        (config.http.names, config.http.operators),
+        (vec!["warden.isp.example".into()], Some("abuse".into()))
+    );
+    assert!(config.require_purpose);
+}
+
+#[test]
 fn each_mistake_is_named_with_place_key_and_remedy() {
     for (text, expected) in [
         ("data-dir = ''\n", "1:12: data-dir: is empty; write a value or remove the key"),
@@ -718,15 +751,6 @@ fn each_mistake_is_named_with_place_key_and_remedy() {
         (
             "[http]\nsocket-mode = '0999'\n",
             "2:15: http.socket-mode: '0999' is no mode; write three or four octal digits, such as \"0660\"",
-        ),
-        (
-            "[http]\nnames = ['https://warden.isp.example']\n",
-            "2:10: http.names: 'https://warden.isp.example' is no host's name; write it as browsers do, without scheme and \
-             port, such as \"warden.isp.example\"",
-        ),
-        (
-            "[http]\nviewers-group = ''\n",
-            "2:17: http.viewers-group: is empty; write a value or remove the key",
         ),
         ("[[mta]]\nname = 'mx1'\n", "1:1: mta: 'address' is missing; add it"),
         (

@@ -264,7 +264,7 @@ impl Staff for StaffDesk {
             what: import::spelled(&chunk),
             about: Vec::new(),
             purpose: None,
-            reply: Reply::Rows(0),
+            reply: Reply::Rows(u64::try_from(rows.len()).unwrap_or(u64::MAX)),
         }));
         let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
         let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
