@@ -171,6 +171,7 @@ fn no_answer_leaves_without_its_headers() {
         assert_eq!(reply.header("x-content-type-options"), "nosniff", "{line}");
         assert_eq!(reply.header("referrer-policy"), "no-referrer", "{line}");
         assert_eq!(reply.header("cache-control"), "no-store", "{line}");
+        assert_eq!(reply.header("cross-origin-resource-policy"), "same-origin", "{line}");
     }
 }
 
