@@ -461,8 +461,8 @@ impl Staff for Answers {
     }
 
     async fn token(&self, order: TokenOrder) -> Result<Ordered, OrderError> {
-        if let Some(error) = self.order_error {
-            return Err(error);
+        if self.order_error.is_some() {
+            return Err(OrderError::Storage);
         }
         self.tokens.lock().unwrap().fold(&order);
         Ok(Ordered { reference: 4714, at: order.at })
