@@ -9,7 +9,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
-use crate::log::entry::{Entry, Question};
+use crate::access::question::{Asked, Link};
+use crate::access::token::{TokenOrder, Tokens};
+use crate::log::entry::Entry;
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
@@ -37,8 +39,10 @@ pub enum Outcome {
     Message(Box<Message>),
     /// Staff ordered something.
     Command(Command),
-    /// Staff asked something.
-    Question(Question),
+    /// Staff asked something; with the link that ties it to all questions before it.
+    Asked(Box<Asked>, Link),
+    /// A token was given or taken back.
+    Token(Box<TokenOrder>),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
 }
@@ -98,6 +102,10 @@ pub struct Shared {
     pub map: Arc<LiveMap>,
     /// Who may send at all.
     pub standing: ArcSwap<Standing>,
+    /// Who may come in with a token.
+    pub tokens: ArcSwap<Tokens>,
+    /// The link of the last question, and the sequence of its entry.
+    pub link: ArcSwap<(u64, Link)>,
     committed: AtomicU64,
 }
 
@@ -115,6 +123,8 @@ pub struct Views {
     machine: Machine,
     standing: Standing,
     recent: RecentMessages,
+    tokens: Tokens,
+    link: (u64, Link),
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -128,10 +138,32 @@ struct Rest {
     sessions: Image,
     standing: Standing,
     recent: RecentMessages,
+    tokens: Tokens,
+    link: (u64, Link),
+}
+
+/// The same up to version 3, which ends where there were no tokens and no chain yet.
+#[derive(Deserialize)]
+struct RestBefore {
+    sequence: u64,
+    ahead: (Timestamp, Duration),
+    sessions: Image,
+    standing: Standing,
+    recent: RecentMessages,
 }
 
 /// Version of the views at rest. Up to 2 it was that of the log.
-const SNAPSHOT: u8 = 3;
+const SNAPSHOT: u8 = 4;
+/// The one before, which is still read: the log may not reach back to where that snapshot was taken.
+const BEFORE: u8 = 3;
+
+impl From<RestBefore> for Rest {
+    fn from(before: RestBefore) -> Self {
+        let RestBefore { sequence, ahead, sessions, standing, recent } = before;
+        let (tokens, link) = (Tokens::default(), Default::default());
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link }
+    }
+}
 
 /// A snapshot that does not hold what one of this version holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +177,8 @@ impl Views {
             machine: Machine::new(Arc::clone(&shared.map)),
             standing: Standing::default(),
             recent: RecentMessages::default(),
+            tokens: Tokens::default(),
+            link: Default::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -158,16 +192,21 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        if format != SNAPSHOT {
-            return Err(Unreadable);
-        }
-        let rest: Rest = postcard::from_bytes(octets).map_err(|_| Unreadable)?;
+        let rest = match format {
+            SNAPSHOT => postcard::from_bytes(octets).map_err(|_| Unreadable)?,
+            BEFORE => Rest::from(postcard::from_bytes::<RestBefore>(octets).map_err(|_| Unreadable)?),
+            _ => return Err(Unreadable),
+        };
         shared.standing.store(Arc::new(rest.standing.clone()));
+        shared.tokens.store(Arc::new(rest.tokens.clone()));
+        shared.link.store(Arc::new(rest.link));
         shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
             standing: rest.standing,
             recent: rest.recent,
+            tokens: rest.tokens,
+            link: rest.link,
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -195,6 +234,8 @@ impl Views {
             sessions,
             standing: self.standing.clone(),
             recent: self.recent.clone(),
+            tokens: self.tokens.clone(),
+            link: self.link,
         };
         postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
     }
@@ -248,7 +289,13 @@ impl Views {
                 self.shared.standing.store(Arc::new(self.standing.clone()));
                 Outcome::Command(command.clone())
             }
-            Entry::Question(question) => Outcome::Question(question.clone()),
+            Entry::Question(question) => self.asked(Box::new(Asked::from(question))),
+            Entry::Asked(asked) => self.asked(asked.clone()),
+            Entry::Token(order) => {
+                self.tokens.fold(order);
+                self.shared.tokens.store(Arc::new(self.tokens.clone()));
+                Outcome::Token(order.clone())
+            }
             Entry::Hold(hold) => {
                 self.machine.hold_nas(at, hold, &mut self.effects);
                 self.drain(Cause::Held, folded);
@@ -261,6 +308,14 @@ impl Views {
         };
         folded.push(Folded { sequence, outcome });
         self.shared.committed.store(sequence, Ordering::Release);
+    }
+
+    /// Ties a question to those before it.
+    fn asked(&mut self, asked: Box<Asked>) -> Outcome {
+        let link = self.link.1.then(&asked.packed());
+        self.link = (self.sequence, link);
+        self.shared.link.store(Arc::new(self.link));
+        Outcome::Asked(asked, link)
     }
 
     /// Everything that lives, told anew: for an index that has lost it.
@@ -283,5 +338,66 @@ impl Views {
         let sequence = self.sequence;
         let outcome = |effect| Outcome::Effect(cause, effect);
         folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
+    use crate::access::{Role, Via};
+    use crate::log::entry::Question;
+    use crate::session::Name;
+
+    const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
+
+    fn question(what: &str) -> Entry {
+        Entry::Question(Question { at: AT, by: Name::from("root"), what: Name::from(what) })
+    }
+
+    fn token() -> Entry {
+        let (_, hash) = issue(TokenId(7), &[1; SECRET_OCTETS]);
+        let (scopes, note) = (Vec::new(), Name::from(""));
+        let verb = Verb::Create { hash, role: Role::Viewer, scopes, expires: None, note };
+        Entry::Token(Box::new(TokenOrder { at: AT, by: Name::from("root"), id: TokenId(7), verb }))
+    }
+
+    fn folded(entries: &[Entry]) -> (Views, Vec<Folded>) {
+        let (mut views, mut folded) = (Views::new(Arc::default()), Vec::new());
+        for (sequence, entry) in (1..).zip(entries) {
+            views.fold(AT, sequence, entry, &mut folded);
+        }
+        (views, folded)
+    }
+
+    #[test]
+    fn tokens_and_the_chain_go_on_from_a_snapshot_as_if_nothing_had_been() {
+        let entries = [token(), question("/a"), question("/b")];
+        let (whole, outcomes) = folded(&entries);
+        let (before, _) = folded(&entries[..2]);
+        let shared = Arc::new(Shared::default());
+        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+        let mut more = Vec::new();
+        views.fold(AT, 3, &entries[2], &mut more);
+        assert!(views.are_as(&whole) && more == outcomes[2..]);
+        assert!(shared.tokens.load().get(TokenId(7)).is_some());
+        assert_eq!(shared.link.load().0, 3);
+        let Outcome::Asked(asked, link) = &more[0].outcome else { panic!("{more:?}") };
+        assert_eq!((**shared.link.load(), asked.via, asked.role), ((3, *link), Via::Socket, None));
+    }
+
+    #[test]
+    fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_yet() {
+        let (views, _) = folded(&[]);
+        let mut octets = views.snapshot();
+        // What came with version 4: no tokens, no entry, and a link of zeros.
+        octets.truncate(octets.len() - 1 - 1 - 32);
+        octets[0] = BEFORE;
+        let restored = Views::restore(Arc::default(), &octets).unwrap();
+        assert!(restored.are_as(&views));
+        octets[0] = 2;
+        assert!(Views::restore(Arc::default(), &octets).is_err());
+        octets[0] = SNAPSHOT + 1;
+        assert!(Views::restore(Arc::default(), &octets).is_err());
     }
 }

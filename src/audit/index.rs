@@ -213,7 +213,8 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
     match outcome {
         Outcome::Message(message) => Some(message.at),
         Outcome::Command(command) => Some(command.at),
-        Outcome::Question(question) => Some(question.at),
+        Outcome::Asked(asked, _) => Some(asked.at),
+        Outcome::Token(order) => Some(order.at),
         Outcome::Hold(hold) => Some(hold.at),
         Outcome::Effect(_, effect) => match effect {
             Effect::Gap { until, .. } => Some(*until),

@@ -5,6 +5,7 @@
 //!
 //! Knows: effects, messages and questions as rows; what was known when. Must not know: how an answer is shown.
 
+pub mod asked;
 mod counts;
 mod facts;
 mod holds;

@@ -49,6 +49,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::AuditError;
+use super::asked::{self, AskedFilter, AskedRow, Chain};
 use super::facts::{Facts, Said};
 use super::holds::{Hold, holds};
 use super::listing;
@@ -63,6 +64,7 @@ use super::schema::{Key, Moment, Octets, Spot, failed, moment, open_for_reading,
 use super::sessions::Sessions;
 use super::shelf::Published;
 use super::story;
+use crate::access::question::Link;
 use crate::relay::message::Message;
 use crate::relay::standing::Subject;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
@@ -84,7 +86,6 @@ pub struct Past {
     idle: Mutex<Vec<Connection>>,
     sessions: Published<Facts>,
     messages: Published<Gathered>,
-    #[expect(dead_code, reason = "nothing lists them yet")]
     questions: Published<Questions>,
 }
 
@@ -168,6 +169,22 @@ impl Past {
         until: Timestamp,
     ) -> Result<Vec<(Timestamp, Sum)>, AuditError> {
         Messages::minutes(&self.messages, subject, (since, until))
+    }
+
+    /// Who asked what, newest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn questions(&self, filter: &AskedFilter) -> Result<Vec<AskedRow>, AuditError> {
+        asked::questions(&self.questions.now(), filter)
+    }
+
+    /// Whether the chain of questions is whole, and its link at that entry.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn chain(&self, at: u64) -> Result<(Chain, Option<Link>), AuditError> {
+        asked::chain(&self.questions.now(), at)
     }
 
     /// Whether a session or a static prefix ever belonged to this subscriber.

@@ -81,12 +81,28 @@ impl ClientError {
 
 fn exit_of(problem: &Problem) -> Exit {
     match problem.kind() {
-        Some(Kind::BadParameter | Kind::BadBody | Kind::BodyTooLarge | Kind::StaticRange) => Exit::Usage,
         Some(
-            Kind::UnknownSubject | Kind::UnknownRealm | Kind::NotSuspended | Kind::UnknownNas | Kind::NotHeld,
+            Kind::BadParameter
+            | Kind::BadBody
+            | Kind::BodyTooLarge
+            | Kind::StaticRange
+            | Kind::PurposeRequired
+            | Kind::TooManyTokens,
+        ) => Exit::Usage,
+        Some(
+            Kind::UnknownSubject
+            | Kind::UnknownRealm
+            | Kind::NotSuspended
+            | Kind::UnknownNas
+            | Kind::NotHeld
+            | Kind::UnknownToken,
         ) => Exit::NothingFound,
-        Some(Kind::NotPermitted | Kind::SocketOnly) => Exit::NotPermitted,
-        Some(Kind::Unrecorded | Kind::Storage | Kind::TooSlow | Kind::NotReady) => Exit::TryAgain,
+        Some(Kind::NotPermitted | Kind::NoToken | Kind::BadToken | Kind::WrongHost | Kind::CrossSite) => {
+            Exit::NotPermitted
+        }
+        Some(Kind::TooManyAttempts | Kind::Unrecorded | Kind::Storage | Kind::TooSlow | Kind::NotReady) => {
+            Exit::TryAgain
+        }
         Some(Kind::Damaged) => Exit::Damaged,
         // A daemon of another version.
         Some(Kind::NoSuchPath | Kind::NoSuchMethod) | None => Exit::Unavailable,

@@ -11,6 +11,7 @@ pub mod feeds;
 pub mod import;
 pub mod nas;
 pub mod output;
+pub mod questions;
 pub mod read;
 pub mod rehearse;
 pub mod rows;
@@ -18,6 +19,7 @@ pub mod send;
 pub mod serve;
 pub mod story;
 pub mod time;
+pub mod token;
 pub mod whole;
 
 use std::fmt;
@@ -130,6 +132,15 @@ pub enum Command {
                             card'\n  relaywarden nas unhold bras1 --reason 'it is back'"
     )]
     Nas(nas::NasArgs),
+    /// Tokens for the API and for browsers: make, list and revoke them
+    #[command(
+        subcommand,
+        after_help = "Example:\n  relaywarden token create --role viewer --note 'help desk'"
+    )]
+    Token(token::TokenCommand),
+    /// The record of who asked what
+    #[command(subcommand, after_help = "Example:\n  relaywarden audit questions --since '7d ago'")]
+    Audit(questions::AuditCommand),
     /// Suspensions in force
     #[command(after_help = "Example:\n  relaywarden suspensions")]
     Suspensions(read::PlainArgs),
@@ -240,9 +251,9 @@ pub struct Shown {
     /// Zone of local times, such as Europe/Berlin [default: the system's]
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
-    /// The purpose of the question; kept in the record of who asked what
-    #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    /// Why you ask, or the ticket; kept in the record of who asked what
+    #[arg(long, value_name = "TEXT", visible_alias = "ticket")]
+    pub purpose: Option<String>,
 }
 
 impl Shown {
@@ -365,6 +376,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
         Command::Nas(args) => nas::run(args),
+        Command::Token(command) => token::run(command),
+        Command::Audit(command) => questions::run(command),
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),

@@ -271,6 +271,11 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not a host's name.
+    NotAHostName {
+        /// As written.
+        written: String,
+    },
     /// Not a header's name.
     NotAHeader {
         /// As written.
@@ -465,6 +470,10 @@ impl fmt::Display for Fault {
             Fault::NotAMode { written } => {
                 write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")
             }
+            Fault::NotAHostName { written } => write!(
+                f,
+                "'{written}' is no host's name; write it as browsers do, without scheme and port, such as \"warden.isp.example\""
+            ),
             Fault::NotAHeader { written } => write!(
                 f,
                 "'{written}' is no header's name; write letters, digits and hyphens, such as \"X-Subscriber-Token\""

@@ -129,6 +129,7 @@ impl Reader<'_> {
             socketmap: self.socketmap(&file.socketmap)?,
             policy: self.policy(&file.policy)?,
             http: self.http(&file.http)?,
+            require_purpose: file.audit.require_purpose.as_ref().is_some_and(|required| *required.get_ref()),
             mtas,
             retention: self.retention(file.retention.as_ref())?,
         };

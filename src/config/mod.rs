@@ -57,6 +57,8 @@ pub struct Config {
     pub http: Http,
     /// `[retention]`.
     pub retention: Retention,
+    /// `[audit] require-purpose`: no question about a person without one.
+    pub require_purpose: bool,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.
@@ -360,8 +362,16 @@ pub struct Http {
     pub mode: u32,
     /// `socket-group`.
     pub group: Option<String>,
-    /// TCP: health and metrics.
+    /// `viewers-group`: whoever is in it may look things up.
+    pub viewers: Option<String>,
+    /// `operators-group`: whoever is in it may give orders, too.
+    pub operators: Option<String>,
+    /// `auditors-group`: whoever is in it may read who asked what, too.
+    pub auditors: Option<String>,
+    /// TCP: health and metrics for anybody, the rest with a token.
     pub listen: Vec<SocketAddr>,
+    /// Names under which browsers reach it, beside those of this host.
+    pub names: Vec<String>,
 }
 
 /// A shared secret. Its `Debug` never shows it.

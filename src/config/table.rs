@@ -30,6 +30,7 @@ pub(super) struct File {
     pub policy: Policy,
     pub http: Http,
     pub retention: Option<Spanned<Retention>>,
+    pub audit: Audit,
 }
 
 /// `[retention]`
@@ -204,5 +205,16 @@ pub(super) struct Http {
     pub socket: Option<Text>,
     pub socket_mode: Option<Text>,
     pub socket_group: Option<Text>,
+    pub viewers_group: Option<Text>,
+    pub operators_group: Option<Text>,
+    pub auditors_group: Option<Text>,
     pub listen: Option<Texts>,
+    pub names: Option<Texts>,
+}
+
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Audit {
+    pub require_purpose: Option<Spanned<bool>>,
 }

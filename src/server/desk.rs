@@ -81,7 +81,7 @@ pub struct MailDesk {
     /// Whether we know enough to answer.
     pub health: Arc<Health>,
     /// Recipient hashes and tokens.
-    pub key: SecretKey,
+    pub key: Arc<SecretKey>,
     /// What was ruled for messages under way.
     pub attributions: Mutex<Attributions>,
     /// For the metrics.

@@ -6,15 +6,24 @@ use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use relaywarden::access::question::{Asked, Reply};
+use relaywarden::access::token::{TokenOrder, Tokens};
+use relaywarden::audit::asked::{AskedFilter, AskedRow};
 use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use relaywarden::config::Http;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
+use relaywarden::server::http::auth::Gate;
+use relaywarden::server::http::hosts::Hosts;
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
+use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
+use relaywarden::server::http::questions::{ChainRow, QuestionRow};
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Realm, Timestamp};
@@ -30,7 +39,13 @@ pub(crate) struct Answers {
     pub(crate) order_error: Option<OrderError>,
     pub(crate) not_ready: bool,
     pub(crate) observed: bool,
+    pub(crate) purpose_required: bool,
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) questions: Mutex<Vec<Asked>>,
+    pub(crate) tokens: Mutex<Tokens>,
+    /// So many messages, seven to a millisecond.
+    pub(crate) messages_there: Option<usize>,
+    pub(crate) most_at_once: AtomicUsize,
     pub(crate) imported: Mutex<Vec<Chunk>>,
     pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
@@ -272,6 +287,10 @@ impl Staff for Answers {
         (*name == Name::from("blue")).then_some(Realm::of_number(1))
     }
 
+    fn recipient(&self, recipient: &Name) -> u64 {
+        recipient.octets().len() as u64
+    }
+
     fn lookup(&self, _: Realm, address: IpAddr, port: Option<u16>) -> Who {
         let (verdict, reason, candidates) = match address.to_string().as_str() {
             "198.51.100.7" => ("permit", "online", vec![alice()]),
@@ -327,6 +346,19 @@ impl Staff for Answers {
 
     async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
         *self.messages_asked.lock().unwrap() = Some(filter.clone());
+        self.most_at_once.fetch_max(filter.limit, Ordering::Relaxed);
+        if let Some(count) = self.messages_there {
+            let at = |number: usize| {
+                Timestamp::from_millis(1_795_442_405_000 - i64::try_from(number / 7).unwrap())
+            };
+            let below = |number: &usize| filter.until.is_none_or(|until| at(*number) < until);
+            let row = |number: usize| MessageRow {
+                at: api::rfc3339(at(number)).unwrap(),
+                queue_id: number.to_string(),
+                ..message()
+            };
+            return self.rows((0..count).filter(below).take(filter.limit).map(row).collect());
+        }
         let forged = MessageRow {
             subscriber: None,
             sender: "a\u{1b}[2J\u{202e}".to_owned(),
@@ -397,12 +429,47 @@ impl Staff for Answers {
         Ok(Ordered { reference: 4713, at: Timestamp::from_seconds(1_795_442_405) })
     }
 
-    async fn asked(&self, by: Name, what: Name) -> Result<(), Trouble> {
+    async fn asked(&self, asked: Asked) -> Result<(), Trouble> {
         if self.trouble == Some(Trouble::Unrecorded) {
             return Err(Trouble::Unrecorded);
         }
-        self.asked.lock().unwrap().push(format!("{by} {what}"));
+        if asked.reply != Reply::Refused {
+            self.asked.lock().unwrap().push(format!("{} {}", asked.by, asked.what));
+        }
+        self.questions.lock().unwrap().push(asked);
         Ok(())
+    }
+
+    async fn questions(&self, filter: &AskedFilter) -> Result<Vec<QuestionRow>, Trouble> {
+        let questions = self.questions.lock().unwrap().clone();
+        let numbered: Vec<(u64, Asked)> = (1..).zip(questions).collect();
+        let below = numbered
+            .into_iter()
+            .rev()
+            .filter(|(sequence, _)| filter.before.is_none_or(|before| *sequence < before));
+        let rows = below.take(filter.limit).map(|(sequence, asked)| AskedRow { sequence, asked }.into());
+        self.rows(rows.collect())
+    }
+
+    async fn chain(&self) -> Result<ChainRow, Trouble> {
+        self.rows(Vec::<u8>::new())?;
+        Ok(ChainRow { whole: self.rows, rows: 7, first: Some(3), last: Some(11), ..ChainRow::default() })
+    }
+
+    fn purpose_required(&self) -> bool {
+        self.purpose_required
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        Arc::new(self.tokens.lock().unwrap().clone())
+    }
+
+    async fn token(&self, order: TokenOrder) -> Result<Ordered, OrderError> {
+        if self.order_error.is_some() {
+            return Err(OrderError::Storage);
+        }
+        self.tokens.lock().unwrap().fold(&order);
+        Ok(Ordered { reference: 4714, at: order.at })
     }
 
     fn health(&self) -> Health {
@@ -436,9 +503,12 @@ impl<S: Staff> Daemon<S> {
         let unix = web::bind_unix(&dir.path().join("api.sock"), 0o660, None).unwrap();
         let tcp = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let tcp_address = tcp.local_addr().unwrap();
+        let hosts = Hosts::new(&[tcp_address], &["warden.isp.example".to_owned()]);
+        let router = http::router(Arc::clone(&answers), Arc::new(Gate::new(hosts, Arc::default())));
+        let peers = Peers::of(&Http::default()).unwrap();
         let serving = [
-            runtime.spawn(web::serve_unix(unix, http::for_staff(Arc::clone(&answers)), stopped.clone())),
-            runtime.spawn(web::serve_tcp(tcp, http::for_anybody(Arc::clone(&answers)), stopped)),
+            runtime.spawn(web::serve_unix(unix, router.clone(), Arc::new(peers), stopped.clone())),
+            runtime.spawn(web::serve_tcp(tcp, router, stopped)),
         ];
         drop(guard);
         Daemon { answers, tcp: tcp_address, dir, stop, serving, runtime }

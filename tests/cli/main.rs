@@ -1,6 +1,8 @@
 //! The real program against a daemon that answers what the test tells it to, and against real sockets of its own.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod exits;
 #[cfg(test)]
 mod export;
@@ -12,6 +14,8 @@ mod formats;
 mod http;
 #[cfg(test)]
 mod import;
+#[cfg(test)]
+mod openapi;
 #[cfg(test)]
 mod rehearse;
 #[cfg(test)]

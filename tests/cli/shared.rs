@@ -17,6 +17,7 @@ use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::server::health::Health;
 use relaywarden::server::inbox::{Inbox, Input};
 use relaywarden::server::radius::{self, Listeners, Offer, Offered};
+use relaywarden::server::secret_key::SecretKey;
 use relaywarden::server::staff::{Counters, StaffDesk};
 use relaywarden::server::{desk, engine, import, mta};
 use relaywarden::session::event::{
@@ -91,11 +92,13 @@ impl World {
             radius: Arc::new(radius),
             details: Arc::default(),
             imported: import::Counters::default(),
+            key: Arc::new(SecretKey::open(data.path()).unwrap()),
             counters: Counters {
                 radius: counters,
                 mta: Arc::<mta::Counters>::default(),
                 desk: Arc::<desk::Counters>::default(),
                 engine: Arc::<engine::Counters>::default(),
+                gate: Arc::default(),
             },
         };
         World { daemon: Daemon::start(desk), asked, inbox, began, _data: data }
@@ -138,7 +141,7 @@ fn write_down(inbox: &Arc<Inbox>, health: &Arc<Health>, asked: &Arc<Mutex<Vec<St
             health.committed(clock::now());
             for input in taken.inputs {
                 let Input::Entry(entry, asker) = input else { continue };
-                if let Entry::Question(question) = *entry {
+                if let Entry::Asked(question) = *entry {
                     asked.lock().unwrap().push(question.what.to_string());
                 }
                 let _ = asker.send(1);
@@ -359,12 +362,12 @@ fn the_story_of_a_port_is_told_and_the_question_is_written_down() {
         rows.map(|row| format!("{} {} {}", row["record"], row["session"], row["address"])).collect()
     };
     assert_eq!(told(&["explain", NAT]).len(), 3);
-    let one = told(&["explain", NAT, "--port", "2048", "--why", "case 7"]);
+    let one = told(&["explain", NAT, "--port", "2048", "--purpose", "case 7"]);
     assert_eq!(one.len(), 1);
     assert!(one[0].starts_with("\"start\" \"bras1/b/") && one[0].ends_with("\"203.0.113.77:2048-3071\""));
     let asked = world.asked.lock().unwrap();
     assert_eq!(
         asked.last().map(String::as_str),
-        Some("/v1/explain?why=case%207&address=203.0.113.77&port=2048")
+        Some("/v1/explain?purpose=case%207&address=203.0.113.77&port=2048")
     );
 }

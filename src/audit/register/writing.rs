@@ -5,6 +5,7 @@
 use rusqlite::{OptionalExtension, Params, Transaction};
 
 use super::By;
+use crate::access::token::{TokenOrder, Verb};
 use crate::audit::facts::{Position, Told};
 use crate::audit::rows::What;
 use crate::audit::schema::{Key, Moment, Spot, column, packed_value, unpacked_value};
@@ -23,7 +24,7 @@ pub(super) struct Writing<'a> {
 /// Whether an outcome is the register's.
 pub(super) fn is_in(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Command(_) | Outcome::Hold(_) => true,
+        Outcome::Command(_) | Outcome::Hold(_) | Outcome::Token(_) => true,
         Outcome::Effect(_, effect) => matches!(
             effect,
             Effect::Conflict { .. }
@@ -33,7 +34,7 @@ pub(super) fn is_in(outcome: &Outcome) -> bool {
                 | Effect::Gap { .. }
                 | Effect::Restarted { .. }
         ),
-        Outcome::Message(_) | Outcome::Question(_) => false,
+        Outcome::Message(_) | Outcome::Asked(..) => false,
     }
 }
 
@@ -43,7 +44,8 @@ impl Writing<'_> {
             Outcome::Effect(cause, effect) => self.effect(*cause, effect),
             Outcome::Command(command) => self.command(command),
             Outcome::Hold(hold) => self.hold(hold),
-            Outcome::Message(_) | Outcome::Question(_) => Ok(()),
+            Outcome::Token(order) => self.token(order),
+            Outcome::Message(_) | Outcome::Asked(..) => Ok(()),
         }
     }
 
@@ -253,6 +255,27 @@ impl Writing<'_> {
                 verb,
                 until.map(Moment),
                 command.reason.octets(),
+            ),
+        )?;
+        Ok(())
+    }
+
+    fn token(&self, order: &TokenOrder) -> rusqlite::Result<()> {
+        let nothing = Name::from("");
+        let (verb, until, note) = match &order.verb {
+            Verb::Create { expires, note, .. } => ("create", *expires, note),
+            Verb::Revoke => ("revoke", None, &nothing),
+        };
+        self.execute(
+            "INSERT INTO command VALUES (?1, ?2, ?3, 'token', ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            (
+                column(self.position.sequence),
+                Moment(order.at),
+                order.by.octets(),
+                order.id.to_string().into_bytes(),
+                verb,
+                until.map(Moment),
+                note.octets(),
             ),
         )?;
         Ok(())
