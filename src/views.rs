@@ -303,6 +303,7 @@ impl Views {
             }
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
+                self.recent.forget(at);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
         };

@@ -348,7 +348,7 @@ impl House {
             let work = move || {
                 if engine.begin(first) {
                     if long {
-                        engine.take_snapshot();
+                        engine.take_snapshot(false);
                     }
                     engine.run();
                 }
