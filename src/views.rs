@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
+use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
@@ -43,6 +44,8 @@ pub enum Outcome {
     Asked(Box<Asked>, Link),
     /// A token was given or taken back.
     Token(Box<TokenOrder>),
+    /// Something must be kept longer, or no longer.
+    Preservation(Box<PreservationOrder>),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
 }
@@ -106,6 +109,8 @@ pub struct Shared {
     pub tokens: ArcSwap<Tokens>,
     /// The link of the last question, and the sequence of its entry.
     pub link: ArcSwap<(u64, Link)>,
+    /// What must be kept.
+    pub preserved: ArcSwap<Preservations>,
     committed: AtomicU64,
 }
 
@@ -125,6 +130,7 @@ pub struct Views {
     recent: RecentMessages,
     tokens: Tokens,
     link: (u64, Link),
+    preserved: Preservations,
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -140,6 +146,7 @@ struct Rest {
     recent: RecentMessages,
     tokens: Tokens,
     link: (u64, Link),
+    preserved: Preservations,
 }
 
 /// The same up to version 3, which ends where there were no tokens and no chain yet.
@@ -160,8 +167,8 @@ const BEFORE: u8 = 3;
 impl From<RestBefore> for Rest {
     fn from(before: RestBefore) -> Self {
         let RestBefore { sequence, ahead, sessions, standing, recent } = before;
-        let (tokens, link) = (Tokens::default(), Default::default());
-        Rest { sequence, ahead, sessions, standing, recent, tokens, link }
+        let (tokens, link, preserved) = Default::default();
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link, preserved }
     }
 }
 
@@ -179,6 +186,7 @@ impl Views {
             recent: RecentMessages::default(),
             tokens: Tokens::default(),
             link: Default::default(),
+            preserved: Preservations::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -200,6 +208,7 @@ impl Views {
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.tokens.store(Arc::new(rest.tokens.clone()));
         shared.link.store(Arc::new(rest.link));
+        shared.preserved.store(Arc::new(rest.preserved.clone()));
         shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
@@ -207,6 +216,7 @@ impl Views {
             recent: rest.recent,
             tokens: rest.tokens,
             link: rest.link,
+            preserved: rest.preserved,
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -236,6 +246,7 @@ impl Views {
             recent: self.recent.clone(),
             tokens: self.tokens.clone(),
             link: self.link,
+            preserved: self.preserved.clone(),
         };
         postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
     }
@@ -295,6 +306,11 @@ impl Views {
                 self.tokens.fold(order);
                 self.shared.tokens.store(Arc::new(self.tokens.clone()));
                 Outcome::Token(order.clone())
+            }
+            Entry::Preservation(order) => {
+                self.preserved.fold(sequence, order);
+                self.shared.preserved.store(Arc::new(self.preserved.clone()));
+                Outcome::Preservation(order.clone())
             }
             Entry::Hold(hold) => {
                 self.machine.hold_nas(at, hold, &mut self.effects);

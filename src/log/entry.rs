@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Via;
+use crate::access::preservation::PreservationOrder;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
 use crate::relay::message::Message;
@@ -42,6 +43,8 @@ pub enum Entry {
     Asked(Box<Asked>),
     /// A token was given or taken back.
     Token(Box<TokenOrder>),
+    /// Something must be kept longer, or no longer.
+    Preservation(Box<PreservationOrder>),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

@@ -327,8 +327,8 @@ impl House {
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
                 {
-                    let config = Arc::clone(&self.config);
-                    move || config.load().retention
+                    let (config, shared) = (Arc::clone(&self.config), Arc::clone(&self.shared));
+                    move || (config.load().retention, shared.preserved.load_full())
                 },
             )?;
             recovered.left.into_iter().for_each(|left| keeper.keep(left));

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::health::Health;
 use super::snapshots;
+use crate::access::preservation::Preservations;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::clock;
@@ -72,7 +73,7 @@ impl Keeper {
         index: Index,
         applied: Arc<watch::Sender<u64>>,
         health: Arc<Health>,
-        kept: impl Fn() -> Retention + Send + 'static,
+        kept: impl Fn() -> (Retention, Arc<Preservations>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (work, tasks) = channel();
         let behind = Arc::new(AtomicU64::new(0));
@@ -158,7 +159,8 @@ struct Worker {
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
     behind: Arc<AtomicU64>,
-    kept: Box<dyn Fn() -> Retention + Send>,
+    /// For how long what is kept, and what longer.
+    kept: Box<dyn Fn() -> (Retention, Arc<Preservations>) + Send>,
     /// When is looked next for what is too old.
     retires: Timestamp,
     is_failing: bool,
@@ -246,7 +248,8 @@ impl Worker {
         if at < self.retires {
             return true;
         }
-        match self.index.retire(at, &(self.kept)()) {
+        let (kept, preserved) = (self.kept)();
+        match self.index.retire(at, &kept, &preserved) {
             Ok(true) => {}
             Ok(false) => {
                 self.health.set_retention_failing(false);
