@@ -95,7 +95,8 @@ fn exit_of(problem: &Problem) -> Exit {
             | Kind::NotSuspended
             | Kind::UnknownNas
             | Kind::NotHeld
-            | Kind::UnknownToken,
+            | Kind::UnknownToken
+            | Kind::NotPreserved,
         ) => Exit::NothingFound,
         Some(Kind::NotPermitted | Kind::NoToken | Kind::BadToken | Kind::WrongHost | Kind::CrossSite) => {
             Exit::NotPermitted

@@ -12,6 +12,7 @@ pub mod import;
 pub mod nas;
 pub mod output;
 pub mod past;
+pub mod preservation;
 pub mod questions;
 pub mod read;
 pub mod rehearse;
