@@ -185,6 +185,16 @@
 //! | gigabytes without a record | a piece at a time | none | `a_file_without_a_record_does_not_hold_a_turn_for_ever` |
 //! | any octets whatever | no panic | as above | `any_octets_are_survived` |
 //!
+//! **Lines of logs** (`who -`). A line that is not understood is answered as such, and the others are answered.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | no address; several, none marked as the client's | said so; nothing is asked | none | `each_line_is_answered_in_its_turn_with_what_was_understood_of_it`, `every_line_of_the_table_is_understood_as_it_says` |
+//! | a local time that was there twice, or never | both readings; nothing is asked | none | `each_line_is_answered_in_its_turn_with_what_was_understood_of_it` |
+//! | a line above 16 KiB, however long | as without the rest | none | `what_stands_behind_the_longest_line_is_not_looked_at`, `lines_are_cut_at_their_longest_and_the_next_one_is_whole` |
+//! | more than 10,000 lines | 2 | none | `more_lines_than_are_answered_at_once_are_2` |
+//! | any octets whatever | no panic, nothing that could act on a terminal | none | `any_line_is_survived_and_what_is_found_can_be_asked_about`, `one_row_per_line_in_every_format_and_nothing_that_could_act` |
+//!
 //! **Files of others** (`import`). What can't be read is told with its line, and the rest is read.
 //!
 //! | input | answer | record | test |

@@ -9,6 +9,7 @@ pub mod command;
 pub mod export;
 pub mod feeds;
 pub mod import;
+mod lines;
 pub mod nas;
 pub mod output;
 pub mod read;
@@ -106,7 +107,11 @@ pub enum Command {
     /// Who owns an address, or owned it then; why it may relay or not
     #[command(
         after_help = "Examples:\n  relaywarden who 198.51.100.7\n  relaywarden who 198.51.100.7 --port 40112 --at \
-                            '2026-11-23 14:00' --tz Europe/Berlin\n  relaywarden who --token Zk3vQ"
+                            '2026-11-23 14:00' --tz Europe/Berlin\n  relaywarden who 198.51.100.7 --at \
+                            2026-11-23T14:00:00Z --within 2m\n  relaywarden who --token Zk3vQ\n  relaywarden who - -o \
+                            csv < mail.log\n\nLines on standard input may be of Postfix, Exim, a web server, a \
+                            firewall, or a mail's header. Blank ones are passed over. Where a line tells no port or \
+                            no time, --port and --at count."
     )]
     Who(read::WhoArgs),
     /// The story of an address: what came of each report about it, oldest first
@@ -279,6 +284,8 @@ pub enum Failure {
     Configuration(Box<ConfigError>),
     /// The server's name means nothing.
     NoServer(String, io::Error),
+    /// More lines on standard input than are answered at once.
+    TooManyLines(u64),
     /// An import came to nothing, or to a halt.
     Import(Box<import::ImportFailure>),
 }
@@ -298,6 +305,7 @@ impl Failure {
             | Failure::List(..)
             | Failure::EmptyList(_)
             | Failure::NoServer(..)
+            | Failure::TooManyLines(_)
             | Failure::Story(..) => Exit::Usage,
             Failure::Configuration(_) => Exit::Config,
             Failure::Import(failure) => failure.exit(),
@@ -322,6 +330,9 @@ impl fmt::Display for Failure {
                 write!(f, "{}:{}", path.display(), output::safe(&mistake.to_string()))
             }
             Failure::Configuration(error) => write!(f, "{error}"),
+            Failure::TooManyLines(most) => {
+                write!(f, "more than {most} lines, each of which is a question about a person; ask in parts")
+            }
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
             }
@@ -446,6 +457,6 @@ mod tests {
                 _ => words.push(part.to_owned()),
             }
         }
-        words.into_iter().take_while(|word| word != ">" && word != "&&").collect()
+        words.into_iter().take_while(|word| ![">", "<", "&&"].contains(&word.as_str())).collect()
     }
 }

@@ -71,6 +71,16 @@ pub trait Staff: Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<Who, Trouble>> + Send;
 
+    /// Who owned the address at any moment from `within` before `at` to `within` after it?
+    fn owner_within(
+        &self,
+        realm: Realm,
+        address: IpAddr,
+        port: Option<u16>,
+        at: Timestamp,
+        within: Duration,
+    ) -> impl Future<Output = Result<Who, Trouble>> + Send;
+
     /// The messages that carry this token.
     fn by_token(&self, token: &Name) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
 
@@ -380,10 +390,15 @@ async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut asked: Asked) -> Resul
     }
     let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut asked.parameters)?;
     let at = asked.parameters.time("at")?;
+    let within = asked.parameters.span("within")?;
+    if within.is_some() && at.is_none() {
+        return Err(Problem::parameter("within", "says how far before and after at; name that too"));
+    }
     asked.recorded(&*staff).await?;
-    let who = match at {
-        Some(at) => staff.owner(realm, address, port, at).await?,
-        None => staff.lookup(realm, address, port),
+    let who = match (at, within) {
+        (Some(at), Some(within)) => staff.owner_within(realm, address, port, at, within).await?,
+        (Some(at), None) => staff.owner(realm, address, port, at).await?,
+        (None, _) => staff.lookup(realm, address, port),
     };
     Ok(Json(Who { realm: name, ..who }))
 }

@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use relaywarden::server::http::api::{
@@ -306,6 +307,18 @@ impl Staff for Answers {
         Ok(Who { at, confidence, because, ..whose(address, port, vec![bob()]) })
     }
 
+    async fn owner_within(
+        &self,
+        realm: Realm,
+        address: IpAddr,
+        port: Option<u16>,
+        at: Timestamp,
+        within: Duration,
+    ) -> Result<Who, Trouble> {
+        let who = self.owner(realm, address, port, at).await?;
+        Ok(Who { within_seconds: Some(within.as_secs()), ..who })
+    }
+
     async fn explain(&self, filter: &StoryFilter) -> Result<Vec<StoryRow>, Trouble> {
         *self.story_asked.lock().unwrap() = Some(filter.clone());
         self.rows(story())
@@ -454,6 +467,13 @@ impl<S: Staff> Daemon<S> {
         run_with(arguments, &[("RELAYWARDEN_SOCKET", socket.as_os_str())])
     }
 
+    /// The same, with these octets on its standard input.
+    pub(crate) fn run_fed(&self, arguments: &[&str], input: &[u8]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relaywarden"));
+        command.env_clear().env("TZ", "UTC").env("RELAYWARDEN_SOCKET", self.socket()).args(arguments);
+        fed(command, input)
+    }
+
     /// Says stop, and returns when nothing is served any more.
     pub(crate) fn stop(self) {
         self.stop.send(true).unwrap();
@@ -486,6 +506,18 @@ pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &std::ffi::OsSt
     let mut command = Command::new(env!("CARGO_BIN_EXE_relaywarden"));
     command.env_clear().env("TZ", "UTC").envs(environment.iter().copied()).args(arguments);
     Run::from(command.output().unwrap())
+}
+
+/// Runs it with these octets on its standard input.
+pub(crate) fn fed(mut command: Command, input: &[u8]) -> Run {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // It may end before it has read everything.
+        scope.spawn(move || stdin.write_all(input).map_err(|error| error.kind()));
+        Run::from(child.wait_with_output().unwrap())
+    })
 }
 
 /// Something else that listens on a Unix socket: reads a head, says these octets, and closes.

@@ -12,6 +12,7 @@ mod formats;
 mod http;
 #[cfg(test)]
 mod import;
+mod lines;
 #[cfg(test)]
 mod rehearse;
 #[cfg(test)]

@@ -369,3 +369,26 @@ fn the_story_of_a_port_is_told_and_the_question_is_written_down() {
         Some("/v1/explain?why=case%207&address=203.0.113.77&port=2048")
     );
 }
+
+#[test]
+fn a_span_names_its_owner_only_if_nobody_else_had_it_at_any_moment_of_it() {
+    let world = world();
+    let began = relaywarden::server::http::api::rfc3339(world.began).unwrap();
+    let then = world.then();
+    let port = ["who", NAT, "--port", "1024", "--at"];
+    // Since ten minutes ago; five minutes ago, and two before and after that.
+    let who = world.cli(&[port.as_slice(), &[&then, "--within", "2m"]].concat(), 0);
+    assert_eq!((&who["subscriber"], &who["confidence"]), (&"alice".into(), &"exact".into()), "{who}");
+    assert_eq!(who["within_seconds"], 120);
+    // Before it began nothing is known of it.
+    let who = world.cli(&[port.as_slice(), &[&began, "--within", "2m"]].concat(), 0);
+    names_nobody(&who);
+    assert_eq!((sharers(&who), &who["confidence"]), (vec![ALL[0].to_owned()], &"ambiguous".into()), "{who}");
+    // Without a port everybody is a candidate, as at any one moment.
+    let who = world.cli(&["who", NAT, "--at", &then, "--within", "2m"], 0);
+    names_nobody(&who);
+    assert_eq!((sharers(&who), &who["confidence"]), (ALL.map(str::to_owned).to_vec(), &"ambiguous".into()));
+    // What is yet to come is nobody's, and what reaches into it ends now.
+    let who = world.cli(&[port.as_slice(), &["2199-01-01T00:00:00Z", "--within", "2m"]].concat(), 1);
+    assert_eq!(who["confidence"], "unknown", "{who}");
+}
