@@ -30,6 +30,7 @@
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
 //! | [`paste`] | a line of somebody's log to address, port and moment | what time it is, whose an address is |
+//! | [`complaint`] | a report about a message to what it says | what was written down, whose an address is |
 //! | [`views`] | which view wants which entry | clocks, configuration, files |
 //! | [`log`] | what is durable, and what is damage | what an entry means |
 //! | [`audit`] | the past as rows | the present |
@@ -222,6 +223,7 @@
 pub mod audit;
 pub mod cli;
 pub mod clock;
+pub mod complaint;
 pub mod config;
 pub mod log;
 pub mod mta;
