@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use crate::log::entry::{Entry, Question};
+use crate::relay::case::Cases;
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
@@ -98,6 +99,8 @@ pub struct Shared {
     pub map: Arc<LiveMap>,
     /// Who may send at all.
     pub standing: ArcSwap<Standing>,
+    /// What somebody should look at.
+    pub cases: ArcSwap<Cases>,
     committed: AtomicU64,
 }
 
@@ -114,6 +117,7 @@ pub struct Views {
     shared: Arc<Shared>,
     machine: Machine,
     standing: Standing,
+    cases: Cases,
     recent: RecentMessages,
     sequence: u64,
     ahead: (Timestamp, Duration),
@@ -130,8 +134,10 @@ struct Rest {
     recent: RecentMessages,
 }
 
-/// Version of the views at rest. Up to 2 it was that of the log.
-const SNAPSHOT: u8 = 3;
+/// Version of the views at rest. Up to 2 it was that of the log; 3 had no cases, which now stand behind the rest.
+const SNAPSHOT: u8 = 4;
+/// The version before, which is still read.
+const WITHOUT_CASES: u8 = 3;
 
 /// A snapshot that does not hold what one of this version holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +150,7 @@ impl Views {
         Views {
             machine: Machine::new(Arc::clone(&shared.map)),
             standing: Standing::default(),
+            cases: Cases::default(),
             recent: RecentMessages::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
@@ -158,15 +165,21 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        if format != SNAPSHOT {
+        if ![WITHOUT_CASES, SNAPSHOT].contains(&format) {
             return Err(Unreadable);
         }
-        let rest: Rest = postcard::from_bytes(octets).map_err(|_| Unreadable)?;
+        let (rest, behind): (Rest, &[u8]) = postcard::take_from_bytes(octets).map_err(|_| Unreadable)?;
+        let cases = match format {
+            WITHOUT_CASES => Cases::default(),
+            _ => postcard::from_bytes(behind).map_err(|_| Unreadable)?,
+        };
+        shared.cases.store(Arc::new(cases.clone()));
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
             standing: rest.standing,
+            cases,
             recent: rest.recent,
             sequence: rest.sequence,
             ahead: rest.ahead,
@@ -196,7 +209,8 @@ impl Views {
             standing: self.standing.clone(),
             recent: self.recent.clone(),
         };
-        postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
+        let octets = postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet");
+        postcard::to_extend(&self.cases, octets).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -253,6 +267,16 @@ impl Views {
                 self.machine.hold_nas(at, hold, &mut self.effects);
                 self.drain(Cause::Held, folded);
                 Outcome::Hold(hold.clone())
+            }
+            Entry::Complaint(complaint) => {
+                self.cases.complain(sequence, complaint);
+                self.shared.cases.store(Arc::new(self.cases.clone()));
+                return self.shared.committed.store(sequence, Ordering::Release);
+            }
+            Entry::Case(action) => {
+                self.cases.act(sequence, action);
+                self.shared.cases.store(Arc::new(self.cases.clone()));
+                return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);

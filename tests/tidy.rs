@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn every_path_of_the_api_stands_in_its_page() {
         let page = read(&root().join("docs/http.md"));
-        let server = read(&root().join("src/server/http.rs"));
+        let files = rust_files("src/server").into_iter().filter(|path| room(path).starts_with("server/http"));
+        let server: String = files.map(|path| read(&path)).collect();
         let paths: Vec<&str> =
             server.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         assert!(paths.len() > 10, "{paths:?}");

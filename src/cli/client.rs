@@ -83,7 +83,14 @@ fn exit_of(problem: &Problem) -> Exit {
     match problem.kind() {
         Some(Kind::BadParameter | Kind::BadBody | Kind::BodyTooLarge | Kind::StaticRange) => Exit::Usage,
         Some(
-            Kind::UnknownSubject | Kind::UnknownRealm | Kind::NotSuspended | Kind::UnknownNas | Kind::NotHeld,
+            Kind::UnknownSubject
+            | Kind::UnknownRealm
+            | Kind::NotSuspended
+            | Kind::UnknownNas
+            | Kind::NotHeld
+            | Kind::NotResolved
+            | Kind::UnknownCase
+            | Kind::CaseClosed,
         ) => Exit::NothingFound,
         Some(Kind::NotPermitted | Kind::SocketOnly) => Exit::NotPermitted,
         Some(Kind::Unrecorded | Kind::Storage | Kind::TooSlow | Kind::NotReady) => Exit::TryAgain,

@@ -3,9 +3,11 @@
 //! Knows: commands, options and their help. Must not know: how the daemon works; reading and ordering go through its
 //! API like everybody else's.
 
+pub mod cases;
 pub mod check;
 pub mod client;
 pub mod command;
+pub mod complaint;
 pub mod export;
 pub mod feeds;
 pub mod import;
@@ -147,6 +149,19 @@ pub enum Command {
     /// Let a suspended subscriber or login send again
     #[command(after_help = "Example:\n  relaywarden release bob@isp.example --reason 'case 4711: cleaned'")]
     Release(command::ReleaseArgs),
+    /// Take a complaint about a message (ARF, X-ARF): whose it was, which messages match, and a case
+    #[command(
+        after_help = "Exit status: 0 taken, 65 it is no report, 75 not now, try again (also when the daemon is not \
+                            there): so a mail server may pipe a mailbox into it.\n\nExamples:\n  relaywarden complaint \
+                            report.eml\n  relaywarden complaint - < report.json"
+    )]
+    Complaint(complaint::ComplaintArgs),
+    /// Cases: what somebody should look at; everything about one; close it
+    #[command(
+        after_help = "Examples:\n  relaywarden cases --state open\n  relaywarden cases 4711\n  relaywarden cases close \
+                            4711 --reason 'customer cleaned the machine'"
+    )]
+    Cases(cases::CasesArgs),
     /// Write the live map as a table for a mail server, for the day when the daemon is gone
     #[command(after_help = "Example:\n  relaywarden export cidr -o /etc/postfix/online.cidr")]
     Export(export::ExportArgs),
@@ -262,6 +277,8 @@ impl Shown {
 pub enum Failure {
     /// The daemon is not there, or refused.
     Client(ClientError),
+    /// A complaint was not taken.
+    NotTaken(ClientError),
     /// An option holds no moment or no zone.
     Time(&'static str, TimeError),
     /// The answer has no spelling in this format.
@@ -294,6 +311,7 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Failure::Client(error) => error.exit(),
+            Failure::NotTaken(error) => complaint::exit_of(error),
             Failure::Time(..) => Exit::Usage,
             Failure::Unspellable => Exit::Software,
             Failure::Output(_) => Exit::InputOutput,
@@ -316,7 +334,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Client(error) => write!(f, "{error}"),
+            Failure::Client(error) | Failure::NotTaken(error) => write!(f, "{error}"),
             Failure::Time(option, error) => write!(f, "{option}: {error}"),
             Failure::Unspellable => write!(f, "the answer can't be spelled so; try -o json"),
             Failure::Output(error) => write!(f, "standard output: {error}"),
@@ -379,6 +397,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
+        Command::Complaint(args) => complaint::run(args),
+        Command::Cases(args) => cases::run(args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),

@@ -3,6 +3,7 @@
 //! Knows: which options become which parameters, and when "nothing found" is the answer. Must not know: how an answer is
 //! found or spelled.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -162,13 +163,17 @@ fn address_or_prefix(text: &str) -> Result<IpNet, &'static str> {
 
 /// Parameters of one question.
 pub(super) struct Question {
-    path: &'static str,
+    path: Cow<'static, str>,
     query: Vec<(&'static str, String)>,
 }
 
 impl Question {
     pub(super) fn new(path: &'static str, shown: &Shown) -> Self {
-        let mut question = Question { path, query: Vec::new() };
+        Question::of(path, shown)
+    }
+
+    pub(super) fn of(path: impl Into<Cow<'static, str>>, shown: &Shown) -> Self {
+        let mut question = Question { path: path.into(), query: Vec::new() };
         question.with("why", shown.why.as_ref());
         question
     }
@@ -198,7 +203,7 @@ impl Question {
     }
 
     pub(super) fn ask<T: DeserializeOwned>(&self, daemon: &Daemon) -> Result<T, Failure> {
-        Ok(daemon.client()?.ask(self.path, &self.query)?)
+        Ok(daemon.client()?.ask(&self.path, &self.query)?)
     }
 }
 

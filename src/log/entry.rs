@@ -6,13 +6,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::relay::case::{Action, Complaint};
 use crate::relay::message::Message;
 use crate::relay::standing::Command;
 use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
 
 /// Version of the packed form. A change to any type within `Entry` raises it, and the older one stays readable.
-pub const FORMAT: u8 = 2;
+///
+/// Version 3 has kinds of entries that 2 had not, at the end of the list.
+pub const FORMAT: u8 = 3;
+
+/// The oldest packed form that is still read.
+pub const OLDEST_FORMAT: u8 = 2;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +38,10 @@ pub enum Entry {
         /// How far our time was ahead of the host's clock, which was set back.
         ahead: Duration,
     },
+    /// Somebody complained about a message.
+    Complaint(Box<Complaint>),
+    /// Staff did something about a case.
+    Case(Action),
 }
 
 /// A question by staff about a person or an address.

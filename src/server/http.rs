@@ -5,6 +5,8 @@
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
 pub mod api;
+pub mod cases;
+pub mod complaints;
 pub mod import;
 pub mod metrics;
 pub mod nas;
@@ -55,7 +57,7 @@ const PUBLIC: &str = "public";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whoever holds the answers for staff.
-pub trait Staff: Send + Sync + 'static {
+pub trait Staff: complaints::Desk {
     /// The address space of this name; `None`: nothing was ever heard of it.
     fn realm(&self, name: &Name) -> Option<Realm>;
 
@@ -247,6 +249,7 @@ pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
         .route("/v1/import", post(import::<S>).layer(DefaultBodyLimit::max(import::BODY_OCTETS_MAX)))
         .route("/v1/suspensions", get(suspensions::<S>).post(suspend::<S>))
         .route("/v1/suspensions/release", post(release::<S>).delete(release::<S>))
+        .merge(complaints::routes())
         .merge(health_routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

@@ -3,6 +3,7 @@
 //! Knows: which view answers which question, and how its values are spelled in the API. Must not know: HTTP, paths,
 //! or tables.
 
+mod complaints;
 mod rows;
 mod window;
 

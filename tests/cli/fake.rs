@@ -9,10 +9,15 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use relaywarden::complaint;
+use relaywarden::relay::case::State;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
+use relaywarden::server::http::cases::{CaseError, CaseRow, EvidenceRow, HistoryRow};
+use relaywarden::server::http::complaints::{ComplaintRow, Desk, Refused};
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::permitted::Permitted;
@@ -265,6 +270,75 @@ impl Answers {
             None if self.rows => Ok(rows),
             None => Ok(Vec::new()),
         }
+    }
+}
+
+impl Desk for Answers {
+    async fn complain(&self, by: Name, report: Bytes) -> Result<ComplaintRow, Refused> {
+        let complaint = complaint::read(&report, Some("X-Subscriber-Token")).map_err(Refused::Unreadable)?;
+        let messages = self.rows(vec![message()]).map_err(Refused::Trouble)?;
+        self.asked.lock().unwrap().push(format!("{by} complains"));
+        Ok(ComplaintRow {
+            case: 4711,
+            subscriber: some("alice@isp.example"),
+            confidence: "exact".to_owned(),
+            because: "by token".to_owned(),
+            candidates: vec!["alice@isp.example".to_owned()],
+            form: complaint.form.word().to_owned(),
+            reporter: complaint.reporter.map(|reporter| reporter.to_string()),
+            messages,
+            ..ComplaintRow::default()
+        })
+    }
+
+    fn cases(&self, state: Option<State>, _: Option<&Name>, _: usize) -> Vec<CaseRow> {
+        let mut rows = self.rows(vec![case()]).unwrap_or_default();
+        rows.retain(|_| state != Some(State::Closed));
+        rows
+    }
+
+    fn case(&self, id: u64) -> Option<CaseRow> {
+        (id == 4711).then(case)
+    }
+
+    async fn close(&self, _: Name, id: u64, _: Name) -> Result<Ordered, CaseError> {
+        match id {
+            4711 => Ok(Ordered { reference: 4712, at: Timestamp::from_seconds(1_795_442_405) }),
+            4710 => Err(CaseError::Closed),
+            4709 => Err(CaseError::Storage),
+            _ => Err(CaseError::Unknown),
+        }
+    }
+}
+
+fn case() -> CaseRow {
+    CaseRow {
+        id: 4711,
+        opened: some("2026-11-23T14:00:05.000Z"),
+        kind: "complaint".to_owned(),
+        state: "open".to_owned(),
+        subscribers: vec!["alice@isp.example".to_owned(), "=cmd()\u{1b}[2J".to_owned()],
+        confidence: "ambiguous".to_owned(),
+        evidence_count: 3,
+        evidence: vec![EvidenceRow {
+            form: "arf".to_owned(),
+            feedback: some("abuse"),
+            reporter: some("complaints@example.org"),
+            address: some("198.51.100.7"),
+            port: Some(40112),
+            arrival: some("2026-11-23T13:59:00.000Z"),
+            message_id: some("1@x"),
+            messages: vec!["mx1 4bX".to_owned()],
+            found_by: vec!["queue-id".to_owned()],
+            ..EvidenceRow::default()
+        }],
+        history: vec![HistoryRow {
+            reference: 4711,
+            at: some("2026-11-23T14:00:05.000Z"),
+            by: "mail".to_owned(),
+            what: "opened".to_owned(),
+            note: None,
+        }],
     }
 }
 
