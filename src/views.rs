@@ -309,3 +309,52 @@ impl Views {
         folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::case::{Complaint, Reported};
+    use crate::relay::confidence::Confidence;
+    use crate::session::Name;
+
+    fn with_a_case() -> Views {
+        let mut views = Views::new(Arc::default());
+        let at = Timestamp::from_seconds(1);
+        let evidence = Reported {
+            form: Name::from("arf"),
+            feedback: None,
+            reporter: None,
+            address: None,
+            port: None,
+            arrival: None,
+            message_id: None,
+            token: None,
+            messages: Vec::new(),
+            found_by: Vec::new(),
+        };
+        let (by, about, confidence) = (Name::from("mail"), vec![Name::from("alice")], Confidence::Exact);
+        let complaint = Complaint { at, by, about, confidence, key: None, evidence };
+        let mut folded = Vec::new();
+        views.fold(at, 1, &Entry::Complaint(Box::new(complaint)), &mut folded);
+        assert!(folded.is_empty(), "the index has no rows of it");
+        views
+    }
+
+    #[test]
+    fn a_case_is_in_the_snapshot_and_one_of_the_version_before_has_none() {
+        let views = with_a_case();
+        let octets = views.snapshot();
+        let shared = Arc::<Shared>::default();
+        let restored = Views::restore(Arc::clone(&shared), &octets).unwrap();
+        assert!(restored.are_as(&views));
+        assert!(shared.cases.load().get(1).is_some());
+        let cases = postcard::to_stdvec(&views.cases).unwrap();
+        let mut older = octets[..octets.len() - cases.len()].to_vec();
+        older[0] = WITHOUT_CASES;
+        let shared = Arc::<Shared>::default();
+        let restored = Views::restore(Arc::clone(&shared), &older).unwrap();
+        assert_eq!((restored.sequence(), shared.cases.load().newest_first().count()), (1, 0));
+        older[0] = SNAPSHOT;
+        assert!(Views::restore(Arc::default(), &older).is_err(), "a cut one is none");
+    }
+}

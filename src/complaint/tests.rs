@@ -1,3 +1,5 @@
+//! Reports as they come, and as nobody should send them.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -166,6 +166,36 @@ fn each_wrong_hold_is_named() {
 }
 
 #[test]
+fn each_wrong_question_about_cases_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    let close = |id: &str, body: &str| asked(&daemon, "POST", &format!("/v1/cases/{id}/close"), body);
+    problem(&close("4711", ""), 400, "bad-body", None);
+    problem(&close("4711", r#"{"reason":" "}"#), 400, "bad-parameter", Some("reason"));
+    problem(&close("4711", r#"{"reason":"x","force":true}"#), 400, "bad-body", None);
+    problem(&close("x", r#"{"reason":"x"}"#), 400, "bad-parameter", Some("id"));
+    problem(&close("7", r#"{"reason":"x"}"#), 404, "unknown-case", None);
+    problem(&close("4710", r#"{"reason":"x"}"#), 409, "case-closed", None);
+    problem(&close("4709", r#"{"reason":"x"}"#), 503, "unrecorded", None);
+    assert_eq!(close("4711", r#"{"reason":"x"}"#).status, 200);
+    for (target, parameter) in [
+        ("/v1/cases?state=new", "state"),
+        ("/v1/cases?limit=0", "limit"),
+        ("/v1/cases?id=7", "id"),
+        ("/v1/cases/-1", "id"),
+        ("/v1/cases/18446744073709551616", "id"),
+        ("/v1/resolver/abusehq", "ip"),
+        ("/v1/resolver/abusehq?ip=198.51.100.7&timestamp=yesterday", "timestamp"),
+        ("/v1/resolver/abuseio?ip=198.51.100.7&port=0", "port"),
+    ] {
+        problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
+    }
+    problem(&asked(&daemon, "GET", "/v1/cases/7", ""), 404, "unknown-case", None);
+    problem(&asked(&daemon, "POST", "/v1/complaints", "x"), 400, "bad-body", None);
+    problem(&asked(&daemon, "GET", "/v1/complaints", ""), 405, "no-such-method", None);
+    problem(&over_tcp(&daemon, "/v1/cases"), 404, "socket-only", None);
+}
+
+#[test]
 fn a_nas_that_is_unknown_or_not_held_is_not_found() {
     for (error, kind) in [(OrderError::UnknownNas, "unknown-nas"), (OrderError::NotHeld, "not-held")] {
         let daemon = Daemon::start(Answers { order_error: Some(error), ..Answers::full() });
