@@ -10,8 +10,9 @@
 //!   files ───────► detail ──── record ──┤                               │
 //!   MTA ── TCP, ─► mta ────── message ──┼─► inbox ─► engine ─► LOG ─────┼─► standing   who may not send at all
 //!          Unix                         │              │  commit  fold  ├─► messages   seen already, so counted once
+//!                                       │              │                ├─► cases      what somebody should look at
 //!   staff ─ Unix ► http ── order,       │              │                └─► index      the past, filled behind it
-//!                          question  ───┘              └─► then answer whoever waits
+//!                   question, complaint ┘              └─► then answer whoever waits
 //! ```
 //!
 //! - An entry holds what happened, resolved by the rules that were in force when it came. Folding it takes the entry and

@@ -16,6 +16,7 @@ pub mod nas;
 pub mod output;
 pub mod read;
 pub mod rehearse;
+pub mod request;
 pub mod rows;
 pub mod send;
 pub mod serve;
@@ -162,8 +163,14 @@ pub enum Command {
                             4711 --reason 'customer cleaned the machine'"
     )]
     Cases(cases::CasesArgs),
-    /// Write the live map as a table for a mail server, for the day when the daemon is gone
-    #[command(after_help = "Example:\n  relaywarden export cidr -o /etc/postfix/online.cidr")]
+    /// Write what is kept about a subscriber or an address, for a lawful request; or the live map as a table
+    #[command(
+        after_help = "What is kept goes into one file that says what it is about, its time basis, precision and gaps; its \
+                            SHA-256 into FILE.sha256.\n\nExamples:\n  relaywarden export cidr -o \
+                            /etc/postfix/online.cidr\n  relaywarden export --subscriber alice@isp.example --since \
+                            2026-11-01T00:00:00Z --until 2026-12-01T00:00:00Z --reference '4711 Js 1/26' --file \
+                            alice.json"
+    )]
     Export(export::ExportArgs),
     /// Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past
     #[command(
@@ -301,6 +308,10 @@ pub enum Failure {
     Configuration(Box<ConfigError>),
     /// The server's name means nothing.
     NoServer(String, io::Error),
+    /// Neither a form nor somebody to export.
+    NothingToExport,
+    /// More rows than are answered at once.
+    TooManyRows(usize),
     /// More lines on standard input than are answered at once.
     TooManyLines(u64),
     /// An import came to nothing, or to a halt.
@@ -324,6 +335,8 @@ impl Failure {
             | Failure::EmptyList(_)
             | Failure::NoServer(..)
             | Failure::TooManyLines(_)
+            | Failure::TooManyRows(_)
+            | Failure::NothingToExport
             | Failure::Story(..) => Exit::Usage,
             Failure::Configuration(_) => Exit::Config,
             Failure::Import(failure) => failure.exit(),
@@ -348,6 +361,13 @@ impl fmt::Display for Failure {
                 write!(f, "{}:{}", path.display(), output::safe(&mistake.to_string()))
             }
             Failure::Configuration(error) => write!(f, "{error}"),
+            Failure::NothingToExport => write!(
+                f,
+                "say what to export: cidr; or --subscriber or --address, with --since, --until, --reference and --file"
+            ),
+            Failure::TooManyRows(most) => {
+                write!(f, "{most} rows or more, which would not all be in it; export shorter periods")
+            }
             Failure::TooManyLines(most) => {
                 write!(f, "more than {most} lines, each of which is a question about a person; ask in parts")
             }
