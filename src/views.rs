@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::log::entry::{Entry, Question};
-use crate::relay::case::Cases;
+use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
@@ -99,8 +100,8 @@ pub struct Shared {
     pub map: Arc<LiveMap>,
     /// Who may send at all.
     pub standing: ArcSwap<Standing>,
-    /// What somebody should look at.
-    pub cases: ArcSwap<Cases>,
+    /// What somebody should look at, by number.
+    cases: DashMap<u64, Arc<Case>>,
     committed: AtomicU64,
 }
 
@@ -109,6 +110,27 @@ impl Shared {
     #[must_use]
     pub fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)
+    }
+
+    /// The case of this number.
+    #[must_use]
+    pub fn case(&self, id: u64) -> Option<Arc<Case>> {
+        self.cases.get(&id).map(|case| Arc::clone(&case))
+    }
+
+    /// All cases, the newest first.
+    #[must_use]
+    pub fn cases(&self) -> Vec<Arc<Case>> {
+        let mut cases: Vec<Arc<Case>> = self.cases.iter().map(|case| Arc::clone(&case)).collect();
+        cases.sort_unstable_by_key(|case| std::cmp::Reverse(case.id));
+        cases
+    }
+
+    /// The case that this entry opened, joined or acted on.
+    #[must_use]
+    pub fn case_of_entry(&self, sequence: u64) -> Option<Arc<Case>> {
+        let of = |case: &Case| case.history.iter().rev().any(|event| event.sequence == sequence);
+        self.case(sequence).or_else(|| self.cases().into_iter().find(|case| of(case)))
     }
 }
 
@@ -169,11 +191,13 @@ impl Views {
             return Err(Unreadable);
         }
         let (rest, behind): (Rest, &[u8]) = postcard::take_from_bytes(octets).map_err(|_| Unreadable)?;
-        let cases = match format {
+        let cases: Cases = match format {
             WITHOUT_CASES => Cases::default(),
             _ => postcard::from_bytes(behind).map_err(|_| Unreadable)?,
         };
-        shared.cases.store(Arc::new(cases.clone()));
+        for case in cases.newest_first() {
+            shared.cases.insert(case.id, Arc::clone(case));
+        }
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
@@ -269,13 +293,13 @@ impl Views {
                 Outcome::Hold(hold.clone())
             }
             Entry::Complaint(complaint) => {
-                self.cases.complain(sequence, complaint);
-                self.shared.cases.store(Arc::new(self.cases.clone()));
+                let changed = self.cases.complain(sequence, complaint);
+                self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Case(action) => {
-                self.cases.act(sequence, action);
-                self.shared.cases.store(Arc::new(self.cases.clone()));
+                let changed = self.cases.act(sequence, action);
+                self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Alive { ahead } => {
@@ -285,6 +309,15 @@ impl Views {
         };
         folded.push(Folded { sequence, outcome });
         self.shared.committed.store(sequence, Ordering::Release);
+    }
+
+    fn show(&self, changed: &Changed) {
+        if let Some(case) = changed.case.and_then(|id| self.cases.get(id)) {
+            self.shared.cases.insert(case.id, Arc::clone(case));
+        }
+        for id in &changed.gone {
+            self.shared.cases.remove(id);
+        }
     }
 
     /// Everything that lives, told anew: for an index that has lost it.
@@ -347,13 +380,13 @@ mod tests {
         let shared = Arc::<Shared>::default();
         let restored = Views::restore(Arc::clone(&shared), &octets).unwrap();
         assert!(restored.are_as(&views));
-        assert!(shared.cases.load().get(1).is_some());
+        assert!(shared.case(1).is_some());
         let cases = postcard::to_stdvec(&views.cases).unwrap();
         let mut older = octets[..octets.len() - cases.len()].to_vec();
         older[0] = WITHOUT_CASES;
         let shared = Arc::<Shared>::default();
         let restored = Views::restore(Arc::clone(&shared), &older).unwrap();
-        assert_eq!((restored.sequence(), shared.cases.load().newest_first().count()), (1, 0));
+        assert_eq!((restored.sequence(), shared.cases().len()), (1, 0));
         older[0] = SNAPSHOT;
         assert!(Views::restore(Arc::default(), &older).is_err(), "a cut one is none");
     }

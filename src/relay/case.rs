@@ -203,7 +203,17 @@ impl Case {
     }
 }
 
-/// All cases. A view: rebuilt from the log, replaced as a whole for its readers.
+/// Which cases an entry has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changed {
+    /// The one that it opened, joined or acted on.
+    pub case: Option<u64>,
+    /// Those that had to go for it.
+    pub gone: Vec<u64>,
+}
+
+/// All cases. A view: rebuilt from the log. Each case is shared as a value, so that what one entry costs does not grow with
+/// their number.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cases {
     cases: BTreeMap<u64, Arc<Case>>,
@@ -213,7 +223,7 @@ pub struct Cases {
 impl Cases {
     /// Folds a complaint: it opens a case, or joins the one that the same complaint has opened before. A closed case stays
     /// closed then: the same report again says nothing new.
-    pub fn complain(&mut self, sequence: u64, complaint: &Complaint) {
+    pub fn complain(&mut self, sequence: u64, complaint: &Complaint) -> Changed {
         let evidence = Evidence::Complaint(complaint.evidence.clone());
         let event = |what| Event { sequence, at: complaint.at, by: complaint.by.clone(), what, note: None };
         let known = complaint.key.as_ref().and_then(|key| self.by_key.get(key)).copied();
@@ -223,9 +233,10 @@ impl Cases {
             if case.evidence.len() < EVIDENCE_MAX && !case.evidence.contains(&evidence) {
                 case.evidence.push(evidence);
             }
-            return case.note(event(Happened::Joined));
+            case.note(event(Happened::Joined));
+            return Changed { case: Some(case.id), gone: Vec::new() };
         }
-        self.make_room();
+        let gone = self.make_room();
         if let Some(key) = complaint.key.clone() {
             self.by_key.insert(key, sequence);
         }
@@ -242,11 +253,12 @@ impl Cases {
             key: complaint.key.clone(),
         };
         self.cases.insert(sequence, Arc::new(case));
+        Changed { case: Some(sequence), gone }
     }
 
     /// Folds what staff did. A case that has gone meanwhile stays gone.
-    pub fn act(&mut self, sequence: u64, action: &Action) {
-        let Some(case) = self.cases.get_mut(&action.case) else { return };
+    pub fn act(&mut self, sequence: u64, action: &Action) -> Changed {
+        let Some(case) = self.cases.get_mut(&action.case) else { return Changed::default() };
         let case = Arc::make_mut(case);
         let what = match action.act {
             Act::Close => {
@@ -256,30 +268,27 @@ impl Cases {
         };
         let note = Some(action.reason.clone());
         case.note(Event { sequence, at: action.at, by: action.by.clone(), what, note });
+        Changed { case: Some(case.id), gone: Vec::new() }
     }
 
-    fn make_room(&mut self) {
+    fn make_room(&mut self) -> Vec<u64> {
+        let mut all = Vec::new();
         while self.cases.len() >= CASES_MAX {
             let closed = self.cases.values().find(|case| case.state == State::Closed).map(|case| case.id);
             let oldest = closed.or_else(|| self.cases.keys().next().copied());
-            let Some(gone) = oldest.and_then(|id| self.cases.remove(&id)) else { return };
+            let Some(gone) = oldest.and_then(|id| self.cases.remove(&id)) else { break };
             if let Some(key) = &gone.key {
                 self.by_key.remove(key);
             }
+            all.push(gone.id);
         }
+        all
     }
 
     /// The case of this number.
     #[must_use]
     pub fn get(&self, id: u64) -> Option<&Arc<Case>> {
         self.cases.get(&id)
-    }
-
-    /// The case that this entry opened or joined.
-    #[must_use]
-    pub fn of_entry(&self, sequence: u64, key: Option<&(Name, Name)>) -> Option<&Arc<Case>> {
-        let joined = key.and_then(|key| self.by_key.get(key)).and_then(|id| self.cases.get(id));
-        joined.or_else(|| self.cases.get(&sequence))
     }
 
     /// All of them, the newest first.
@@ -328,7 +337,7 @@ mod tests {
         let mut cases = Cases::default();
         let key = Some(("complaints@example.org", "<1@x>"));
         cases.complain(7, &complaint(1, key));
-        cases.complain(8, &complaint(1, key));
+        assert_eq!(cases.complain(8, &complaint(1, key)).case, Some(7));
         cases.complain(9, &complaint(1, Some(("complaints@example.net", "<1@x>"))));
         cases.complain(10, &complaint(1, None));
         cases.complain(11, &complaint(1, None));
@@ -336,9 +345,6 @@ mod tests {
         let case = cases.get(7).unwrap();
         assert_eq!((case.evidence_count, case.evidence.len(), case.history.len()), (2, 1, 2));
         assert_eq!(case.history[1].what, Happened::Joined);
-        let key = key.map(|(reporter, message)| (Name::from(reporter), Name::from(message)));
-        assert_eq!(cases.of_entry(8, key.as_ref()).map(|case| case.id), Some(7));
-        assert_eq!(cases.of_entry(11, None).map(|case| case.id), Some(11));
     }
 
     #[test]
@@ -366,7 +372,7 @@ mod tests {
         }
         assert_eq!(ids(&cases).len(), CASES_MAX);
         cases.act(many + 1, &close(5));
-        cases.complain(many + 2, &complaint(1, None));
+        assert_eq!(cases.complain(many + 2, &complaint(1, None)).gone, [5]);
         assert!(cases.get(5).is_none() && cases.get(1).is_some());
         cases.complain(many + 3, &complaint(1, None));
         assert!(cases.get(1).is_none() && cases.get(2).is_some());

@@ -49,32 +49,30 @@ impl Desk for StaffDesk {
         row.messages = messages.iter().take(SHOWN_MAX).map(MessageRow::from).collect();
         tell(&mut row, &complaint);
         let key = complaint.key();
-        let entry = entry(by, &row, complaint, &messages, key.clone());
+        let entry = entry(by, &row, complaint, &messages, key);
         let sequence = self
             .commit(Entry::Complaint(Box::new(entry)))
             .await
             .ok_or(Refused::Trouble(Trouble::Unrecorded))?;
-        let cases = self.shared.cases.load();
-        let case = cases.of_entry(sequence, key.as_ref()).map_or(sequence, |case| case.id);
+        let case = self.shared.case_of_entry(sequence).map_or(sequence, |case| case.id);
         Ok(ComplaintRow { case, joined: case != sequence, ..row })
     }
 
     fn cases(&self, state: Option<State>, subscriber: Option<&Name>, limit: usize) -> Vec<CaseRow> {
         let subscriber = subscriber.map(|name| self.canonical(name));
-        let cases = self.shared.cases.load();
-        let wanted = cases.newest_first().filter(|case| {
+        let wanted = self.shared.cases().into_iter().filter(|case| {
             state.is_none_or(|state| case.state == state)
                 && subscriber.as_ref().is_none_or(|name| case.about.contains(name))
         });
-        wanted.take(limit).map(|case| CaseRow::from(&**case)).collect()
+        wanted.take(limit).map(|case| CaseRow::from(&*case)).collect()
     }
 
     fn case(&self, id: u64) -> Option<CaseRow> {
-        self.shared.cases.load().get(id).map(|case| CaseRow::from(&**case))
+        self.shared.case(id).map(|case| CaseRow::from(&*case))
     }
 
     async fn close(&self, by: Name, id: u64, reason: Name) -> Result<Ordered, CaseError> {
-        let state = self.shared.cases.load().get(id).map(|case| case.state);
+        let state = self.shared.case(id).map(|case| case.state);
         match state {
             None => return Err(CaseError::Unknown),
             Some(State::Closed) => return Err(CaseError::Closed),
