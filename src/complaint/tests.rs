@@ -7,7 +7,7 @@ use super::*;
 const ARF: &[u8] = include_bytes!("../../tests/data/complaint/arf.eml");
 const AUTH_FAILURE: &[u8] = include_bytes!("../../tests/data/complaint/arf-auth-failure.eml");
 const XARF: &[u8] = include_bytes!("../../tests/data/complaint/xarf.json");
-const XARF_MAIL: &[u8] = include_bytes!("../../tests/data/complaint/xarf.eml");
+const XARF_MAIL: &[u8] = include_bytes!("../../tests/data/complaint/xarf-mail.eml");
 const HEADER: Option<&str> = Some("X-Subscriber-Token");
 
 fn name(text: &str) -> Option<Name> {
