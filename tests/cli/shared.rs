@@ -392,3 +392,38 @@ fn a_span_names_its_owner_only_if_nobody_else_had_it_at_any_moment_of_it() {
     let who = world.cli(&[port.as_slice(), &["2199-01-01T00:00:00Z", "--within", "2m"]].concat(), 1);
     assert_eq!(who["confidence"], "unknown", "{who}");
 }
+
+#[test]
+fn a_span_in_which_the_address_changed_hands_lists_both_and_one_beside_it_names_its_owner() {
+    let before = |seconds| clock::now().minus(BEFORE + Duration::from_secs(seconds));
+    let record = |kind, id: &str, subscriber: &str, seconds| Record {
+        subscriber: Some(Name::from(subscriber)),
+        claims: whole("198.51.100.50"),
+        ..Record::bare(kind, Name::from("bras1"), Name::from(id), before(seconds))
+    };
+    let world = World::new([
+        record(Kind::Start, "a", "alice", 900),
+        record(Kind::Stop, "a", "alice", 500),
+        record(Kind::Start, "b", "bob", 480),
+    ]);
+    let asked = |seconds, within| {
+        let at = relaywarden::server::http::api::rfc3339(before(seconds)).unwrap();
+        world.cli(&["who", "198.51.100.50", "--at", &at, "--within", within], 0)
+    };
+    let who = asked(700, "1m");
+    assert_eq!((&who["subscriber"], &who["confidence"]), (&"alice".into(), &"exact".into()), "{who}");
+    // Each of the changes lies between two of the moments that are asked about anyway.
+    let who = asked(490, "2m");
+    names_nobody(&who);
+    assert_eq!(
+        (sharers(&who), &who["confidence"]),
+        (vec!["alice -".to_owned(), "bob -".to_owned()], &"ambiguous".into())
+    );
+    let who = asked(300, "1m");
+    // He was not heard of for a quarter of an hour.
+    assert_eq!(
+        (&who["subscriber"], &who["confidence"]),
+        (&"bob".into(), &"until-last-interim".into()),
+        "{who}"
+    );
+}
