@@ -10,7 +10,9 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::log::entry::{Entry, Question};
+use crate::access::question::{Asked, Link};
+use crate::access::token::{TokenOrder, Tokens};
+use crate::log::entry::Entry;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
@@ -39,8 +41,10 @@ pub enum Outcome {
     Message(Box<Message>),
     /// Staff ordered something.
     Command(Command),
-    /// Staff asked something.
-    Question(Question),
+    /// Staff asked something; with the link that ties it to all questions before it.
+    Asked(Box<Asked>, Link),
+    /// A token was given or taken back.
+    Token(Box<TokenOrder>),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
 }
@@ -100,6 +104,10 @@ pub struct Shared {
     pub map: Arc<LiveMap>,
     /// Who may send at all.
     pub standing: ArcSwap<Standing>,
+    /// Who may come in with a token.
+    pub tokens: ArcSwap<Tokens>,
+    /// The link of the last question, and the sequence of its entry.
+    pub link: ArcSwap<(u64, Link)>,
     /// What somebody should look at, by number.
     cases: DashMap<u64, Arc<Case>>,
     committed: AtomicU64,
@@ -139,8 +147,10 @@ pub struct Views {
     shared: Arc<Shared>,
     machine: Machine,
     standing: Standing,
-    cases: Cases,
     recent: RecentMessages,
+    tokens: Tokens,
+    link: (u64, Link),
+    cases: Cases,
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -154,12 +164,33 @@ struct Rest {
     sessions: Image,
     standing: Standing,
     recent: RecentMessages,
+    tokens: Tokens,
+    link: (u64, Link),
+    cases: Cases,
 }
 
-/// Version of the views at rest. Up to 2 it was that of the log; 3 had no cases, which now stand behind the rest.
+/// The same up to version 3, which ends where there were no tokens, no chain and no cases yet.
+#[derive(Deserialize)]
+struct RestBefore {
+    sequence: u64,
+    ahead: (Timestamp, Duration),
+    sessions: Image,
+    standing: Standing,
+    recent: RecentMessages,
+}
+
+/// Version of the views at rest. Up to 2 it was that of the log.
 const SNAPSHOT: u8 = 4;
-/// The version before, which is still read.
-const WITHOUT_CASES: u8 = 3;
+/// The one before, which is still read: the log may not reach back to where that snapshot was taken.
+const BEFORE: u8 = 3;
+
+impl From<RestBefore> for Rest {
+    fn from(before: RestBefore) -> Self {
+        let RestBefore { sequence, ahead, sessions, standing, recent } = before;
+        let (tokens, link, cases) = (Tokens::default(), Default::default(), Cases::default());
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases }
+    }
+}
 
 /// A snapshot that does not hold what one of this version holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,8 +203,10 @@ impl Views {
         Views {
             machine: Machine::new(Arc::clone(&shared.map)),
             standing: Standing::default(),
-            cases: Cases::default(),
             recent: RecentMessages::default(),
+            tokens: Tokens::default(),
+            link: Default::default(),
+            cases: Cases::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -187,24 +220,25 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        if ![WITHOUT_CASES, SNAPSHOT].contains(&format) {
-            return Err(Unreadable);
-        }
-        let (rest, behind): (Rest, &[u8]) = postcard::take_from_bytes(octets).map_err(|_| Unreadable)?;
-        let cases: Cases = match format {
-            WITHOUT_CASES => Cases::default(),
-            _ => postcard::from_bytes(behind).map_err(|_| Unreadable)?,
+        let rest = match format {
+            SNAPSHOT => postcard::from_bytes(octets).map_err(|_| Unreadable)?,
+            BEFORE => Rest::from(postcard::from_bytes::<RestBefore>(octets).map_err(|_| Unreadable)?),
+            _ => return Err(Unreadable),
         };
-        for case in cases.newest_first() {
+        shared.standing.store(Arc::new(rest.standing.clone()));
+        shared.tokens.store(Arc::new(rest.tokens.clone()));
+        shared.link.store(Arc::new(rest.link));
+        for case in rest.cases.newest_first() {
             shared.cases.insert(case.id, Arc::clone(case));
         }
-        shared.standing.store(Arc::new(rest.standing.clone()));
         shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
             standing: rest.standing,
-            cases,
             recent: rest.recent,
+            tokens: rest.tokens,
+            link: rest.link,
+            cases: rest.cases,
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -232,9 +266,11 @@ impl Views {
             sessions,
             standing: self.standing.clone(),
             recent: self.recent.clone(),
+            tokens: self.tokens.clone(),
+            link: self.link,
+            cases: self.cases.clone(),
         };
-        let octets = postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet");
-        postcard::to_extend(&self.cases, octets).expect("a vector takes every octet")
+        postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -286,7 +322,13 @@ impl Views {
                 self.shared.standing.store(Arc::new(self.standing.clone()));
                 Outcome::Command(command.clone())
             }
-            Entry::Question(question) => Outcome::Question(question.clone()),
+            Entry::Question(question) => self.asked(Box::new(Asked::from(question))),
+            Entry::Asked(asked) => self.asked(asked.clone()),
+            Entry::Token(order) => {
+                self.tokens.fold(order);
+                self.shared.tokens.store(Arc::new(self.tokens.clone()));
+                Outcome::Token(order.clone())
+            }
             Entry::Hold(hold) => {
                 self.machine.hold_nas(at, hold, &mut self.effects);
                 self.drain(Cause::Held, folded);
@@ -320,6 +362,14 @@ impl Views {
         }
     }
 
+    /// Ties a question to those before it.
+    fn asked(&mut self, asked: Box<Asked>) -> Outcome {
+        let link = self.link.1.then(&asked.packed());
+        self.link = (self.sequence, link);
+        self.shared.link.store(Arc::new(self.link));
+        Outcome::Asked(asked, link)
+    }
+
     /// Everything that lives, told anew: for an index that has lost it.
     #[must_use]
     pub fn retell(&self) -> Vec<Folded> {
@@ -334,6 +384,9 @@ impl Views {
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
         self.drain(Cause::Deadline, folded);
+        for id in self.cases.advance(at) {
+            self.shared.cases.remove(&id);
+        }
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
@@ -346,13 +399,27 @@ impl Views {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::case::{Complaint, Reported};
+    use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
+    use crate::access::{Role, Via};
+    use crate::log::entry::Question;
+    use crate::relay::case::{Act, Action, Complaint, Reported, State};
     use crate::relay::confidence::Confidence;
     use crate::session::Name;
 
-    fn with_a_case() -> Views {
-        let mut views = Views::new(Arc::default());
-        let at = Timestamp::from_seconds(1);
+    const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
+
+    fn question(what: &str) -> Entry {
+        Entry::Question(Question { at: AT, by: Name::from("root"), what: Name::from(what) })
+    }
+
+    fn token() -> Entry {
+        let (_, hash) = issue(TokenId(7), &[1; SECRET_OCTETS]);
+        let (scopes, note) = (Vec::new(), Name::from(""));
+        let verb = Verb::Create { hash, role: Role::Viewer, scopes, expires: None, note };
+        Entry::Token(Box::new(TokenOrder { at: AT, by: Name::from("root"), id: TokenId(7), verb }))
+    }
+
+    fn complaint() -> Entry {
         let evidence = Reported {
             form: Name::from("arf"),
             feedback: None,
@@ -366,28 +433,73 @@ mod tests {
             found_by: Vec::new(),
         };
         let (by, about, confidence) = (Name::from("mail"), vec![Name::from("alice")], Confidence::Exact);
-        let complaint = Complaint { at, by, about, confidence, key: None, evidence };
-        let mut folded = Vec::new();
-        views.fold(at, 1, &Entry::Complaint(Box::new(complaint)), &mut folded);
-        assert!(folded.is_empty(), "the index has no rows of it");
-        views
+        Entry::Complaint(Box::new(Complaint { at: AT, by, about, confidence, key: None, evidence }))
+    }
+
+    fn close(case: u64, kept_until: Timestamp) -> Entry {
+        let (by, act, reason) = (Name::from("root"), Act::Close { kept_until }, Name::from("cleaned"));
+        Entry::Case(Action { at: AT, by, case, act, reason })
+    }
+
+    fn folded(entries: &[Entry]) -> (Views, Vec<Folded>) {
+        let (mut views, mut folded) = (Views::new(Arc::default()), Vec::new());
+        for (sequence, entry) in (1..).zip(entries) {
+            views.fold(AT, sequence, entry, &mut folded);
+        }
+        (views, folded)
     }
 
     #[test]
-    fn a_case_is_in_the_snapshot_and_one_of_the_version_before_has_none() {
-        let views = with_a_case();
-        let octets = views.snapshot();
+    fn tokens_and_the_chain_go_on_from_a_snapshot_as_if_nothing_had_been() {
+        let entries = [token(), question("/a"), question("/b")];
+        let (whole, outcomes) = folded(&entries);
+        let (before, _) = folded(&entries[..2]);
+        let shared = Arc::new(Shared::default());
+        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+        let mut more = Vec::new();
+        views.fold(AT, 3, &entries[2], &mut more);
+        assert!(views.are_as(&whole) && more == outcomes[2..]);
+        assert!(shared.tokens.load().get(TokenId(7)).is_some());
+        assert_eq!(shared.link.load().0, 3);
+        let Outcome::Asked(asked, link) = &more[0].outcome else { panic!("{more:?}") };
+        assert_eq!((**shared.link.load(), asked.via, asked.role), ((3, *link), Via::Socket, None));
+    }
+
+    #[test]
+    fn a_case_goes_on_from_a_snapshot_and_goes_at_its_end_with_or_without_an_entry() {
+        let case = close(1, AT.plus(Duration::from_secs(60)));
+        let (before, told) = folded(&[complaint()]);
+        assert!(told.is_empty(), "the index has no rows of it");
         let shared = Arc::<Shared>::default();
-        let restored = Views::restore(Arc::clone(&shared), &octets).unwrap();
+        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+        assert!(views.are_as(&before) && shared.case(1).is_some());
+        views.fold(AT, 2, &case, &mut Vec::new());
+        let (mut whole, _) = folded(&[complaint(), case]);
+        assert!(views.are_as(&whole));
+        views.advance(AT.plus(Duration::from_secs(59)), &mut Vec::new());
+        assert_eq!(shared.case(1).unwrap().state, State::Closed);
+        views.advance(AT.plus(Duration::from_secs(60)), &mut Vec::new());
+        assert!(shared.case(1).is_none() && shared.cases().is_empty());
+        // A replay looks only when there is an entry, and comes to the same.
+        let later = AT.plus(Duration::from_secs(90));
+        for views in [&mut views, &mut whole] {
+            views.fold(later, 3, &question("/a"), &mut Vec::new());
+        }
+        assert!(views.are_as(&whole));
+    }
+
+    #[test]
+    fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_and_no_cases_yet() {
+        let (views, _) = folded(&[]);
+        let mut octets = views.snapshot();
+        // What came with version 4: no tokens, no entry and a link of zeros, no cases, of no key and with no end.
+        octets.truncate(octets.len() - 1 - 1 - 32 - 3);
+        octets[0] = BEFORE;
+        let restored = Views::restore(Arc::default(), &octets).unwrap();
         assert!(restored.are_as(&views));
-        assert!(shared.case(1).is_some());
-        let cases = postcard::to_stdvec(&views.cases).unwrap();
-        let mut older = octets[..octets.len() - cases.len()].to_vec();
-        older[0] = WITHOUT_CASES;
-        let shared = Arc::<Shared>::default();
-        let restored = Views::restore(Arc::clone(&shared), &older).unwrap();
-        assert_eq!((restored.sequence(), shared.cases().len()), (1, 0));
-        older[0] = SNAPSHOT;
-        assert!(Views::restore(Arc::default(), &older).is_err(), "a cut one is none");
+        octets[0] = 2;
+        assert!(Views::restore(Arc::default(), &octets).is_err());
+        octets[0] = SNAPSHOT + 1;
+        assert!(Views::restore(Arc::default(), &octets).is_err());
     }
 }

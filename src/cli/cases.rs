@@ -124,6 +124,7 @@ fn card(row: &CaseRow, zone: &TimeZone) -> String {
         ("Opened", both(row.opened.as_deref()).map(|at| format!("{at} by a {}", row.kind))),
         ("Subscriber", Some(about(row))),
         ("Confidence", Some(row.confidence.clone())),
+        ("Kept until", both(row.kept_until.as_deref())),
     ];
     for evidence in &row.evidence {
         facts.push(("Evidence", Some(told(evidence, zone))));
@@ -196,6 +197,7 @@ impl Row for CaseRow {
         "arrival",
         "message_id",
         "token",
+        "kept_until",
     ];
 
     fn line(&self, zone: &TimeZone) -> Vec<String> {
@@ -229,6 +231,7 @@ impl Row for CaseRow {
             text(first.arrival.as_deref()),
             text(first.message_id.as_deref()),
             text(first.token.as_deref()),
+            text(self.kept_until.as_deref()),
         ]
     }
 }

@@ -24,6 +24,9 @@ pub struct ComplaintArgs {
     /// The report: a mail (ARF, X-ARF) or the JSON of X-ARF alone; or - for standard input
     #[arg(allow_hyphen_values = true)]
     pub file: PathBuf,
+    /// Why you ask, or the ticket; kept in the record of who asked what
+    #[arg(long, value_name = "TEXT", visible_alias = "ticket")]
+    pub purpose: Option<String>,
     /// How to print the answer
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
     pub output: Format,
@@ -45,10 +48,11 @@ pub fn run(args: &ComplaintArgs) -> Result<Answer, Failure> {
         let problem = Problem::new(Kind::BodyTooLarge, Unreadable::TooLong.to_string());
         return Err(Failure::NotTaken(ClientError::Refused(Box::new(problem))));
     }
+    let purpose: Vec<_> = args.purpose.iter().map(|purpose| ("purpose", purpose.clone())).collect();
     let row: ComplaintRow = args
         .daemon
         .client()
-        .and_then(|client| client.order("/v1/complaints", report))
+        .and_then(|client| client.hand_in("/v1/complaints", &purpose, report))
         .map_err(Failure::NotTaken)?;
     let style = Style::new(args.output, zone);
     let text = match style.format {

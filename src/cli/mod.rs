@@ -14,6 +14,7 @@ pub mod import;
 mod lines;
 pub mod nas;
 pub mod output;
+pub mod questions;
 pub mod read;
 pub mod rehearse;
 pub mod request;
@@ -22,6 +23,7 @@ pub mod send;
 pub mod serve;
 pub mod story;
 pub mod time;
+pub mod token;
 pub mod whole;
 
 use std::fmt;
@@ -138,6 +140,15 @@ pub enum Command {
                             card'\n  relaywarden nas unhold bras1 --reason 'it is back'"
     )]
     Nas(nas::NasArgs),
+    /// Tokens for the API and for browsers: make, list and revoke them
+    #[command(
+        subcommand,
+        after_help = "Example:\n  relaywarden token create --role viewer --note 'help desk'"
+    )]
+    Token(token::TokenCommand),
+    /// The record of who asked what
+    #[command(subcommand, after_help = "Example:\n  relaywarden audit questions --since '7d ago'")]
+    Audit(questions::AuditCommand),
     /// Suspensions in force
     #[command(after_help = "Example:\n  relaywarden suspensions")]
     Suspensions(read::PlainArgs),
@@ -267,9 +278,9 @@ pub struct Shown {
     /// Zone of local times, such as Europe/Berlin [default: the system's]
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
-    /// The purpose of the question; kept in the record of who asked what
-    #[arg(long, value_name = "TEXT")]
-    pub why: Option<String>,
+    /// Why you ask, or the ticket; kept in the record of who asked what
+    #[arg(long, value_name = "TEXT", visible_alias = "ticket")]
+    pub purpose: Option<String>,
 }
 
 impl Shown {
@@ -414,6 +425,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
         Command::Nas(args) => nas::run(args),
+        Command::Token(command) => token::run(command),
+        Command::Audit(command) => questions::run(command),
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),

@@ -139,6 +139,18 @@ pub struct MessagesArgs {
     /// With this SASL login
     #[arg(long, value_name = "NAME")]
     pub login: Option<String>,
+    /// From this envelope sender, whatever its case
+    #[arg(long, value_name = "ADDRESS")]
+    pub sender: Option<String>,
+    /// To this recipient, of the first hundred of a message
+    #[arg(long, value_name = "ADDRESS")]
+    pub recipient: Option<String>,
+    /// To a recipient in this domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub recipient_domain: Option<String>,
+    /// With this HELO name
+    #[arg(long, value_name = "NAME")]
+    pub helo: Option<String>,
     #[command(flatten)]
     within: Within,
     #[command(flatten)]
@@ -174,7 +186,7 @@ impl Question {
 
     pub(super) fn of(path: impl Into<Cow<'static, str>>, shown: &Shown) -> Self {
         let mut question = Question { path: path.into(), query: Vec::new() };
-        question.with("why", shown.why.as_ref());
+        question.with("purpose", shown.purpose.as_ref());
         question
     }
 
@@ -195,7 +207,7 @@ impl Question {
         Ok(())
     }
 
-    fn within(&mut self, within: &Within, zone: &TimeZone) -> Result<(), Failure> {
+    pub(super) fn within(&mut self, within: &Within, zone: &TimeZone) -> Result<(), Failure> {
         self.with_time("since", "--since", within.since.as_deref(), zone)?;
         self.with_time("until", "--until", within.until.as_deref(), zone)?;
         self.with("limit", within.limit);
@@ -292,6 +304,10 @@ pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
     question.with("queue_id", name(args.queue_id.as_ref()));
     question.with("token", name(args.token.as_ref()));
     question.with("login", name(args.login.as_ref()));
+    question.with("sender", name(args.sender.as_ref()));
+    question.with("recipient", name(args.recipient.as_ref()));
+    question.with("recipient_domain", name(args.recipient_domain.as_ref()));
+    question.with("helo", name(args.helo.as_ref()));
     question.within(&args.within, &style.zone)?;
     listed::<MessageRow>(&question, &args.daemon, &style, "no message matches")
 }
@@ -305,7 +321,7 @@ pub fn suspensions(args: &PlainArgs) -> Result<Answer, Failure> {
     listed::<SuspensionRow>(&question, &args.daemon, &args.shown.style()?, "nobody is suspended")
 }
 
-fn listed<R: Row + DeserializeOwned>(
+pub(super) fn listed<R: Row + DeserializeOwned>(
     question: &Question,
     daemon: &Daemon,
     style: &Style,

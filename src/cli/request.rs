@@ -18,8 +18,8 @@ use super::output::{self, Row, safe};
 use super::read::{Question, name};
 use super::{Answer, Daemon, Exit, Failure, Shown, time, whole};
 use crate::clock;
-use crate::server::http::api::{MessageRow, SessionRow, StoryRow, parse_rfc3339, rfc3339};
-use crate::session::Timestamp;
+use crate::server::http::api::{MessageRow, SessionRow, rfc3339};
+use crate::server::http::coverage::{CoverageRow, GapRow};
 
 /// Others on the machine have no business in it.
 const MODE: u32 = 0o600;
@@ -83,20 +83,23 @@ struct About {
     made_by: String,
     time_basis: &'static str,
     precision: &'static str,
-    retention: &'static str,
+    retention: Retention,
+    /// Nothing is known of what was before, gaps neither; `None`: nothing is known at all.
+    known_from: Option<String>,
+    /// From then on something that was kept is lost; `None`: nothing is.
+    lost_from: Option<String>,
     /// Spans in which nothing was received, within the period.
-    gaps: Vec<Gap>,
-    /// Gaps before this moment are not known; `None`: none are.
-    gaps_known_from: Option<String>,
+    gaps: Vec<GapRow>,
     sessions: usize,
     messages: usize,
 }
 
+/// What the period may have lost to `[retention]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Gap {
-    /// `None`: nothing was received ever before.
-    since: Option<String>,
-    until: String,
+struct Retention {
+    sessions_seconds: u64,
+    messages_seconds: u64,
+    meaning: &'static str,
 }
 
 #[derive(Serialize)]
@@ -109,7 +112,7 @@ struct Export<'a> {
 const TIME_BASIS: &str = "UTC (RFC 3339), by the clock of the machine that the daemon runs on";
 const PRECISION: &str = "milliseconds as written; a session's times are those of its router, corrected by the learned offset of \
                          its clock and good to a few seconds, and an end that was never reported is inferred (state, last_seen)";
-const RETENTION: &str = "what retention had removed before made_at is not in it";
+const RETENTION: &str = "sessions are kept for so long after their end, messages for so long; what was removed before made_at is not in it";
 
 /// Writes the file and its checksum.
 ///
@@ -132,11 +135,11 @@ pub fn run(args: &RequestArgs) -> Result<Answer, Failure> {
         rfc3339(at).ok_or(Failure::Time(option, time::TimeError::OutOfRange))
     };
     let (since, until) = (parsed("--since", since)?, parsed("--until", until)?);
-    let shown = Shown { output: output::Format::Json, tz: None, why: Some(reference.clone()) };
+    let shown = Shown { output: output::Format::Json, tz: None, purpose: Some(reference.clone()) };
     let ask = Asking { args, shown: &shown, since: &since, until: &until };
     let sessions: Vec<SessionRow> = ask.rows("/v1/sessions")?;
     let messages: Vec<MessageRow> = ask.rows("/v1/messages")?;
-    let (gaps, gaps_known_from) = ask.gaps(&sessions)?;
+    let CoverageRow { retention, known_from, lost_from, gaps } = ask.coverage()?;
     let about = About {
         reference: reference.clone(),
         subscriber: args.subscriber.clone(),
@@ -148,9 +151,14 @@ pub fn run(args: &RequestArgs) -> Result<Answer, Failure> {
         made_by: format!("relaywarden {}", env!("CARGO_PKG_VERSION")),
         time_basis: TIME_BASIS,
         precision: PRECISION,
-        retention: RETENTION,
+        retention: Retention {
+            sessions_seconds: retention.sessions_seconds,
+            messages_seconds: retention.messages_seconds,
+            meaning: RETENTION,
+        },
+        known_from,
+        lost_from,
         gaps,
-        gaps_known_from,
         sessions: sessions.len(),
         messages: messages.len(),
     };
@@ -216,44 +224,20 @@ impl Asking<'_> {
         if rows.len() >= ROWS_MAX { Err(Failure::TooManyRows(ROWS_MAX)) } else { Ok(rows) }
     }
 
-    /// Gaps stand in the story of any address, from its first line on: that of the oldest session is the longest.
-    fn gaps(&self, sessions: &[SessionRow]) -> Result<(Vec<Gap>, Option<String>), Failure> {
-        let (address, realm) = match (self.args.address, sessions.last()) {
-            (Some(address), _) => (Some(address.to_string()), self.args.realm.clone()),
-            (None, Some(oldest)) => {
-                (oldest.addresses.iter().find_map(|place| host(place)), oldest.realm.clone())
-            }
-            (None, None) => (None, None),
-        };
-        let Some(address) = address else { return Ok((Vec::new(), None)) };
-        let mut question = Question::new("/v1/explain", self.shown);
-        question.with("address", Some(address));
-        question.with("realm", name(realm.as_ref()));
-        question.with("limit", Some(ROWS_MAX));
-        let story: Vec<StoryRow> = question.ask(&self.args.daemon)?;
-        let known_from = story.iter().filter_map(|line| line.at.clone()).min();
-        let gaps = story.iter().filter(|line| line.what == "gap").filter_map(|line| {
-            let gap = Gap { since: line.since.clone(), until: line.at.clone()? };
-            self.touches(&gap).then_some(gap)
-        });
-        Ok((gaps.collect(), known_from))
-    }
-
-    fn touches(&self, gap: &Gap) -> bool {
-        let at = |text: &str| parse_rfc3339(text).unwrap_or(Timestamp::EARLIEST);
-        at(&gap.until) > at(self.since) && gap.since.as_deref().is_none_or(|since| at(since) < at(self.until))
+    fn coverage(&self) -> Result<CoverageRow, Failure> {
+        let mut question = Question::new("/v1/coverage", self.shown);
+        question.with("since", Some(self.since));
+        question.with("until", Some(self.until));
+        question.ask(&self.args.daemon)
     }
 }
 
-/// An address, a prefix, or an address with ports: any address in it.
-fn host(place: &str) -> Option<String> {
-    let alone = place.split('/').next()?;
-    if alone.parse::<IpAddr>().is_ok() {
-        return Some(alone.to_owned());
+/// In days where it is a number of them, as configurations say it.
+fn span(seconds: u64) -> String {
+    match (seconds / 86_400, seconds % 86_400) {
+        (days, 0) => format!("{days} days"),
+        _ => format!("{seconds} s"),
     }
-    let (address, _) = alone.rsplit_once(':')?;
-    let address = address.trim_matches(['[', ']']);
-    address.parse::<IpAddr>().ok().map(|address| address.to_string())
 }
 
 /// Both kinds of rows in one table: a column for each field, those that both have once.
@@ -277,11 +261,14 @@ fn table(about: &About, sessions: &[SessionRow], messages: &[MessageRow]) -> Res
     line("made_by", &about.made_by);
     line("time_basis", about.time_basis);
     line("precision", about.precision);
-    line("retention", about.retention);
+    line("retention_sessions", &span(about.retention.sessions_seconds));
+    line("retention_messages", &span(about.retention.messages_seconds));
+    line("retention", about.retention.meaning);
+    line("known_from", about.known_from.as_deref().unwrap_or("nothing is known"));
+    line("lost_from", about.lost_from.as_deref().unwrap_or("nothing is lost"));
     for gap in &about.gaps {
         line("gap", &format!("{} to {}", gap.since.as_deref().unwrap_or("ever before"), gap.until));
     }
-    line("gaps_known_from", about.gaps_known_from.as_deref().unwrap_or("not known"));
     line("sessions", &about.sessions.to_string());
     line("messages", &about.messages.to_string());
     let rows = sessions.iter().map(|row| Either::Session(Box::new(row.clone())));
@@ -373,15 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_found_in_each_way_in_which_a_session_spells_one() {
-        for (place, address) in [
-            ("198.51.100.7", "198.51.100.7"),
-            ("2001:db8:7::/48", "2001:db8:7::"),
-            ("203.0.113.77:1024-2047", "203.0.113.77"),
-            ("[2001:db8::7]:1024-2047", "2001:db8::7"),
-        ] {
-            assert_eq!(host(place).as_deref(), Some(address));
-        }
-        assert_eq!(host("what"), None);
+    fn a_span_is_told_in_days_only_where_it_is_whole_days() {
+        assert_eq!((span(180 * 86_400).as_str(), span(86_401).as_str()), ("180 days", "86401 s"));
     }
 }

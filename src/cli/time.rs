@@ -86,6 +86,15 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, T
     local(text, zone)
 }
 
+/// Reads a moment to come: a span from now on, such as `90d`, or a moment.
+///
+/// # Errors
+/// See [`TimeError`].
+pub fn ahead(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, TimeError> {
+    // What has a span's spelling is no moment in any other.
+    ago(text.trim(), now).or_else(|_| parse(text, now, zone))
+}
+
 /// Reads a moment as databases write it: RFC 3339 (also with a space, and `+01` for an offset), seconds since 1970, or a
 /// local time.
 ///
@@ -107,13 +116,13 @@ pub fn written(text: &str, zone: &TimeZone) -> Result<Timestamp, TimeError> {
     }
 }
 
-/// `2h ago`, `1d 12h ago`. A day is 24 hours here: whoever counts back from now means elapsed time.
+/// `2h ago`, `1d 12h ago`; without the word, as long ahead. A day is 24 hours here: whoever counts back from now means elapsed time.
 fn ago(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {
     let span = SpanParser::new().parse_span(text).map_err(|_| TimeError::NotATime)?;
     // Months and years have no length of their own and are refused here.
     let back = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| TimeError::NotATime)?;
     let back = i64::try_from(back.as_millis()).map_err(|_| TimeError::OutOfRange)?;
-    // The parser has already made it negative.
+    // The parser makes it negative where the word says so.
     let at = now.millis().checked_add(back).ok_or(TimeError::OutOfRange)?;
     Moment::from_millisecond(at).map_err(|_| TimeError::OutOfRange)?;
     Ok(Timestamp::from_millis(at))

@@ -56,6 +56,8 @@ pub enum Fault {
     NotUtf8,
     /// It isn't TOML, or holds a key or a type that doesn't belong there.
     Toml(toml::de::Error),
+    /// Nothing says how long the past is kept.
+    RetentionMissing,
     /// A table lacks a key.
     Missing {
         /// Which.
@@ -269,6 +271,11 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not a host's name.
+    NotAHostName {
+        /// As written.
+        written: String,
+    },
     /// Not a header's name.
     NotAHeader {
         /// As written.
@@ -314,6 +321,10 @@ impl fmt::Display for Fault {
             Fault::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Fault::NotUtf8 => f.write_str("is not UTF-8 text; save it as such"),
             Fault::Toml(error) => f.write_str(error.message().trim_end()),
+            Fault::RetentionMissing => f.write_str(
+                "[retention] is missing; add it with sessions = \"180d\", messages = \"90d\", questions = \"365d\" or what the \
+                 law of your country says: there is no default",
+            ),
             Fault::Missing { key } => write!(f, "'{key}' is missing; add it"),
             Fault::Empty => f.write_str("is empty; write a value or remove the key"),
             Fault::NotADuration { written } => {
@@ -459,6 +470,10 @@ impl fmt::Display for Fault {
             Fault::NotAMode { written } => {
                 write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")
             }
+            Fault::NotAHostName { written } => write!(
+                f,
+                "'{written}' is no host's name; write it as browsers do, without scheme and port, such as \"warden.isp.example\""
+            ),
             Fault::NotAHeader { written } => write!(
                 f,
                 "'{written}' is no header's name; write letters, digits and hyphens, such as \"X-Subscriber-Token\""

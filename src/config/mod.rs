@@ -17,6 +17,7 @@ mod value;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use glob::Pattern;
 use ipnet::IpNet;
@@ -54,6 +55,29 @@ pub struct Config {
     pub policy: Policy,
     /// `[http]`.
     pub http: Http,
+    /// `[retention]`.
+    pub retention: Retention,
+    /// `[audit] require-purpose`: no question about a person without one.
+    pub require_purpose: bool,
+}
+
+/// `[retention]`: how long the past is kept. There is no default: the law differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Who had which address, after the end of the session.
+    pub sessions: Duration,
+    /// Messages.
+    pub messages: Duration,
+    /// What staff asked and ordered.
+    pub questions: Duration,
+}
+
+impl Retention {
+    /// Everything for as long.
+    #[must_use]
+    pub const fn of_all(kept: Duration) -> Retention {
+        Retention { sessions: kept, messages: kept, questions: kept }
+    }
 }
 
 /// `[radius]`
@@ -338,8 +362,16 @@ pub struct Http {
     pub mode: u32,
     /// `socket-group`.
     pub group: Option<String>,
-    /// TCP: health and metrics.
+    /// `viewers-group`: whoever is in it may look things up.
+    pub viewers: Option<String>,
+    /// `operators-group`: whoever is in it may give orders, too.
+    pub operators: Option<String>,
+    /// `auditors-group`: whoever is in it may read who asked what, too.
+    pub auditors: Option<String>,
+    /// TCP: health and metrics for anybody, the rest with a token.
     pub listen: Vec<SocketAddr>,
+    /// Names under which browsers reach it, beside those of this host.
+    pub names: Vec<String>,
 }
 
 /// A shared secret. Its `Debug` never shows it.

@@ -29,6 +29,17 @@ pub(super) struct File {
     pub socketmap: Sockets,
     pub policy: Policy,
     pub http: Http,
+    pub retention: Option<Spanned<Retention>>,
+    pub audit: Audit,
+}
+
+/// `[retention]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Retention {
+    pub sessions: Option<Text>,
+    pub messages: Option<Text>,
+    pub questions: Option<Text>,
 }
 
 /// `[radius]`
@@ -194,5 +205,16 @@ pub(super) struct Http {
     pub socket: Option<Text>,
     pub socket_mode: Option<Text>,
     pub socket_group: Option<Text>,
+    pub viewers_group: Option<Text>,
+    pub operators_group: Option<Text>,
+    pub auditors_group: Option<Text>,
     pub listen: Option<Texts>,
+    pub names: Option<Texts>,
+}
+
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Audit {
+    pub require_purpose: Option<Spanned<bool>>,
 }

@@ -129,6 +129,18 @@ pub(super) fn socket_path(written: &str, base: &Path) -> Result<PathBuf, Fault> 
     Ok(path)
 }
 
+/// A host's name as it stands in a URL.
+pub(super) fn host_name(written: &str) -> Result<String, Fault> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+    };
+    match written.len() <= 253 && written.split('.').all(label) {
+        true => Ok(written.to_ascii_lowercase()),
+        false => Err(Fault::NotAHostName { written: written.to_owned() }),
+    }
+}
+
 /// `0660` or `660`: octal, as for chmod.
 pub(super) fn mode(written: &str) -> Result<u32, Fault> {
     let octal = (3..=4).contains(&written.len()) && written.bytes().all(|octet| matches!(octet, b'0'..=b'7'));
@@ -253,6 +265,14 @@ mod tests {
         assert_eq!((mode("0660").unwrap(), mode("666").unwrap()), (0o660, 0o666));
         for written in ["", "66", "0888", "1777", "00660", "+660", "rw-"] {
             assert!(matches!(mode(written), Err(Fault::NotAMode { .. })), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn a_hosts_name_has_neither_scheme_nor_port() {
+        assert_eq!(host_name("Warden.ISP.example").unwrap(), "warden.isp.example");
+        for written in ["", ".", "a..b", "https://a", "a:80", "a/b", "a b", "[::1]", "*.a"] {
+            assert!(matches!(host_name(written), Err(Fault::NotAHostName { .. })), "{written:?}");
         }
     }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Via;
+use crate::access::question::{Asked, Reply};
+use crate::access::token::TokenOrder;
 use crate::relay::case::{Action, Complaint};
 use crate::relay::message::Message;
 use crate::relay::standing::Command;
@@ -13,12 +16,10 @@ use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
 
 /// Version of the packed form. A change to any type within `Entry` raises it, and the older one stays readable.
-///
-/// Version 3 has kinds of entries that 2 had not, at the end of the list.
 pub const FORMAT: u8 = 3;
 
-/// The oldest packed form that is still read.
-pub const OLDEST_FORMAT: u8 = 2;
+/// The oldest form that is still read: what came later stands behind it.
+pub const OLDEST: u8 = 2;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub enum Entry {
     Message(Box<Message>),
     /// What staff ordered.
     Command(Command),
-    /// What staff asked about a person.
+    /// What staff asked about a person, up to form 2.
     Question(Question),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
@@ -38,13 +39,17 @@ pub enum Entry {
         /// How far our time was ahead of the host's clock, which was set back.
         ahead: Duration,
     },
+    /// What staff asked about a person, and what came of it.
+    Asked(Box<Asked>),
+    /// A token was given or taken back.
+    Token(Box<TokenOrder>),
     /// Somebody complained about a message.
     Complaint(Box<Complaint>),
     /// Staff did something about a case.
     Case(Action),
 }
 
-/// A question by staff about a person or an address.
+/// A question by staff about a person or an address, as it was written down before there were roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// When.
@@ -53,4 +58,19 @@ pub struct Question {
     pub by: Name,
     /// What, as path and query of the API.
     pub what: Name,
+}
+
+impl From<&Question> for Asked {
+    fn from(question: &Question) -> Self {
+        Asked {
+            at: question.at,
+            by: question.by.clone(),
+            role: None,
+            via: Via::Socket,
+            what: question.what.clone(),
+            about: Vec::new(),
+            purpose: None,
+            reply: Reply::Uncounted,
+        }
+    }
 }

@@ -3,9 +3,12 @@
 //! A case is about the subscribers that it may have been, with the confidence of that; it has evidence, a history and a
 //! state. Whatever opens a case or acts on one is an entry of its own; kinds of either are added at the end of their lists.
 //!
-//! Knows: entries about cases. Must not know: how a complaint was read, or how a subscriber was found.
+//! An open case waits for somebody, however old it is. Whoever closes it says until when it is kept, by the rules of that moment.
+//!
+//! Knows: entries about cases. Must not know: how a complaint was read, how a subscriber was found, or for how long anything
+//! is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,7 +31,7 @@ pub const MESSAGES_MAX: usize = 20;
 pub struct Complaint {
     /// When it was taken.
     pub at: Timestamp,
-    /// By whom it was handed in: the Unix user behind the socket.
+    /// By whom it was handed in: see [`crate::access::Asker::name`].
     pub by: Name,
     /// Whom it may be about, as found when it came.
     pub about: Vec<Name>,
@@ -70,7 +73,7 @@ pub struct Reported {
 pub struct Action {
     /// When.
     pub at: Timestamp,
-    /// Who: the Unix user behind the socket.
+    /// Who: see [`crate::access::Asker::name`].
     pub by: Name,
     /// Which case.
     pub case: u64,
@@ -84,7 +87,10 @@ pub struct Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
     /// It is dealt with.
-    Close,
+    Close {
+        /// Until when it is kept: how long that is changes, and a replay must not change what is there.
+        kept_until: Timestamp,
+    },
 }
 
 /// What opened a case.
@@ -190,6 +196,8 @@ pub struct Case {
     pub evidence_count: u64,
     /// What happened, oldest first.
     pub history: Vec<Event>,
+    /// When it goes; `None`: not before it is closed.
+    pub kept_until: Option<Timestamp>,
     key: Option<(Name, Name)>,
 }
 
@@ -218,6 +226,7 @@ pub struct Changed {
 pub struct Cases {
     cases: BTreeMap<u64, Arc<Case>>,
     by_key: BTreeMap<(Name, Name), u64>,
+    ends: BTreeSet<(Timestamp, u64)>,
 }
 
 impl Cases {
@@ -250,6 +259,7 @@ impl Cases {
             evidence: vec![evidence],
             evidence_count: 1,
             history: vec![event(Happened::Opened)],
+            kept_until: None,
             key: complaint.key.clone(),
         };
         self.cases.insert(sequence, Arc::new(case));
@@ -261,7 +271,13 @@ impl Cases {
         let Some(case) = self.cases.get_mut(&action.case) else { return Changed::default() };
         let case = Arc::make_mut(case);
         let what = match action.act {
-            Act::Close => {
+            Act::Close { kept_until } => {
+                // Two may close it at once.
+                let before = case.kept_until.replace(kept_until);
+                self.ends.extend([(kept_until, case.id)]);
+                if let Some(before) = before.filter(|before| *before != kept_until) {
+                    self.ends.remove(&(before, case.id));
+                }
                 case.state = State::Closed;
                 Happened::Closed
             }
@@ -276,13 +292,31 @@ impl Cases {
         while self.cases.len() >= CASES_MAX {
             let closed = self.cases.values().find(|case| case.state == State::Closed).map(|case| case.id);
             let oldest = closed.or_else(|| self.cases.keys().next().copied());
-            let Some(gone) = oldest.and_then(|id| self.cases.remove(&id)) else { break };
-            if let Some(key) = &gone.key {
-                self.by_key.remove(key);
-            }
-            all.push(gone.id);
+            let Some(oldest) = oldest else { break };
+            self.forget(oldest);
+            all.push(oldest);
         }
         all
+    }
+
+    /// Lets cases go that were to be kept until this moment. Returns which.
+    pub fn advance(&mut self, at: Timestamp) -> Vec<u64> {
+        let mut gone = Vec::new();
+        while let Some(&(_, id)) = self.ends.first().filter(|(end, _)| *end <= at) {
+            self.forget(id);
+            gone.push(id);
+        }
+        gone
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(case) = self.cases.remove(&id) else { return };
+        if let Some(key) = &case.key {
+            self.by_key.remove(key);
+        }
+        if let Some(end) = case.kept_until {
+            self.ends.remove(&(end, id));
+        }
     }
 
     /// The case of this number.
@@ -300,6 +334,8 @@ impl Cases {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEPT_UNTIL: Timestamp = Timestamp::from_seconds(1000);
 
     fn complaint(at: i64, key: Option<(&str, &str)>) -> Complaint {
         Complaint {
@@ -325,7 +361,8 @@ mod tests {
 
     fn close(case: u64) -> Action {
         let (at, by) = (Timestamp::from_seconds(99), Name::from("root"));
-        Action { at, by, case, act: Act::Close, reason: Name::from("cleaned") }
+        let act = Act::Close { kept_until: KEPT_UNTIL };
+        Action { at, by, case, act, reason: Name::from("cleaned") }
     }
 
     fn ids(cases: &Cases) -> Vec<u64> {
@@ -377,6 +414,25 @@ mod tests {
         cases.complain(many + 3, &complaint(1, None));
         assert!(cases.get(1).is_none() && cases.get(2).is_some());
         assert_eq!((ids(&cases).len(), cases.by_key.len()), (CASES_MAX, CASES_MAX - 2));
+        assert!(cases.ends.is_empty(), "what has gone has no end before it");
+    }
+
+    #[test]
+    fn a_closed_case_goes_when_its_time_is_over_and_an_open_one_stays() {
+        let mut cases = Cases::default();
+        cases.complain(7, &complaint(1, Some(("r", "m"))));
+        cases.complain(8, &complaint(1, None));
+        cases.act(9, &close(7));
+        // Who closed it again, a moment later, said another end.
+        let later = KEPT_UNTIL.plus(std::time::Duration::from_secs(1));
+        cases.act(10, &Action { act: Act::Close { kept_until: later }, ..close(7) });
+        let before = Timestamp::from_millis(later.millis() - 1);
+        assert_eq!((cases.advance(before), ids(&cases)), (Vec::new(), vec![8, 7]));
+        assert_eq!((cases.advance(later), ids(&cases)), (vec![7], vec![8]));
+        assert!(cases.advance(Timestamp::from_millis(i64::MAX)).is_empty(), "an open one waits for somebody");
+        // The same complaint after that is news.
+        assert_eq!(cases.complain(11, &complaint(3, Some(("r", "m")))).case, Some(11));
+        assert!(cases.ends.is_empty());
     }
 
     #[test]

@@ -27,6 +27,9 @@ use super::desk::{self, MailDesk};
 use super::engine::{self, Engine};
 use super::failure::Failure;
 use super::health::Health;
+use super::http::auth::{self, Gate};
+use super::http::hosts::Hosts;
+use super::http::peers::Peers;
 use super::http::{self, web};
 use super::inbox::{Inbox, Receipt};
 use super::inherited::Inherited;
@@ -79,6 +82,7 @@ struct Sockets {
     mta: mta::Bound,
     staff: UnixListener,
     staff_file: mta::SocketFile,
+    peers: Peers,
     web: Vec<TcpListener>,
 }
 
@@ -151,6 +155,7 @@ async fn bind(config: &Config, mut inherited: Inherited) -> Result<Sockets, Fail
         mta::inherit(config, mta::Limits::default(), &mut inherited).map_err(|error| refused(&error))?;
     let staff = web::bind_unix(&config.http.socket, config.http.mode, config.http.group.as_deref())
         .map_err(|error| refused(&format_args!("http.socket: {error}")))?;
+    let peers = Peers::of(&config.http).map_err(|error| refused(&error))?;
     let staff_file = mta::SocketFile::of(&config.http.socket)?;
     let mut web = Vec::new();
     for address in &config.http.listen {
@@ -164,7 +169,7 @@ async fn bind(config: &Config, mut inherited: Inherited) -> Result<Sockets, Fail
         );
     }
     inherited.complain();
-    Ok(Sockets { radius, mta, staff, staff_file, web })
+    Ok(Sockets { radius, mta, staff, staff_file, peers, web })
 }
 
 /// Everything that runs.
@@ -176,6 +181,8 @@ struct House {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     health: Arc<Health>,
+    /// Of tokens and of hashes of recipients.
+    key: Arc<SecretKey>,
     radius: Arc<radius::Running>,
     details: Arc<detail::Running>,
     applied: Arc<watch::Sender<u64>>,
@@ -209,6 +216,7 @@ impl House {
             mta: Arc::default(),
             desk: Arc::new(desk::Counters::default()),
             engine: Arc::new(engine::Counters::default()),
+            gate: Arc::new(auth::Counters::default()),
         };
         let offer: Arc<dyn radius::Offer> = Arc::<Inbox>::clone(&inbox);
         let running = sockets.radius.start(
@@ -235,6 +243,7 @@ impl House {
             shared: Arc::new(Shared::default()),
             inbox,
             health,
+            key: Arc::new(key),
             radius: Arc::new(running),
             details: Arc::new(details),
             applied: Arc::new(applied),
@@ -246,30 +255,35 @@ impl House {
             _staff_file: Arc::new(sockets.staff_file),
         };
         let mut connections = house.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        connections.push(house.serve_mtas(sockets.mta, key, stopping.clone()));
+        connections.push(house.serve_mtas(sockets.mta, stopping.clone()));
         let staff = Arc::new(house.staff());
-        let everything = http::for_staff(Arc::clone(&staff));
-        connections.push(tokio::spawn(web::serve_unix(sockets.staff, everything, stopping.clone())));
+        let hosts = {
+            let config = house.config.load();
+            Hosts::new(&config.http.listen, &config.http.names)
+        };
+        let gate = Arc::new(Gate::new(hosts, Arc::clone(&house.counters.gate)));
+        let router = http::router(staff, gate);
+        let peers = Arc::new(sockets.peers);
+        connections.push(tokio::spawn(web::serve_unix(
+            sockets.staff,
+            router.clone(),
+            peers,
+            stopping.clone(),
+        )));
         for listener in sockets.web {
-            let public = http::for_anybody(Arc::clone(&staff));
-            connections.push(tokio::spawn(web::serve_tcp(listener, public, stopping.clone())));
+            connections.push(tokio::spawn(web::serve_tcp(listener, router.clone(), stopping.clone())));
         }
         drop(connections);
         Ok(house)
     }
 
-    fn serve_mtas(
-        &self,
-        bound: mta::Bound,
-        key: SecretKey,
-        stopping: watch::Receiver<bool>,
-    ) -> tokio::task::JoinHandle<()> {
+    fn serve_mtas(&self, bound: mta::Bound, stopping: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
         let desk = MailDesk {
             config: Arc::clone(&self.config),
             shared: Arc::clone(&self.shared),
             inbox: Arc::clone(&self.inbox),
             health: Arc::clone(&self.health),
-            key,
+            key: Arc::clone(&self.key),
             attributions: Mutex::new(Attributions::default()),
             counters: Arc::clone(&self.counters.desk),
         };
@@ -291,6 +305,7 @@ impl House {
             details: Arc::clone(&self.details),
             counters: self.counters.clone(),
             imported: import::Counters::default(),
+            key: Arc::clone(&self.key),
         }
     }
 
@@ -298,7 +313,7 @@ impl House {
     async fn recover(self, lock: DataLock) -> Result<JoinHandle<()>, Failure> {
         let work = move || -> Result<JoinHandle<()>, Failure> {
             let recovered = recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared))?;
-            let _ = self.past.set(Past::open(&self.data_dir)?);
+            let _ = self.past.set(recovered.index.past()?);
             // Before anything else lets the time pass in which we did not listen.
             let mut first = vec![Entry::Session(Event::Resumed { since: recovered.last })];
             let applied = applied_by(&self.config.load());
@@ -311,6 +326,10 @@ impl House {
                 recovered.index,
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
+                {
+                    let config = Arc::clone(&self.config);
+                    move || config.load().retention
+                },
             )?;
             recovered.left.into_iter().for_each(|left| keeper.keep(left));
             self.radius.begin(recovered.views.machine().clock_offsets());

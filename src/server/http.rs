@@ -1,18 +1,31 @@
-//! The HTTP API: paths to questions, answers to JSON. One router serves staff over the Unix socket, another serves
-//! health and metrics over TCP.
+//! The HTTP API: paths to questions, answers to JSON. One router serves the Unix socket and TCP; who comes, and whether they
+//! may, is the gate's business (`auth.rs`).
 //!
 //! Knows: paths, parameters, and which question is about a person. Must not know: how an answer is found (that is
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
 pub mod api;
+pub mod auth;
 pub mod cases;
 pub mod complaints;
+pub mod coverage;
+pub mod document;
+pub mod hosts;
 pub mod import;
+mod lists;
+mod login;
 pub mod metrics;
 pub mod nas;
 pub mod parameters;
+pub mod peers;
 pub mod permitted;
 pub mod problem;
+mod question;
+pub mod questions;
+pub mod sessions;
+pub mod throttle;
+pub mod tokens;
+mod walk;
 pub mod web;
 
 use std::future::Future;
@@ -21,29 +34,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, Request, State};
-use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri, header};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Json, Router};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use self::api::{
     Instruction, MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
+use self::auth::{Gate, Keeper};
+use self::coverage::CoverageRow;
 use self::import::{Chunk, ImportAnswer, import};
 use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
 use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
+use self::question::Question;
+use self::questions::{ChainRow, QuestionRow};
+use self::walk::tagged;
+use crate::access::question::Asked;
+use crate::access::token::{TokenOrder, Tokens};
+use crate::access::{Asker, Role};
+use crate::audit::asked::AskedFilter;
 use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
-use crate::clock;
 use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Realm, Timestamp};
+use crate::{clock, complaint};
 
 /// No order is longer; what is longer is refused unread.
 const BODY_OCTETS_MAX: usize = 64 * 1024;
@@ -95,11 +117,21 @@ pub trait Staff: complaints::Desk {
     /// What came of each entry for an address, oldest first.
     fn explain(&self, filter: &StoryFilter) -> impl Future<Output = Result<Vec<StoryRow>, Trouble>> + Send;
 
+    /// The number under which a recipient is kept.
+    fn recipient(&self, recipient: &Name) -> u64;
+
     /// Messages, newest first.
     fn messages(
         &self,
         filter: &MessageFilter,
     ) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
+
+    /// For how long the past is kept, and in which spans from `since` on and before `until` nothing was heard.
+    fn coverage(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> impl Future<Output = Result<CoverageRow, Trouble>> + Send;
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
@@ -119,8 +151,26 @@ pub trait Staff: complaints::Desk {
     /// Believes a NAS for a while, or no longer; answers once that is durable and holds.
     fn hold(&self, order: HoldOrder) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
 
-    /// Writes down that `by` asked `what` (path and query); answers once that is durable.
-    fn asked(&self, by: Name, what: Name) -> impl Future<Output = Result<(), Trouble>> + Send;
+    /// Writes a question down; answers once that is durable.
+    fn asked(&self, asked: Asked) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Who asked what, newest first.
+    fn questions(
+        &self,
+        filter: &AskedFilter,
+    ) -> impl Future<Output = Result<Vec<QuestionRow>, Trouble>> + Send;
+
+    /// Whether the chain of questions is whole.
+    fn chain(&self) -> impl Future<Output = Result<ChainRow, Trouble>> + Send;
+
+    /// Whether a question about a person takes a purpose.
+    fn purpose_required(&self) -> bool;
+
+    /// Who may come in with a token.
+    fn tokens(&self) -> Arc<Tokens>;
+
+    /// Carries out an order about a token; answers once it is durable and holds.
+    fn token(&self, order: TokenOrder) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
 
     /// Are lookups true, and if not, why?
     fn health(&self) -> Health;
@@ -173,7 +223,7 @@ pub enum Trouble {
 }
 
 /// Whether lookups are true.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Health {
     /// They are.
     pub ready: bool,
@@ -183,7 +233,12 @@ pub struct Health {
 
 /// The Unix user at the other end of the socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer(pub Name);
+pub struct Peer {
+    /// The user.
+    pub name: Name,
+    /// What they may do; `None`: nothing.
+    pub role: Option<Role>,
+}
 
 impl From<Trouble> for Problem {
     fn from(trouble: Trouble) -> Self {
@@ -234,47 +289,90 @@ impl From<OrderError> for Problem {
     }
 }
 
-/// Everything, for the Unix socket. Each connection brings its [`Peer`] as an extension.
-pub fn for_staff<S: Staff>(staff: Arc<S>) -> Router {
-    Router::new()
-        .route("/v1/lookup", get(lookup::<S>))
-        .route("/v1/owner", get(owner::<S>))
-        .route("/v1/sessions", get(sessions::<S>))
-        .route("/v1/explain", get(explain::<S>))
-        .route("/v1/messages", get(messages::<S>))
-        .route("/v1/nas", get(nas::list::<S>))
-        .route("/v1/nas/hold", post(nas::hold::<S>))
-        .route("/v1/nas/unhold", post(nas::unhold::<S>))
-        .route("/v1/permitted", get(permitted::<S>))
-        .route("/v1/import", post(import::<S>).layer(DefaultBodyLimit::max(import::BODY_OCTETS_MAX)))
-        .route("/v1/suspensions", get(suspensions::<S>).post(suspend::<S>))
-        .route("/v1/suspensions/release", post(release::<S>).delete(release::<S>))
-        .merge(complaints::routes())
-        .merge(health_routes())
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(axum::middleware::from_fn(within_time))
-        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
-        .with_state(staff)
+/// Routes, and what they are: a router does not tell.
+struct Routes<S> {
+    router: Router<Arc<S>>,
+    listed: Vec<(&'static str, &'static str)>,
 }
 
-/// Health and metrics, for TCP: whoever reaches the port learns nothing about a person.
-pub fn for_anybody<S: Staff>(staff: Arc<S>) -> Router {
-    Router::new()
-        .merge(health_routes())
-        .route("/v1/{*path}", axum::routing::any(socket_only))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(axum::middleware::from_fn(within_time))
-        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
-        .with_state(staff)
+impl<S: Staff> Routes<S> {
+    fn at(
+        mut self,
+        method: &'static str,
+        path: &'static str,
+        handler: impl FnOnce(MethodFilter) -> MethodRouter<Arc<S>>,
+    ) -> Self {
+        // A method that is none would be a route that nobody reaches; the test of the table would miss it.
+        let filter = match method {
+            "POST" => MethodFilter::POST,
+            "DELETE" => MethodFilter::DELETE,
+            _ => MethodFilter::GET,
+        };
+        self.router = self.router.route(path, handler(filter));
+        self.listed.push((method, path));
+        self
+    }
 }
 
-fn health_routes<S: Staff>() -> Router<Arc<S>> {
-    Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(readyz::<S>))
-        .route("/metrics", get(metrics::<S>))
+fn routes<S: Staff>() -> Routes<S> {
+    let chunk = DefaultBodyLimit::max(import::BODY_OCTETS_MAX);
+    let report = DefaultBodyLimit::max(complaint::OCTETS_MAX);
+    Routes { router: Router::new(), listed: Vec::new() }
+        .at("GET", "/healthz", |m| on(m, async || "alive\n"))
+        .at("GET", "/readyz", |m| on(m, readyz::<S>))
+        .at("GET", "/metrics", |m| on(m, metrics::<S>))
+        .at("GET", "/login", |m| on(m, login::ask))
+        .at("POST", "/login", |m| on(m, login::login::<S>))
+        .at("POST", "/logout", |m| on(m, login::logout))
+        .at("GET", "/", |m| on(m, login::home))
+        .at("GET", "/v1/openapi.json", |m| on(m, document::show))
+        .at("GET", "/v1/lookup", |m| on(m, lookup::<S>))
+        .at("GET", "/v1/owner", |m| on(m, owner::<S>))
+        .at("GET", "/v1/sessions", |m| on(m, lists::sessions::<S>))
+        .at("GET", "/v1/explain", |m| on(m, explain::<S>))
+        .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
+        .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
+        .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
+        .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
+        .at("GET", "/v1/permitted", |m| on(m, permitted::<S>))
+        .at("POST", "/v1/import", |m| on(m, import::<S>).layer(chunk))
+        .at("POST", "/v1/complaints", |m| on(m, complaints::complain::<S>).layer(report))
+        .at("GET", "/v1/cases", |m| on(m, cases::list::<S>))
+        .at("GET", "/v1/cases/{id}", |m| on(m, cases::one::<S>))
+        .at("POST", "/v1/cases/{id}/close", |m| on(m, cases::close::<S>))
+        .at("GET", "/v1/resolver/abusehq", |m| on(m, complaints::abusehq::<S>))
+        .at("GET", "/v1/resolver/abuseio", |m| on(m, complaints::abuseio::<S>))
+        .at("GET", "/v1/coverage", |m| on(m, coverage::show::<S>))
+        .at("GET", "/v1/suspensions", |m| on(m, suspensions::<S>))
+        .at("POST", "/v1/suspensions", |m| on(m, suspend::<S>))
+        .at("POST", "/v1/suspensions/release", |m| on(m, release::<S>))
+        .at("DELETE", "/v1/suspensions/release", |m| on(m, release::<S>))
+        .at("GET", "/v1/questions", |m| on(m, questions::list::<S>))
+        .at("GET", "/v1/questions/verify", |m| on(m, questions::verify::<S>))
+        .at("GET", "/v1/tokens", |m| on(m, tokens::list::<S>))
+        .at("POST", "/v1/tokens", |m| on(m, tokens::create::<S>))
+        .at("POST", "/v1/tokens/revoke", |m| on(m, tokens::revoke::<S>))
+}
+
+/// Method and path of everything that is served.
+#[must_use]
+pub fn served<S: Staff>() -> Vec<(&'static str, &'static str)> {
+    routes::<S>().listed
+}
+
+/// Everything. A connection brings its [`Peer`] or its [`auth::Source`] as an extension; without either it is nobody's.
+pub fn router<S: Staff>(staff: Arc<S>, gate: Arc<Gate>) -> Router {
+    let keeper = Keeper { gate: Arc::clone(&gate), staff: Arc::clone(&staff) };
+    routes::<S>()
+        .router
+        .route_layer(axum::middleware::from_fn_with_state(keeper, auth::admit::<S>))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(Extension(gate))
+        .layer(axum::middleware::from_fn(within_time))
+        .layer(axum::middleware::map_response(auth::secured))
+        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
+        .with_state(staff)
 }
 
 async fn within_time(request: Request, next: Next) -> Response {
@@ -291,57 +389,6 @@ async fn no_such_path() -> Problem {
 
 async fn no_such_method() -> Problem {
     Problem::new(Kind::NoSuchMethod, "questions are GET, orders are POST")
-}
-
-async fn socket_only() -> Problem {
-    Problem::new(Kind::SocketOnly, "use the command line on this host, or the socket named in [http]")
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Peer {
-    type Rejection = Problem;
-
-    /// Without a known asker nothing about a person is said or done: a router put behind another listener stays silent.
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<Peer>().cloned();
-        peer.ok_or_else(|| Problem::new(Kind::NotPermitted, "the asker is not known on this connection"))
-    }
-}
-
-/// A question: who asks, its parameters, and its spelling for the record.
-struct Asked {
-    by: Name,
-    what: Name,
-    parameters: Parameters,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Peer(by) = Peer::from_request_parts(parts, state).await?;
-        let what = spelled(&parts.uri);
-        let pairs: Result<Query<Vec<(String, String)>>, QueryRejection> =
-            Query::from_request_parts(parts, state).await;
-        let Query(pairs) =
-            pairs.map_err(|_| Problem::parameter("query", "not a query of the form name=value&..."))?;
-        let mut parameters = Parameters::new(pairs);
-        // The purpose of a question is kept with it: the record holds the whole query.
-        parameters.text("why")?;
-        Ok(Asked { by, what, parameters })
-    }
-}
-
-fn spelled(uri: &Uri) -> Name {
-    Name::from(uri.path_and_query().map_or_else(|| uri.path(), |whole| whole.as_str()))
-}
-
-impl Asked {
-    /// Refuses what is left of the parameters, then writes the question down. Only then may it be answered.
-    async fn recorded<S: Staff>(self, staff: &S) -> Result<(), Problem> {
-        self.parameters.finish()?;
-        staff.asked(self.by, self.what).await?;
-        Ok(())
-    }
 }
 
 /// The address that is asked about, in its space.
@@ -379,60 +426,43 @@ fn realm<S: Staff>(staff: &S, parameters: &mut Parameters) -> Result<(Option<Nam
     Ok((Some(name), realm))
 }
 
-async fn lookup<S: Staff>(State(staff): State<Arc<S>>, mut asked: Asked) -> Result<Json<Who>, Problem> {
-    let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut asked.parameters)?;
-    asked.recorded(&*staff).await?;
-    Ok(Json(Who { realm: name, ..staff.lookup(realm, address, port) }))
+async fn lookup<S: Staff>(State(staff): State<Arc<S>>, mut question: Question) -> Result<Json<Who>, Problem> {
+    let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut question.parameters)?;
+    let ready = question.ready(&*staff)?;
+    let who = staff.lookup(realm, address, port);
+    ready.answered(&*staff, who.candidates.len()).await?;
+    Ok(Json(Who { realm: name, ..who }))
 }
 
-async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut asked: Asked) -> Result<Json<Who>, Problem> {
-    if let Some(token) = asked.parameters.name("token")? {
-        asked.recorded(&*staff).await?;
+async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut question: Question) -> Result<Json<Who>, Problem> {
+    if let Some(token) = question.parameters.name("token")? {
+        let ready = question.ready(&*staff)?;
         let rows = staff.by_token(&token).await?;
+        ready.answered(&*staff, rows.len()).await?;
         return Ok(Json(Who::of_messages(&rows, clock::now())));
     }
-    let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut asked.parameters)?;
-    let at = asked.parameters.time("at")?;
-    let within = asked.parameters.span("within")?;
+    let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut question.parameters)?;
+    let at = question.parameters.time("at")?;
+    let within = question.parameters.span("within")?;
     if within.is_some() && at.is_none() {
         return Err(Problem::parameter("within", "says how far before and after at; name that too"));
     }
-    asked.recorded(&*staff).await?;
+    let ready = question.ready(&*staff)?;
     let who = match (at, within) {
         (Some(at), Some(within)) => staff.owner_within(realm, address, port, at, within).await?,
         (Some(at), None) => staff.owner(realm, address, port, at).await?,
         (None, _) => staff.lookup(realm, address, port),
     };
+    ready.answered(&*staff, who.candidates.len()).await?;
     Ok(Json(Who { realm: name, ..who }))
-}
-
-async fn sessions<S: Staff>(
-    State(staff): State<Arc<S>>,
-    mut asked: Asked,
-) -> Result<Json<Vec<SessionRow>>, Problem> {
-    let parameters = &mut asked.parameters;
-    let filter = SessionFilter {
-        subscriber: parameters.name("subscriber")?,
-        prefix: parameters.prefix("address")?,
-        realm: realm(&*staff, parameters)?.1,
-        since: parameters.time("since")?,
-        until: parameters.time("until")?,
-        limit: parameters.limit()?,
-    };
-    in_order(filter.since, filter.until)?;
-    if filter.realm != Realm::PUBLIC && filter.prefix.is_none() {
-        return Err(Problem::parameter("realm", "says in which space address lies; name that too"));
-    }
-    asked.recorded(&*staff).await?;
-    Ok(Json(staff.sessions(&filter).await?))
 }
 
 async fn explain<S: Staff>(
     State(staff): State<Arc<S>>,
-    mut asked: Asked,
+    mut question: Question,
 ) -> Result<Json<Vec<StoryRow>>, Problem> {
-    let Wanted { realm, address, port, .. } = Wanted::of(&*staff, &mut asked.parameters)?;
-    let parameters = &mut asked.parameters;
+    let Wanted { realm, address, port, .. } = Wanted::of(&*staff, &mut question.parameters)?;
+    let parameters = &mut question.parameters;
     let filter = StoryFilter {
         realm,
         address,
@@ -442,41 +472,26 @@ async fn explain<S: Staff>(
         limit: parameters.limit()?,
     };
     in_order(filter.since, filter.until)?;
-    asked.recorded(&*staff).await?;
-    Ok(Json(staff.explain(&filter).await?))
-}
-
-async fn messages<S: Staff>(
-    State(staff): State<Arc<S>>,
-    mut asked: Asked,
-) -> Result<Json<Vec<MessageRow>>, Problem> {
-    let parameters = &mut asked.parameters;
-    let filter = MessageFilter {
-        subscriber: parameters.name("subscriber")?,
-        address: parameters.address("address")?,
-        queue_id: parameters.name("queue_id")?,
-        token: parameters.name("token")?,
-        login: parameters.name("login")?,
-        since: parameters.time("since")?,
-        until: parameters.time("until")?,
-        limit: parameters.limit()?,
-    };
-    in_order(filter.since, filter.until)?;
-    asked.recorded(&*staff).await?;
-    Ok(Json(staff.messages(&filter).await?))
+    let ready = question.ready(&*staff)?;
+    let rows = staff.explain(&filter).await?;
+    ready.answered(&*staff, rows.len()).await?;
+    Ok(Json(rows))
 }
 
 async fn suspensions<S: Staff>(
     State(staff): State<Arc<S>>,
-    asked: Asked,
-) -> Result<Json<Vec<SuspensionRow>>, Problem> {
-    asked.recorded(&*staff).await?;
-    Ok(Json(staff.suspensions()))
+    headers: HeaderMap,
+    question: Question,
+) -> Result<Response, Problem> {
+    let ready = question.ready(&*staff)?;
+    let rows = staff.suspensions();
+    ready.answered(&*staff, rows.len()).await?;
+    Ok(tagged(&headers, &rows))
 }
 
 async fn suspend<S: Staff>(
     State(staff): State<Arc<S>>,
-    Peer(by): Peer,
+    Asker { name: by, .. }: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
     let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
@@ -492,7 +507,7 @@ async fn suspend<S: Staff>(
 
 async fn release<S: Staff>(
     State(staff): State<Arc<S>>,
-    Peer(by): Peer,
+    Asker { name: by, .. }: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
     let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;

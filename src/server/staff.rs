@@ -4,6 +4,7 @@
 //! or tables.
 
 mod complaints;
+mod numbers;
 mod rows;
 mod window;
 
@@ -20,20 +21,26 @@ use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
+use super::http::auth;
+use super::http::coverage::{CoverageRow, GapRow, RetentionRow};
 use super::http::import::{Chunk, ImportAnswer};
-use super::http::metrics::Exposition;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
+use super::http::questions::{ChainRow, QuestionRow};
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
+use super::secret_key::SecretKey;
 use super::{desk, detail, engine, feed_health, mta, radius};
+use crate::access::question::{Asked, Reply};
+use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::AuditError;
+use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
 use crate::audit::rows::{self as past, Confidence, MessageFilter, SessionFilter, StoryFilter};
 use crate::clock;
 use crate::config::Config;
-use crate::log::entry::{Entry, Question};
+use crate::log::entry::Entry;
 use crate::relay::Profile;
 use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
@@ -72,6 +79,8 @@ pub struct StaffDesk {
     pub details: Arc<detail::Running>,
     /// Numbers for the metrics.
     pub counters: Counters,
+    /// Recipient hashes.
+    pub key: Arc<SecretKey>,
     /// What became of rows of files.
     pub imported: import::Counters,
 }
@@ -87,6 +96,8 @@ pub struct Counters {
     pub desk: Arc<desk::Counters>,
     /// Commits.
     pub engine: Arc<engine::Counters>,
+    /// Who came in, and who did not.
+    pub gate: Arc<auth::Counters>,
 }
 
 impl Staff for StaffDesk {
@@ -218,10 +229,42 @@ impl Staff for StaffDesk {
         Ok(rows.into_iter().map(story_row).collect())
     }
 
+    fn recipient(&self, recipient: &Name) -> u64 {
+        self.key.recipient(recipient.octets())
+    }
+
     async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
         let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
         let filter = MessageFilter { subscriber, ..filter.clone() };
         self.messages_by(filter).await
+    }
+
+    async fn coverage(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<CoverageRow, Trouble> {
+        self.indexed().await;
+        let past = Arc::clone(&self.past);
+        let (since, until) =
+            (since.unwrap_or(Timestamp::EARLIEST), until.unwrap_or(Timestamp::from_millis(i64::MAX)));
+        let known = move || {
+            let past = opened(&past)?;
+            Ok((past.known_from()?, past.gaps(since, until)?))
+        };
+        let ((known_from, lost_from), gaps) = blocking(known).await?;
+        let retention = self.config.load().retention;
+        let gap = |(since, until)| Some(GapRow { since: rfc3339(since), until: rfc3339(until)? });
+        Ok(CoverageRow {
+            retention: RetentionRow {
+                sessions_seconds: retention.sessions.as_secs(),
+                messages_seconds: retention.messages.as_secs(),
+                questions_seconds: retention.questions.as_secs(),
+            },
+            known_from: known_from.and_then(rfc3339),
+            lost_from: lost_from.and_then(rfc3339),
+            gaps: gaps.into_iter().filter_map(gap).collect(),
+        })
     }
 
     fn nas(&self) -> Vec<NasRow> {
@@ -264,7 +307,16 @@ impl Staff for StaffDesk {
             }
             return Ok(ImportAnswer { reference: 0, rows });
         }
-        let by = Entry::Question(Question { at: now, by: chunk.by.clone(), what: import::spelled(&chunk) });
+        let by = Entry::Asked(Box::new(Asked {
+            at: now,
+            by: chunk.by.name.clone(),
+            role: Some(chunk.by.role),
+            via: chunk.by.via,
+            what: import::spelled(&chunk),
+            about: Vec::new(),
+            purpose: None,
+            reply: Reply::Rows(u64::try_from(rows.len()).unwrap_or(u64::MAX)),
+        }));
         let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
         let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
         let reference = committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)?;
@@ -317,14 +369,53 @@ impl Staff for StaffDesk {
 
     /// While nothing can be written, the on-call engineer must still be able to ask: the question goes to the system's
     /// journal instead, by name.
-    async fn asked(&self, by: Name, what: Name) -> Result<(), Trouble> {
-        let question = Question { at: clock::now(), by: by.clone(), what: what.clone() };
+    async fn asked(&self, asked: Asked) -> Result<(), Trouble> {
         if !self.health.is_blind(clock::now()) {
-            let recorded = self.commit(Entry::Question(question)).await;
+            let recorded = self.commit(Entry::Asked(Box::new(asked))).await;
             return recorded.map(|_| ()).ok_or(Trouble::Unrecorded);
         }
-        tracing::warn!(%by, %what, "this question could not be written to the log; it is noted here only");
+        let Asked { by, via, what, purpose, .. } = asked;
+        let purpose = purpose.map(|purpose| purpose.to_string()).unwrap_or_default();
+        tracing::warn!(%by, %via, %what, purpose, "this question could not be written to the log; it is noted here only");
         Ok(())
+    }
+
+    async fn questions(&self, filter: &AskedFilter) -> Result<Vec<QuestionRow>, Trouble> {
+        self.indexed().await;
+        let (past, filter) = (Arc::clone(&self.past), filter.clone());
+        let rows = blocking(move || opened(&past)?.questions(&filter)).await?;
+        Ok(rows.into_iter().map(QuestionRow::from).collect())
+    }
+
+    async fn chain(&self) -> Result<ChainRow, Trouble> {
+        let (sequence, link) = **self.shared.link.load();
+        self.indexed().await;
+        let past = Arc::clone(&self.past);
+        let (chain, there) = blocking(move || opened(&past)?.chain(sequence)).await?;
+        // Whoever cuts off the end of the list leaves a chain that fits in itself.
+        let newest_is_known = sequence == 0 || there == Some(link);
+        Ok(ChainRow {
+            whole: chain.broken_at.is_none() && newest_is_known,
+            rows: chain.rows,
+            first: chain.first,
+            last: chain.last.map(|(sequence, _)| sequence),
+            broken_at: chain.broken_at,
+            newest_is_known,
+        })
+    }
+
+    fn purpose_required(&self) -> bool {
+        self.config.load().require_purpose
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        self.shared.tokens.load_full()
+    }
+
+    async fn token(&self, order: TokenOrder) -> Result<Ordered, OrderError> {
+        let at = order.at;
+        let reference = self.commit(Entry::Token(Box::new(order))).await.ok_or(OrderError::Storage)?;
+        Ok(Ordered { reference, at })
     }
 
     fn health(&self) -> Health {
@@ -490,7 +581,7 @@ impl StaffDesk {
             .find_map(|binding| self.shared.map.holder(binding.place, &row.key))
             .map(|holder| holder.session);
         let state = match (row.how, &live) {
-            (Some(how), _) => how,
+            (Some(how), _) => how.word().to_owned(),
             (None, Some(session)) if session.is_active() => "active".to_owned(),
             (None, Some(_)) => "suspect".to_owned(),
             (None, None) if row.bindings.is_empty() => "pending".to_owned(),
@@ -510,108 +601,6 @@ impl StaffDesk {
             last_seen: live.map(|session| session.seen()).or(row.last_seen).and_then(rfc3339),
             line: LineRow::from(&row.line),
             kept: kept(&row.kept),
-        }
-    }
-
-    fn exposition(&self) -> Exposition {
-        let mut out = Exposition::new();
-        let read =
-            |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        for (what, count) in self.counters.radius.readings() {
-            out.counter("radius_datagrams", "What became of RADIUS datagrams", &[("outcome", what)], count);
-        }
-        self.expose_details(&mut out);
-        for (reason, socketmap, policy) in self.counters.desk.read() {
-            for (protocol, count) in [("socketmap", socketmap), ("policy", policy)] {
-                let labels =
-                    [("protocol", protocol), ("verdict", reason.verdict().word()), ("reason", reason.word())];
-                out.counter("verdicts", "Answers to mail servers", &labels, count);
-            }
-        }
-        let (mta, engine, desk) = (&self.counters.mta, &self.counters.engine, &self.counters.desk);
-        let connections = [
-            ("accepted", &mta.accepted),
-            ("foreign", &mta.foreign),
-            ("over-limit", &mta.over_limit),
-            ("broken", &mta.broken),
-            ("dribbled", &mta.dribbled),
-            ("unread", &mta.unread),
-            ("idle", &mta.idle),
-        ];
-        for (what, count) in connections {
-            out.counter(
-                "mta_connections",
-                "What became of MTA connections",
-                &[("outcome", what)],
-                read(count),
-            );
-        }
-        let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
-        out.gauge("mta_connections_open", "MTA connections open now", &[], open);
-        for (fate, count) in self.imported.read() {
-            let labels = [("outcome", fate.word())];
-            out.counter("imported_rows", "What became of rows of imported files", &labels, count);
-        }
-        out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
-        out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
-        out.counter("log_batches", "Group commits", &[], read(&engine.batches));
-        out.counter("log_entries", "Entries made durable", &[], read(&engine.entries));
-        out.counter("log_failures", "Commits that storage refused", &[], read(&engine.failures));
-        out.counter("refreshes", "Refreshes acknowledged", &[], read(&engine.refreshes));
-        out.counter("message_repeats", "Messages asked about again", &[], read(&engine.repeats));
-        out.counter("alarms", "Alarms raised", &[], read(&engine.alarms));
-        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        out.gauge("inbox_waiting", "Inputs waiting for the engine", &[], gauge(self.inbox.len()));
-        out.gauge("ready", "Whether lookups are true", &[], i64::from(self.health.is_ready()));
-        out.gauge(
-            "storage_failing",
-            "Whether the log refuses",
-            &[],
-            i64::from(self.health.is_storage_failing()),
-        );
-        let behind = self.shared.committed().saturating_sub(*self.applied.borrow());
-        out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
-        let config = self.config.load();
-        feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
-        out
-    }
-}
-
-impl StaffDesk {
-    fn expose_details(&self, out: &mut Exposition) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let now = clock::now();
-        for counters in self.details.counters() {
-            let directory = ("directory", counters.directory.as_str());
-            for (what, count) in counters.outcomes() {
-                let labels = [directory, ("outcome", what)];
-                out.counter("detail_records", "What became of the records of detail files", &labels, count);
-            }
-            let lines =
-                [("unknown", &counters.unknown_attributes), ("unreadable", &counters.unreadable_lines)];
-            for (why, count) in lines {
-                let labels = [directory, ("reason", why)];
-                out.counter(
-                    "detail_lines",
-                    "Lines of detail files that were left out",
-                    &labels,
-                    count.load(Relaxed),
-                );
-            }
-            let files = [("begun-anew", &counters.begun_anew), ("removed", &counters.removed)];
-            for (what, count) in files {
-                let labels = [directory, ("outcome", what)];
-                out.counter("detail_files", "What became of detail files", &labels, count.load(Relaxed));
-            }
-            let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-            let labels = [directory];
-            let bytes = gauge(counters.bytes_behind.load(Relaxed));
-            out.gauge("detail_bytes_behind", "Octets of detail files that are not durable", &labels, bytes);
-            let seconds = gauge(counters.behind(now).as_secs());
-            let help = "Age of the oldest record of a detail file that is not durable";
-            out.gauge("detail_seconds_behind", help, &labels, seconds);
-            let unreadable = gauge(counters.unreadable_files.load(Relaxed));
-            out.gauge("detail_files_unreadable", "Detail files that cannot be read", &labels, unreadable);
         }
     }
 }

@@ -122,14 +122,24 @@ fn a_lawful_request_is_one_file_that_says_what_it_is_and_a_checksum_that_fits() 
     assert_eq!((&about["subscriber"], &about["address"]), (&"alice@isp.example".into(), &Value::Null));
     assert_eq!(about["since"], "2026-10-31T23:00:00.000Z", "its times are UTC");
     assert!(about["time_basis"].as_str().unwrap().starts_with("UTC"), "{about}");
-    for said in ["precision", "retention", "made_at", "made_by", "gaps_known_from"] {
+    for said in ["precision", "made_at", "made_by", "known_from"] {
         assert!(about[said].as_str().is_some_and(|said| !said.is_empty()), "{said} in {about}");
     }
-    assert!(about["gaps"].is_array());
+    // Both that end after its beginning and begin before its end, the one that began before anything too.
+    let gap = &about["gaps"][1];
+    assert_eq!(
+        (&about["gaps"][0]["since"], &gap["until"]),
+        (&Value::Null, &"2026-11-23T13:05:00.000Z".into())
+    );
+    let kept = &about["retention"];
+    assert_eq!(
+        (&kept["sessions_seconds"], &kept["messages_seconds"]),
+        (&15_552_000.into(), &7_776_000.into())
+    );
     assert_eq!((export["sessions"].as_array().unwrap().len(), &about["messages"]), (2, &2.into()));
     let asked = daemon.answers.asked.lock().unwrap().clone();
     assert!(
-        asked.len() == 3 && asked.iter().all(|asked| asked.contains("why=4711%20Js%201%2F26")),
+        asked.len() == 2 && asked.iter().all(|asked| asked.contains("purpose=4711%20Js%201%2F26")),
         "{asked:?}"
     );
     // Whatever is changed shows.
@@ -150,7 +160,10 @@ fn as_a_table_it_says_the_same_and_nothing_in_it_acts() {
         "# reference: 4711 Js 1/26\n",
         "# address: 198.51.100.7\n",
         "# time_basis: UTC",
-        "# gaps_known_from: ",
+        "# retention_sessions: 180 days\n",
+        "# retention_messages: 90 days\n",
+        "# known_from: 2026-11-01T00:00:00.000Z\n",
+        "# gap: 2026-11-23T13:00:00.000Z to 2026-11-23T13:05:00.000Z\n",
     ] {
         assert!(text.contains(said), "{said} in\n{text}");
     }

@@ -6,21 +6,31 @@ use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use relaywarden::access::question::{Asked, Reply};
+use relaywarden::access::token::{TokenOrder, Tokens};
+use relaywarden::audit::asked::{AskedFilter, AskedRow};
 use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use relaywarden::complaint;
+use relaywarden::config::Http;
 use relaywarden::relay::case::State;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
-use relaywarden::server::http::cases::{CaseError, CaseRow, EvidenceRow, HistoryRow};
+use relaywarden::server::http::auth::Gate;
+use relaywarden::server::http::cases::{CaseError, CaseFilter, CaseRow, EvidenceRow, HistoryRow};
 use relaywarden::server::http::complaints::{ComplaintRow, Desk, Refused};
+use relaywarden::server::http::coverage::{CoverageRow, GapRow, RetentionRow};
+use relaywarden::server::http::hosts::Hosts;
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
+use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
+use relaywarden::server::http::questions::{ChainRow, QuestionRow};
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Realm, Timestamp};
@@ -36,7 +46,15 @@ pub(crate) struct Answers {
     pub(crate) order_error: Option<OrderError>,
     pub(crate) not_ready: bool,
     pub(crate) observed: bool,
+    pub(crate) purpose_required: bool,
     pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) questions: Mutex<Vec<Asked>>,
+    pub(crate) tokens: Mutex<Tokens>,
+    /// So many messages, seven to a millisecond.
+    pub(crate) messages_there: Option<usize>,
+    pub(crate) most_at_once: AtomicUsize,
+    /// So many cases, less one, beside the usual one, with smaller numbers.
+    pub(crate) cases_there: u64,
     pub(crate) imported: Mutex<Vec<Chunk>>,
     pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
@@ -291,9 +309,13 @@ impl Desk for Answers {
         })
     }
 
-    fn cases(&self, state: Option<State>, _: Option<&Name>, _: usize) -> Vec<CaseRow> {
+    fn cases(&self, filter: &CaseFilter) -> Vec<CaseRow> {
         let mut rows = self.rows(vec![case()]).unwrap_or_default();
-        rows.retain(|_| state != Some(State::Closed));
+        rows.extend((1..self.cases_there).rev().map(|id| CaseRow { id, ..case() }));
+        rows.retain(|row| {
+            filter.state != Some(State::Closed) && filter.before.is_none_or(|before| row.id < before)
+        });
+        rows.truncate(filter.limit);
         rows
     }
 
@@ -339,12 +361,17 @@ fn case() -> CaseRow {
             what: "opened".to_owned(),
             note: None,
         }],
+        kept_until: None,
     }
 }
 
 impl Staff for Answers {
     fn realm(&self, name: &Name) -> Option<Realm> {
         (*name == Name::from("blue")).then_some(Realm::of_number(1))
+    }
+
+    fn recipient(&self, recipient: &Name) -> u64 {
+        recipient.octets().len() as u64
     }
 
     fn lookup(&self, _: Realm, address: IpAddr, port: Option<u16>) -> Who {
@@ -414,6 +441,19 @@ impl Staff for Answers {
 
     async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
         *self.messages_asked.lock().unwrap() = Some(filter.clone());
+        self.most_at_once.fetch_max(filter.limit, Ordering::Relaxed);
+        if let Some(count) = self.messages_there {
+            let at = |number: usize| {
+                Timestamp::from_millis(1_795_442_405_000 - i64::try_from(number / 7).unwrap())
+            };
+            let below = |number: &usize| filter.until.is_none_or(|until| at(*number) < until);
+            let row = |number: usize| MessageRow {
+                at: api::rfc3339(at(number)).unwrap(),
+                queue_id: number.to_string(),
+                ..message()
+            };
+            return self.rows((0..count).filter(below).take(filter.limit).map(row).collect());
+        }
         let forged = MessageRow {
             subscriber: None,
             sender: "a\u{1b}[2J\u{202e}".to_owned(),
@@ -424,6 +464,34 @@ impl Staff for Answers {
             ..message()
         };
         self.rows(vec![message(), forged])
+    }
+
+    async fn coverage(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<CoverageRow, Trouble> {
+        let gap = |since: Option<&str>, until: &str| GapRow {
+            since: since.map(str::to_owned),
+            until: until.to_owned(),
+        };
+        let at = |text: &str| api::parse_rfc3339(text).unwrap();
+        let mut gaps = self.rows(vec![
+            gap(None, "2026-11-01T00:00:00.000Z"),
+            gap(Some("2026-11-23T13:00:00.000Z"), "2026-11-23T13:05:00.000Z"),
+        ])?;
+        gaps.retain(|gap| {
+            since.is_none_or(|since| at(&gap.until) > since)
+                && until.is_none_or(|until| gap.since.as_deref().is_none_or(|since| at(since) < until))
+        });
+        let day = 86_400;
+        let retention = RetentionRow {
+            sessions_seconds: 180 * day,
+            messages_seconds: 90 * day,
+            questions_seconds: 365 * day,
+        };
+        let known_from = some("2026-11-01T00:00:00.000Z");
+        Ok(CoverageRow { retention, known_from, lost_from: None, gaps })
     }
 
     fn nas(&self) -> Vec<NasRow> {
@@ -484,12 +552,47 @@ impl Staff for Answers {
         Ok(Ordered { reference: 4713, at: Timestamp::from_seconds(1_795_442_405) })
     }
 
-    async fn asked(&self, by: Name, what: Name) -> Result<(), Trouble> {
+    async fn asked(&self, asked: Asked) -> Result<(), Trouble> {
         if self.trouble == Some(Trouble::Unrecorded) {
             return Err(Trouble::Unrecorded);
         }
-        self.asked.lock().unwrap().push(format!("{by} {what}"));
+        if asked.reply != Reply::Refused {
+            self.asked.lock().unwrap().push(format!("{} {}", asked.by, asked.what));
+        }
+        self.questions.lock().unwrap().push(asked);
         Ok(())
+    }
+
+    async fn questions(&self, filter: &AskedFilter) -> Result<Vec<QuestionRow>, Trouble> {
+        let questions = self.questions.lock().unwrap().clone();
+        let numbered: Vec<(u64, Asked)> = (1..).zip(questions).collect();
+        let below = numbered
+            .into_iter()
+            .rev()
+            .filter(|(sequence, _)| filter.before.is_none_or(|before| *sequence < before));
+        let rows = below.take(filter.limit).map(|(sequence, asked)| AskedRow { sequence, asked }.into());
+        self.rows(rows.collect())
+    }
+
+    async fn chain(&self) -> Result<ChainRow, Trouble> {
+        self.rows(Vec::<u8>::new())?;
+        Ok(ChainRow { whole: self.rows, rows: 7, first: Some(3), last: Some(11), ..ChainRow::default() })
+    }
+
+    fn purpose_required(&self) -> bool {
+        self.purpose_required
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        Arc::new(self.tokens.lock().unwrap().clone())
+    }
+
+    async fn token(&self, order: TokenOrder) -> Result<Ordered, OrderError> {
+        if self.order_error.is_some() {
+            return Err(OrderError::Storage);
+        }
+        self.tokens.lock().unwrap().fold(&order);
+        Ok(Ordered { reference: 4714, at: order.at })
     }
 
     fn health(&self) -> Health {
@@ -523,9 +626,12 @@ impl<S: Staff> Daemon<S> {
         let unix = web::bind_unix(&dir.path().join("api.sock"), 0o660, None).unwrap();
         let tcp = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let tcp_address = tcp.local_addr().unwrap();
+        let hosts = Hosts::new(&[tcp_address], &["warden.isp.example".to_owned()]);
+        let router = http::router(Arc::clone(&answers), Arc::new(Gate::new(hosts, Arc::default())));
+        let peers = Peers::of(&Http::default()).unwrap();
         let serving = [
-            runtime.spawn(web::serve_unix(unix, http::for_staff(Arc::clone(&answers)), stopped.clone())),
-            runtime.spawn(web::serve_tcp(tcp, http::for_anybody(Arc::clone(&answers)), stopped)),
+            runtime.spawn(web::serve_unix(unix, router.clone(), Arc::new(peers), stopped.clone())),
+            runtime.spawn(web::serve_tcp(tcp, router, stopped)),
         ];
         drop(guard);
         Daemon { answers, tcp: tcp_address, dir, stop, serving, runtime }

@@ -59,11 +59,11 @@ fn the_list_of_feeds_fits_a_ticket() {
 #[test]
 fn a_question_is_recorded_with_its_asker_its_words_and_its_purpose() {
     let daemon = Daemon::start(Answers::full());
-    daemon.run(&["who", "198.51.100.7", "--why", "case 7&8"]);
+    daemon.run(&["who", "198.51.100.7", "--purpose", "case 7&8"]);
     daemon.run(&["nas"]);
     let me = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
     let asked = daemon.answers.asked.lock().unwrap();
-    assert_eq!(*asked, [format!("{me} /v1/lookup?why=case%207%268&address=198.51.100.7")]);
+    assert_eq!(*asked, [format!("{me} /v1/lookup?purpose=case%207%268&address=198.51.100.7")]);
 }
 
 #[test]
@@ -91,7 +91,8 @@ fn options_arrive_as_filters() {
     assert_eq!(asked.realm, Realm::PUBLIC);
     assert_eq!(asked.subscriber, Some(Name::new(b"caf\xe9")));
     assert_eq!(asked.prefix, Some("2001:db8::/64".parse().unwrap()));
-    assert_eq!((asked.since, asked.until, asked.limit), (None, None, 7));
+    // One more tells whether there are more.
+    assert_eq!((asked.since, asked.until, asked.limit), (None, None, 7 + 1));
 
     daemon.run(&[
         "messages",

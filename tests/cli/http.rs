@@ -40,7 +40,7 @@ fn asked(daemon: &Daemon, method: &str, target: &str, body: &str) -> Reply {
 }
 
 fn over_tcp(daemon: &Daemon, target: &str) -> Reply {
-    let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     exchange(TcpStream::connect(daemon.tcp).unwrap(), &request)
 }
 
@@ -95,6 +95,8 @@ fn each_wrong_parameter_is_named() {
         ("/v1/nas?nas=bras1&nas=bras2", "nas"),
         ("/v1/suspensions?x=1", "x"),
         ("/v1/permitted?x=1", "x"),
+        ("/v1/coverage?x=1", "x"),
+        ("/v1/coverage?since=2026-11-23T14:00:00Z&until=2026-11-23T14:00:00Z", "until"),
     ] {
         problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
     }
@@ -192,7 +194,7 @@ fn each_wrong_question_about_cases_is_named() {
     problem(&asked(&daemon, "GET", "/v1/cases/7", ""), 404, "unknown-case", None);
     problem(&asked(&daemon, "POST", "/v1/complaints", "x"), 400, "bad-body", None);
     problem(&asked(&daemon, "GET", "/v1/complaints", ""), 405, "no-such-method", None);
-    problem(&over_tcp(&daemon, "/v1/cases"), 404, "socket-only", None);
+    problem(&asked(&daemon, "GET", "/v1/cases/%ff", ""), 400, "bad-parameter", Some("id"));
 }
 
 #[test]
@@ -270,20 +272,21 @@ fn unknown_paths_and_methods_are_problems_too() {
 }
 
 #[test]
-fn tcp_answers_health_and_metrics_and_nothing_about_people() {
+fn without_a_token_tcp_answers_health_and_metrics_and_nothing_about_people() {
     let daemon = Daemon::start(Answers::full());
     assert_eq!(over_tcp(&daemon, "/healthz").status, 200);
     assert_eq!(over_tcp(&daemon, "/readyz").status, 200);
     let metrics = over_tcp(&daemon, "/metrics");
     assert_eq!((metrics.status, metrics.body.as_str()), (200, "# EOF\n"));
     assert!(metrics.head.contains("application/openmetrics-text"));
-    for target in ["/v1/lookup?address=198.51.100.7", "/v1/sessions", "/v1/nas", "/v1/nas/hold", "/v1/"] {
+    for target in ["/v1/lookup?address=198.51.100.7", "/v1/sessions", "/v1/nas", "/v1/tokens"] {
         let reply = over_tcp(&daemon, target);
-        assert_eq!(reply.status, 404, "{target}");
+        problem(&reply, 401, "no-token", None);
+        assert!(reply.head.contains("www-authenticate: bearer realm="), "{target}: {}", reply.head);
         assert!(!reply.body.contains("alice"), "{target}");
     }
-    problem(&over_tcp(&daemon, "/v1/messages"), 404, "socket-only", None);
-    problem(&over_tcp(&daemon, "/"), 404, "no-such-path", None);
+    problem(&over_tcp(&daemon, "/v1/nas/hold"), 405, "no-such-method", None);
+    problem(&over_tcp(&daemon, "/v1/"), 404, "no-such-path", None);
     assert!(daemon.answers.asked.lock().unwrap().is_empty());
 }
 

@@ -1,6 +1,8 @@
 //! The real program against a daemon that answers what the test tells it to, and against real sockets of its own.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod exits;
 #[cfg(test)]
 mod export;
@@ -13,6 +15,8 @@ mod http;
 #[cfg(test)]
 mod import;
 mod lines;
+#[cfg(test)]
+mod openapi;
 #[cfg(test)]
 mod rehearse;
 #[cfg(test)]

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use relaywarden::audit::index::Index;
-use relaywarden::audit::past::Past;
 use relaywarden::clock;
 use relaywarden::config::file::{Contents, Files, read};
 use relaywarden::log::entry::Entry;
@@ -18,6 +17,7 @@ use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::server::health::Health;
 use relaywarden::server::inbox::{Inbox, Input};
 use relaywarden::server::radius::{self, Listeners, Offer, Offered};
+use relaywarden::server::secret_key::SecretKey;
 use relaywarden::server::staff::{Counters, StaffDesk};
 use relaywarden::server::{desk, engine, import, mta};
 use relaywarden::session::event::{
@@ -43,7 +43,7 @@ struct OneFile;
 
 impl Files for OneFile {
     fn read(&self, _: &Path) -> std::io::Result<Contents> {
-        let octets = b"data-dir = \"/nowhere\"\n[radius]\nlisten = []\n".to_vec();
+        let octets = b"data-dir = \"/nowhere\"\n[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n[radius]\nlisten = []\n".to_vec();
         Ok(Contents { octets, mode: 0o600 })
     }
 }
@@ -75,7 +75,7 @@ impl World {
         health.set_ready();
         let (asked, inbox) = (Arc::default(), Arc::new(Inbox::new(100)));
         write_down(&inbox, &health, &asked);
-        let past = OnceLock::from(Past::open(data.path()).unwrap());
+        let past = OnceLock::from(index.past().unwrap());
         let config = read(Path::new("/c"), &OneFile, &mut Dictionary::default()).unwrap().config;
         let config = Arc::new(ArcSwap::from_pointee(config));
         let counters: Arc<radius::Counters> = Arc::default();
@@ -92,11 +92,13 @@ impl World {
             radius: Arc::new(radius),
             details: Arc::default(),
             imported: import::Counters::default(),
+            key: Arc::new(SecretKey::open(data.path()).unwrap()),
             counters: Counters {
                 radius: counters,
                 mta: Arc::<mta::Counters>::default(),
                 desk: Arc::<desk::Counters>::default(),
                 engine: Arc::<engine::Counters>::default(),
+                gate: Arc::default(),
             },
         };
         World { daemon: Daemon::start(desk), asked, inbox, began, _data: data }
@@ -139,7 +141,7 @@ fn write_down(inbox: &Arc<Inbox>, health: &Arc<Health>, asked: &Arc<Mutex<Vec<St
             health.committed(clock::now());
             for input in taken.inputs {
                 let Input::Entry(entry, asker) = input else { continue };
-                if let Entry::Question(question) = *entry {
+                if let Entry::Asked(question) = *entry {
                     asked.lock().unwrap().push(question.what.to_string());
                 }
                 let _ = asker.send(1);
@@ -360,13 +362,13 @@ fn the_story_of_a_port_is_told_and_the_question_is_written_down() {
         rows.map(|row| format!("{} {} {}", row["record"], row["session"], row["address"])).collect()
     };
     assert_eq!(told(&["explain", NAT]).len(), 3);
-    let one = told(&["explain", NAT, "--port", "2048", "--why", "case 7"]);
+    let one = told(&["explain", NAT, "--port", "2048", "--purpose", "case 7"]);
     assert_eq!(one.len(), 1);
     assert!(one[0].starts_with("\"start\" \"bras1/b/") && one[0].ends_with("\"203.0.113.77:2048-3071\""));
     let asked = world.asked.lock().unwrap();
     assert_eq!(
         asked.last().map(String::as_str),
-        Some("/v1/explain?why=case%207&address=203.0.113.77&port=2048")
+        Some("/v1/explain?purpose=case%207&address=203.0.113.77&port=2048")
     );
 }
 

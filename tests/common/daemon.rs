@@ -96,6 +96,11 @@ impl Daemon {
             r#"
 data-dir = "{data}"
 
+[retention]
+sessions = "180d"
+messages = "90d"
+questions = "365d"
+
 [radius]
 listen = ["{radius}", "{radius_v6}"]
 
@@ -258,7 +263,7 @@ listen = []
     pub(crate) fn http(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = UnixStream::connect(self.socket()).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: relaywarden\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).ok()?;
         let answer = String::from_utf8_lossy(&answer).into_owned();

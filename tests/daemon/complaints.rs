@@ -1,11 +1,13 @@
 //! Complaints from the mailbox to the case: handed in by the command that a mail server pipes into.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::access::{get, listen};
 use crate::common::asking::{Mail, Policy};
 use crate::common::daemon::{Daemon, Wanted, program, text};
 use crate::common::nas::Status;
@@ -70,9 +72,10 @@ impl Report<'_> {
 }
 
 /// A message of each, and the tokens that went with them.
-fn world() -> (Daemon, Value, Value) {
-    let daemon =
+fn world() -> (Daemon, SocketAddr, Value, Value) {
+    let mut daemon =
         Daemon::start_with(&Wanted { policy: "header = \"X-Subscriber-Token\"", ..Wanted::default() });
+    let http = listen(&mut daemon);
     let mut nas = daemon.nas();
     nas.report(Status::Start, "alice", "s1", ALICE);
     nas.report(Status::Start, "bob", "s2", BOB);
@@ -83,7 +86,7 @@ fn world() -> (Daemon, Value, Value) {
     }
     let row = |queue_id: &str| daemon.messages(&["--queue-id", queue_id], 1).remove(0);
     let (alice, bob) = (row("4bAlice"), row("4bBob"));
-    (daemon, alice, bob)
+    (daemon, http, alice, bob)
 }
 
 fn field<'a>(row: &'a Value, name: &str) -> &'a str {
@@ -92,7 +95,7 @@ fn field<'a>(row: &'a Value, name: &str) -> &'a str {
 
 #[test]
 fn a_complaint_leads_to_its_subscriber_by_each_way_and_opens_a_case_that_lasts() {
-    let (mut daemon, alice, bob) = world();
+    let (mut daemon, _, alice, bob) = world();
     let at = field(&alice, "at");
     let none = Report { reporter: "a@example.org", source: "", token: "", queue_id: "", client: ALICE, at };
     let by_token = Report { token: field(&alice, "token"), ..none };
@@ -205,11 +208,14 @@ fn what_a_reporter_chose_does_not_act_on_a_terminal() {
 }
 
 #[test]
-fn other_programs_ask_who_it_was_in_their_own_words() {
-    let (daemon, alice, _) = world();
+fn other_programs_ask_over_tcp_with_a_token_of_their_own_who_it_was() {
+    let (daemon, http, alice, _) = world();
     let at = field(&alice, "at");
+    let made =
+        daemon.cli(&["token", "create", "--role", "viewer", "--scope", "resolver", "--note", "AbuseHQ"]);
+    let token = printed(&made, 0).trim().to_owned();
     let ask = |target: String| {
-        let (status, body) = daemon.http(&target).expect("an answer");
+        let (status, body) = get(http, &target, &token);
         (status, serde_json::from_str::<Value>(&body).expect("JSON"))
     };
     let (status, answer) = ask(format!("/v1/resolver/abusehq?ip={ALICE}&timestamp={at}"));
@@ -226,4 +232,13 @@ fn other_programs_ask_who_it_was_in_their_own_words() {
     let (status, answer) = ask(format!("/v1/resolver/abuseio?ip=100.64.0.99&timestamp={at}"));
     assert_eq!((status, field(&answer, "type")), (404, "urn:relaywarden:problem:not-resolved"));
     assert_eq!(ask("/v1/resolver/abusehq?ip=x".to_owned()).0, 400);
+    for path in ["/v1/owner?address=100.64.0.7", "/v1/cases", "/v1/messages"] {
+        assert_eq!(ask(path.to_owned()).0, 403, "{path}");
+    }
+    assert_eq!(get(http, &format!("/v1/resolver/abuseio?ip={ALICE}"), "rw_x").0, 401);
+    let asked = daemon.json(&["audit", "questions", "--about", ALICE]).expect("rows");
+    let via = format!("token:{}", &token[3..11]);
+    let rows: Vec<_> = asked.as_array().expect("a list").iter().filter(|row| row["via"] == via[..]).collect();
+    assert_eq!(rows.len(), 2, "{asked}");
+    assert!(rows.iter().all(|row| row["rows"] == 1), "{asked}");
 }

@@ -166,7 +166,7 @@ fn the_environment_says_how_much_is_logged() {
 }
 
 #[test]
-fn tcp_serves_health_and_metrics_and_nothing_about_people() {
+fn without_a_token_tcp_serves_health_and_metrics_and_nothing_about_people() {
     let mut daemon = idle();
     let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
     edit(&daemon, "listen = []", &format!("listen = [\"{http}\"]"));
@@ -185,8 +185,8 @@ fn tcp_serves_health_and_metrics_and_nothing_about_people() {
         ["/v1/lookup?address=100.64.0.7", "/v1/owner?address=100.64.0.7", "/v1/sessions", "/v1/messages"]
     {
         let (status, answer) = get(http, path);
-        assert_eq!(status, 404, "{path}: {answer}");
-        assert!(answer.contains("urn:relaywarden:problem:socket-only"), "{answer}");
+        assert_eq!(status, 401, "{path}: {answer}");
+        assert!(answer.contains("urn:relaywarden:problem:no-token"), "{answer}");
         assert!(!answer.contains("alice"), "{answer}");
     }
 }
@@ -239,12 +239,13 @@ fn a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal() {
     let daemon = Daemon::start_with(&Wanted { data_dir, ..Wanted::default() });
     daemon.nas().report(Status::Start, "alice", "s1", "100.64.0.7");
     exhaust(&daemon, disk.path());
-    let who = daemon.json(&["who", "100.64.0.7", "--why", "ticket 4711"]).expect("an answer from memory");
+    let who = daemon.json(&["who", "100.64.0.7", "--purpose", "ticket 4711"]).expect("an answer from memory");
     assert_eq!(who["subscriber"], "alice");
     let log = daemon.log_text();
     let note = log.lines().find(|line| line.contains("could not be written to the log")).expect("a note");
     assert!(note.contains("100.64.0.7") && note.contains("4711"), "who asked what: {note}");
     let order = daemon.cli(&["suspend", "alice", "--reason", "now"]);
-    assert_eq!(order.status.code(), Some(75), "an order that can't be kept does not hold");
+    let said = String::from_utf8_lossy(&order.stderr);
+    assert_eq!(order.status.code(), Some(75), "an order that can't be kept does not hold: {said}");
     assert_eq!(daemon.map("relay", "100.64.0.7"), "OK alice");
 }

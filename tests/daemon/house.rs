@@ -110,7 +110,7 @@ impl Drop for Process {
 pub(crate) fn get(server: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server).expect("the daemon listens");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: relaywarden\r\nConnection: close\r\n\r\n").expect("sent");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("text");
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");

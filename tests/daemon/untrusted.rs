@@ -147,7 +147,7 @@ fn no_log_line_holds_what_could_act() {
         // A conflict is told with the names of those concerned or not at all.
         let mut map = Socketmap::connect(daemon.socketmap);
         map.ask("\u{1b}[2J", "100.64.0.7");
-        printed(&daemon.cli(&["who", ADDRESSES[0], "--why", "\u{1b}[2J\r\nforged line"]), 0);
+        printed(&daemon.cli(&["who", ADDRESSES[0], "--purpose", "\u{1b}[2J\r\nforged line"]), 0);
         assert!(process.terminate().success());
         let log = process.log_text();
         assert!(log.contains("no such profile"), "{log}");

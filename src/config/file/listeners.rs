@@ -98,16 +98,26 @@ impl Reader<'_> {
                 |written| value::socket_path(written, self.base),
             )?,
             mode: self.parse_or(table.socket_mode.as_ref(), HTTP_MODE, value::mode)?,
-            group: table
-                .socket_group
-                .as_ref()
-                .map(|text| self.filled(text).map(str::to_owned))
-                .transpose()?,
+            group: self.group(table.socket_group.as_ref())?,
+            viewers: self.group(table.viewers_group.as_ref())?,
+            operators: self.group(table.operators_group.as_ref())?,
+            auditors: self.group(table.auditors_group.as_ref())?,
             listen: match &table.listen {
                 Some(texts) => self.socket_addresses(texts)?,
                 None => vec![SocketAddr::from(([127, 0, 0, 1], 8025))],
             },
+            names: match &table.names {
+                Some(texts) => {
+                    let texts = texts.get_ref().iter();
+                    texts.map(|text| self.parse(text, value::host_name)).collect::<Result<_, _>>()?
+                }
+                None => Vec::new(),
+            },
         })
+    }
+
+    fn group(&self, text: Option<&Text>) -> Result<Option<String>, ConfigError> {
+        text.map(|text| self.filled(text).map(str::to_owned)).transpose()
     }
 
     // What concerns several tables.

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 
 use super::files::{beside, damaged_or_refused, refused};
 use super::{APPLICATION, Row, VERSION, checkpoint, connect};
-use crate::log::entry::{Entry, FORMAT, OLDEST_FORMAT};
+use crate::log::entry::{Entry, FORMAT, OLDEST};
 use crate::log::{Batch, LogError};
 use crate::session::Timestamp;
 
@@ -152,7 +152,7 @@ pub(super) fn unpack(row: &Row<'_>, path: &Path) -> Result<Vec<Entry>, LogError>
     if format > FORMAT {
         return Err(LogError::TooNew { file: path.to_path_buf(), version: u32::from(format) });
     }
-    if format < OLDEST_FORMAT {
+    if format < OLDEST {
         return Err(damaged("its entries are of an earlier version, which this one does not read"));
     }
     // The checksum fits, so this is what a version with other entries and the same number would look like.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::relay::message::{Message, Owner};
 use crate::relay::standing::{Order, Subject, Suspension};
@@ -28,7 +29,7 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
 }
 
 /// Where the line ends.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct LineRow {
     /// NAS-Port-Id.
     pub port_id: Option<String>,
@@ -53,7 +54,7 @@ impl From<&Line> for LineRow {
 }
 
 /// Who owns, or owned, an address: the answer to `who`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Who {
     /// The address that was asked about; `None` only for a message that told none.
     pub address: Option<String>,
@@ -137,7 +138,7 @@ impl Who {
 }
 
 /// One of those an address may have belonged to.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Candidate {
     /// Who.
     pub subscriber: Option<String>,
@@ -156,7 +157,7 @@ pub struct Candidate {
 }
 
 /// A session, living or past.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SessionRow {
     /// Its subscriber; `None` when no rule names one.
     pub subscriber: Option<String>,
@@ -187,7 +188,7 @@ pub struct SessionRow {
 }
 
 /// A line of the story of an address: what came of one entry for it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct StoryRow {
     /// Event time.
     pub at: Option<String>,
@@ -218,7 +219,7 @@ pub struct StoryRow {
 }
 
 /// A message that was let go.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct MessageRow {
     /// When the MTA asked at its end.
     pub at: String,
@@ -318,7 +319,7 @@ fn text(name: &Name) -> String {
 }
 
 /// A suspension in force.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SuspensionRow {
     /// `subscriber` or `login`.
     pub kind: String,
@@ -357,7 +358,7 @@ impl SuspensionRow {
 }
 
 /// What an order came to, once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct OrderRow {
     /// `suspend` or `release`.
     pub order: String,
@@ -378,7 +379,7 @@ pub struct OrderRow {
 }
 
 /// What a client sends to suspend or to release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderBody {
     /// Who; `0x...` for octets that are not printable text.

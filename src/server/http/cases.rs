@@ -4,18 +4,36 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::api::rfc3339;
 use super::problem::{Kind, Problem};
-use super::{Asked, Peer, Staff, body_of, reason};
+use super::question::Question;
+use super::walk::{Walked, tagged};
+use super::{Staff, Trouble, body_of, reason};
+use crate::access::Asker;
 use crate::relay::case::{Case, Event, Evidence, Reported, State as CaseState};
 use crate::session::Name;
+
+/// Which cases.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CaseFilter {
+    /// Only those in this state.
+    pub state: Option<CaseState>,
+    /// Only those that may be about this subscriber.
+    pub subscriber: Option<Name>,
+    /// Only those with a smaller number.
+    pub before: Option<u64>,
+    /// At most so many, the newest.
+    pub limit: usize,
+}
 
 /// Why nothing was done to a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +51,7 @@ impl From<CaseError> for Problem {
         match error {
             CaseError::Unknown => Problem::new(
                 Kind::UnknownCase,
-                "the list of cases has the numbers; the oldest closed ones go",
+                "the list of cases has the numbers; a closed one goes when its time is over",
             ),
             CaseError::Closed => Problem::new(Kind::CaseClosed, "there is nothing to close"),
             CaseError::Storage => Problem::new(
@@ -45,7 +63,7 @@ impl From<CaseError> for Problem {
 }
 
 /// A case.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct CaseRow {
     /// Its number.
     pub id: u64,
@@ -65,10 +83,12 @@ pub struct CaseRow {
     pub evidence: Vec<EvidenceRow>,
     /// What happened, oldest first.
     pub history: Vec<HistoryRow>,
+    /// When it goes; `None`: not before it is closed.
+    pub kept_until: Option<String>,
 }
 
 /// A piece of evidence: what a complaint says.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct EvidenceRow {
     /// `arf` or `x-arf`.
     pub form: String,
@@ -93,7 +113,7 @@ pub struct EvidenceRow {
 }
 
 /// What happened to a case.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct HistoryRow {
     /// Sequence of the entry.
     pub reference: u64,
@@ -108,7 +128,7 @@ pub struct HistoryRow {
 }
 
 /// What a client sends to close a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloseBody {
     /// Why.
@@ -116,7 +136,7 @@ pub struct CloseBody {
 }
 
 /// What closing came to, once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct CloseRow {
     /// Which case.
     pub case: u64,
@@ -147,6 +167,7 @@ impl From<&Case> for CaseRow {
             evidence_count: case.evidence_count,
             evidence: evidence.collect(),
             history: case.history.iter().map(HistoryRow::from).collect(),
+            kept_until: case.kept_until.and_then(rfc3339),
         }
     }
 }
@@ -181,52 +202,75 @@ impl From<&Event> for HistoryRow {
     }
 }
 
-pub(super) fn routes<S: Staff>() -> Router<Arc<S>> {
-    Router::new()
-        .route("/v1/cases", get(list::<S>))
-        .route("/v1/cases/{id}", get(one::<S>))
-        .route("/v1/cases/{id}/close", post(close::<S>))
+impl Walked for CaseFilter {
+    type Row = CaseRow;
+    const TAGGED: bool = true;
+
+    async fn rows<S: Staff>(
+        &self,
+        staff: &S,
+        mark: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<CaseRow>, Trouble> {
+        let before = mark.and_then(|mark| u64::try_from(mark.saturating_add(1)).ok());
+        Ok(staff.cases(&CaseFilter { before, limit, ..self.clone() }))
+    }
+
+    fn mark(&self, row: &CaseRow) -> Option<i64> {
+        i64::try_from(row.id).ok()
+    }
 }
 
-async fn list<S: Staff>(
+pub(super) async fn list<S: Staff>(
     State(staff): State<Arc<S>>,
-    mut asked: Asked,
-) -> Result<Json<Vec<CaseRow>>, Problem> {
-    let parameters = &mut asked.parameters;
+    headers: HeaderMap,
+    mut question: Question,
+) -> Result<Response, Problem> {
+    let walk = question.walk(&headers)?;
+    let parameters = &mut question.parameters;
     let state = match parameters.text("state")?.as_deref() {
         None => None,
         Some("open") => Some(CaseState::Open),
         Some("closed") => Some(CaseState::Closed),
         Some(_) => return Err(Problem::parameter("state", "neither open nor closed")),
     };
-    let subscriber = parameters.name("subscriber")?;
-    let limit = parameters.limit()?;
-    asked.recorded(&*staff).await?;
-    Ok(Json(staff.cases(state, subscriber.as_ref(), limit)))
+    let filter = CaseFilter { state, subscriber: parameters.name("subscriber")?, before: None, limit: 0 };
+    let ready = question.ready(&*staff)?;
+    walk.answer(filter, ready, staff).await
 }
+
+type Id = Result<Path<String>, PathRejection>;
 
 /// A number that is none is that of no case.
-fn number(id: &str) -> Result<u64, Problem> {
-    id.parse().map_err(|_| Problem::parameter("id", "not the number of a case"))
+fn number(id: Id) -> Result<u64, Problem> {
+    let wrong = || Problem::parameter("id", "not the number of a case");
+    let Path(id) = id.map_err(|_| wrong())?;
+    id.parse().map_err(|_| wrong())
 }
 
-async fn one<S: Staff>(
+/// Whoever asks for a case asks about everybody in it.
+pub(super) async fn one<S: Staff>(
     State(staff): State<Arc<S>>,
-    Path(id): Path<String>,
-    asked: Asked,
-) -> Result<Json<CaseRow>, Problem> {
-    let id = number(&id)?;
-    asked.recorded(&*staff).await?;
-    staff.case(id).map(Json).ok_or_else(|| CaseError::Unknown.into())
+    id: Id,
+    headers: HeaderMap,
+    question: Question,
+) -> Result<Response, Problem> {
+    let id = number(id)?;
+    let ready = question.ready(&*staff)?;
+    let case = staff.case(id);
+    let about = case.iter().flat_map(|case| &case.subscribers).map(|name| Name::from_text(name));
+    ready.and_about(about).answered(&*staff, case.iter().len()).await?;
+    let case = case.ok_or(CaseError::Unknown)?;
+    Ok(tagged(&headers, &case))
 }
 
-async fn close<S: Staff>(
+pub(super) async fn close<S: Staff>(
     State(staff): State<Arc<S>>,
-    Path(id): Path<String>,
-    Peer(by): Peer,
+    id: Id,
+    Asker { name: by, .. }: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<CloseRow>, Problem> {
-    let id = number(&id)?;
+    let id = number(id)?;
     let body: CloseBody = body_of(body, super::BODY_OCTETS_MAX)?;
     let reason = reason(&body.reason)?;
     let ordered = staff.close(by.clone(), id, reason.clone()).await?;

@@ -6,21 +6,22 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::api::{MessageRow, Who, rfc3339};
-use super::cases::{self, CaseError, CaseRow};
+use super::cases::{CaseError, CaseFilter, CaseRow};
 use super::problem::{Kind, Problem};
-use super::{Asked, Ordered, Peer, Staff, Trouble, realm, required};
+use super::question::Question;
+use super::{Ordered, Staff, Trouble, realm, required};
+use crate::access::Asker;
 use crate::clock;
-use crate::complaint::{OCTETS_MAX, Unreadable};
-use crate::relay::case::State as CaseState;
+use crate::complaint::Unreadable;
 use crate::session::{Name, Timestamp};
 
 /// Whoever takes complaints and keeps cases.
@@ -29,8 +30,8 @@ pub trait Desk: Send + Sync + 'static {
     fn complain(&self, by: Name, report: Bytes)
     -> impl Future<Output = Result<ComplaintRow, Refused>> + Send;
 
-    /// Cases, the newest first, at most so many.
-    fn cases(&self, state: Option<CaseState>, subscriber: Option<&Name>, limit: usize) -> Vec<CaseRow>;
+    /// Cases, the newest first.
+    fn cases(&self, filter: &CaseFilter) -> Vec<CaseRow>;
 
     /// The case of this number.
     fn case(&self, id: u64) -> Option<CaseRow>;
@@ -66,7 +67,7 @@ impl From<Refused> for Problem {
 }
 
 /// What a complaint led to.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ComplaintRow {
     /// The number of its case.
     pub case: u64,
@@ -105,7 +106,7 @@ pub struct ComplaintRow {
 }
 
 /// A way from a complaint to a subscriber.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct WayRow {
     /// `token`, `queue-id` or `address`.
     pub way: String,
@@ -114,7 +115,7 @@ pub struct WayRow {
 }
 
 /// What AbuseHQ's API resolver takes for an answer. It keeps it, and asks no more about this address between the two moments.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct AbuseHq {
     /// Whose it was.
     pub subscriber: AbuseHqSubscriber,
@@ -125,14 +126,14 @@ pub struct AbuseHq {
 }
 
 /// The part of the answer that names somebody.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct AbuseHqSubscriber {
     /// The subscriber.
     pub id: String,
 }
 
 /// What a findcontact class for AbuseIO makes a contact of.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct AbuseIo {
     /// The subscriber, by which the class finds name and mail address in the customer database.
     pub reference: String,
@@ -144,26 +145,23 @@ pub struct AbuseIo {
     pub confidence: String,
 }
 
-/// All paths about complaints and cases.
-pub(super) fn routes<S: Staff>() -> Router<Arc<S>> {
-    Router::new()
-        .route("/v1/complaints", post(complain::<S>).layer(DefaultBodyLimit::max(OCTETS_MAX)))
-        .route("/v1/resolver/abusehq", get(abusehq::<S>))
-        .route("/v1/resolver/abuseio", get(abuseio::<S>))
-        .merge(cases::routes())
-}
-
-/// The complaint itself is the entry: it says who handed it in.
-async fn complain<S: Staff>(
+/// The complaint is an entry of its own; that its answer was told is one like any other question.
+pub(super) async fn complain<S: Staff>(
     State(staff): State<Arc<S>>,
-    Peer(by): Peer,
+    Asker { name: by, .. }: Asker,
+    question: Question,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ComplaintRow>, Problem> {
+    let ready = question.ready(&*staff)?;
     let report = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::from(Refused::Unreadable(Unreadable::TooLong)),
         _ => Problem::new(Kind::BadBody, "it ended before its length"),
     })?;
-    Ok(Json(staff.complain(by, report).await?))
+    let row = staff.complain(by, report).await?;
+    let about = [&row.address, &row.token].into_iter().flatten().chain(&row.candidates);
+    let ready = ready.and_about(about.map(|name| Name::from_text(name)));
+    ready.answered(&*staff, row.candidates.len()).await?;
+    Ok(Json(row))
 }
 
 /// Who had it, asked in other words.
@@ -173,13 +171,16 @@ struct Resolved {
     at: Timestamp,
 }
 
-async fn resolve<S: Staff>(staff: &S, mut asked: Asked) -> Result<Resolved, Problem> {
-    let address = required("ip", asked.parameters.address("ip")?)?;
-    let port = asked.parameters.port("port")?;
-    let (_, realm) = realm(staff, &mut asked.parameters)?;
-    let at = asked.parameters.time("timestamp")?.unwrap_or_else(clock::now);
-    asked.recorded(staff).await?;
+/// Of those it may have been nobody is told, so they are no rows of the answer.
+async fn resolve<S: Staff>(staff: &S, mut question: Question) -> Result<Resolved, Problem> {
+    let parameters = &mut question.parameters;
+    let address = required("ip", parameters.address("ip")?)?;
+    let port = parameters.port("port")?;
+    let (_, realm) = realm(staff, parameters)?;
+    let at = parameters.time("timestamp")?.unwrap_or_else(clock::now);
+    let ready = question.ready(staff)?;
     let who = staff.owner(realm, address, port, at).await?;
+    ready.answered(staff, who.subscriber.iter().len()).await?;
     let because = who.because.clone().unwrap_or_else(|| who.confidence.clone());
     let subscriber = who.subscriber.clone().ok_or_else(|| Problem::new(Kind::NotResolved, because))?;
     Ok(Resolved { subscriber, who, at })
@@ -187,8 +188,11 @@ async fn resolve<S: Staff>(staff: &S, mut asked: Asked) -> Result<Resolved, Prob
 
 /// The answer is kept by the asker for every later question about the address, with whichever port: so it holds no longer than
 /// is known now, and where ports decide for the asked moment only.
-async fn abusehq<S: Staff>(State(staff): State<Arc<S>>, asked: Asked) -> Result<Json<AbuseHq>, Problem> {
-    let Resolved { subscriber, who, at } = resolve(&*staff, asked).await?;
+pub(super) async fn abusehq<S: Staff>(
+    State(staff): State<Arc<S>>,
+    question: Question,
+) -> Result<Json<AbuseHq>, Problem> {
+    let Resolved { subscriber, who, at } = resolve(&*staff, question).await?;
     let shared = who.candidates.iter().any(|candidate| candidate.ports.is_some());
     let (at, now) = (rfc3339(at), rfc3339(clock::now()));
     let (from, until) = match who.confidence.as_str() {
@@ -201,8 +205,11 @@ async fn abusehq<S: Staff>(State(staff): State<Arc<S>>, asked: Asked) -> Result<
     Ok(Json(AbuseHq { subscriber, result_valid_from: from, result_valid_until: until }))
 }
 
-async fn abuseio<S: Staff>(State(staff): State<Arc<S>>, asked: Asked) -> Result<Json<AbuseIo>, Problem> {
-    let Resolved { subscriber: reference, who, .. } = resolve(&*staff, asked).await?;
+pub(super) async fn abuseio<S: Staff>(
+    State(staff): State<Arc<S>>,
+    question: Question,
+) -> Result<Json<AbuseIo>, Problem> {
+    let Resolved { subscriber: reference, who, .. } = resolve(&*staff, question).await?;
     let Who { valid_from, valid_until, confidence, .. } = who;
     Ok(Json(AbuseIo { reference, valid_from, valid_until, confidence }))
 }

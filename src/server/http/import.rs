@@ -11,9 +11,11 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::problem::Problem;
-use super::{Peer, Staff, body_of, parameters};
+use super::{Staff, body_of, parameters};
+use crate::access::Asker;
 use crate::clock;
 use crate::session::{Name, Timestamp};
 
@@ -27,7 +29,7 @@ pub const RECORDS_OF_ROW_MAX: usize = 4;
 const FILE_OCTETS_MAX: usize = 1024;
 
 /// A chunk of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportBody {
     /// The file's name, for the record of who imported what.
@@ -45,20 +47,21 @@ pub struct ImportBody {
 }
 
 /// A row of the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportRow {
     /// Where it stands, counted from 1.
     pub line: u64,
     /// The NAS's address, as far as the row tells one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub nas: Option<IpAddr>,
     /// What the NAS said, in the order in which it did.
     pub records: Vec<ImportRecord>,
 }
 
 /// What a NAS said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportRecord {
     /// RFC 3339: when the server that wrote the file had it.
@@ -71,7 +74,7 @@ pub struct ImportRecord {
 }
 
 /// What became of a chunk, once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportAnswer {
     /// Sequence of the entry that says who imported it; 0 for a dry run.
     pub reference: u64,
@@ -80,7 +83,7 @@ pub struct ImportAnswer {
 }
 
 /// What became of a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {
     /// Where it stands in the file.
     pub line: u64,
@@ -92,7 +95,7 @@ pub struct Outcome {
 }
 
 /// What can become of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
     /// It counts for who owns what now.
@@ -124,8 +127,8 @@ impl Fate {
 /// A chunk as it is handed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// The Unix user behind the socket.
-    pub by: Name,
+    /// Who imports it.
+    pub by: Asker,
     /// The file's name.
     pub file: Name,
     /// The moment that the file tells of; not in the future.
@@ -140,7 +143,7 @@ pub struct Chunk {
 
 pub(super) async fn import<S: Staff>(
     State(staff): State<Arc<S>>,
-    Peer(by): Peer,
+    by: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ImportAnswer>, Problem> {
     let body: ImportBody = body_of(body, BODY_OCTETS_MAX)?;

@@ -10,11 +10,17 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::api::rfc3339;
 use super::problem::Problem;
-use super::{Asked, Peer, Staff, body_of, parameters, reason};
+use super::question::Question;
+use super::walk::tagged;
+use super::{Staff, body_of, parameters, reason};
+use crate::access::Asker;
 use crate::clock;
 use crate::session::{Name, Timestamp};
 
@@ -22,7 +28,7 @@ use crate::session::{Name, Timestamp};
 const HELD_AT_MOST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The feed of one NAS. What is said to count since the daemon's start is forgotten by a restart; everything else is not.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct NasRow {
     /// The NAS. A client of which no NAS was ever heard stands here by its own name.
     pub nas: String,
@@ -89,7 +95,7 @@ pub struct NasRow {
 }
 
 /// Packets of one NAS that were of no use for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct UnusableRow {
     /// Why.
     pub reason: String,
@@ -100,7 +106,7 @@ pub struct UnusableRow {
 }
 
 /// What a client sends to hold a NAS, or to hold it no longer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldBody {
     /// Which; `0x...` for octets that are not printable text.
@@ -113,7 +119,7 @@ pub struct HoldBody {
 }
 
 /// What a hold came to, once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct HoldRow {
     /// `hold` or `unhold`.
     pub order: String,
@@ -147,18 +153,19 @@ pub struct HoldOrder {
 /// The state of the feed is about machines: it is answered without a record.
 pub(super) async fn list<S: Staff>(
     State(staff): State<Arc<S>>,
-    mut asked: Asked,
-) -> Result<Json<Vec<NasRow>>, Problem> {
-    let only = asked.parameters.name("nas")?.map(|nas| nas.to_string());
-    asked.parameters.finish()?;
+    headers: HeaderMap,
+    mut question: Question,
+) -> Result<Response, Problem> {
+    let only = question.parameters.name("nas")?.map(|nas| nas.to_string());
+    question.parameters.finish()?;
     let mut rows = staff.nas();
     rows.retain(|row| only.as_ref().is_none_or(|only| row.nas == *only));
-    Ok(Json(rows))
+    Ok(tagged(&headers, &rows))
 }
 
 pub(super) async fn hold<S: Staff>(
     State(staff): State<Arc<S>>,
-    Peer(by): Peer,
+    Asker { name: by, .. }: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<HoldRow>, Problem> {
     let body: HoldBody = body_of(body, super::BODY_OCTETS_MAX)?;
@@ -175,7 +182,7 @@ pub(super) async fn hold<S: Staff>(
 
 pub(super) async fn unhold<S: Staff>(
     State(staff): State<Arc<S>>,
-    Peer(by): Peer,
+    Asker { name: by, .. }: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<HoldRow>, Problem> {
     let body: HoldBody = body_of(body, super::BODY_OCTETS_MAX)?;

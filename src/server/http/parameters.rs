@@ -128,9 +128,17 @@ impl Parameters {
     /// # Errors
     /// It is no number, zero, or more than is ever answered at once.
     pub fn limit(&mut self) -> Result<usize, Problem> {
-        let Some(text) = self.text("limit")? else { return Ok(LIMIT_DEFAULT) };
+        Ok(self.limit_if_told()?.unwrap_or(LIMIT_DEFAULT))
+    }
+
+    /// The same where the default is another.
+    ///
+    /// # Errors
+    /// See [`Parameters::limit`].
+    pub fn limit_if_told(&mut self) -> Result<Option<usize>, Problem> {
+        let Some(text) = self.text("limit")? else { return Ok(None) };
         match text.parse::<usize>() {
-            Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
+            Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(Some(limit)),
             _ => Err(Problem::parameter("limit", format!("not a number from 1 to {LIMIT_MAX}"))),
         }
     }

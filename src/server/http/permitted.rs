@@ -15,16 +15,17 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::Staff;
 use super::api::rfc3339;
 use super::problem::Problem;
-use super::{Asked, Staff};
+use super::question::Question;
+use super::walk::NDJSON;
 use crate::session::Timestamp;
 
 /// Octets of lines that are sent at once.
 const AT_ONCE: usize = 64 * 1024;
-/// One JSON object a line.
-const NDJSON: &str = "application/x-ndjson";
 
 /// Who may relay at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct Permitted {
 }
 
 /// A line of the answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Line {
     /// The first one.
@@ -51,6 +52,7 @@ pub enum Line {
     /// Those between.
     Prefix {
         /// Addresses that may relay.
+        #[schema(value_type = String)]
         prefix: IpNet,
     },
     /// The last one: without it the answer is not whole.
@@ -71,9 +73,9 @@ impl Line {
 /// An answer names no person, and is asked for every few minutes by a timer: it leaves no record.
 pub(super) async fn permitted<S: Staff>(
     State(staff): State<Arc<S>>,
-    asked: Asked,
+    question: Question,
 ) -> Result<Response, Problem> {
-    asked.parameters.finish()?;
+    question.parameters.finish()?;
     let permitted = staff.permitted().await?;
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::new(Lines::of(permitted))).into_response())
 }

@@ -2,9 +2,10 @@
 //!
 //! Knows: the closed list of problems, their status and their fixed titles. Must not know: which request led to one.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 macro_rules! problems {
     ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal, $status:ident, $title:literal;)+) => {
@@ -50,8 +51,6 @@ problems! {
     NoSuchPath = "no-such-path", NOT_FOUND, "There is nothing at this path";
     /// The path exists, the method does not.
     NoSuchMethod = "no-such-method", METHOD_NOT_ALLOWED, "This path does not take this method";
-    /// Questions about people are answered over the Unix socket, where the asker is known.
-    SocketOnly = "socket-only", NOT_FOUND, "This path is served over the Unix socket only";
     /// Nobody of that name was ever seen.
     UnknownSubject = "unknown-subject", NOT_FOUND, "Nobody of that name was ever seen";
     /// Nothing was ever heard of a VRF of that name.
@@ -70,6 +69,22 @@ problems! {
     CaseClosed = "case-closed", CONFLICT, "The case is closed already";
     /// The subject is the name of a static range.
     StaticRange = "static-range", CONFLICT, "The name stands for a static range";
+    /// No question about a person without its purpose, as the configuration says.
+    PurposeRequired = "purpose-required", BAD_REQUEST, "The purpose is missing";
+    /// Nobody is known by this request.
+    NoToken = "no-token", UNAUTHORIZED, "A token is needed";
+    /// A token was shown, and it is not good.
+    BadToken = "bad-token", UNAUTHORIZED, "This token is not good";
+    /// Too many wrong tokens came from there.
+    TooManyAttempts = "too-many-attempts", TOO_MANY_REQUESTS, "Too many failed logins";
+    /// A browser was led here under a name that is none of ours.
+    WrongHost = "wrong-host", MISDIRECTED_REQUEST, "This is not the host that was asked for";
+    /// A page of somebody else sent this.
+    CrossSite = "cross-site", FORBIDDEN, "Not sent by a page of ours";
+    /// No token of that number is known, or it is good no longer.
+    UnknownToken = "unknown-token", NOT_FOUND, "No good token has this number";
+    /// There are as many tokens as there can be.
+    TooManyTokens = "too-many-tokens", CONFLICT, "There are too many tokens";
     /// The asker may not do that.
     NotPermitted = "not-permitted", FORBIDDEN, "Not permitted";
     /// The question, or the order, can't be written down, so it is not answered.
@@ -88,7 +103,7 @@ problems! {
 const TYPE_PREFIX: &str = "urn:relaywarden:problem:";
 
 /// A problem document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// Type URI.
     #[serde(rename = "type")]
@@ -136,7 +151,22 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A struct of strings and a number always has a JSON spelling; an empty body would still carry the status.
         let body = serde_json::to_vec(&self).unwrap_or_default();
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let mut response =
+            (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(challenge) = self.kind().and_then(challenge) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
+    }
+}
+
+/// RFC 6750, 3: without a token no error is told; a token that is not good, or does not suffice, is.
+fn challenge(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::NoToken => Some("Bearer realm=\"relaywarden\""),
+        Kind::BadToken => Some("Bearer realm=\"relaywarden\", error=\"invalid_token\""),
+        Kind::NotPermitted => Some("Bearer realm=\"relaywarden\", error=\"insufficient_scope\""),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{Gid, Group, Uid};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::UCred;
@@ -23,7 +23,8 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::Peer;
-use crate::session::Name;
+use super::auth::Source;
+use super::peers::Peers;
 
 /// A request's head arrives within this; an idle connection is closed after it, too.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -121,7 +122,12 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
 }
 
 /// Serves staff over a Unix socket until `stop` turns true. Each connection knows its Unix user.
-pub async fn serve_unix(listener: UnixListener, router: Router, stop: watch::Receiver<bool>) {
+pub async fn serve_unix(
+    listener: UnixListener,
+    router: Router,
+    peers: Arc<Peers>,
+    stop: watch::Receiver<bool>,
+) {
     let mut connections = Connections::new(stop);
     while let Some(permit) = connections.room().await {
         let accepted = tokio::select! {
@@ -129,14 +135,14 @@ pub async fn serve_unix(listener: UnixListener, router: Router, stop: watch::Rec
             () = stopped(&mut connections.stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => connections.open_named(stream, router.clone(), permit),
+            Ok((stream, _)) => connections.open_named(stream, router.clone(), Arc::clone(&peers), permit),
             Err(error) => pause_after(&error).await,
         }
     }
     connections.finish().await;
 }
 
-/// Serves anybody over TCP until `stop` turns true.
+/// Serves whoever comes over TCP until `stop` turns true.
 pub async fn serve_tcp(listener: TcpListener, router: Router, stop: watch::Receiver<bool>) {
     let mut connections = Connections::new(stop);
     while let Some(permit) = connections.room().await {
@@ -145,7 +151,10 @@ pub async fn serve_tcp(listener: TcpListener, router: Router, stop: watch::Recei
             () = stopped(&mut connections.stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => connections.open(stream, router.clone(), permit),
+            Ok((stream, from)) => {
+                let router = router.clone().layer(Extension(Source(from.ip().to_canonical())));
+                connections.open(stream, router, permit);
+            }
             Err(error) => pause_after(&error).await,
         }
     }
@@ -187,12 +196,18 @@ impl Connections {
         }
     }
 
-    fn open_named(&mut self, stream: UnixStream, router: Router, permit: OwnedSemaphorePermit) {
+    fn open_named(
+        &mut self,
+        stream: UnixStream,
+        router: Router,
+        peers: Arc<Peers>,
+        permit: OwnedSemaphorePermit,
+    ) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             match stream.peer_cred() {
                 Ok(credentials) => {
-                    let router = router.layer(Extension(Peer(user_of(credentials).await)));
+                    let router = router.layer(Extension(peer_of(peers, credentials).await));
                     speak(stream, router, stop).await;
                 }
                 Err(error) => warn!(%error, "HTTP: the kernel does not say who connected"),
@@ -221,13 +236,14 @@ impl Connections {
     }
 }
 
-/// The name of a Unix user; its number when the system has no name for it.
-async fn user_of(credentials: UCred) -> Name {
-    let uid = credentials.uid();
-    let asking = tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid)));
+/// Who is at the other end; without a name when the system does not say it in time.
+async fn peer_of(peers: Arc<Peers>, credentials: UCred) -> Peer {
+    let (user, group) = (Uid::from_raw(credentials.uid()), Gid::from_raw(credentials.gid()));
+    let database = Arc::clone(&peers);
+    let asking = tokio::task::spawn_blocking(move || database.peer(user, group));
     match tokio::time::timeout(NAME_WITHIN, asking).await {
-        Ok(Ok(Ok(Some(user)))) => Name::from(user.name.as_str()),
-        _ => Name::new(format!("uid:{uid}").as_bytes()),
+        Ok(Ok(peer)) => peer,
+        _ => peers.unnamed(user, group),
     }
 }
 

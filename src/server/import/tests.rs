@@ -1,6 +1,7 @@
 //! Rows and what becomes of them, by client, by age, by what they lack.
 
 use super::*;
+use crate::access::{Asker, Role, Via};
 use crate::config::{AttributePath, Http, Identity, Listeners, Policy, Radius, Relay, Secret};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::text;
@@ -22,6 +23,8 @@ fn config() -> Config {
     let one = Client { nas: NasIdentity::Client, ..client("cluster", "203.0.113.0/28") };
     let clients = vec![client("bras1", "192.0.2.1/32"), proxy, client("brases", "198.51.100.0/24"), one];
     Config {
+        retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
+        require_purpose: false,
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(
@@ -62,7 +65,7 @@ fn row(nas: &str, records: Vec<ImportRecord>) -> ImportRow {
 
 fn chunk(client: Option<&str>, as_of: Timestamp, rows: Vec<ImportRow>) -> Chunk {
     Chunk {
-        by: Name::from("root"),
+        by: Asker { name: Name::from("root"), role: Role::Operator, via: Via::Socket, scopes: Vec::new() },
         file: Name::from("radacct.csv"),
         as_of,
         client: client.map(Name::from),

@@ -25,7 +25,7 @@ use crate::relay::case::{self, Act, Action, MESSAGES_MAX, Reported, State};
 use crate::relay::confidence::Confidence;
 use crate::relay::message::Message;
 use crate::server::http::api::{MessageRow, Who, rfc3339};
-use crate::server::http::cases::{CaseError, CaseRow};
+use crate::server::http::cases::{CaseError, CaseFilter, CaseRow};
 use crate::server::http::complaints::{ComplaintRow, Desk, Refused, WayRow};
 use crate::server::http::{Ordered, Staff, Trouble};
 use crate::session::{Name, Realm, Timestamp};
@@ -58,10 +58,12 @@ impl Desk for StaffDesk {
         Ok(ComplaintRow { case, joined: case != sequence, ..row })
     }
 
-    fn cases(&self, state: Option<State>, subscriber: Option<&Name>, limit: usize) -> Vec<CaseRow> {
-        let subscriber = subscriber.map(|name| self.canonical(name));
+    fn cases(&self, filter: &CaseFilter) -> Vec<CaseRow> {
+        let CaseFilter { state, before, limit, .. } = *filter;
+        let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
         let wanted = self.shared.cases().into_iter().filter(|case| {
             state.is_none_or(|state| case.state == state)
+                && before.is_none_or(|before| case.id < before)
                 && subscriber.as_ref().is_none_or(|name| case.about.contains(name))
         });
         wanted.take(limit).map(|case| CaseRow::from(&*case)).collect()
@@ -79,7 +81,9 @@ impl Desk for StaffDesk {
             Some(State::Open) => {}
         }
         let at = clock::now();
-        let action = Action { at, by, case: id, act: Act::Close, reason };
+        // What a case tells of a message is not kept for longer than the message.
+        let act = Act::Close { kept_until: at.plus(self.config.load().retention.messages) };
+        let action = Action { at, by, case: id, act, reason };
         let reference = self.commit(Entry::Case(action)).await.ok_or(CaseError::Storage)?;
         Ok(Ordered { reference, at })
     }

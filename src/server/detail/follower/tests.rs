@@ -18,7 +18,8 @@ use crate::server::inbox::{self, Inbox, Input};
 use crate::server::radius;
 use crate::session::Name;
 
-const CONFIG: &str = "[[radius.client]]\nname = 'freeradius'\naddress = '127.0.0.1'\nsecret = 'sixteen octets!!'\n\
+const CONFIG: &str = "[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n\
+    [[radius.client]]\nname = 'freeradius'\naddress = '127.0.0.1'\nsecret = 'sixteen octets!!'\n\
     role = 'proxy'\nmay-assign = ['192.0.2.0/24']\n[[radius.detail]]\ndirectory = '/nowhere'\nclient = 'freeradius'\n";
 
 struct OneFile(&'static str);
