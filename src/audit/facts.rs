@@ -23,6 +23,16 @@ pub(super) struct Position {
     pub(super) step: u32,
 }
 
+impl Position {
+    pub(super) fn octets(self) -> [u8; 12] {
+        let mut octets = [0; 12];
+        let (sequence, step) = octets.split_at_mut(8);
+        sequence.copy_from_slice(&self.sequence.to_be_bytes());
+        step.copy_from_slice(&self.step.to_be_bytes());
+        octets
+    }
+}
+
 /// What came of an entry for a prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct PlaceFact {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction};
 use sha2::{Digest as _, Sha256};
 
+use super::checksum::Checksum;
 use super::facts::Position;
 use super::partition::{Partition, Span};
 use super::rows::{Count, MessageFilter, Sum};
@@ -160,13 +161,16 @@ impl Rows for Gathered {
         self.0.iter().map(|kept| Span::of(kept.message.at)).reduce(Span::and)
     }
 
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)> {
+        let mut sum = Checksum::default();
         let mut by_sequence: Vec<&Kept> = self.0.iter().map(AsRef::as_ref).collect();
         by_sequence.sort_by_key(|kept| kept.sequence);
         let mut insert = transaction.prepare_cached("INSERT INTO message VALUES (?1, ?2)")?;
         let mut terms = Vec::new();
         for Kept { sequence, message, terms: of_message } in by_sequence {
-            insert.execute((column(*sequence), packed_value(message)?))?;
+            let packed = packed_value(message)?;
+            sum.add(&[&sequence.to_be_bytes(), &packed]);
+            insert.execute((column(*sequence), packed))?;
             terms.extend(of_message.iter().map(|term| (*term, message.at, *sequence)));
         }
         counts::write(transaction, self.0.iter().map(|kept| &kept.message))?;
@@ -175,7 +179,18 @@ impl Rows for Gathered {
         for (term, at, sequence) in terms {
             insert.execute((term, Moment(at), column(sequence)))?;
         }
-        Ok(())
+        Ok((self.0.len() as u64, sum))
+    }
+
+    fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)> {
+        let (mut count, mut sum) = (0_u64, Checksum::default());
+        let mut statement = connection.prepare("SELECT sequence, packed FROM message")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            sum.add(&[&row.get::<_, i64>(0)?.to_be_bytes(), row.get_ref(1)?.as_blob()?]);
+            count = count.saturating_add(1);
+        }
+        Ok((count, sum))
     }
 }
 

@@ -6,6 +6,7 @@
 //! Knows: effects, messages and questions as rows; what was known when. Must not know: how an answer is shown.
 
 pub mod asked;
+mod checksum;
 mod counts;
 mod facts;
 mod holds;
@@ -23,6 +24,7 @@ mod schema;
 mod sessions;
 mod shelf;
 mod story;
+pub mod verify;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::AuditError;
+use super::checksum::Checksum;
 use super::progress::{self, Progress};
 use super::schema::{self, Moment, failed};
 use crate::session::Timestamp;
@@ -26,7 +27,8 @@ CREATE TABLE partition (
     rows INTEGER NOT NULL,
     first INTEGER,
     last INTEGER,
-    closed INTEGER
+    closed INTEGER,
+    checksum INTEGER NOT NULL
 ) STRICT;
 ";
 
@@ -61,6 +63,8 @@ pub(super) struct About {
     pub(super) span: Option<Span>,
     /// When it was closed.
     pub(super) closed: Option<Timestamp>,
+    /// Of all its rows.
+    pub(super) checksum: Checksum,
 }
 
 impl About {
@@ -76,8 +80,8 @@ impl About {
         last.max(self.closed.unwrap_or(Timestamp::from_millis(i64::MAX)))
     }
 
-    fn read(number: u32, connection: &Connection) -> rusqlite::Result<About> {
-        connection.query_row("SELECT began, rows, first, last, closed FROM partition", (), |row| {
+    pub(super) fn read(number: u32, connection: &Connection) -> rusqlite::Result<About> {
+        connection.query_row("SELECT began, rows, first, last, closed, checksum FROM partition", (), |row| {
             let (first, last): (Option<Moment>, Option<Moment>) = (row.get(2)?, row.get(3)?);
             let span = first.zip(last).map(|(Moment(first), Moment(last))| Span { first, last });
             Ok(About {
@@ -86,6 +90,7 @@ impl About {
                 rows: row.get::<_, i64>(1)?.try_into().unwrap_or_default(),
                 span,
                 closed: row.get::<_, Option<Moment>>(4)?.map(|closed| closed.0),
+                checksum: Checksum::of_column(row.get(5)?),
             })
         })
     }
@@ -104,6 +109,17 @@ impl Partition {
         let connection = schema::open_closed(path)?;
         let about = About::read(number, &connection).map_err(|error| failed(path, &error))?;
         Ok(Partition { path: path.to_path_buf(), about, connection: Mutex::new(connection) })
+    }
+
+    /// Opens one that may be written meanwhile, or not.
+    pub(super) fn open_any(path: &Path, number: u32) -> Result<Partition, AuditError> {
+        let connection = schema::open_for_reading(path)?;
+        let about = About::read(number, &connection).map_err(|error| failed(path, &error))?;
+        if about.closed.is_some() {
+            Partition::open_closed(path, number)
+        } else {
+            Partition::open_beside(path, about)
+        }
     }
 
     /// Opens the one that is written meanwhile.
@@ -148,14 +164,14 @@ impl Writer {
             let mut connection = schema::create(&new, &[&[progress::TABLES, TABLES][..], rows].concat())?;
             let transaction = connection.transaction()?;
             transaction
-                .execute("INSERT INTO partition VALUES (1, ?1, 0, NULL, NULL, NULL)", (Moment(began),))?;
+                .execute("INSERT INTO partition VALUES (1, ?1, 0, NULL, NULL, NULL, 0)", (Moment(began),))?;
             progress.store(&transaction)?;
             transaction.commit()
         };
         lay_out().map_err(|error| failed(&new, &error))?;
         fs::rename(&new, &path).map_err(|error| AuditError::storage(&path, &error))?;
         let connection = schema::open_for_writing(&path, &[])?;
-        let about = About { number, began, rows: 0, span: None, closed: None };
+        let about = About { number, began, rows: 0, span: None, closed: None, checksum: Checksum::default() };
         Ok(Writer { path, about, connection })
     }
 
@@ -175,25 +191,23 @@ impl Writer {
     pub(super) fn write(
         &mut self,
         progress: &Progress,
-        count: usize,
         span: Option<Span>,
-        rows: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+        rows: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<(u64, Checksum)>,
     ) -> Result<(), AuditError> {
         let mut about = self.about;
-        about.rows = about.rows.saturating_add(count as u64);
         about.span = match (about.span, span) {
             (Some(known), Some(new)) => Some(known.and(new)),
             (known, new) => known.or(new),
         };
         self.transact(about, |transaction| {
-            rows(transaction)?;
-            progress.store(transaction)
+            progress.store(transaction)?;
+            rows(transaction)
         })
     }
 
     /// Nothing is written to it any more.
     pub(super) fn close(&mut self, at: Timestamp) -> Result<(), AuditError> {
-        self.transact(About { closed: Some(at), ..self.about }, |_| Ok(()))?;
+        self.transact(About { closed: Some(at), ..self.about }, |_| Ok((0, Checksum::default())))?;
         self.sync()
     }
 
@@ -206,24 +220,29 @@ impl Writer {
 
     fn transact(
         &mut self,
-        about: About,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+        mut about: About,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<(u64, Checksum)>,
     ) -> Result<(), AuditError> {
-        let write = |connection: &mut Connection| -> rusqlite::Result<()> {
+        let write = |connection: &mut Connection| -> rusqlite::Result<About> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&transaction)?;
+            let (count, checksum) = work(&transaction)?;
+            about.rows = about.rows.saturating_add(count);
+            about.checksum = about.checksum.and(checksum);
             transaction
-                .prepare_cached("UPDATE partition SET rows = ?1, first = ?2, last = ?3, closed = ?4")?
+                .prepare_cached(
+                    "UPDATE partition SET rows = ?1, first = ?2, last = ?3, closed = ?4, checksum = ?5",
+                )?
                 .execute((
                     i64::try_from(about.rows).unwrap_or(i64::MAX),
                     about.span.map(|span| Moment(span.first)),
                     about.span.map(|span| Moment(span.last)),
                     about.closed.map(Moment),
+                    about.checksum.column(),
                 ))?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok(about)
         };
-        write(&mut self.connection).map_err(|error| failed(&self.path, &error))?;
-        self.about = about;
+        self.about = write(&mut self.connection).map_err(|error| failed(&self.path, &error))?;
         Ok(())
     }
 }

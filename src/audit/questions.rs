@@ -2,8 +2,9 @@
 //!
 //! Knows: the table. Must not know: how questions are found (`asked.rs`), or who may see them.
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
+use super::checksum::Checksum;
 use super::facts::Position;
 use super::partition::Span;
 use super::schema::{Moment, column};
@@ -67,11 +68,27 @@ impl Rows for Questions {
         self.0.iter().map(|row| Span::of(row.asked.at)).reduce(Span::and)
     }
 
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)> {
+        let mut sum = Checksum::default();
         let mut insert = transaction.prepare_cached("INSERT INTO question VALUES (?1, ?2, ?3, ?4)")?;
         for Row { sequence, asked, link } in &self.0 {
-            insert.execute((column(*sequence), Moment(asked.at), asked.packed(), link.0))?;
+            let packed = asked.packed();
+            sum.add(&[&sequence.to_be_bytes(), &asked.at.millis().to_be_bytes(), &packed, &link.0]);
+            insert.execute((column(*sequence), Moment(asked.at), packed, link.0))?;
         }
-        Ok(())
+        Ok((self.0.len() as u64, sum))
+    }
+
+    fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)> {
+        let (mut count, mut sum) = (0_u64, Checksum::default());
+        let mut statement = connection.prepare("SELECT sequence, at, packed, link FROM question")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (sequence, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+            let (packed, link) = (row.get_ref(2)?.as_blob()?, row.get_ref(3)?.as_blob()?);
+            sum.add(&[&sequence.to_be_bytes(), &at.to_be_bytes(), packed, link]);
+            count = count.saturating_add(1);
+        }
+        Ok((count, sum))
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction};
 
 use super::AuditError;
+use super::checksum::Checksum;
 use super::facts::{Facts, PlaceFact, Position, Said, SessionFact};
 use super::partition::{Partition, Span};
 use super::schema::{Key, Moment, column, packed_value, session_of, shortest, unpacked_value};
@@ -119,28 +120,33 @@ impl Rows for Facts {
         places.chain(sessions).map(Span::of).reduce(Span::and)
     }
 
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)> {
+        let (mut count, mut sum) = (0_u64, Checksum::default());
         let mut place =
-            transaction.prepare_cached("INSERT INTO place_fact VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            transaction.prepare_cached("INSERT OR IGNORE INTO place_fact VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         for PlaceFact { realm, key, position, told } in &self.places {
             let Position { sequence, step } = *position;
-            place.execute((realm, key.length, key.network, column(sequence), step, packed_value(told)?))?;
+            let told = packed_value(told)?;
+            // What moved here before a crash may come once more.
+            if place.execute((realm, key.length, key.network, column(sequence), step, &told))? > 0 {
+                sum.add(&[&key.network, &[key.length], &realm.to_be_bytes(), &position.octets(), &told]);
+                count = count.saturating_add(1);
+            }
         }
-        let mut session =
-            transaction.prepare_cached("INSERT INTO session_fact VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        let mut session = transaction
+            .prepare_cached("INSERT OR IGNORE INTO session_fact VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         let mut named: Vec<(&Name, &SessionKey)> = Vec::new();
         let mut begun: Vec<&SessionKey> = Vec::new();
         for SessionFact { session: key, position, said } in &self.sessions {
             let SessionKey { nas, id, incarnation } = key;
             let Position { sequence, step } = *position;
-            session.execute((
-                nas.octets(),
-                id.octets(),
-                Moment(*incarnation),
-                column(sequence),
-                step,
-                packed_value(said)?,
-            ))?;
+            let told = packed_value(said)?;
+            let began = incarnation.millis().to_be_bytes();
+            let row = (nas.octets(), id.octets(), Moment(*incarnation), column(sequence), step, &told);
+            if session.execute(row)? > 0 {
+                sum.add(&[nas.octets(), id.octets(), &began, &position.octets(), &told]);
+                count = count.saturating_add(1);
+            }
             named.extend(said.subscriber().map(|name| (name, key)));
             begun.push(key);
         }
@@ -156,7 +162,32 @@ impl Rows for Facts {
         for SessionKey { nas, id, incarnation } in begun {
             insert.execute((Moment(*incarnation), nas.octets(), id.octets()))?;
         }
-        Ok(())
+        Ok((count, sum))
+    }
+
+    fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)> {
+        let (mut count, mut sum) = (0_u64, Checksum::default());
+        let mut statement =
+            connection.prepare("SELECT network, length, realm, sequence, step, told FROM place_fact")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let position = Position { sequence: sequence(row.get(3)?), step: row.get(4)? };
+            let (length, realm): (u8, u16) = (row.get(1)?, row.get(2)?);
+            let (network, told) = (row.get_ref(0)?.as_blob()?, row.get_ref(5)?.as_blob()?);
+            sum.add(&[network, &[length], &realm.to_be_bytes(), &position.octets(), told]);
+            count = count.saturating_add(1);
+        }
+        let mut statement = connection
+            .prepare("SELECT nas, session_id, incarnation, sequence, step, said FROM session_fact")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let position = Position { sequence: sequence(row.get(3)?), step: row.get(4)? };
+            let (nas, id, said) =
+                (row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?, row.get_ref(5)?.as_blob()?);
+            sum.add(&[nas, id, &row.get::<_, i64>(2)?.to_be_bytes(), &position.octets(), said]);
+            count = count.saturating_add(1);
+        }
+        Ok((count, sum))
     }
 }
 

@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use super::AuditError;
+use super::checksum::Checksum;
 use super::facts::Position;
 use super::partition::{self, Partition, Span, Writer};
 use super::progress::{Marked, Progress};
@@ -49,8 +50,11 @@ pub(super) trait Rows: Default + Send + Sync + 'static {
     /// The moments that they tell of.
     fn span(&self) -> Option<Span>;
 
-    /// Writes them, in their order.
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()>;
+    /// Writes them, in their order, save those that are there already; says how many were not.
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)>;
+
+    /// What was written into a file, read again.
+    fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)>;
 }
 
 /// Everything of one kind, at one moment.
@@ -297,8 +301,7 @@ impl<R: Rows> Shelf<R> {
                 writer
             }
         };
-        let written =
-            writer.write(&self.progress, rows.count(), rows.span(), |transaction| rows.write(transaction));
+        let written = writer.write(&self.progress, rows.span(), |transaction| rows.write(transaction));
         let partition = Partition::open_beside(&writer.path, writer.about);
         self.open = Some(writer);
         written?;
@@ -350,12 +353,12 @@ impl<R: Rows> Shelf<R> {
 }
 
 /// The numbers of the partitions of a kind, in order.
-fn numbers(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
+pub(super) fn numbers(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
     numbered(directory, kind, ".sqlite3")
 }
 
 /// The numbers of those that were set aside.
-fn set_aside(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
+pub(super) fn set_aside(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
     numbered(directory, kind, ".sqlite3.damaged")
 }
 

@@ -14,6 +14,7 @@ pub mod import;
 mod lines;
 pub mod nas;
 pub mod output;
+pub mod past;
 pub mod questions;
 pub mod read;
 pub mod rehearse;

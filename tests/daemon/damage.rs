@@ -207,6 +207,38 @@ fn an_audit_index_that_turns_out_to_be_damaged_while_it_is_written_is_made_again
 }
 
 #[test]
+fn one_octet_that_is_another_in_any_row_of_the_past_is_found() {
+    let mut daemon = Daemon::start();
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    daemon.json(&["who", ALICE, "--at", &a_moment()]).expect("an answer, and a question that is kept");
+    let verify = |daemon: &Daemon| {
+        let data = daemon.data_dir().display().to_string();
+        let output = daemon.cli(&["audit", "verify", "--data-dir", &data, "-o", "json"]);
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).expect("rows");
+        let is_whole = |row: &serde_json::Value| row["state"] == "whole";
+        let wrong = rows.as_array().expect("rows").iter().filter(|row| !is_whole(row));
+        let wrong: Vec<_> = wrong.map(|row| row["file"].as_str().expect("a name").to_owned()).collect();
+        (output.status.code(), wrong)
+    };
+    assert_eq!(verify(&daemon), (Some(0), vec![]), "beside the daemon");
+    daemon.terminate();
+    assert_eq!(verify(&daemon), (Some(0), vec![]));
+    for (file, change) in [
+        ("sessions-000001.sqlite3", "UPDATE place_fact SET told = zeroblob(length(told))"),
+        ("questions-000001.sqlite3", "UPDATE question SET at = at + 1"),
+    ] {
+        let path = daemon.data_dir().join("audit").join(file);
+        let good = fs::read(&path).expect("our own file");
+        Connection::open(&path).expect("a database").execute_batch(change).expect("changed");
+        assert_eq!(verify(&daemon), (Some(65), vec![file.to_owned()]));
+        fs::write(&path, good).expect("our own file");
+    }
+    let path = daemon.data_dir().join("audit/messages-000001.sqlite3");
+    fs::rename(&path, path.with_extension("sqlite3.damaged")).expect("our own file");
+    assert_eq!(verify(&daemon), (Some(65), vec!["messages-000001.sqlite3".to_owned()]));
+}
+
+#[test]
 fn a_data_directory_that_is_a_file_ends_with_74_and_is_named() {
     let daemon = stopped();
     fs::rename(daemon.data_dir(), daemon.data_dir().with_extension("aside")).expect("our own directory");
