@@ -212,6 +212,8 @@
 //! | a forged Received header, token or source address | nobody is named where the ways differ | as any other | `ways_that_agree_name_the_subscriber_and_those_that_do_not_name_nobody`, `a_complaint_leads_to_its_subscriber_by_each_way_and_opens_a_case_that_lasts` |
 //! | the same report again and again | joins its case | as any other | `the_same_complaint_again_joins_its_case_and_another_opens_one`, `evidence_and_history_of_one_case_have_an_end_and_what_opened_it_stays` |
 //! | more reports than cases are kept | the oldest closed ones go | as any other | `the_oldest_closed_case_goes_first_and_an_open_one_only_when_none_is_closed` |
+//! | from whoever may not, or without a purpose where one is required | 403, 400; 75 | `http_refused`; none | `every_path_lets_in_whom_the_table_says_and_nobody_else`, `where_a_purpose_is_required_there_is_no_answer_without_one` |
+//! | a program's token beyond its scope | 403 | `http_refused`, the record of questions | `a_program_that_resolves_addresses_may_nothing_else_and_is_written_down` |
 //! | a case that is not there, or closed; no reason | 404; 409; 400 | none | `each_wrong_question_about_cases_is_named` |
 //! | names and ids meant to act on a terminal | `0x...`, or spelled out | as any other | `what_a_reporter_chose_does_not_act_on_a_terminal` |
 //! | any octets whatever | no panic | as above | `any_octets_and_any_report_that_was_changed_are_survived` |

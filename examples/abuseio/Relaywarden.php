@@ -7,6 +7,9 @@ use AbuseIO\Models\Contact;
 /**
  * Finds the contact for an address through relaywarden. AbuseIO asks about the address alone, without a time, so the answer is
  * about now: for a report that is hours old on an address that changes hands, ask by hand.
+ *
+ * From another host, ask over TCP: without the socket, with its URL, and with one more header, 'Authorization: Bearer rw_...', of a
+ * token of the scope resolver.
  */
 class Relaywarden
 {
@@ -17,6 +20,7 @@ class Relaywarden
         $curl = curl_init('http://localhost/v1/resolver/abuseio?ip=' . rawurlencode($ip));
         curl_setopt_array($curl, [
             CURLOPT_UNIX_SOCKET_PATH => self::SOCKET,
+            CURLOPT_HTTPHEADER => ['Purpose: AbuseIO'],
             CURLOPT_RETURNTRANSFER => true,
             CURLOPT_TIMEOUT => 10,
         ]);

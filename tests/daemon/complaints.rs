@@ -4,7 +4,9 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use relaywarden::server::http::api::parse_rfc3339;
 use serde_json::Value;
 
 use crate::access::{get, listen};
@@ -13,6 +15,8 @@ use crate::common::daemon::{Daemon, Wanted, program, text};
 use crate::common::nas::Status;
 use crate::house::printed;
 
+/// As the configuration of these tests says.
+const MESSAGES_KEPT: u64 = 90 * 24 * 3600;
 const ALICE: &str = "100.64.0.7";
 const BOB: &str = "100.64.0.8";
 
@@ -151,10 +155,32 @@ fn a_complaint_leads_to_its_subscriber_by_each_way_and_opens_a_case_that_lasts()
     }
     let case = daemon.json(&["cases", &number]).expect("the case");
     assert_eq!((&case["state"], &case["evidence_count"]), (&"closed".into(), &2.into()), "{case}");
+    let moment = |text: &str| parse_rfc3339(text).expect("RFC 3339");
+    let (closed, kept_until) = (moment(field(&case["history"][2], "at")), moment(field(&case, "kept_until")));
+    assert_eq!(kept_until.since(closed), Duration::from_secs(MESSAGES_KEPT), "as [retention] says of messages");
     let told: Vec<_> =
         case["history"].as_array().expect("a list").iter().map(|line| field(line, "what")).collect();
     assert_eq!(told, ["opened", "joined", "closed"]);
     assert_eq!(daemon.json(&["cases", "--state", "closed"]).expect("one").as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn what_is_exported_says_how_long_things_are_kept_and_when_the_daemon_was_away() {
+    let (mut daemon, _, alice, _) = world();
+    daemon.restart();
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("alice.json");
+    let path = file.to_str().expect("text");
+    let period = ["--since", "1h ago", "--until", "2099-01-01T00:00:00Z", "--reference", "4711 Js 1/26", "--file", path];
+    printed(&daemon.cli(&[["export", "--subscriber", "alice"].as_slice(), &period].concat()), 0);
+    let export: Value = serde_json::from_slice(&std::fs::read(&file).expect("the file")).expect("JSON");
+    let about = &export["about"];
+    assert_eq!(about["retention"]["messages_seconds"], MESSAGES_KEPT, "{about}");
+    let gaps = about["gaps"].as_array().expect("a list");
+    let (first, last) = (&gaps[0], gaps.last().expect("a gap"));
+    assert_eq!((&first["since"], &first["until"]), (&Value::Null, &about["known_from"]), "{about}");
+    assert!(field(last, "since") >= field(&alice, "at"), "it was away after that message: {about}");
+    assert_eq!((&about["lost_from"], &about["messages"]), (&Value::Null, &1.into()));
 }
 
 #[test]
