@@ -10,6 +10,7 @@ use crate::access::Via;
 use crate::access::preservation::PreservationOrder;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
+use crate::relay::case::{Action, Complaint};
 use crate::relay::message::Message;
 use crate::relay::standing::Command;
 use crate::session::event::{Event, NasHold};
@@ -43,6 +44,10 @@ pub enum Entry {
     Asked(Box<Asked>),
     /// A token was given or taken back.
     Token(Box<TokenOrder>),
+    /// Somebody complained about a message.
+    Complaint(Box<Complaint>),
+    /// Staff did something about a case.
+    Case(Action),
     /// Something must be kept longer, or no longer.
     Preservation(Box<PreservationOrder>),
 }

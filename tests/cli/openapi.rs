@@ -147,6 +147,13 @@ fn value(dice: &mut Dice) -> String {
     }
 }
 
+const REPORT: &str = include_str!("../data/complaint/arf.eml");
+
+/// A path with numbers that are of a case, of a closed one, of none, or none.
+fn filled(dice: &mut Dice, path: &str) -> String {
+    path.replace("{id}", dice.one(&["4711", "4710", "7", "-1", "x", "%ff"]))
+}
+
 /// A value that is right for a member of this name.
 fn right(name: &str) -> &'static str {
     match name {
@@ -219,7 +226,9 @@ fn whatever_is_asked_no_answer_is_an_error_of_ours_or_undocumented() {
                 let rounds = if operation.is_null() { 1 } else { 25 };
                 for _ in 0..rounds {
                     let mut query = Vec::new();
-                    for given in operation["parameters"].as_array().into_iter().flatten() {
+                    let mut target = filled(&mut dice, path);
+                    let given = operation["parameters"].as_array().into_iter().flatten();
+                    for given in given.filter(|given| given["in"] == "query") {
                         if dice.below(3) > 0 {
                             let name = given["name"].as_str().unwrap();
                             query.push(format!("{name}={}", value(&mut dice)));
@@ -233,15 +242,17 @@ fn whatever_is_asked_no_answer_is_an_error_of_ours_or_undocumented() {
                         ));
                     }
                     let content = operation["requestBody"]["content"].as_object();
-                    let schema =
-                        content.and_then(|content| content.values().next()).map(|media| &media["schema"]);
-                    let sent = schema.map(|schema| match dice.below(3) {
-                        0 => right_body(&mut dice, schema, &document),
-                        _ => body(&mut dice, schema, &document, 0),
+                    let sent = content.and_then(|content| content.iter().next()).map(|(kind, media)| {
+                        match dice.below(3) {
+                            0 if kind == "message/rfc822" => REPORT.to_owned(),
+                            0 => right_body(&mut dice, &media["schema"], &document),
+                            _ => body(&mut dice, &media["schema"], &document, 0),
+                        }
                     });
                     let sent = sent.unwrap_or_default();
-                    let target =
-                        if query.is_empty() { path.clone() } else { format!("{path}?{}", query.join("&")) };
+                    if !query.is_empty() {
+                        target = format!("{target}?{}", query.join("&"));
+                    }
                     let head = dice.one(&[
                         "",
                         "accept: application/x-ndjson\r\n",
@@ -309,6 +320,29 @@ fn a_long_list_is_whole_page_by_page_and_each_page_is_written_down() {
     let rows: Vec<Reply> = questions.iter().map(|asked| asked.reply).collect();
     assert_eq!((rows.len(), rows[0], rows[9]), (10, Reply::Rows(10), Reply::Rows(5)));
     assert!(questions.iter().all(|asked| asked.purpose.is_some()));
+}
+
+#[test]
+fn cases_come_page_by_page_and_what_has_not_changed_does_not_come_again() {
+    let daemon = Daemon::start(Answers { cases_there: 25, ..Answers::full() });
+    let (mut target, mut ids) = (Some("/v1/cases?limit=10".to_owned()), Vec::new());
+    while let Some(page) = target {
+        let reply = asked(&daemon, "GET", &page, "", "");
+        ids.extend(reply.rows().iter().map(|row| row["id"].as_u64().unwrap()));
+        target = next(&reply);
+    }
+    assert_eq!(ids, std::iter::once(4711).chain((1..25).rev()).collect::<Vec<_>>());
+    for target in ["/v1/cases?limit=10", "/v1/cases/4711"] {
+        let first = asked(&daemon, "GET", target, "", "");
+        let known = format!("if-none-match: {}\r\n", first.header("etag").unwrap());
+        let again = asked(&daemon, "GET", target, &known, "");
+        assert_eq!((again.status, again.body.len()), (304, 0), "{target}");
+        assert_eq!(next(&again), next(&first), "{target}");
+    }
+    let lines = asked(&daemon, "GET", "/v1/cases", "accept: application/x-ndjson\r\n", "");
+    assert_eq!(lines.body.split(|octet| *octet == b'\n').count(), 26);
+    let questions = daemon.answers.questions.lock().unwrap();
+    assert_eq!(questions.len(), 3 + 4 + 1, "a question is one whatever its answer needs to say");
 }
 
 #[test]

@@ -641,6 +641,23 @@ fn what_a_stop_alone_tells_is_not_sure_before_it_and_sure_after_it_however_often
 }
 
 #[test]
+fn gaps_are_those_that_touch_the_period_and_how_far_back_anything_is_known_is_told() {
+    let mut world = World::new([]);
+    assert_eq!(world.past.known_from().unwrap(), (None, None));
+    let gap = |since: i64, until: i64| Effect::Gap { since: Some(at(since)), until: at(until) };
+    world.effects([listening(10), gap(20, 25), gap(40, 60)]);
+    let gaps = |since, until| world.past.gaps(since, until).unwrap();
+    let (first, second, third) = ((Timestamp::EARLIEST, at(10)), (at(20), at(25)), (at(40), at(60)));
+    assert_eq!(gaps(Timestamp::EARLIEST, at(1000)), [first, second, third]);
+    // A gap is over at its end, and a period before its own.
+    assert_eq!(gaps(Timestamp::from_millis(at(10).millis() - 1), at(20)), [first]);
+    assert_eq!(gaps(at(10), Timestamp::from_millis(at(20).millis() + 1)), [second]);
+    assert_eq!(gaps(at(50), at(51)), [third], "a period within a gap");
+    assert_eq!(gaps(at(25), at(40)), []);
+    assert_eq!(world.past.known_from().unwrap(), (Some(at(10)), None));
+}
+
+#[test]
 fn every_question_walks_an_index() {
     let mut world = World::new([]);
     world.index.sync(at(0)).unwrap();
@@ -655,6 +672,7 @@ fn every_question_walks_an_index() {
         STATIC_NAMED,
         CLAIMANTS,
         BEGINS,
+        GAPS_BETWEEN,
         GAP_AROUND,
         GAP_BEFORE,
     ];

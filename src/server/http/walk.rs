@@ -39,6 +39,8 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 pub(super) trait Walked: Send + Sync + 'static {
     /// What it is of.
     type Row: Serialize + Send;
+    /// Whether a page has a validator: what is asked for again and again, and seldom changes.
+    const TAGGED: bool = false;
 
     /// The newest rows at or below the mark.
     fn rows<S: Staff>(
@@ -66,6 +68,7 @@ pub(super) struct Walk {
     limit: Option<usize>,
     from: Cursor,
     lines: bool,
+    known: HeaderMap,
 }
 
 impl fmt::Display for Cursor {
@@ -121,7 +124,9 @@ impl Walk {
         };
         let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains(NDJSON));
         let lines = headers.get_all(header::ACCEPT).iter().any(accepts);
-        Ok(Walk { path: path.to_owned(), pairs, limit, from, lines })
+        let validators = headers.get_all(header::IF_NONE_MATCH).iter();
+        let known = validators.map(|value| (header::IF_NONE_MATCH, value.clone())).collect();
+        Ok(Walk { path: path.to_owned(), pairs, limit, from, lines, known })
     }
 
     /// Answers a part of the list, and writes each part down before it leaves.
@@ -137,7 +142,8 @@ impl Walk {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         let part = part(&list, &*staff, self.from, limit).await?;
         ready.answered(&*staff, part.rows.len()).await?;
-        let mut response = Json(&part.rows).into_response();
+        let mut response =
+            if L::TAGGED { tagged(&self.known, &part.rows) } else { Json(&part.rows).into_response() };
         if let Some(link) = part.next.and_then(|next| self.link(next)) {
             response.headers_mut().insert(header::LINK, link);
         }
