@@ -29,6 +29,7 @@
 //! | [`radius`] | octets to accounting records and back | sockets, what a record does to a session |
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
+//! | [`paste`] | a line of somebody's log to address, port and moment | what time it is, whose an address is |
 //! | [`views`] | which view wants which entry | clocks, configuration, files |
 //! | [`log`] | what is durable, and what is damage | what an entry means |
 //! | [`audit`] | the past as rows | the present |
@@ -215,6 +216,7 @@ pub mod clock;
 pub mod config;
 pub mod log;
 pub mod mta;
+pub mod paste;
 pub mod radius;
 pub mod rehearsal;
 pub mod relay;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 use jiff::fmt::friendly::SpanParser;
-use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use jiff::tz::TimeZone;
 use jiff::{SpanRelativeTo, Timestamp as Moment};
 
+use crate::paste::wall::{self, NotOnce};
 use crate::server::http::api::parse_rfc3339;
 use crate::session::Timestamp;
 
@@ -137,17 +138,15 @@ fn local(text: &str, zone: &TimeZone) -> Result<Timestamp, TimeError> {
         return Err(TimeError::NotATime);
     }
     let written: DateTime = text.parse().map_err(|_| TimeError::NotATime)?;
-    let with = |offset: Offset| offset.to_timestamp(written).map_err(|_| TimeError::OutOfRange);
-    let spelled = |offset: Offset| with(offset).map(|at| at.display_with_offset(offset).to_string());
-    match zone.to_ambiguous_timestamp(written).offset() {
-        AmbiguousOffset::Unambiguous { offset } => Ok(Timestamp::from_millis(with(offset)?.as_millisecond())),
-        AmbiguousOffset::Fold { before, after } => {
-            Err(TimeError::Twice { earlier: spelled(before)?, later: spelled(after)? })
-        }
-        AmbiguousOffset::Gap { before, after } => {
-            // Each reading in the offset that then held: that is the time on the wall.
-            let wall = |offset| with(offset).map(|at| at.display_with_offset(zone.to_offset(at)).to_string());
-            Err(TimeError::Never { before: wall(before)?, after: wall(after)? })
+    Ok(wall::moment(written, zone)?)
+}
+
+impl From<NotOnce> for TimeError {
+    fn from(error: NotOnce) -> Self {
+        match error {
+            NotOnce::Twice { earlier, later } => TimeError::Twice { earlier, later },
+            NotOnce::Never { before, after } => TimeError::Never { before, after },
+            NotOnce::OutOfRange => TimeError::OutOfRange,
         }
     }
 }
