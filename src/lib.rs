@@ -214,6 +214,7 @@ pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod log;
 pub mod mta;
 pub mod paste;

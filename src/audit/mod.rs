@@ -12,6 +12,7 @@ pub mod past;
 pub mod rows;
 mod schema;
 mod story;
+pub mod top;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

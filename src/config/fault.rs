@@ -274,6 +274,11 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not a time zone.
+    NotAZone {
+        /// As written.
+        written: String,
+    },
     /// Not a header's name.
     NotAHeader {
         /// As written.
@@ -467,6 +472,10 @@ impl fmt::Display for Fault {
             Fault::NotAHostName { written } => write!(
                 f,
                 "'{written}' is no host's name; write it as browsers do, without scheme and port, such as \"warden.isp.example\""
+            ),
+            Fault::NotAZone { written } => write!(
+                f,
+                "'{written}' is no time zone that this host knows; write a name such as \"Europe/Berlin\" or \"UTC\""
             ),
             Fault::NotAHeader { written } => write!(
                 f,

@@ -4,12 +4,14 @@
 //! or tables.
 
 mod rows;
+mod top;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use self::rows::{answer, kept, living, past_candidate, spelled, story_row};
@@ -23,6 +25,7 @@ use super::http::metrics::Exposition;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
+use super::http::top::{TopFilter, TopRow};
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
@@ -214,6 +217,16 @@ impl Staff for StaffDesk {
         let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
         let filter = MessageFilter { subscriber, ..filter.clone() };
         self.messages_by(filter).await
+    }
+
+    async fn top(&self, filter: &TopFilter) -> Result<Vec<TopRow>, Trouble> {
+        self.indexed().await;
+        let (past, filter) = (Arc::clone(&self.past), *filter);
+        blocking(move || top::top(opened(&past)?, &filter)).await
+    }
+
+    fn zone(&self) -> TimeZone {
+        self.config.load().http.zone.clone().unwrap_or_else(TimeZone::system)
     }
 
     fn nas(&self) -> Vec<NasRow> {

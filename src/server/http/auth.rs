@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -30,6 +30,7 @@ use crate::access::table::{self, Endpoint, Found, Needs, Scope};
 use crate::access::token::{Bad, Presented, TokenId};
 use crate::access::{Asker, Via};
 use crate::clock;
+use crate::console::link::Href;
 use crate::session::{Name, Timestamp};
 
 /// The cookie of a browser's session.
@@ -347,11 +348,18 @@ pub(super) async fn admit<S: Staff>(
         }
         None if endpoint.needs == Needs::Nothing => {}
         None if matches!(endpoint.needs, Needs::Role(_, Scope::Console)) && source.is_some() => {
-            return Redirect::to(LOGIN).into_response();
+            return Redirect::to(&login_for(request.uri())).into_response();
         }
         None => return nobody(source).into_response(),
     }
     next.run(request).await
+}
+
+/// The login page, which leads on to where somebody wanted to go. A cookie that is `SameSite=Strict` does not come along
+/// when a ticket's link is followed: from our own page on it does.
+fn login_for(uri: &Uri) -> String {
+    let wanted = uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+    Href::new(LOGIN, [("next", if wanted == "/" { "" } else { wanted })]).text().to_owned()
 }
 
 fn nobody(source: Option<Source>) -> Problem {

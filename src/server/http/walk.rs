@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::question::Ready;
-use super::{Staff, Trouble};
+use super::{Staff, Trouble, sheet};
 use crate::clock;
 
 /// Rows of a page when no limit is named.
@@ -38,7 +38,7 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 /// A list that can be walked.
 pub(super) trait Walked: Send + Sync + 'static {
     /// What it is of.
-    type Row: Serialize + Send;
+    type Row: Serialize + Default + Send;
 
     /// The newest rows at or below the mark.
     fn rows<S: Staff>(
@@ -66,6 +66,7 @@ pub(super) struct Walk {
     limit: Option<usize>,
     from: Cursor,
     lines: bool,
+    sheet: bool,
 }
 
 impl fmt::Display for Cursor {
@@ -121,7 +122,8 @@ impl Walk {
         };
         let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains(NDJSON));
         let lines = headers.get_all(header::ACCEPT).iter().any(accepts);
-        Ok(Walk { path: path.to_owned(), pairs, limit, from, lines })
+        let sheet = sheet::is_wanted(headers, parameters)?;
+        Ok(Walk { path: path.to_owned(), pairs, limit, from, lines, sheet })
     }
 
     /// Answers a part of the list, and writes each part down before it leaves.
@@ -137,11 +139,28 @@ impl Walk {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         let part = part(&list, &*staff, self.from, limit).await?;
         ready.answered(&*staff, part.rows.len()).await?;
-        let mut response = Json(&part.rows).into_response();
+        let mut response =
+            if self.sheet { sheet::answer(&self.path, &part.rows) } else { Json(&part.rows).into_response() };
         if let Some(link) = part.next.and_then(|next| self.link(next)) {
             response.headers_mut().insert(header::LINK, link);
         }
         Ok(response)
+    }
+
+    /// A part of the list for a page, and the cursor of what comes after it.
+    pub(super) async fn part<L: Walked, S: Staff>(
+        &self,
+        list: &L,
+        staff: &S,
+        rows: usize,
+    ) -> Result<(Vec<L::Row>, Option<String>), Problem> {
+        let part = part(list, staff, self.from, self.limit.unwrap_or(rows)).await?;
+        Ok((part.rows, part.next.map(|next| format!("{next}-{}", fingerprint(&self.path, &self.pairs)))))
+    }
+
+    /// Whether it does not begin at the newest row.
+    pub(super) fn goes_on(&self) -> bool {
+        self.from != Cursor::default()
     }
 
     /// RFC 8288: where the list goes on.
