@@ -491,7 +491,7 @@ fn is_page(endpoint: &Endpoint) -> bool {
 #[must_use]
 pub fn openapi() -> OpenApi {
     let mut paths = Paths::new();
-    for endpoint in ENDPOINTS {
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| !is_page(endpoint)) {
         let Some(about) = about(endpoint.method, endpoint.path) else { continue };
         let method = match endpoint.method {
             "POST" => HttpMethod::Post,

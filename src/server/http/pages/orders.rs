@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -88,7 +89,7 @@ async fn ordered<S: Staff>(
     };
     let back = fields.take("back");
     fields.finish()?;
-    carry_out(staff, asker.name, body, order).await?;
+    let Json(_) = carry_out(staff, asker.name, body, order).await?;
     let path = match back.as_deref() {
         Some("subscriber") => link::subscriber(&subject),
         _ => "/suspensions".to_owned(),
