@@ -102,7 +102,9 @@ pub struct Sender {
 #[must_use]
 pub fn senders(by: Measure, counts: Counts, before: &[Counts], limit: usize) -> Vec<Sender> {
     let mut all: Vec<(Name, Count)> = counts.0.into_iter().collect();
-    all.sort_by(|(one, a), (other, b)| b.by(by).cmp(&a.by(by)).then_with(|| one.octets().cmp(other.octets())));
+    all.sort_by(|(one, a), (other, b)| {
+        b.by(by).cmp(&a.by(by)).then_with(|| one.octets().cmp(other.octets()))
+    });
     all.truncate(limit);
     let windows = u64::try_from(before.len()).unwrap_or(u64::MAX);
     let sender = |(subscriber, count): (Name, Count)| {

@@ -57,7 +57,9 @@ impl Asked {
 
 fn spelled(text: &str, Endpoint { address, port }: Endpoint) -> bool {
     let Some(port) = port else { return false };
-    [':', '#', '.'].iter().any(|mark| text == format!("{address}{mark}{port}") || text == format!("[{address}]{mark}{port}"))
+    [':', '#', '.']
+        .iter()
+        .any(|mark| text == format!("{address}{mark}{port}") || text == format!("[{address}]{mark}{port}"))
 }
 
 #[cfg(test)]
@@ -81,7 +83,9 @@ mod tests {
         assert_eq!(asked("::ffff:198.51.100.7"), address("198.51.100.7", None));
         assert_eq!(asked("198.51.100.7:40112"), address("198.51.100.7", Some(40112)));
         assert_eq!(asked("[2001:db8::7]:40112"), address("2001:db8::7", Some(40112)));
-        for word in ["alice@isp.example", "4XyZ1b2c3d", "Zk3vQ", "customer-198.51.100.7", "0x2e", "<script>", ".."] {
+        for word in
+            ["alice@isp.example", "4XyZ1b2c3d", "Zk3vQ", "customer-198.51.100.7", "0x2e", "<script>", ".."]
+        {
             assert_eq!(asked(word), Asked::Word(word.to_owned()));
         }
     }
@@ -92,7 +96,9 @@ mod tests {
         let Asked::Address { endpoint, at, line: true } = asked(line) else { panic!("{:?}", asked(line)) };
         assert_eq!((endpoint.address.to_string().as_str(), endpoint.port), ("198.51.100.7", Some(40112)));
         assert!(matches!(at, Some(Ok(_))));
-        assert!(matches!(asked("either 198.51.100.7 or 198.51.100.8"), Asked::Several(both, None) if both.len() == 2));
+        assert!(
+            matches!(asked("either 198.51.100.7 or 198.51.100.8"), Asked::Several(both, None) if both.len() == 2)
+        );
         assert_eq!(asked("no address in here"), Asked::NoAddress);
     }
 }

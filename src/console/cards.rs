@@ -189,7 +189,10 @@ pub struct Found {
 
 impl Found {
     fn nothing(&self) -> bool {
-        self.by_queue_id.is_empty() && self.by_token.is_empty() && self.by_login.is_empty() && !self.subscriber
+        self.by_queue_id.is_empty()
+            && self.by_token.is_empty()
+            && self.by_login.is_empty()
+            && !self.subscriber
     }
 }
 

@@ -86,7 +86,7 @@ impl Window {
             if at > self.since && here.0 <= 9_600 {
                 let midnight = zone.midnight(at) == at;
                 let text = if midnight { zone.day(at) } else { zone.hour(at) };
-                marks.push(Mark { x: here, text, minor: marks.len() % 2 == 1 && !midnight });
+                marks.push(Mark { x: here, text, minor: marks.len() % 2 == 1 && (!midnight || step >= 24) });
             }
             let next = zone.hours_later(at, step);
             if next <= at {
@@ -187,6 +187,8 @@ pub struct Lanes {
     pub height: usize,
     /// Lanes that did not fit in.
     pub left_out: usize,
+    /// What it means where there is nothing.
+    pub gap: &'static str,
 }
 
 impl Lanes {
@@ -244,7 +246,7 @@ impl Lanes {
         let description = if said.is_empty() { "Nothing in this time.".to_owned() } else { said.join("; ") };
         let height = HOURS.saturating_add(lanes.len().saturating_mul(LANE)).saturating_add(2);
         let marks = window.marks(zone);
-        Lanes { id, title, description, lanes, marks, asked: None, height, left_out }
+        Lanes { id, title, description, lanes, marks, asked: None, height, left_out, gap: "nobody" }
     }
 
     /// With a line at this moment.
@@ -398,7 +400,8 @@ mod tests {
 
     #[test]
     fn what_overlaps_is_below_each_other_and_what_follows_is_in_one_lane() {
-        let all = vec![held("a", 0, 6), held("a", 5, 9), held("a", 9, 12), held("b", 20, 30), held("c", 30, 31)];
+        let all =
+            vec![held("a", 0, 6), held("a", 5, 9), held("a", 9, 12), held("b", 20, 30), held("c", 30, 31)];
         let lanes = Lanes::new("x", "who".to_owned(), day(), &utc(), all, 8);
         let names: Vec<&str> = lanes.lanes.iter().map(|lane| lane.name.as_str()).collect();
         assert_eq!(names, ["b", "a", ""]);

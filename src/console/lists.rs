@@ -150,7 +150,8 @@ impl Top {
 
     /// A part of the most, in percent.
     fn share(&self, amount: u64) -> u64 {
-        let most = self.rows.iter().map(|row| self.amount(row).max(row.usual.unwrap_or(0))).max().unwrap_or(0);
+        let most =
+            self.rows.iter().map(|row| self.amount(row).max(row.usual.unwrap_or(0))).max().unwrap_or(0);
         amount.saturating_mul(100).checked_div(most).unwrap_or(0)
     }
 

@@ -69,8 +69,8 @@ impl Zone {
         let local = zoned.strftime("%Y-%m-%d %H:%M:%S").to_string();
         let utc = match (zoned.offset().is_zero(), zoned.date() == in_utc.date()) {
             (true, _) => "UTC".to_owned(),
-            (false, true) => in_utc.strftime("%H:%M:%S UTC").to_string(),
-            (false, false) => in_utc.strftime("%-d %b %H:%M:%S UTC").to_string(),
+            (false, true) => in_utc.strftime("%H:%M:%SZ").to_string(),
+            (false, false) => in_utc.strftime("%-d %b %H:%M:%SZ").to_string(),
         };
         When { iso: iso.to_owned(), local, utc }
     }
@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn a_moment_is_told_here_and_in_utc_with_its_day_where_that_is_another() {
         let when = berlin().when(Some("2026-11-23T14:00:05.007Z"));
-        assert_eq!((when.local.as_str(), when.utc.as_str()), ("2026-11-23 15:00:05", "14:00:05 UTC"));
+        assert_eq!((when.local.as_str(), when.utc.as_str()), ("2026-11-23 15:00:05", "14:00:05Z"));
         let when = berlin().when(Some("2026-11-23T23:30:00Z"));
-        assert_eq!((when.local.as_str(), when.utc.as_str()), ("2026-11-24 00:30:00", "23 Nov 23:30:00 UTC"));
+        assert_eq!((when.local.as_str(), when.utc.as_str()), ("2026-11-24 00:30:00", "23 Nov 23:30:00Z"));
         let when = Zone::new(TimeZone::UTC).when(Some("2026-11-23T14:00:05Z"));
         assert_eq!((when.local.as_str(), when.utc.as_str()), ("2026-11-23 14:00:05", "UTC"));
         assert_eq!(berlin().when(None).to_string(), "<span class=\"none\">\u{2014}</span>");

@@ -103,5 +103,6 @@ pub fn addresses(frame: &Frame, name: &str, sessions: &[SessionRow], window: Win
             });
         }
     }
-    Lanes::new("addresses", format!("Addresses of {name}"), window, &frame.zone, held, LANES_MAX)
+    let lanes = Lanes::new("addresses", format!("Addresses of {name}"), window, &frame.zone, held, LANES_MAX);
+    Lanes { gap: "not theirs", ..lanes }
 }

@@ -46,7 +46,8 @@ pub fn why(who: &Who) -> String {
     let because = who.because.as_deref();
     let meaning = match who.confidence.as_str() {
         "exact" if who.candidates.is_empty() => "Nobody had it, and that is known",
-        "exact" => "It was so: begin and end are known",
+        "exact" if because.is_none() => "It is so: the session lasts, or the prefix is configured",
+        "exact" => "It was so",
         "until-last-interim" => "Probably still the same one; sure only until the last sign of life",
         "ambiguous" => "More than one may have had it; accuse nobody on this alone",
         _ if who.reason.as_deref() == Some(Reason::PortRequired.word()) => {
@@ -177,7 +178,8 @@ pub fn octets(count: u64) -> String {
     if count < 1024 {
         return format!("{count} B");
     }
-    let mut tenths = (count / 1024).saturating_mul(10).saturating_add((count % 1024).saturating_mul(10) / 1024);
+    let mut tenths =
+        (count / 1024).saturating_mul(10).saturating_add((count % 1024).saturating_mul(10) / 1024);
     for unit in UNITS {
         if tenths < 10_240 {
             return match (tenths / 10, tenths % 10) {

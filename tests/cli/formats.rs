@@ -17,6 +17,7 @@ fn every_command_looks_as_it_always_did() {
         ("explain", &["explain", "198.51.100.7"]),
         ("sessions", &["sessions"]),
         ("messages", &["messages"]),
+        ("top", &["top"]),
         ("nas", &["nas"]),
         ("nas-one", &["nas", "bras2/192.0.2.9"]),
         ("suspensions", &["suspensions"]),
@@ -32,7 +33,7 @@ fn every_command_looks_as_it_always_did() {
 
 #[test]
 fn help_looks_as_it_always_did() {
-    for command in ["who", "explain", "sessions", "messages", "nas", "suspend", "send", "import"] {
+    for command in ["who", "explain", "sessions", "messages", "top", "nas", "suspend", "send", "import"] {
         golden(&format!("help-{command}.txt"), crate::fake::run_with(&[command, "--help"], &[]).out);
     }
 }

@@ -114,7 +114,11 @@ impl Reader<'_> {
                 }
                 None => Vec::new(),
             },
-            zone: table.time_zone.as_ref().map(|text| self.parse(text, |name| self.zone(name))).transpose()?,
+            zone: table
+                .time_zone
+                .as_ref()
+                .map(|text| self.parse(text, |name| self.zone(name)))
+                .transpose()?,
         })
     }
 

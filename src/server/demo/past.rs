@@ -40,7 +40,8 @@ const INTERIM_STEPS: u64 = 3;
 /// So many subscribers of each NAS come or go in a step.
 const CHANGES: u64 = 3;
 /// Messages in a step, by the hour of the day.
-const BUSY: [u64; 24] = [2, 1, 1, 1, 1, 2, 5, 11, 19, 24, 25, 22, 17, 18, 23, 22, 19, 16, 14, 13, 12, 9, 6, 4];
+const BUSY: [u64; 24] =
+    [2, 1, 1, 1, 1, 2, 5, 11, 19, 24, 25, 22, 17, 18, 23, 22, 19, 16, 14, 13, 12, 9, 6, 4];
 /// Since when one machine sends what its owner did not write.
 const INFECTED: Duration = Duration::from_secs(160 * 60);
 /// Whose that is: one who stays online.
@@ -50,8 +51,15 @@ const SUSPENDED: (&str, Duration) = ("home2017@isp.example", Duration::from_secs
 /// The token's secret ends with the demo; it need not outlast it by much.
 const TOKEN_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
 const DOMAINS: [&str; 9] = [
-    "friends.example", "school.example", "town.example", "shop.example", "bank.example", "club.example", "work.example",
-    "family.example", "news.example",
+    "friends.example",
+    "school.example",
+    "town.example",
+    "shop.example",
+    "bank.example",
+    "club.example",
+    "work.example",
+    "family.example",
+    "news.example",
 ];
 
 /// What goes on when it is over.
@@ -85,7 +93,8 @@ pub fn begin(data_dir: &Path, config: &Config, now: Timestamp) -> Result<Begun, 
         Entry::Session(Event::Applied(Box::new(applied_by(config)))),
     ];
     for bras in &mut brases {
-        let reports = bras.opening(at);
+        let reports = bras.opening(at).into_iter().map(|report| Report { interval: interval(), ..report });
+        let reports: Vec<Report> = reports.collect();
         first.extend(reports.iter().filter_map(|report| story.record(bras, report, at)));
     }
     story.write(at, first)?;
@@ -153,7 +162,8 @@ impl Story<'_> {
         step: u64,
         entries: &mut Vec<Entry>,
     ) {
-        let third = Duration::from_millis(u64::try_from(until.since(since).as_millis()).unwrap_or(0) / (CHANGES + 1));
+        let third =
+            Duration::from_millis(u64::try_from(until.since(since).as_millis()).unwrap_or(0) / (CHANGES + 1));
         let mut at = since;
         for _ in 0..CHANGES {
             at = at.plus(third);
@@ -163,10 +173,14 @@ impl Story<'_> {
             let report = report.map(|report| Report { interval: interval(), ..report });
             entries.extend(report.and_then(|report| self.record(bras, &report, at)));
         }
-        let Some(Entry::Session(Event::Record(example))) = self.record(bras, &bras.report(Status::On, until), until) else {
+        let Some(Entry::Session(Event::Record(example))) =
+            self.record(bras, &bras.report(Status::On, until), until)
+        else {
             return;
         };
-        let due = (0u64..).zip(&bras.homes).filter(|(home, _)| home.wrapping_add(step).is_multiple_of(INTERIM_STEPS));
+        let due = (0u64..)
+            .zip(&bras.homes)
+            .filter(|(home, _)| home.wrapping_add(step).is_multiple_of(INTERIM_STEPS));
         let alive = due.filter_map(|(_, home)| home.online.as_ref()).map(|online| Refresh {
             nas: example.nas.clone(),
             session_id: Name::from(online.session_id.as_str()),
@@ -177,7 +191,13 @@ impl Story<'_> {
         entries.push(Entry::Session(Event::Refreshes(alive.collect())));
     }
 
-    fn messages(&mut self, brases: &[Bras; 2], since: Timestamp, until: Timestamp, now: Timestamp) -> Vec<Entry> {
+    fn messages(
+        &mut self,
+        brases: &[Bras; 2],
+        since: Timestamp,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Vec<Entry> {
         let hour = since.millis().div_euclid(3_600_000).rem_euclid(24);
         let busy = usize::try_from(hour).ok().and_then(|hour| BUSY.get(hour)).copied().unwrap_or(1);
         let mut all = Vec::new();
@@ -244,7 +264,9 @@ impl Story<'_> {
             mta: Name::from(if number.is_multiple_of(3) { "mx2" } else { "mx1" }),
             profile: Profile::Relay,
             queue_id: Name::from(format!("4dHXyz{number:05x}").as_str()),
-            instance: Name::from(format!("{:x}.{number:x}.0", number.wrapping_mul(2_654_435_761) & 0xffff).as_str()),
+            instance: Name::from(
+                format!("{:x}.{number:x}.0", number.wrapping_mul(2_654_435_761) & 0xffff).as_str(),
+            ),
             owners: ruling.owners,
             address: Some(online.address.into()),
             port,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -348,7 +348,7 @@ pub(super) async fn admit<S: Staff>(
         }
         None if endpoint.needs == Needs::Nothing => {}
         None if matches!(endpoint.needs, Needs::Role(_, Scope::Console)) && source.is_some() => {
-            return Redirect::to(&login_for(request.uri())).into_response();
+            return Redirect::to(&login_for(&request)).into_response();
         }
         None => return nobody(source).into_response(),
     }
@@ -357,9 +357,10 @@ pub(super) async fn admit<S: Staff>(
 
 /// The login page, which leads on to where somebody wanted to go. A cookie that is `SameSite=Strict` does not come along
 /// when a ticket's link is followed: from our own page on it does.
-fn login_for(uri: &Uri) -> String {
-    let wanted = uri.path_and_query().map_or("/", |wanted| wanted.as_str());
-    Href::new(LOGIN, [("next", if wanted == "/" { "" } else { wanted })]).text().to_owned()
+fn login_for(request: &Request) -> String {
+    let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
+    let next = if wanted == "/" || changes(request.method()) { "" } else { wanted };
+    Href::new(LOGIN, [("next", next)]).text().to_owned()
 }
 
 fn nobody(source: Option<Source>) -> Problem {
@@ -503,7 +504,8 @@ pub(super) async fn secured(mut response: Response) -> Response {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Under "no-referrer" a browser says "Origin: null" with our own forms (Fetch, "append a request Origin header").
+        (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

@@ -115,9 +115,10 @@ fn moment(parameters: &mut Parameters, name: &str, zone: &Zone) -> Result<Option
 
 /// Whoever asked with a browser gets a page in place of a problem document.
 pub(super) async fn for_people(request: Request, next: Next) -> Response {
-    let reads = request.headers().get(header::ACCEPT).is_some_and(|accept| {
-        accept.to_str().is_ok_and(|accept| accept.contains("text/html"))
-    });
+    let reads = request
+        .headers()
+        .get(header::ACCEPT)
+        .is_some_and(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/html")));
     let uri = request.uri().clone();
     let response = next.run(request).await;
     if !reads {
@@ -169,7 +170,16 @@ mod tests {
         for next in ["/subscriber/alice", "/?q=198.51.100.7&at=2h%20ago"] {
             assert_eq!(ours(next), Some(next));
         }
-        for next in ["", "/", "//evil.example/", "/\\evil.example", "https://evil.example/", "evil", "/a b", "/\r\nX: y"] {
+        for next in [
+            "",
+            "/",
+            "//evil.example/",
+            "/\\evil.example",
+            "https://evil.example/",
+            "evil",
+            "/a b",
+            "/\r\nX: y",
+        ] {
             assert_eq!(ours(next), None, "{next:?}");
         }
     }

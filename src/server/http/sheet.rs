@@ -8,8 +8,8 @@ use std::fmt;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::parameters::Parameters;
@@ -48,7 +48,8 @@ pub(super) fn answer<R: Serialize + Default>(path: &str, rows: &[R]) -> Response
 
 /// The rows, below their headings.
 fn spelled<R: Serialize + Default>(rows: &[R]) -> Vec<u8> {
-    let mut writer = csv::WriterBuilder::new().flexible(true).terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let mut writer =
+        csv::WriterBuilder::new().flexible(true).terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     // Writing to memory can't fail.
     let _ = writer.write_record(Fields::of(&R::default()).0.iter().map(|(name, _)| name));
     for row in rows {
@@ -156,7 +157,8 @@ mod tests {
         let none = sheet::<SessionRow>(&[]);
         assert_eq!((none.len(), none[0][0].as_str(), none[0].len()), (1, "subscriber", 14));
         let line = LineRow { port_id: Some("eth 0/1:7".to_owned()), ..LineRow::default() };
-        let row = SessionRow { addresses: vec!["a".to_owned(), "b".to_owned()], line, ..SessionRow::default() };
+        let row =
+            SessionRow { addresses: vec!["a".to_owned(), "b".to_owned()], line, ..SessionRow::default() };
         let rows = sheet(&[row]);
         assert_eq!((rows[1][2].as_str(), rows[1][11].as_str()), ("a b", "port_id=eth 0/1:7"), "{rows:?}");
         let one = |name: &str| Candidate { subscriber: Some(name.to_owned()), ..Candidate::default() };

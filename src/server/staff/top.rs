@@ -47,7 +47,12 @@ pub(super) fn top(past: &Past, filter: &TopFilter) -> Result<Vec<TopRow>, AuditE
 }
 
 /// The counts of a time, so much earlier; and whether all of it was counted.
-fn counted(past: &Past, filter: &TopFilter, back: Duration, most: usize) -> Result<(Counts, bool), AuditError> {
+fn counted(
+    past: &Past,
+    filter: &TopFilter,
+    back: Duration,
+    most: usize,
+) -> Result<(Counts, bool), AuditError> {
     let filter = MessageFilter {
         since: Some(filter.since.minus(back)),
         until: Some(filter.until.minus(back)),

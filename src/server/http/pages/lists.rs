@@ -33,7 +33,6 @@ fn instant(at: Option<Timestamp>) -> String {
     at.and_then(rfc3339).unwrap_or_default()
 }
 
-
 fn href(frame: &Frame, path: &str, told: &Told, more: &[(&str, &str)]) -> Href {
     let all: Vec<(&str, &str)> =
         told.iter().map(|(name, value)| (*name, value.as_str())).chain(more.iter().copied()).collect();
@@ -99,7 +98,8 @@ pub(in super::super) async fn sessions<S: Staff>(
         field("until", "Until", &instant(filter.until), "now"),
     ];
     let pager = pager(&frame, "/sessions", "/v1/sessions", &told, walk.goes_on(), next.as_deref());
-    let list = List { frame, title: "Sessions", path: "/sessions", fields, rows: Rows::Sessions(rows), pager };
+    let list =
+        List { frame, title: "Sessions", path: "/sessions", fields, rows: Rows::Sessions(rows), pager };
     Ok(page(StatusCode::OK, &list))
 }
 
@@ -140,7 +140,8 @@ pub(in super::super) async fn messages<S: Staff>(
     let fields = told.iter().zip(labels).zip(examples);
     let fields = fields.map(|(((name, value), label), example)| field(name, label, value, example)).collect();
     let pager = pager(&frame, "/messages", "/v1/messages", &told, walk.goes_on(), next.as_deref());
-    let list = List { frame, title: "Messages", path: "/messages", fields, rows: Rows::Messages(rows), pager };
+    let list =
+        List { frame, title: "Messages", path: "/messages", fields, rows: Rows::Messages(rows), pager };
     Ok(page(StatusCode::OK, &list))
 }
 
@@ -191,7 +192,8 @@ pub(in super::super) async fn top<S: Staff>(
     let (from, to) = (moment(parameters, "since", &frame.zone)?, moment(parameters, "until", &frame.zone)?);
     let until = to.unwrap_or(frame.now);
     // Today, as the wall has it; in its first moments, yesterday's last hour as well.
-    let since = from.unwrap_or_else(|| frame.zone.midnight(until).min(until.minus(std::time::Duration::from_secs(3600))));
+    let since = from
+        .unwrap_or_else(|| frame.zone.midnight(until).min(until.minus(std::time::Duration::from_secs(3600))));
     let filter = TopFilter::within(parameters, since, until)?;
     let ready = question.ready(&*staff)?;
     let rows = staff.top(&filter).await?;
@@ -202,7 +204,8 @@ pub(in super::super) async fn top<S: Staff>(
         let word = measure.word();
         (Link::new(href(&frame, "/top", &told, &[("by", word)]), word), measure == filter.by)
     };
-    let as_api: Told = vec![("by", by.to_owned()), ("since", instant(Some(since))), ("until", instant(Some(until)))];
+    let as_api: Told =
+        vec![("by", by.to_owned()), ("since", instant(Some(since))), ("until", instant(Some(until)))];
     let top = Top {
         measures: Measure::ALL.into_iter().map(measure).collect(),
         by,

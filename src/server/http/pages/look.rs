@@ -137,18 +137,25 @@ fn asking(frame: &Frame, typed: &Typed, endpoint: Endpoint, at: &str) -> Link {
 fn several(frame: &Frame, typed: &Typed, endpoints: &[Endpoint], at: Option<Timestamp>) -> Outcome {
     let at = at.and_then(rfc3339).unwrap_or_default();
     let links = endpoints.iter().map(|endpoint| asking(frame, typed, *endpoint, &at)).collect();
-    Outcome::Choice("This line has several addresses and marks none as the client's. Which one is meant?".to_owned(), links)
+    Outcome::Choice(
+        "This line has several addresses and marks none as the client's. Which one is meant?".to_owned(),
+        links,
+    )
 }
 
 fn twice(frame: &Frame, typed: &Typed, endpoint: Endpoint, not_once: &NotOnce) -> Outcome {
     let (remark, readings): (&str, Vec<&String>) = match not_once {
-        NotOnce::Twice { earlier, later } => {
-            ("The clocks were set back, so the hour in this line was there twice. Which one is meant?", vec![earlier, later])
+        NotOnce::Twice { earlier, later } => (
+            "The clocks were set back, so the hour in this line was there twice. Which one is meant?",
+            vec![earlier, later],
+        ),
+        NotOnce::Never { before, after } => (
+            "The clocks were set forward, so the hour in this line never was. Which one is meant?",
+            vec![before, after],
+        ),
+        NotOnce::OutOfRange => {
+            return Outcome::Remark("The time in this line is beyond the calendar.".to_owned());
         }
-        NotOnce::Never { before, after } => {
-            ("The clocks were set forward, so the hour in this line never was. Which one is meant?", vec![before, after])
-        }
-        NotOnce::OutOfRange => return Outcome::Remark("The time in this line is beyond the calendar.".to_owned()),
     };
     let links = readings.into_iter().map(|reading| asking(frame, typed, endpoint, reading)).collect();
     Outcome::Choice(remark.to_owned(), links)
@@ -172,7 +179,8 @@ async fn card<S: Staff>(
     if realm.around(address) != Realm::PUBLIC {
         who.realm = Some(realm_name.clone());
     }
-    let window = Window { since: moment.minus(AROUND), until: moment.plus(AROUND).min(clock::now().max(moment)) };
+    let window =
+        Window { since: moment.minus(AROUND), until: moment.plus(AROUND).min(clock::now().max(moment)) };
     let sessions = staff
         .sessions(&SessionFilter {
             prefix: Some(address.into()),
@@ -202,12 +210,24 @@ async fn card<S: Staff>(
     let told = at.and_then(rfc3339).unwrap_or_default();
     let about = [("address", text.as_str()), ("realm", realm_name), ("since", &since), ("until", &until)];
     let purpose = frame.purpose.as_deref().unwrap_or_default();
-    let json = [("address", text.as_str()), ("port", &port), ("realm", realm_name), ("at", &told), ("purpose", purpose)];
+    let json = [
+        ("address", text.as_str()),
+        ("port", &port),
+        ("realm", realm_name),
+        ("at", &told),
+        ("purpose", purpose),
+    ];
     let links = vec![
         Link::new(frame.href("/story", &about), "Why: the story of this address"),
         Link::new(frame.href("/sessions", &about), "All sessions of it"),
-        Link::new(frame.href("/messages", &[("address", &text), ("since", &since), ("until", &until)]), "All messages from it"),
-        Link::new(Href::new(if told.is_empty() { "/v1/lookup" } else { "/v1/owner" }, json), "This answer as JSON"),
+        Link::new(
+            frame.href("/messages", &[("address", &text), ("since", &since), ("until", &until)]),
+            "All messages from it",
+        ),
+        Link::new(
+            Href::new(if told.is_empty() { "/v1/lookup" } else { "/v1/owner" }, json),
+            "This answer as JSON",
+        ),
     ];
     let owners = owners(frame, &who, &sessions, window, moment);
     Ok(Card { who, now, past: at.is_some(), from_line, owners, sessions, messages, suspension, links })

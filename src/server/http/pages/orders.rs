@@ -53,7 +53,8 @@ pub(in super::super) async fn suspend<S: Staff>(
         None => None,
         Some(text) => {
             let zone = Zone::new(staff.zone());
-            let until = zone.ahead(&text, now).map_err(|unread| Problem::parameter("until", unread.remark()))?;
+            let until =
+                zone.ahead(&text, now).map_err(|unread| Problem::parameter("until", unread.remark()))?;
             if until <= now {
                 return Err(Problem::parameter("until", "this moment is past"));
             }

@@ -11,15 +11,15 @@ use axum::response::Response;
 
 use super::{Looker, page};
 use crate::audit::rows::{MessageFilter, SessionFilter};
+use crate::console::Place;
 use crate::console::cards::Message;
 use crate::console::chart::{Bars, Window};
 use crate::console::link::{self, Href, Link};
 use crate::console::person::{Subscriber, addresses};
-use crate::console::Place;
+use crate::server::http::Staff;
 use crate::server::http::api::{parse_rfc3339, rfc3339};
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
-use crate::server::http::Staff;
 use crate::session::Name;
 
 /// Sessions of a subscriber's page.
@@ -52,9 +52,21 @@ pub(in super::super) async fn subscriber<S: Staff>(
     question.concerning(asked.clone());
     let ready = question.ready(&*staff)?;
     let (since, until) = (Some(window.since), Some(window.until));
-    let sessions = SessionFilter { subscriber: Some(asked.clone()), since, until, limit: SESSIONS_MAX, ..SessionFilter::default() };
+    let sessions = SessionFilter {
+        subscriber: Some(asked.clone()),
+        since,
+        until,
+        limit: SESSIONS_MAX,
+        ..SessionFilter::default()
+    };
     let sessions = staff.sessions(&sessions).await?;
-    let messages = MessageFilter { subscriber: Some(asked), since, until, limit: MESSAGES_MAX, ..MessageFilter::default() };
+    let messages = MessageFilter {
+        subscriber: Some(asked),
+        since,
+        until,
+        limit: MESSAGES_MAX,
+        ..MessageFilter::default()
+    };
     let messages = staff.messages(&messages).await?;
     ready.answered(&*staff, sessions.len().saturating_add(messages.len())).await?;
     // Of several owners nobody is accused: what may be somebody else's is listed, and not counted.
@@ -63,12 +75,14 @@ pub(in super::super) async fn subscriber<S: Staff>(
     let hours = Bars::new("hours", "Messages", window, &frame.zone, moments);
     let recipients = counted().fold(0_u64, |sum, row| sum.saturating_add(u64::from(row.recipient_count)));
     let octets = counted().fold(0_u64, |sum, row| sum.saturating_add(row.size));
-    let suspension = staff.suspensions().into_iter().find(|row| row.kind == "subscriber" && row.subject == name);
+    let suspension =
+        staff.suspensions().into_iter().find(|row| row.kind == "subscriber" && row.subject == name);
     let path = link::subscriber(&name);
     let span = |(each, text): (u32, &str)| {
         (Link::new(frame.href(&path, &[("days", &each.to_string())]), text), each == days)
     };
-    let (since, until) = (rfc3339(window.since).unwrap_or_default(), rfc3339(window.until).unwrap_or_default());
+    let (since, until) =
+        (rfc3339(window.since).unwrap_or_default(), rfc3339(window.until).unwrap_or_default());
     let about = [("subscriber", name.as_str()), ("since", &since), ("until", &until)];
     let subscriber = Subscriber {
         spans: SPANS.into_iter().map(span).collect(),
@@ -100,7 +114,10 @@ pub(in super::super) async fn message<S: Staff>(
     let (mta, instance) = (parameters.text("mta")?, parameters.text("instance")?);
     let (queue_id, token) = (parameters.name("queue_id")?, parameters.name("token")?);
     if at.is_none() && queue_id.is_none() && token.is_none() {
-        return Err(Problem::parameter("queue_id", "name a message by its queue_id, its token, or its moment"));
+        return Err(Problem::parameter(
+            "queue_id",
+            "name a message by its queue_id, its token, or its moment",
+        ));
     }
     let filter = MessageFilter {
         queue_id: queue_id.clone(),
@@ -120,7 +137,13 @@ pub(in super::super) async fn message<S: Staff>(
     let until = filter.until.and_then(rfc3339).unwrap_or_default();
     let purpose = frame.purpose.clone().unwrap_or_default();
     let as_rows = ["csv", ""].map(|format| {
-        let told = [("queue_id", queue_id.as_str()), ("since", &since), ("until", &until), ("format", format), ("purpose", &purpose)];
+        let told = [
+            ("queue_id", queue_id.as_str()),
+            ("since", &since),
+            ("until", &until),
+            ("format", format),
+            ("purpose", &purpose),
+        ];
         Href::new("/v1/messages", told)
     });
     let status = if rows.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
