@@ -32,6 +32,7 @@
 //! | [`paste`] | a line of somebody's log to address, port and moment | what time it is, whose an address is |
 //! | [`views`] | which view wants which entry | clocks, configuration, files |
 //! | [`log`] | what is durable, and what is damage | what an entry means |
+//! | [`access`] | who may do what, which token is good, how questions are tied together | requests, the clock, random numbers |
 //! | [`audit`] | the past as rows | the present |
 //! | [`server`] | sockets, threads, order of start and stop | how anything is decided |
 //! | [`rehearsal`] | scenarios as text, played through the rooms above | sockets, what time it is |
@@ -41,7 +42,8 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `desk` the words to mail servers, `staff` those to people, `http` their way in.
+//! the sockets, `detail` the files that another server writes for us, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
+//! its gate (`auth`).
 //!
 //! # What is always true
 //!
@@ -131,7 +133,17 @@
 //! | a hold of a NAS that was never heard; the end of none | 404 | none | `a_nas_that_is_unknown_or_not_held_is_not_found`, `a_hold_survives_a_restart_and_ends_when_it_is_lifted` |
 //! | a body above 64 KiB; a head above 16 KiB | 413; 431 | none | `a_body_of_64_kib_is_read_and_a_longer_one_is_not`, `a_head_that_is_too_large_is_refused` |
 //! | an unknown path or method | 404, 405 | none | `unknown_paths_and_methods_are_problems_too` |
-//! | a question about people over TCP | 404 `socket-only` | none | `tcp_serves_health_and_metrics_and_nothing_about_people` |
+//! | TCP without a token, or a Unix user in none of the groups | 401 `no-token`; 403 | none | `every_path_lets_in_whom_the_table_says_and_nobody_else`, `where_groups_are_named_the_highest_counts_and_who_is_in_none_may_nothing` |
+//! | a token that is none, of another secret, expired or revoked; another scheme | 401 `bad-token` | `http_logins{outcome}`, line | `every_path_lets_in_whom_the_table_says_and_nobody_else`, `wrong_tokens_are_counted_and_said_once_without_what_was_shown` |
+//! | more than ten of them at once from one address | 429 with `Retry-After`; a right one comes in | `http_logins{outcome="throttled"}`, line | `ten_wrong_tokens_are_answered_401_and_the_next_429_while_a_right_one_comes_in`, `more_sources_than_there_is_room_for_are_forgotten_from_the_least_on` |
+//! | a role or scope that does not suffice | 403 `not-permitted` | an entry, once a minute; `http_refused{reason="role"}` | `a_refused_question_is_written_down_once_a_minute`, `a_token_with_a_scope_may_no_more_than_that` |
+//! | a Host that is none of ours | 421 `wrong-host` | `http_refused{reason="host"}` | `a_name_that_is_none_of_ours_is_refused_before_anything_else` |
+//! | a form of another site, or without its session's token | 403 `cross-site` | `http_refused{reason="cross-site"}` | `a_form_without_the_sessions_own_token_changes_nothing`, `nobody_is_logged_in_by_somebody_elses_page` |
+//! | more sessions of browsers than there is room for | the one that was used least lately ends | none | `beyond_the_room_the_one_that_was_used_least_lately_goes` |
+//! | a question without a purpose where one is required; a longer one than 1024 octets | 400 | none | `where_a_purpose_is_required_there_is_no_answer_without_one`, `a_purpose_of_1024_octets_is_kept_and_a_longer_one_refused` |
+//! | a cursor that is none, or of another question | 400, named | none | `what_is_no_cursor_is_none`, `a_cursor_of_another_question_is_refused` |
+//! | an order about a token that is no JSON or has something wrong; the 1001st token | 400, named; 404; 409 | none | `each_wrong_order_about_a_token_is_named`, `there_are_a_thousand_good_tokens_and_no_more` |
+//! | anything whatever in a parameter or a body | a documented answer | none | `whatever_is_asked_no_answer_is_an_error_of_ours_or_undocumented` |
 //! | a chunk of a file above 4 MiB, of more than 1000 rows, or with something else wrong | 413; 400, named | none | `a_chunk_of_4_mib_is_read_and_a_longer_one_is_not`, `each_wrong_chunk_of_a_file_is_named` |
 //! | a row in it that is no packet, of nobody's client, or later than its file | `rejected`, with why; the others count | `imported_rows{outcome="rejected"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected`, `a_row_is_of_the_client_that_has_its_nas_or_of_the_one_that_is_named`, `five_minutes_after_the_file_is_a_matter_of_clocks_and_a_second_more_of_zones` |
 //! | a row that concerns no session | `ignored`, with why | `imported_rows{outcome="ignored"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected` |
@@ -144,6 +156,7 @@
 //! | input | answer | record | test |
 //! |---|---|---|---|
 //! | unknown key, value that can't be | 78; file, line, key | standard error | `a_configuration_that_is_bad_ends_with_78_and_names_file_line_and_key`, `each_mistake_is_named_with_place_key_and_remedy` |
+//! | a group that does not exist in `[http]` | 69; key | standard error | `a_group_that_is_not_there_ends_a_start_with_69_and_names_its_key` |
 //! | a secret that is short, unreadable or open to everybody | 78 | standard error | `a_secret_of_eight_octets_is_taken_with_a_warning_and_one_of_seven_refused`, `what_holds_a_secret_is_not_open_to_everybody`, `a_secret_file_that_is_not_there_is_named` |
 //! | a dictionary that is missing, of FreeRADIUS 4, or none | 78; file, line, remedy | standard error | `a_dictionary_that_cannot_be_used_is_named_with_file_line_and_remedy`, `a_dictionary_of_version_4_is_told_apart`, `a_file_that_is_no_dictionary_is_refused_and_an_empty_one_is_not` |
 //! | a dictionary whose include is missing | 78; file and line that include it | standard error | `a_missing_include_is_named_unless_it_may_be_missing` |
@@ -205,6 +218,7 @@
 //! | a log file that was cut, or is none | 65; file | standard error | `a_file_cut_short_is_damage`, `a_file_that_is_no_log_file_is_named` |
 //! | a later version's log or index | 78 | standard error | `a_log_of_a_later_version_ends_with_78_and_says_so`, `an_index_of_a_later_version_ends_with_78_and_says_so` |
 //! | a damaged snapshot | set aside; the older one, or the whole log | line | `a_damaged_snapshot_falls_back_to_the_older_one`, `without_a_good_snapshot_the_whole_log_is_read` |
+//! | a question in the index that was changed, removed or inserted | `audit questions --verify` is 65 and names it | none | `whoever_changes_removes_or_inserts_a_question_breaks_the_chain_behind_it` |
 //! | a damaged or missing index | begun anew, filled from the log | line | `a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log`, `a_removed_audit_index_is_filled_again_from_the_log` |
 //! | a damaged note of how far detail files were read | set aside; they are read again | line | `a_cursor_that_was_changed_anywhere_is_set_aside_and_says_nothing`, `a_damaged_cursor_costs_only_a_second_reading` |
 //! | a key file that is none | 74; file | standard error | `a_file_that_is_no_key_is_refused` |

@@ -340,3 +340,64 @@ impl Views {
         folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
+    use crate::access::{Role, Via};
+    use crate::log::entry::Question;
+    use crate::session::Name;
+
+    const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
+
+    fn question(what: &str) -> Entry {
+        Entry::Question(Question { at: AT, by: Name::from("root"), what: Name::from(what) })
+    }
+
+    fn token() -> Entry {
+        let (_, hash) = issue(TokenId(7), &[1; SECRET_OCTETS]);
+        let (scopes, note) = (Vec::new(), Name::from(""));
+        let verb = Verb::Create { hash, role: Role::Viewer, scopes, expires: None, note };
+        Entry::Token(Box::new(TokenOrder { at: AT, by: Name::from("root"), id: TokenId(7), verb }))
+    }
+
+    fn folded(entries: &[Entry]) -> (Views, Vec<Folded>) {
+        let (mut views, mut folded) = (Views::new(Arc::default()), Vec::new());
+        for (sequence, entry) in (1..).zip(entries) {
+            views.fold(AT, sequence, entry, &mut folded);
+        }
+        (views, folded)
+    }
+
+    #[test]
+    fn tokens_and_the_chain_go_on_from_a_snapshot_as_if_nothing_had_been() {
+        let entries = [token(), question("/a"), question("/b")];
+        let (whole, outcomes) = folded(&entries);
+        let (before, _) = folded(&entries[..2]);
+        let shared = Arc::new(Shared::default());
+        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+        let mut more = Vec::new();
+        views.fold(AT, 3, &entries[2], &mut more);
+        assert!(views.are_as(&whole) && more == outcomes[2..]);
+        assert!(shared.tokens.load().get(TokenId(7)).is_some());
+        assert_eq!(shared.link.load().0, 3);
+        let Outcome::Asked(asked, link) = &more[0].outcome else { panic!("{more:?}") };
+        assert_eq!((**shared.link.load(), asked.via, asked.role), ((3, *link), Via::Socket, None));
+    }
+
+    #[test]
+    fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_yet() {
+        let (views, _) = folded(&[]);
+        let mut octets = views.snapshot();
+        // What came with version 4: no tokens, no entry, and a link of zeros.
+        octets.truncate(octets.len() - 1 - 1 - 32);
+        octets[0] = BEFORE;
+        let restored = Views::restore(Arc::default(), &octets).unwrap();
+        assert!(restored.are_as(&views));
+        octets[0] = 2;
+        assert!(Views::restore(Arc::default(), &octets).is_err());
+        octets[0] = SNAPSHOT + 1;
+        assert!(Views::restore(Arc::default(), &octets).is_err());
+    }
+}

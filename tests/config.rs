@@ -99,6 +99,10 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "header",
         "contact",
         "socket-group",
+        "viewers-group",
+        "operators-group",
+        "auditors-group",
+        "names",
         "prefixes",
     ];
     let mut seen = 0;
@@ -660,6 +664,37 @@ fn keys_that_are_not_built_yet_are_unknown() {
 fn a_value_of_another_type_has_its_place_and_key() {
     let mistake = mistake("[http]\nsocket-mode = 660\n");
     assert!(mistake.starts_with("2:15: http.socket-mode: invalid type"), "{mistake}");
+    let mistake = self::mistake("[audit]\nrequire-purpose = 'yes'\n");
+    assert!(mistake.starts_with("2:19: audit.require-purpose: invalid type"), "{mistake}");
+}
+
+#[test]
+fn each_mistake_about_who_may_come_in_is_named() {
+    for (text, expected) in [
+        (
+            "[http]\nnames = ['https://warden.isp.example']\n",
+            "2:10: http.names: 'https://warden.isp.example' is no host's name; write it as browsers do, without scheme and \
+             port, such as \"warden.isp.example\"",
+        ),
+        (
+            "[http]\nviewers-group = ''\n",
+            "2:17: http.viewers-group: is empty; write a value or remove the key",
+        ),
+        (
+            "[http]\nauditors-group = ''\n",
+            "2:18: http.auditors-group: is empty; write a value or remove the key",
+        ),
+    ] {
+        assert_eq!(mistake(text), expected);
+    }
+    let config = config(
+        "[http]\nnames = ['Warden.ISP.example']\noperators-group = 'abuse'\n[audit]\nrequire-purpose = true\n",
+    );
+    assert_eq!(
+        (config.http.names, config.http.operators),
+        (vec!["warden.isp.example".into()], Some("abuse".into()))
+    );
+    assert!(config.require_purpose);
 }
 
 #[test]

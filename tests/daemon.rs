@@ -43,6 +43,10 @@ mod untrusted;
 mod lies;
 
 #[cfg(test)]
+#[path = "daemon/access.rs"]
+mod access;
+
+#[cfg(test)]
 #[path = "daemon/answers.rs"]
 mod answers;
 

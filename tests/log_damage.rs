@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use relaywarden::log::entry::{Entry, FORMAT, Question};
+use relaywarden::log::entry::{Entry, FORMAT, OLDEST, Question};
 use relaywarden::log::sqlite::SqliteLog;
 use relaywarden::log::{Batch, Log, LogError};
 use relaywarden::session::{Name, Timestamp};
@@ -218,13 +218,29 @@ fn a_later_version_of_file_or_entries_is_not_called_damage() {
     assert!(matches!(open(data.path(), 0), Err(LogError::TooNew { version: 2, .. })));
 
     let data = written(10);
-    let connection = Connection::open(file(data.path(), 1)).unwrap();
+    respell(data.path(), FORMAT + 1);
+    let expected = u32::from(FORMAT) + 1;
+    assert!(matches!(open(data.path(), 0), Err(LogError::TooNew { version, .. }) if version == expected));
+}
+
+#[test]
+fn entries_of_the_form_before_are_read_and_older_ones_are_not() {
+    let data = written(10);
+    respell(data.path(), OLDEST);
+    assert!(open(data.path(), 0).is_ok());
+    respell(data.path(), OLDEST - 1);
+    assert!(matches!(open(data.path(), 0), Err(LogError::Damaged { row: Some(3), .. })));
+}
+
+/// Says of the entries from the third on that they are of this form.
+fn respell(data: &Path, format: u8) {
+    let connection = Connection::open(file(data, 1)).unwrap();
     let (at, mut packed): (i64, Vec<u8>) = connection
         .query_row("SELECT at, packed FROM batch WHERE sequence = 3", (), |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .unwrap();
-    packed[0] = FORMAT + 1;
+    *packed.first_mut().unwrap() = format;
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&3_u64.to_le_bytes());
     hasher.update(&at.to_le_bytes());
@@ -236,9 +252,6 @@ fn a_later_version_of_file_or_entries_is_not_called_damage() {
             (packed, hasher.finalize()),
         )
         .unwrap();
-    drop(connection);
-    let expected = u32::from(FORMAT) + 1;
-    assert!(matches!(open(data.path(), 0), Err(LogError::TooNew { version, .. }) if version == expected));
 }
 
 #[test]

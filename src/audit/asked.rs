@@ -126,3 +126,109 @@ fn lies_in(wanted: &Name, about: &Name) -> bool {
     let prefix = about.text().and_then(|text| text.parse::<IpNet>().ok());
     address.zip(prefix).is_some_and(|(address, prefix)| prefix.contains(&address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::question::Reply;
+    use crate::access::token::TokenId;
+    use crate::access::{Role, Via};
+    use crate::audit::index::Index;
+    use crate::audit::past::Past;
+    use crate::audit::schema::file_in;
+    use crate::views::{Folded, Outcome};
+
+    fn asked(number: u64, about: &str) -> Asked {
+        let token = Via::Token(TokenId(u32::try_from(number % 2).unwrap()));
+        Asked {
+            at: Timestamp::from_seconds(i64::try_from(number).unwrap()),
+            by: Name::from(if number.is_multiple_of(3) { "root" } else { "noc" }),
+            role: Some(Role::Viewer),
+            via: token,
+            what: Name::from("/v1/sessions"),
+            about: vec![Name::from(about)],
+            purpose: None,
+            reply: Reply::Rows(number),
+        }
+    }
+
+    /// Questions of the entries 10, 20, 30 and so on.
+    fn world(count: u64) -> (tempfile::TempDir, Past, Link) {
+        let data = tempfile::tempdir().unwrap();
+        let mut index = Index::open(data.path()).unwrap();
+        let (mut link, mut folded) = (Link::default(), Vec::new());
+        for number in 1..=count {
+            let about = if number % 2 == 0 { "198.51.100.0/24" } else { "alice" };
+            let asked = asked(number, about);
+            link = link.then(&asked.packed());
+            folded.push(Folded { sequence: number * 10, outcome: Outcome::Asked(Box::new(asked), link) });
+        }
+        index.apply(count * 10, &folded).unwrap();
+        let past = Past::open(data.path()).unwrap();
+        (data, past, link)
+    }
+
+    fn sequences(past: &Past, filter: AskedFilter) -> Vec<u64> {
+        let rows = past.questions(&AskedFilter { limit: 100, ..filter }).unwrap();
+        rows.into_iter().map(|row| row.sequence).collect()
+    }
+
+    #[test]
+    fn they_are_found_by_whom_about_what_and_when_newest_first() {
+        let (_data, past, _) = world(6);
+        let name = |text| Some(Name::from(text));
+        assert_eq!(sequences(&past, AskedFilter::default()), [60, 50, 40, 30, 20, 10]);
+        assert_eq!(sequences(&past, AskedFilter { by: name("root"), ..AskedFilter::default() }), [60, 30]);
+        let by_token = AskedFilter { by: name("00000001"), ..AskedFilter::default() };
+        assert_eq!(sequences(&past, by_token), [50, 30, 10]);
+        let about = |text| AskedFilter { about: name(text), ..AskedFilter::default() };
+        assert_eq!(sequences(&past, about("alice")), [50, 30, 10]);
+        assert_eq!(sequences(&past, about("198.51.100.7")), [60, 40, 20], "within what was asked about");
+        assert_eq!(sequences(&past, about("198.51.101.7")), [0; 0]);
+        let (since, until) = (Some(Timestamp::from_seconds(2)), Some(Timestamp::from_seconds(4)));
+        assert_eq!(sequences(&past, AskedFilter { since, until, ..AskedFilter::default() }), [30, 20]);
+        assert_eq!(sequences(&past, AskedFilter { before: Some(30), ..AskedFilter::default() }), [20, 10]);
+    }
+
+    #[test]
+    fn a_chain_is_whole_from_the_oldest_that_is_kept_on() {
+        let (data, past, link) = world(6);
+        let (chain, last) = past.chain(60).unwrap();
+        assert_eq!((chain.rows, chain.first, chain.broken_at), (6, Some(10), None));
+        assert_eq!((chain.last, last), (Some((60, link)), Some(link)));
+        edit(data.path(), "DELETE FROM question WHERE sequence <= 20");
+        let (chain, last) = past.chain(60).unwrap();
+        assert_eq!((chain.first, chain.broken_at, last), (Some(30), None, Some(link)));
+    }
+
+    fn edit(data: &std::path::Path, sql: &str) {
+        Connection::open(file_in(data)).unwrap().execute_batch(sql).unwrap();
+    }
+
+    #[test]
+    fn whoever_changes_removes_or_inserts_a_question_breaks_the_chain_behind_it() {
+        for (sql, broken_at) in [
+            (
+                "UPDATE question SET packed = (SELECT packed FROM question WHERE sequence = 40) WHERE sequence = 30",
+                30,
+            ),
+            ("UPDATE question SET link = zeroblob(32) WHERE sequence = 30", 30),
+            ("DELETE FROM question WHERE sequence = 30", 40),
+            ("INSERT INTO question SELECT 35, at, packed, link FROM question WHERE sequence = 30", 35),
+            ("UPDATE question SET sequence = 25 WHERE sequence = 10", 20),
+        ] {
+            let (data, past, _) = world(6);
+            edit(data.path(), sql);
+            let found = past.chain(60).unwrap().0.broken_at;
+            // Taken from the front, the oldest kept one is another; what follows it does not fit.
+            assert!(
+                found.is_some_and(|at| at == broken_at || sql.contains("= 10") && at > 20),
+                "{sql}: {found:?}"
+            );
+        }
+        let (data, past, _) = world(6);
+        edit(data.path(), "DELETE FROM question WHERE sequence = 60");
+        let (chain, last) = past.chain(60).unwrap();
+        assert_eq!((chain.broken_at, last), (None, None), "the newest is not there any more");
+    }
+}

@@ -140,10 +140,13 @@ pub enum Command {
     )]
     Nas(nas::NasArgs),
     /// Tokens for the API and for browsers: make, list and revoke them
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  relaywarden token create --role viewer --note 'help desk'"
+    )]
     Token(token::TokenCommand),
     /// The record of who asked what
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  relaywarden audit questions --since '7d ago'")]
     Audit(questions::AuditCommand),
     /// Suspensions in force
     #[command(after_help = "Example:\n  relaywarden suspensions")]

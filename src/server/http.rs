@@ -9,6 +9,7 @@ pub mod auth;
 pub mod document;
 pub mod hosts;
 pub mod import;
+mod lists;
 mod login;
 pub mod metrics;
 pub mod nas;
@@ -57,7 +58,7 @@ use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
 use self::top::{TopFilter, TopRow};
-use self::walk::{Walked, tagged};
+use self::walk::tagged;
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::access::{Asker, Role};
@@ -327,9 +328,9 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/openapi.json", |m| on(m, document::show))
         .at("GET", "/v1/lookup", |m| on(m, lookup::<S>))
         .at("GET", "/v1/owner", |m| on(m, owner::<S>))
-        .at("GET", "/v1/sessions", |m| on(m, sessions::<S>))
+        .at("GET", "/v1/sessions", |m| on(m, lists::sessions::<S>))
         .at("GET", "/v1/explain", |m| on(m, explain::<S>))
-        .at("GET", "/v1/messages", |m| on(m, messages::<S>))
+        .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
         .at("GET", "/v1/top", |m| on(m, top::top::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
@@ -446,74 +447,6 @@ async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut question: Question) ->
     Ok(Json(Who { realm: name, ..who }))
 }
 
-/// The earlier of what was asked for and what a cursor's mark, a moment in milliseconds, allows.
-fn until(asked: Option<Timestamp>, mark: Option<i64>) -> Option<Timestamp> {
-    let mark = mark.map(|mark| Timestamp::from_millis(mark.saturating_add(1)));
-    asked.into_iter().chain(mark).min()
-}
-
-fn mark(at: Option<&str>) -> Option<i64> {
-    api::parse_rfc3339(at?).map(Timestamp::millis)
-}
-
-impl Walked for SessionFilter {
-    type Row = SessionRow;
-
-    async fn rows<S: Staff>(
-        &self,
-        staff: &S,
-        mark: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<SessionRow>, Trouble> {
-        staff.sessions(&SessionFilter { until: until(self.until, mark), limit, ..self.clone() }).await
-    }
-
-    /// By address they are in the order in which they came to hold it.
-    fn mark(&self, row: &SessionRow) -> Option<i64> {
-        mark(row.valid_from.as_deref()).filter(|_| self.prefix.is_none())
-    }
-}
-
-impl Walked for MessageFilter {
-    type Row = MessageRow;
-
-    async fn rows<S: Staff>(
-        &self,
-        staff: &S,
-        mark: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<MessageRow>, Trouble> {
-        staff.messages(&MessageFilter { until: until(self.until, mark), limit, ..self.clone() }).await
-    }
-
-    fn mark(&self, row: &MessageRow) -> Option<i64> {
-        mark(Some(&row.at))
-    }
-}
-
-async fn sessions<S: Staff>(
-    State(staff): State<Arc<S>>,
-    headers: HeaderMap,
-    mut question: Question,
-) -> Result<Response, Problem> {
-    let walk = question.walk(&headers)?;
-    let parameters = &mut question.parameters;
-    let filter = SessionFilter {
-        subscriber: parameters.name("subscriber")?,
-        prefix: parameters.prefix("address")?,
-        realm: realm(&*staff, parameters)?.1,
-        since: parameters.time("since")?,
-        until: parameters.time("until")?,
-        limit: 0,
-    };
-    in_order(filter.since, filter.until)?;
-    if filter.realm != Realm::PUBLIC && filter.prefix.is_none() {
-        return Err(Problem::parameter("realm", "says in which space address lies; name that too"));
-    }
-    let ready = question.ready(&*staff)?;
-    walk.answer(filter, ready, staff).await
-}
-
 async fn explain<S: Staff>(
     State(staff): State<Arc<S>>,
     headers: HeaderMap,
@@ -535,28 +468,6 @@ async fn explain<S: Staff>(
     let rows = staff.explain(&filter).await?;
     ready.answered(&*staff, rows.len()).await?;
     Ok(if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() })
-}
-
-async fn messages<S: Staff>(
-    State(staff): State<Arc<S>>,
-    headers: HeaderMap,
-    mut question: Question,
-) -> Result<Response, Problem> {
-    let walk = question.walk(&headers)?;
-    let parameters = &mut question.parameters;
-    let filter = MessageFilter {
-        subscriber: parameters.name("subscriber")?,
-        address: parameters.address("address")?,
-        queue_id: parameters.name("queue_id")?,
-        token: parameters.name("token")?,
-        login: parameters.name("login")?,
-        since: parameters.time("since")?,
-        until: parameters.time("until")?,
-        limit: 0,
-    };
-    in_order(filter.since, filter.until)?;
-    let ready = question.ready(&*staff)?;
-    walk.answer(filter, ready, staff).await
 }
 
 async fn suspensions<S: Staff>(

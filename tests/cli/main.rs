@@ -15,6 +15,8 @@ mod http;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod rehearse;

@@ -269,7 +269,8 @@ fn a_later_version_is_left_alone() {
     let connection = Connection::open(file_in(data.path())).unwrap();
     connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
     drop(connection);
-    assert!(matches!(Index::open(data.path()), Err(AuditError::TooNew { version: 3, .. })));
+    let later = u32::try_from(VERSION + 1).unwrap();
+    assert!(matches!(Index::open(data.path()), Err(AuditError::TooNew { version, .. }) if version == later));
 }
 
 #[test]

@@ -453,6 +453,11 @@ fn operation(endpoint: &Endpoint, about: &About) -> Operation {
             ResponseBuilder::new().description(words.join(", ")).content("application/problem+json", content);
         responses.responses.entry(status.to_string()).or_insert_with(|| response.build().into());
     }
+    if !about.takes.is_empty() {
+        // A head of more than 16 KiB is refused before there is a request that could be answered.
+        let response = ResponseBuilder::new().description("The head is too large.");
+        responses.responses.insert("431".to_owned(), response.build().into());
+    }
     let mut operation = OperationBuilder::new().summary(Some(about.summary)).responses(responses);
     for given in about.takes {
         operation = operation.parameter(parameter(given, about.required));

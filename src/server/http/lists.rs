@@ -1,0 +1,107 @@
+//! `/v1/sessions` and `/v1/messages`: the lists that go on for long.
+//!
+//! Knows: their filters, and what marks a place in them. Must not know: how parts of a list are sent.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::api::{self, MessageRow, SessionRow};
+use super::problem::Problem;
+use super::question::Question;
+use super::walk::Walked;
+use super::{Staff, Trouble, in_order, realm};
+use crate::audit::rows::{MessageFilter, SessionFilter};
+use crate::session::{Realm, Timestamp};
+
+/// The earlier of what was asked for and what a cursor's mark, a moment in milliseconds, allows.
+fn until(asked: Option<Timestamp>, mark: Option<i64>) -> Option<Timestamp> {
+    let mark = mark.map(|mark| Timestamp::from_millis(mark.saturating_add(1)));
+    asked.into_iter().chain(mark).min()
+}
+
+fn mark(at: Option<&str>) -> Option<i64> {
+    api::parse_rfc3339(at?).map(Timestamp::millis)
+}
+
+impl Walked for SessionFilter {
+    type Row = SessionRow;
+
+    async fn rows<S: Staff>(
+        &self,
+        staff: &S,
+        mark: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, Trouble> {
+        staff.sessions(&SessionFilter { until: until(self.until, mark), limit, ..self.clone() }).await
+    }
+
+    /// By address they are in the order in which they came to hold it.
+    fn mark(&self, row: &SessionRow) -> Option<i64> {
+        mark(row.valid_from.as_deref()).filter(|_| self.prefix.is_none())
+    }
+}
+
+impl Walked for MessageFilter {
+    type Row = MessageRow;
+
+    async fn rows<S: Staff>(
+        &self,
+        staff: &S,
+        mark: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, Trouble> {
+        staff.messages(&MessageFilter { until: until(self.until, mark), limit, ..self.clone() }).await
+    }
+
+    fn mark(&self, row: &MessageRow) -> Option<i64> {
+        mark(Some(&row.at))
+    }
+}
+
+pub(super) async fn sessions<S: Staff>(
+    State(staff): State<Arc<S>>,
+    headers: HeaderMap,
+    mut question: Question,
+) -> Result<Response, Problem> {
+    let walk = question.walk(&headers)?;
+    let parameters = &mut question.parameters;
+    let filter = SessionFilter {
+        subscriber: parameters.name("subscriber")?,
+        prefix: parameters.prefix("address")?,
+        realm: realm(&*staff, parameters)?.1,
+        since: parameters.time("since")?,
+        until: parameters.time("until")?,
+        limit: 0,
+    };
+    in_order(filter.since, filter.until)?;
+    if filter.realm != Realm::PUBLIC && filter.prefix.is_none() {
+        return Err(Problem::parameter("realm", "says in which space address lies; name that too"));
+    }
+    let ready = question.ready(&*staff)?;
+    walk.answer(filter, ready, staff).await
+}
+
+pub(super) async fn messages<S: Staff>(
+    State(staff): State<Arc<S>>,
+    headers: HeaderMap,
+    mut question: Question,
+) -> Result<Response, Problem> {
+    let walk = question.walk(&headers)?;
+    let parameters = &mut question.parameters;
+    let filter = MessageFilter {
+        subscriber: parameters.name("subscriber")?,
+        address: parameters.address("address")?,
+        queue_id: parameters.name("queue_id")?,
+        token: parameters.name("token")?,
+        login: parameters.name("login")?,
+        since: parameters.time("since")?,
+        until: parameters.time("until")?,
+        limit: 0,
+    };
+    in_order(filter.since, filter.until)?;
+    let ready = question.ready(&*staff)?;
+    walk.answer(filter, ready, staff).await
+}

@@ -1,0 +1,123 @@
+//! What is counted, as metrics.
+//!
+//! Knows: whose counters there are, and what they are called. Must not know: what is counted, or how it is sent.
+
+use super::StaffDesk;
+use crate::clock;
+use crate::server::feed_health;
+use crate::server::http::metrics::Exposition;
+
+impl StaffDesk {
+    pub(super) fn exposition(&self) -> Exposition {
+        let mut out = Exposition::new();
+        let read =
+            |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        for (what, count) in self.counters.radius.readings() {
+            out.counter("radius_datagrams", "What became of RADIUS datagrams", &[("outcome", what)], count);
+        }
+        self.expose_details(&mut out);
+        for (reason, socketmap, policy) in self.counters.desk.read() {
+            for (protocol, count) in [("socketmap", socketmap), ("policy", policy)] {
+                let labels =
+                    [("protocol", protocol), ("verdict", reason.verdict().word()), ("reason", reason.word())];
+                out.counter("verdicts", "Answers to mail servers", &labels, count);
+            }
+        }
+        let (mta, engine, desk) = (&self.counters.mta, &self.counters.engine, &self.counters.desk);
+        let connections = [
+            ("accepted", &mta.accepted),
+            ("foreign", &mta.foreign),
+            ("over-limit", &mta.over_limit),
+            ("broken", &mta.broken),
+            ("dribbled", &mta.dribbled),
+            ("unread", &mta.unread),
+            ("idle", &mta.idle),
+        ];
+        for (what, count) in connections {
+            out.counter(
+                "mta_connections",
+                "What became of MTA connections",
+                &[("outcome", what)],
+                read(count),
+            );
+        }
+        let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
+        out.gauge("mta_connections_open", "MTA connections open now", &[], open);
+        let gate = &self.counters.gate;
+        for (outcome, count) in gate.read() {
+            out.counter(
+                "http_logins",
+                "What became of tokens that were shown",
+                &[("outcome", outcome)],
+                count,
+            );
+        }
+        let refused = [("role", &gate.refused), ("host", &gate.wrong_host), ("cross-site", &gate.cross_site)];
+        for (why, count) in refused {
+            out.counter("http_refused", "Requests that were refused", &[("reason", why)], read(count));
+        }
+        for (fate, count) in self.imported.read() {
+            let labels = [("outcome", fate.word())];
+            out.counter("imported_rows", "What became of rows of imported files", &labels, count);
+        }
+        out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
+        out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
+        out.counter("log_batches", "Group commits", &[], read(&engine.batches));
+        out.counter("log_entries", "Entries made durable", &[], read(&engine.entries));
+        out.counter("log_failures", "Commits that storage refused", &[], read(&engine.failures));
+        out.counter("refreshes", "Refreshes acknowledged", &[], read(&engine.refreshes));
+        out.counter("message_repeats", "Messages asked about again", &[], read(&engine.repeats));
+        out.counter("alarms", "Alarms raised", &[], read(&engine.alarms));
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        out.gauge("inbox_waiting", "Inputs waiting for the engine", &[], gauge(self.inbox.len()));
+        out.gauge("ready", "Whether lookups are true", &[], i64::from(self.health.is_ready()));
+        out.gauge(
+            "storage_failing",
+            "Whether the log refuses",
+            &[],
+            i64::from(self.health.is_storage_failing()),
+        );
+        let behind = self.shared.committed().saturating_sub(*self.applied.borrow());
+        out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
+        let config = self.config.load();
+        feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
+        out
+    }
+
+    fn expose_details(&self, out: &mut Exposition) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let now = clock::now();
+        for counters in self.details.counters() {
+            let directory = ("directory", counters.directory.as_str());
+            for (what, count) in counters.outcomes() {
+                let labels = [directory, ("outcome", what)];
+                out.counter("detail_records", "What became of the records of detail files", &labels, count);
+            }
+            let lines =
+                [("unknown", &counters.unknown_attributes), ("unreadable", &counters.unreadable_lines)];
+            for (why, count) in lines {
+                let labels = [directory, ("reason", why)];
+                out.counter(
+                    "detail_lines",
+                    "Lines of detail files that were left out",
+                    &labels,
+                    count.load(Relaxed),
+                );
+            }
+            let files = [("begun-anew", &counters.begun_anew), ("removed", &counters.removed)];
+            for (what, count) in files {
+                let labels = [directory, ("outcome", what)];
+                out.counter("detail_files", "What became of detail files", &labels, count.load(Relaxed));
+            }
+            let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            let labels = [directory];
+            let bytes = gauge(counters.bytes_behind.load(Relaxed));
+            out.gauge("detail_bytes_behind", "Octets of detail files that are not durable", &labels, bytes);
+            let seconds = gauge(counters.behind(now).as_secs());
+            let help = "Age of the oldest record of a detail file that is not durable";
+            out.gauge("detail_seconds_behind", help, &labels, seconds);
+            let unreadable = gauge(counters.unreadable_files.load(Relaxed));
+            out.gauge("detail_files_unreadable", "Detail files that cannot be read", &labels, unreadable);
+        }
+    }
+}
