@@ -304,14 +304,13 @@ impl Bars {
         moments: impl Iterator<Item = Timestamp>,
     ) -> Self {
         let days = window.length() > HOUR.saturating_mul(8 * 24);
-        let step = if days { 24 } else { 1 };
         let mut edges = vec![zone.midnight(window.since)];
         while let Some(last) = edges.last().copied().filter(|last| *last < window.until)
             && edges.len() < 1000
         {
-            let next = zone.hours_later(last, step);
-            // Where clocks are set, the wall may stand still; time does not.
-            edges.push(if next > last { next } else { last.plus(HOUR) });
+            // An hour is an hour, also the one that the wall shows twice; a day is the wall's.
+            let next = if days { zone.hours_later(last, 24) } else { last.plus(HOUR) };
+            edges.push(next.max(last.plus(HOUR)));
         }
         edges.retain(|edge| *edge > window.since && *edge < window.until);
         edges.insert(0, window.since);

@@ -173,3 +173,6 @@ pub struct Trouble<'a> {
     /// The question, to be asked again with its purpose: its path and parameters. `None`: that is not what is missing.
     pub again: Option<(&'a str, Vec<(String, String)>)>,
 }
+
+#[cfg(test)]
+mod tests;

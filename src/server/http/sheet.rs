@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn headings_are_there_without_rows_and_what_is_within_a_field_stands_in_its_cell() {
         let none = sheet::<SessionRow>(&[]);
-        assert_eq!((none.len(), none[0][0].as_str(), none[0].len()), (1, "subscriber", 14));
+        assert_eq!((none.len(), none[0][0].as_str(), none[0].len()), (1, "subscriber", 13));
         let line = LineRow { port_id: Some("eth 0/1:7".to_owned()), ..LineRow::default() };
         let row =
             SessionRow { addresses: vec!["a".to_owned(), "b".to_owned()], line, ..SessionRow::default() };
