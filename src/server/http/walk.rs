@@ -147,15 +147,19 @@ impl Walk {
         Ok(response)
     }
 
-    /// A part of the list for a page, and the cursor of what comes after it.
+    /// A part of the list for a page, and the cursor of what comes after it, as a link that carries `told` has it: what
+    /// people type is spelled otherwise there.
     pub(super) async fn part<L: Walked, S: Staff>(
         &self,
         list: &L,
         staff: &S,
         rows: usize,
+        told: &[(&str, String)],
     ) -> Result<(Vec<L::Row>, Option<String>), Problem> {
         let part = part(list, staff, self.from, self.limit.unwrap_or(rows)).await?;
-        Ok((part.rows, part.next.map(|next| format!("{next}-{}", fingerprint(&self.path, &self.pairs)))))
+        let told = told.iter().filter(|(_, value)| !value.is_empty());
+        let pairs: Vec<_> = told.map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Ok((part.rows, part.next.map(|next| format!("{next}-{}", fingerprint(&self.path, &pairs)))))
     }
 
     /// Whether it does not begin at the newest row.

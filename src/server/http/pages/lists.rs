@@ -75,9 +75,6 @@ pub(in super::super) async fn sessions<S: Staff>(
     if realm != Realm::PUBLIC && filter.prefix.is_none() {
         return Err(Problem::parameter("realm", "says in which space address lies; name that too"));
     }
-    let ready = question.ready(&*staff)?;
-    let (rows, next) = walk.part(&filter, &*staff, ROWS).await?;
-    ready.answered(&*staff, rows.len()).await?;
     let address = filter.prefix.map(|prefix| match prefix.prefix_len() == prefix.max_prefix_len() {
         true => prefix.addr().to_string(),
         false => prefix.to_string(),
@@ -89,6 +86,9 @@ pub(in super::super) async fn sessions<S: Staff>(
         ("since", instant(filter.since)),
         ("until", instant(filter.until)),
     ];
+    let ready = question.ready(&*staff)?;
+    let (rows, next) = walk.part(&filter, &*staff, ROWS, &told).await?;
+    ready.answered(&*staff, rows.len()).await?;
     let value = |name: &str| told.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
     let fields = vec![
         field("subscriber", "Subscriber", value("subscriber"), ""),
@@ -123,9 +123,6 @@ pub(in super::super) async fn messages<S: Staff>(
         limit: 0,
     };
     in_order(filter.since, filter.until)?;
-    let ready = question.ready(&*staff)?;
-    let (rows, next) = walk.part(&filter, &*staff, ROWS).await?;
-    ready.answered(&*staff, rows.len()).await?;
     let told: Told = vec![
         ("subscriber", spelled(filter.subscriber.as_ref())),
         ("address", filter.address.map(|address| address.to_string()).unwrap_or_default()),
@@ -135,6 +132,9 @@ pub(in super::super) async fn messages<S: Staff>(
         ("since", instant(filter.since)),
         ("until", instant(filter.until)),
     ];
+    let ready = question.ready(&*staff)?;
+    let (rows, next) = walk.part(&filter, &*staff, ROWS, &told).await?;
+    ready.answered(&*staff, rows.len()).await?;
     let labels = ["Subscriber", "Address", "Queue-id", "Token", "Login", "From", "Until"];
     let examples = ["", "198.51.100.7", "", "", "", "2026-11-23 14:00", "now"];
     let fields = told.iter().zip(labels).zip(examples);
@@ -274,16 +274,16 @@ pub(in super::super) async fn questions<S: Staff>(
         limit: 0,
     };
     in_order(filter.since, filter.until)?;
-    let ready = question.ready(&*staff)?;
-    let (rows, next) = walk.part(&filter, &*staff, ROWS).await?;
-    let chain = if verify { Some(staff.chain().await?) } else { None };
-    ready.answered(&*staff, rows.len()).await?;
     let told: Told = vec![
         ("by", spelled(filter.by.as_ref())),
         ("about", spelled(filter.about.as_ref())),
         ("since", instant(filter.since)),
         ("until", instant(filter.until)),
     ];
+    let ready = question.ready(&*staff)?;
+    let (rows, next) = walk.part(&filter, &*staff, ROWS, &told).await?;
+    let chain = if verify { Some(staff.chain().await?) } else { None };
+    ready.answered(&*staff, rows.len()).await?;
     let labels = ["Asked by", "About", "From", "Until"];
     let examples = ["user, or a token's number", "address, subscriber, ...", "2026-11-23 14:00", "now"];
     let fields = told.iter().zip(labels).zip(examples);
