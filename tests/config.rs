@@ -17,12 +17,16 @@ mod dictionaries;
 
 const FILE: &str = "/etc/relaywarden/relaywarden.toml";
 
+const RETENTION: &str = "[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n";
+
 /// Files that exist only here, with their modes.
 struct Disk(HashMap<PathBuf, Contents>);
 
 impl Disk {
+    /// With what every configuration must say, where it does not.
     fn with(text: &str, mode: u32) -> Self {
-        Disk(HashMap::new()).and(FILE, text.as_bytes(), mode)
+        let retention = if text.contains("[retention]") { "" } else { RETENTION };
+        Disk(HashMap::new()).and(FILE, format!("{text}\n{retention}").as_bytes(), mode)
     }
 
     fn and(mut self, path: &str, octets: &[u8], mode: u32) -> Self {

@@ -186,10 +186,10 @@ fn feed_as_daemon(machine: &mut Machine, told: &Told, arrival: i64) {
 /// Who owns each address: subscribers, sorted; empty for nobody.
 fn owners(machine: &Machine, second: i64) -> Vec<Vec<String>> {
     let ask = |number| match machine.map().lookup(Realm::PUBLIC, address(number), None, at(second)) {
-        Lookup::Found(found) => vec![found.subscriber.unwrap().to_string()],
+        Lookup::Found(found) => vec![found.subscriber().unwrap().to_string()],
         Lookup::Ambiguous(all) => {
             let mut names: Vec<_> =
-                all.into_iter().map(|found| found.subscriber.unwrap().to_string()).collect();
+                all.into_iter().map(|found| found.subscriber().unwrap().to_string()).collect();
             names.sort();
             names.dedup();
             names

@@ -116,6 +116,12 @@ mod tests {
         }
     }
 
+    /// A part of a configuration, with what each must say.
+    fn whole(text: &str) -> String {
+        let retention = "[retention]\nsessions = \"180d\"\nmessages = \"90d\"\nquestions = \"365d\"\n";
+        if text.contains("[retention]") { text.to_owned() } else { format!("{text}\n{retention}") }
+    }
+
     #[test]
     fn every_configuration_is_accepted() {
         let of_feeds = blocks(&feeds_page(), "toml");
@@ -128,7 +134,7 @@ mod tests {
             let secret = home.path().join("secrets/bras1");
             fs::create_dir(home.path().join("secrets")).expect("our own directory");
             fs::write(&secret, "correct horse battery staple\n").expect("our own file");
-            fs::write(&path, &text).expect("our own file");
+            fs::write(&path, whole(&text)).expect("our own file");
             for file in [&path, &secret] {
                 fs::set_permissions(file, Permissions::from_mode(0o600)).expect("our own file");
             }
@@ -143,7 +149,7 @@ mod tests {
         let page = import_page();
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("relaywarden.toml");
-        fs::write(&path, blocks(&page, "toml").concat()).expect("our own file");
+        fs::write(&path, whole(&blocks(&page, "toml").concat())).expect("our own file");
         let list = blocks(&page, "").into_iter().find(|block| block.starts_with("subscriber,prefix"));
         fs::write(home.path().join("prefixes.csv"), list.expect("the list")).expect("our own file");
         let output = run(&["check-config".into(), "--config".into(), path.display().to_string()]);

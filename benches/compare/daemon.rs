@@ -57,6 +57,7 @@ impl Daemon {
         let (data, socket) = (self.data_dir(), self.home.path().join("api.sock"));
         let text = format!(
             "data-dir = {data:?}\n\
+             [retention]\nsessions = \"180d\"\nmessages = \"90d\"\nquestions = \"365d\"\n\
              [radius]\nlisten = [\"{}\"]\n\
              [[radius.client]]\nname = \"compare\"\naddress = \"127.0.0.0/8\"\nsecret = \"{SECRET}\"\n\
              [session]\nwarm-up = \"0s\"\n\

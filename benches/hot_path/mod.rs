@@ -21,7 +21,7 @@ use relaywarden::log::{Batch, Log};
 use relaywarden::mta::policy::Policy;
 use relaywarden::mta::socketmap::{Reply, Socketmap};
 use relaywarden::relay::Profile;
-use relaywarden::relay::ruling::{Client, rule};
+use relaywarden::relay::ruling::{Client, decide};
 use relaywarden::relay::standing::Standing;
 use relaywarden::session::Realm;
 use relaywarden::session::bindings::Lookup;
@@ -159,7 +159,10 @@ impl HotPath {
             let entries = self.online.entries(kind, count);
             let folded = self.online.fold(&entries);
             let through = self.online.sequence();
-            let mut apply = || self.index.apply(through, &folded).expect("the disk works");
+            let mut apply = || {
+                self.index.apply(through, &folded).expect("the disk works");
+                self.index.sync(moment(0)).expect("the disk works");
+            };
             if kind == measured { measure(&mut apply) } else { apply() }
         }
     }
@@ -196,8 +199,7 @@ impl HotPath {
                     logins_relay: false,
                     blind: false,
                 };
-                let ruling = rule(map, &self.standing, client, moment(1));
-                let owner = ruling.owner().and_then(|owner| owner.subscriber.as_ref());
+                let owner = decide(map, &self.standing, client, moment(1)).subscriber();
                 Reply::Ok(owner.expect("a subscriber who is online").to_string().into()).write(&mut answer);
                 black_box(&answer);
                 answer.clear();

@@ -75,7 +75,7 @@ pub(crate) fn relaywarden(home: &Path, clock: &str) -> Result<(Server, SocketAdd
     let map = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|map| map.local_addr()).map_err(failed)?;
     let config = home.join("relaywarden.toml");
     let text = format!(
-        "data-dir = {:?}\n[radius]\nlisten = [\"{radius}\"]\n\
+        "data-dir = {:?}\n[retention]\nsessions = \"180d\"\nmessages = \"90d\"\nquestions = \"365d\"\n[radius]\nlisten = [\"{radius}\"]\n\
          [[radius.client]]\nname = \"bras\"\naddress = \"127.0.0.0/8\"\nsecret = \"{SECRET}\"\n\
          [session]\nwarm-up = \"0s\"\n[socketmap]\nlisten = [\"{map}\"]\n[policy]\nlisten = []\n\
          [http]\nsocket = {:?}\nlisten = []\n",

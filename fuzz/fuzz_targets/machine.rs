@@ -59,7 +59,7 @@ fn owners(machine: &Machine, place: u8, now: Timestamp) -> Vec<String> {
         Lookup::Absent | Lookup::Unready(..) => Vec::new(),
     };
     let mut names: Vec<_> =
-        all.into_iter().filter_map(|found| found.subscriber).map(|name| name.to_string()).collect();
+        all.into_iter().filter_map(|found| found.subscriber()).map(|name| name.to_string()).collect();
     names.sort();
     names.dedup();
     names
@@ -210,7 +210,7 @@ fn named(machine: &Machine, now: Timestamp) -> Vec<Named> {
                 };
                 let session = found.as_ref().and_then(|found| found.session.as_ref());
                 let session = session.map(|session| session.key());
-                let subscriber = found.and_then(|found| found.subscriber);
+                let subscriber = found.and_then(|found| found.subscriber());
                 all.push(Named { realm, address, port, session, subscriber, absent });
             }
         }

@@ -29,6 +29,11 @@ const PACKET_OCTETS_MAX: usize = 4096;
 const HEADER_OCTETS: usize = 20;
 
 const CONFIGURATION: &str = r#"
+[retention]
+sessions = "180d"
+messages = "90d"
+questions = "365d"
+
 [[radius.client]]
 name = "plain"
 address = "192.0.2.1"
@@ -278,7 +283,7 @@ pub fn assert_shared_is_nobodys(map: &LiveMap, realm: Realm, address: IpAddr, no
     for port in [0, 1023, 1024, 2047, 2048, u16::MAX] {
         if let Lookup::Found(found) = map.lookup(realm, address, Some(port), now) {
             let key = |found: &Found| found.session.as_ref().map(|session| session.key());
-            let same = key(&found) == key(&whole) && found.subscriber == whole.subscriber;
+            let same = key(&found) == key(&whole) && found.subscriber_octets() == whole.subscriber_octets();
             assert!(same, "{address} is {whole:?}, and its port {port} {found:?}");
         }
     }

@@ -1,11 +1,13 @@
-//! Who asked what: writing it down, listing it, and looking whether the chain is whole.
+//! Who asked what: listing it, and looking whether the chain is whole.
 //!
-//! Knows: the table of questions. Must not know: who may read it, or how it is shown.
+//! Knows: how questions are found in files and in runs. Must not know: who may read it, or how it is shown.
 
 use ipnet::IpNet;
-use rusqlite::{Connection, OptionalExtension, Transaction};
 
+use super::AuditError;
+use super::questions::{Questions, Row};
 use super::schema::{Moment, column, unpacked_value};
+use super::shelf::View;
 use crate::access::question::{Asked, Link};
 use crate::session::{Name, Timestamp};
 
@@ -51,62 +53,93 @@ pub struct Chain {
 pub(super) const BY_SEQUENCE: &str = "SELECT sequence, packed FROM question
     WHERE sequence < ?1 AND at >= ?2 AND at < ?3 ORDER BY sequence DESC";
 
-pub(super) const ALL: &str = "SELECT sequence, packed, link FROM question ORDER BY sequence";
+pub(super) const FROM_SEQUENCE: &str =
+    "SELECT sequence, packed, link FROM question WHERE sequence > ?1 ORDER BY sequence";
 
-pub(super) fn write(
-    transaction: &Transaction<'_>,
-    sequence: u64,
-    asked: &Asked,
-    link: &Link,
-) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("INSERT INTO question VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
-        .execute((column(sequence), Moment(asked.at), asked.packed(), link.0))?;
-    Ok(())
-}
-
-pub(super) fn questions(connection: &Connection, filter: &AskedFilter) -> rusqlite::Result<Vec<AskedRow>> {
-    let mut statement = connection.prepare_cached(BY_SEQUENCE)?;
-    let mut rows = statement.query((
-        filter.before.map_or(i64::MAX, column),
-        Moment(filter.since.unwrap_or(Timestamp::EARLIEST)),
-        Moment(filter.until.unwrap_or(Timestamp::from_millis(i64::MAX))),
-    ))?;
+pub(super) fn questions(view: &View<Questions>, filter: &AskedFilter) -> Result<Vec<AskedRow>, AuditError> {
+    let before = filter.before.unwrap_or(u64::MAX);
+    let since = filter.since.unwrap_or(Timestamp::EARLIEST);
+    let until = filter.until.unwrap_or(Timestamp::from_millis(i64::MAX));
     let mut found = Vec::new();
-    while found.len() < filter.limit {
-        let Some(row) = rows.next()? else { break };
-        let asked: Asked = unpacked_value(row, 1)?;
-        if filter.admits(&asked) {
-            found.push(AskedRow { sequence: row.get::<_, i64>(0)?.unsigned_abs(), asked });
+    for Row { sequence, asked, .. } in gathered(view, 0).into_iter().rev() {
+        if sequence < before && (since..until).contains(&asked.at) && filter.admits(&asked) {
+            found.push(AskedRow { sequence, asked });
         }
     }
+    for partition in view.partitions.iter().rev() {
+        if found.len() >= filter.limit {
+            break;
+        }
+        // What is being written may be found in a file, too.
+        let before = found.last().map_or(before, |last| last.sequence.min(before));
+        partition.ask(|connection| {
+            let mut statement = connection.prepare_cached(BY_SEQUENCE)?;
+            let mut rows = statement.query((column(before), Moment(since), Moment(until)))?;
+            while found.len() < filter.limit {
+                let Some(row) = rows.next()? else { break };
+                let asked: Asked = unpacked_value(row, 1)?;
+                if filter.admits(&asked) {
+                    found.push(AskedRow { sequence: row.get::<_, i64>(0)?.unsigned_abs(), asked });
+                }
+            }
+            Ok(())
+        })?;
+    }
+    found.truncate(filter.limit);
     Ok(found)
 }
 
-/// Walks all that is kept, in order, with no more than one row in memory.
-pub(super) fn chain(connection: &Connection) -> rusqlite::Result<Chain> {
-    let mut statement = connection.prepare_cached(ALL)?;
-    let mut rows = statement.query(())?;
-    let mut chain = Chain { rows: 0, first: None, last: None, broken_at: None };
-    while let Some(row) = rows.next()? {
-        let sequence = row.get::<_, i64>(0)?.unsigned_abs();
-        let (packed, link): (Vec<u8>, [u8; 32]) = (row.get(1)?, row.get(2)?);
+/// Those that are not written yet, after one, in order.
+fn gathered(view: &View<Questions>, after: u64) -> Vec<Row> {
+    let rows = view.runs.iter().flat_map(|run| run.rows()).filter(|row| row.sequence > after);
+    let mut rows: Vec<Row> = rows.cloned().collect();
+    rows.sort_by_key(|row| row.sequence);
+    rows
+}
+
+/// Walks all that is kept, in order, with no more than one row of a file in memory. Beside it the link of the entry `at`.
+pub(super) fn chain(view: &View<Questions>, at: u64) -> Result<(Chain, Option<Link>), AuditError> {
+    let mut walk =
+        Walk { chain: Chain { rows: 0, first: None, last: None, broken_at: None }, at, link: None };
+    for partition in &view.partitions {
+        partition.ask(|connection| {
+            let mut statement = connection.prepare_cached(FROM_SEQUENCE)?;
+            let mut rows = statement.query((0,))?;
+            while let Some(row) = rows.next()? {
+                let sequence = row.get::<_, i64>(0)?.unsigned_abs();
+                walk.step(sequence, row.get_ref(1)?.as_blob()?, Link(row.get(2)?));
+            }
+            Ok(())
+        })?;
+    }
+    let written = walk.chain.last.map_or(0, |(sequence, _)| sequence);
+    for Row { sequence, asked, link } in gathered(view, written) {
+        walk.step(sequence, &asked.packed(), link);
+    }
+    Ok((walk.chain, walk.link))
+}
+
+struct Walk {
+    chain: Chain,
+    at: u64,
+    link: Option<Link>,
+}
+
+impl Walk {
+    fn step(&mut self, sequence: u64, packed: &[u8], link: Link) {
+        let chain = &mut self.chain;
         // What the oldest is tied to is not kept any more.
-        let fits = chain.last.is_none_or(|(_, before)| before.then(&packed) == Link(link));
+        let fits = chain.last.is_none_or(|(_, before)| before.then(packed) == link);
         if !fits && chain.broken_at.is_none() {
             chain.broken_at = Some(sequence);
         }
         chain.rows = chain.rows.saturating_add(1);
         chain.first = chain.first.or(Some(sequence));
-        chain.last = Some((sequence, Link(link)));
+        chain.last = Some((sequence, link));
+        if sequence == self.at {
+            self.link = Some(link);
+        }
     }
-    Ok(chain)
-}
-
-/// The link of one question.
-pub(super) fn link_of(connection: &Connection, sequence: u64) -> rusqlite::Result<Option<Link>> {
-    let mut statement = connection.prepare_cached("SELECT link FROM question WHERE sequence = ?1")?;
-    Ok(statement.query_row((column(sequence),), |row| row.get(0)).optional()?.map(Link))
 }
 
 impl AskedFilter {
@@ -129,13 +162,14 @@ fn lies_in(wanted: &Name, about: &Name) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
     use crate::access::question::Reply;
     use crate::access::token::TokenId;
     use crate::access::{Role, Via};
     use crate::audit::index::Index;
     use crate::audit::past::Past;
-    use crate::audit::schema::file_in;
     use crate::views::{Folded, Outcome};
 
     fn asked(number: u64, about: &str) -> Asked {
@@ -153,7 +187,7 @@ mod tests {
     }
 
     /// Questions of the entries 10, 20, 30 and so on.
-    fn world(count: u64) -> (tempfile::TempDir, Past, Link) {
+    fn world(count: u64, gathering: usize) -> (tempfile::TempDir, Past, Link) {
         let data = tempfile::tempdir().unwrap();
         let mut index = Index::open(data.path()).unwrap();
         let (mut link, mut folded) = (Link::default(), Vec::new());
@@ -163,8 +197,14 @@ mod tests {
             link = link.then(&asked.packed());
             folded.push(Folded { sequence: number * 10, outcome: Outcome::Asked(Box::new(asked), link) });
         }
-        index.apply(count * 10, &folded).unwrap();
-        let past = Past::open(data.path()).unwrap();
+        // Some are in a file, the rest is still gathering.
+        let written = folded.len().saturating_sub(gathering);
+        if let Some(last) = folded[..written].last() {
+            index.apply(last.sequence, &folded[..written]).unwrap();
+            index.sync(Timestamp::from_seconds(0)).unwrap();
+        }
+        index.apply(count * 10, &folded[written..]).unwrap();
+        let past = index.past().unwrap();
         (data, past, link)
     }
 
@@ -175,24 +215,34 @@ mod tests {
 
     #[test]
     fn they_are_found_by_whom_about_what_and_when_newest_first() {
-        let (_data, past, _) = world(6);
-        let name = |text| Some(Name::from(text));
-        assert_eq!(sequences(&past, AskedFilter::default()), [60, 50, 40, 30, 20, 10]);
-        assert_eq!(sequences(&past, AskedFilter { by: name("root"), ..AskedFilter::default() }), [60, 30]);
-        let by_token = AskedFilter { by: name("00000001"), ..AskedFilter::default() };
-        assert_eq!(sequences(&past, by_token), [50, 30, 10]);
-        let about = |text| AskedFilter { about: name(text), ..AskedFilter::default() };
-        assert_eq!(sequences(&past, about("alice")), [50, 30, 10]);
-        assert_eq!(sequences(&past, about("198.51.100.7")), [60, 40, 20], "within what was asked about");
-        assert_eq!(sequences(&past, about("198.51.101.7")), [0; 0]);
-        let (since, until) = (Some(Timestamp::from_seconds(2)), Some(Timestamp::from_seconds(4)));
-        assert_eq!(sequences(&past, AskedFilter { since, until, ..AskedFilter::default() }), [30, 20]);
-        assert_eq!(sequences(&past, AskedFilter { before: Some(30), ..AskedFilter::default() }), [20, 10]);
+        for gathering in [0, 3, 6] {
+            let (_data, past, _) = world(6, gathering);
+            let name = |text| Some(Name::from(text));
+            assert_eq!(sequences(&past, AskedFilter::default()), [60, 50, 40, 30, 20, 10]);
+            assert_eq!(
+                sequences(&past, AskedFilter { by: name("root"), ..AskedFilter::default() }),
+                [60, 30]
+            );
+            let by_token = AskedFilter { by: name("00000001"), ..AskedFilter::default() };
+            assert_eq!(sequences(&past, by_token), [50, 30, 10]);
+            let about = |text| AskedFilter { about: name(text), ..AskedFilter::default() };
+            assert_eq!(sequences(&past, about("alice")), [50, 30, 10]);
+            assert_eq!(sequences(&past, about("198.51.100.7")), [60, 40, 20], "within what was asked about");
+            assert_eq!(sequences(&past, about("198.51.101.7")), [0; 0]);
+            let (since, until) = (Some(Timestamp::from_seconds(2)), Some(Timestamp::from_seconds(4)));
+            assert_eq!(sequences(&past, AskedFilter { since, until, ..AskedFilter::default() }), [30, 20]);
+            assert_eq!(
+                sequences(&past, AskedFilter { before: Some(30), ..AskedFilter::default() }),
+                [20, 10]
+            );
+            let newest = past.questions(&AskedFilter { limit: 4, ..AskedFilter::default() }).unwrap();
+            assert_eq!(newest.iter().map(|row| row.sequence).collect::<Vec<_>>(), [60, 50, 40, 30]);
+        }
     }
 
     #[test]
     fn a_chain_is_whole_from_the_oldest_that_is_kept_on() {
-        let (data, past, link) = world(6);
+        let (data, past, link) = world(6, 2);
         let (chain, last) = past.chain(60).unwrap();
         assert_eq!((chain.rows, chain.first, chain.broken_at), (6, Some(10), None));
         assert_eq!((chain.last, last), (Some((60, link)), Some(link)));
@@ -202,7 +252,7 @@ mod tests {
     }
 
     fn edit(data: &std::path::Path, sql: &str) {
-        Connection::open(file_in(data)).unwrap().execute_batch(sql).unwrap();
+        Connection::open(data.join("audit/questions-000001.sqlite3")).unwrap().execute_batch(sql).unwrap();
     }
 
     #[test]
@@ -217,7 +267,7 @@ mod tests {
             ("INSERT INTO question SELECT 35, at, packed, link FROM question WHERE sequence = 30", 35),
             ("UPDATE question SET sequence = 25 WHERE sequence = 10", 20),
         ] {
-            let (data, past, _) = world(6);
+            let (data, past, _) = world(6, 0);
             edit(data.path(), sql);
             let found = past.chain(60).unwrap().0.broken_at;
             // Taken from the front, the oldest kept one is another; what follows it does not fit.
@@ -226,7 +276,7 @@ mod tests {
                 "{sql}: {found:?}"
             );
         }
-        let (data, past, _) = world(6);
+        let (data, past, _) = world(6, 0);
         edit(data.path(), "DELETE FROM question WHERE sequence = 60");
         let (chain, last) = past.chain(60).unwrap();
         assert_eq!((chain.broken_at, last), (None, None), "the newest is not there any more");

@@ -1,196 +1,211 @@
-//! Writes what came of entries into rows.
+//! Takes what came of entries, for questions about the past.
 //!
-//! After a crash the caller folds again from its newest snapshot, so everything may come a second time. What belongs
-//! to an entry before the last one applied is skipped. What belongs to that entry itself may be new all the same (a
-//! deadline that took effect after it carries its sequence), so its outcomes are remembered by their digests until the
-//! next entry, and only those are skipped.
+//! What is few and changes goes into the register at once. What is much (facts of sessions, messages, questions) gathers in
+//! memory, is found there, and is written to partitions by and by: see `shelf.rs`.
 //!
-//! Knows: the file, its transactions, and what was written already. Must not know: which effect changes which row
-//! (`writing.rs`; what late records change of the past, `correcting.rs`; the story of each prefix, `telling.rs`).
-
-mod correcting;
-mod known;
-mod telling;
-mod writing;
+//! Knows: which files there are, and when it is time to write. Must not know: rows, or what is asked.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-use sha2::{Digest as _, Sha256};
-
-use self::known::Known;
-use self::writing::Writing;
 use super::AuditError;
-use super::schema::{Moment, column, failed, file_in, open_for_writing};
+use super::facts::Facts;
+use super::messages::Gathered;
+use super::partition;
+use super::past::Past;
+use super::progress::marked;
+use super::questions::Questions;
+use super::register::{self, Register};
+use super::retention::Retiring;
+use super::sessions::Sessions;
+use super::shelf::Shelf;
+use crate::config::Retention;
 use crate::session::Timestamp;
-use crate::session::effect::{Effect, Ended};
+use crate::session::effect::Effect;
 use crate::views::{Folded, Outcome};
 
-/// How a binding ended whose session lived on under another name. Exact, like those that `Ended` calls so.
-pub(super) const RENAMED: &str = "renamed";
-
-/// How a binding ended of which a Stop alone told. The end is known; that it was held before, only the session time says.
-pub(super) const STOP_ALONE: &str = "stop-alone";
-
-/// Whether an end is known rather than inferred, and so all that was held until then, by its word.
-pub(super) fn is_exact(how: &str) -> bool {
-    how == RENAMED || how == Ended::Stopped.word() || how == Ended::Moved.word()
-}
+/// So many rows of a kind gather before they are written, some 250 octets each.
+const GATHERED_MAX: usize = 100_000;
+/// And they are written at the latest after this: so much is taken from the log again after a crash.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The writer of the index. There is one.
 pub struct Index {
-    connection: Connection,
-    path: PathBuf,
-    applied: u64,
-    known: Known,
+    directory: PathBuf,
+    register: Register,
+    sessions: Shelf<Facts>,
+    messages: Shelf<Gathered>,
+    questions: Shelf<Questions>,
+    /// When everything was written last.
+    flushed: Timestamp,
+    retiring: Option<Retiring>,
 }
 
 impl Index {
     /// Opens the index below `data`, or makes an empty one.
     ///
     /// # Errors
-    /// `Damaged` when it can't be used: then [`Index::begin_anew`] and a replay of the whole log make a good one.
+    /// What the file system said. A file that is damaged is none: it is set aside, [`Index::applied`] says from where on the log is
+    /// to be read again for it, and what the log no longer has is lost, which answers say.
     pub fn open(data: &Path) -> Result<Index, AuditError> {
-        let path = file_in(data);
-        if condemned(&path).exists() {
-            return Err(AuditError::Damaged {
-                file: path,
-                what: "it was found damaged when it was written last",
-            });
-        }
-        if let Some(directory) = path.parent() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o750)
-                .create(directory)
-                .map_err(|error| AuditError::storage(directory, &error))?;
-        }
-        let connection = open_for_writing(&path)?;
-        let applied: i64 = connection
-            .query_row("SELECT applied FROM state", (), |row| row.get(0))
-            .map_err(|error| failed(&path, &error))?;
-        let applied = u64::try_from(applied)
-            .map_err(|_| AuditError::Damaged { file: path.clone(), what: "its state makes no sense" })?;
-        Ok(Index { connection, path, applied, known: Known::default() })
+        let directory = data.join("audit");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(&directory)
+            .map_err(|error| AuditError::storage(&directory, &error))?;
+        Ok(Index {
+            register: match Register::open(&directory) {
+                Err(error @ AuditError::Damaged { .. }) => {
+                    tracing::error!(%error, "the register of the past is damaged: it is set aside and made again from the log");
+                    let path = register::file_in(&directory);
+                    partition::set_aside(&path).map_err(|error| AuditError::storage(&path, &error))?;
+                    Register::open(&directory)?
+                }
+                opened => opened?,
+            },
+            sessions: Shelf::open(&directory)?,
+            messages: Shelf::open(&directory)?,
+            questions: Shelf::open(&directory)?,
+            flushed: Timestamp::EARLIEST,
+            retiring: None,
+            directory,
+        })
     }
 
-    /// Removes the index and makes an empty one, to be filled by replay. What the log no longer holds is forgotten, and
-    /// answers about that time say so. No reader may be open.
+    /// For those who ask. What is applied from now on is seen by them, too.
     ///
     /// # Errors
-    /// What the file system said.
-    pub fn begin_anew(data: &Path) -> Result<Index, AuditError> {
-        let path = file_in(data);
-        for companion in ["", "-wal", "-shm", "-journal", CONDEMNED] {
-            let mut name = path.clone().into_os_string();
-            name.push(companion);
-            match fs::remove_file(&name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(AuditError::storage(Path::new(&name), &error));
-                }
-                _ => {}
-            }
-        }
-        Index::open(data)
+    /// As for opening.
+    pub fn past(&self) -> Result<Past, AuditError> {
+        Past::open(
+            &register::file_in(&self.directory),
+            self.sessions.readers(),
+            self.messages.readers(),
+            self.questions.readers(),
+        )
     }
 
     /// Sequence of the last entry whose outcome is in the index; 0 when it is empty.
     #[must_use]
     pub fn applied(&self) -> u64 {
-        self.applied
+        let partitions = self.sessions.applied().min(self.messages.applied()).min(self.questions.applied());
+        // How far the register is filled is not written while there is nothing for it.
+        partitions.min(self.register.applied())
     }
 
-    /// Has the next start make it again: it can't be written any more, for it is damaged.
+    /// Sets a file aside that was found damaged as it was written. Nothing can be written any more; the next start makes it again
+    /// from the log.
     ///
     /// # Errors
     /// What the file system said.
-    pub fn condemn(&self) -> io::Result<()> {
-        fs::write(condemned(&self.path), "")
+    pub fn condemn(&self, file: &Path) -> io::Result<()> {
+        partition::set_aside(file)
     }
 
-    /// Makes what was applied so far survive a loss of power.
-    ///
-    /// # Errors
-    /// What SQLite said.
-    pub fn sync(&mut self) -> Result<(), AuditError> {
-        // A checkpoint syncs the write-ahead file and then the database, also at synchronous=NORMAL.
-        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
-        done.map_err(|error| failed(&self.path, &error))
+    /// What was lost with damaged files does not come again: the log does not have it any more.
+    pub fn give_up_lost(&mut self) {
+        self.sessions.give_up_lost();
+        self.messages.give_up_lost();
+        self.questions.give_up_lost();
     }
 
-    /// Writes what came of the entries up to `through`, and that it did, in one transaction.
+    /// Takes what came of the entries up to `through`. It is found from now on, and written by [`Index::keep_up`] or
+    /// [`Index::sync`].
     ///
     /// # Errors
-    /// What SQLite said; nothing was written then, and the same may be offered again.
+    /// What SQLite said; nothing was taken then, and the same may be offered again.
     pub fn apply(&mut self, through: u64, folded: &[Folded]) -> Result<(), AuditError> {
-        let through = through.max(self.applied);
-        let (applied, known) = (self.applied, &self.known);
-        let write = |connection: &mut Connection| -> rusqlite::Result<()> {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let begins = folded.iter().find_map(|item| moment_of(&item.outcome)).map(Moment);
-            let mut told =
-                if through > applied { forget_written(&transaction)? } else { written(&transaction)? };
-            for item in folded.iter().filter(|item| item.sequence >= applied) {
-                let digest = (item.sequence == applied || item.sequence == through).then(|| digest(item));
-                if let Some(digest) = &digest
-                    && let Some(place) = told.iter().position(|told| told == digest)
-                {
-                    told.swap_remove(place);
-                    continue;
-                }
-                let transaction = &transaction;
-                Writing { transaction, known, applied, sequence: item.sequence }.outcome(&item.outcome)?;
-                if let Some(digest) = digest.filter(|_| item.sequence == through) {
-                    transaction.prepare_cached("INSERT INTO written VALUES (?1)")?.execute((digest,))?;
-                }
-            }
-            transaction
-                .prepare_cached("UPDATE state SET applied = ?1, begins = coalesce(begins, ?2)")?
-                .execute((column(through), begins))?;
-            transaction.commit()
-        };
-        match write(&mut self.connection) {
-            Ok(()) => {
-                self.applied = through;
-                Ok(())
-            }
-            Err(error) => {
-                self.known = Known::default();
-                Err(failed(&self.path, &error))
-            }
-        }
+        let applied = [
+            self.register.applied(),
+            self.sessions.applied(),
+            self.messages.applied(),
+            self.questions.applied(),
+        ];
+        let items = marked(folded, through, &applied);
+        self.register.apply(through, &items, || folded.iter().find_map(|item| moment_of(&item.outcome)))?;
+        self.sessions.apply(through, &items);
+        self.messages.apply(through, &items);
+        self.questions.apply(through, &items);
+        Ok(())
     }
-}
 
-/// Ends the name of the file that says that the index is not to be used.
-const CONDEMNED: &str = "-damaged";
+    /// How many rows of a kind wait to be written, at most.
+    #[must_use]
+    pub fn gathered(&self) -> usize {
+        self.sessions.gathered().max(self.messages.gathered()).max(self.questions.gathered())
+    }
 
-fn condemned(path: &Path) -> PathBuf {
-    let mut name = path.to_path_buf().into_os_string();
-    name.push(CONDEMNED);
-    name.into()
-}
+    /// Writes what has gathered, when it is much or has waited long.
+    ///
+    /// # Errors
+    /// What SQLite said; it may be tried again.
+    pub fn keep_up(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        if self.flushed == Timestamp::EARLIEST {
+            self.flushed = at;
+        }
+        let gathered = self.gathered();
+        if gathered >= GATHERED_MAX || gathered > 0 && at.since(self.flushed) >= WRITTEN_WITHIN {
+            self.flush(at)?;
+        }
+        Ok(())
+    }
 
-type Digest = [u8; 32];
+    /// Removes what is older than it is to be kept, or prepares to. A partition is a day at most, so what is in it may stay that day
+    /// longer. It does a part of the work, so that nobody waits for long. True when there is
+    /// more to do at once.
+    ///
+    /// # Errors
+    /// What SQLite or the file system said; it may be tried again.
+    pub fn retire(&mut self, at: Timestamp, kept: &Retention) -> Result<bool, AuditError> {
+        if let Some(retiring) = &mut self.retiring {
+            let Some(moved) = retiring.step(&Sessions::now(&self.sessions.readers()))? else {
+                return Ok(true);
+            };
+            let partition = Arc::clone(&retiring.partition);
+            self.retiring = None;
+            self.sessions.adopt(moved);
+            // What moves is where it moves to before it is removed where it was.
+            self.sync(at)?;
+            self.sessions.remove(&partition)?;
+            return Ok(true);
+        }
+        while let Some(partition) = self.messages.too_old(at.minus(kept.messages)) {
+            self.messages.remove(&partition)?;
+        }
+        while let Some(partition) = self.questions.too_old(at.minus(kept.questions)) {
+            self.questions.remove(&partition)?;
+        }
+        let limit = at.minus(kept.sessions);
+        self.register.forget(limit, at.minus(kept.questions))?;
+        self.retiring = self.sessions.too_old(limit).map(|partition| Retiring::begin(partition, limit));
+        Ok(self.retiring.is_some())
+    }
 
-/// One outcome of an entry, as its debugging text tells it from others.
-fn digest(item: &Folded) -> Digest {
-    Sha256::digest(format!("{item:?}")).into()
-}
+    /// Writes all that has gathered, and makes it survive a loss of power.
+    ///
+    /// # Errors
+    /// What SQLite said; it may be tried again.
+    pub fn sync(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        self.flush(at)?;
+        self.register.sync()?;
+        self.sessions.sync()?;
+        self.messages.sync()?;
+        self.questions.sync()
+    }
 
-/// The outcomes of the last entry that are in the index.
-fn written(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Digest>> {
-    transaction.prepare_cached("SELECT digest FROM written")?.query_map((), |row| row.get(0))?.collect()
-}
-
-/// The same, when another entry is going to be the last.
-fn forget_written(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Digest>> {
-    let known = written(transaction)?;
-    transaction.prepare_cached("DELETE FROM written")?.execute(())?;
-    Ok(known)
+    fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        self.register.flush()?;
+        self.sessions.flush(at)?;
+        self.messages.flush(at)?;
+        self.questions.flush(at)?;
+        self.flushed = at;
+        Ok(())
+    }
 }
 
 /// When an outcome happened; the first one says since when the index knows anything.

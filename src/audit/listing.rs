@@ -1,51 +1,26 @@
-//! Lists of sessions and messages, newest first.
+//! Lists of sessions, newest first.
 //!
-//! The narrowest filter that is given drives the walk of an index; the others are looked at row by row until enough
-//! rows are found, so nothing is sorted or read that is not shown, save with a prefix that covers many.
+//! The narrowest filter that is given drives the walk; the others are looked at session by session until enough are found,
+//! so nothing is read that is not shown, save with a prefix that covers many.
 //!
-//! Knows: which index answers which filter. Must not know: how a list is shown.
+//! Knows: what the facts of a session come to, and which walk answers which filter. Must not know: how a list is shown.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Params, Rows};
+use rusqlite::OptionalExtension;
 
-use super::past::BLOCKS;
-use super::rows::{BindingRow, MessageFilter, SessionFilter, SessionRow};
-use super::schema::{
-    By, HOST, Key, Moment, Spot, address, line_of, moment, name, session_of, unpacked_value, wide,
-};
-use crate::relay::message::Message;
-use crate::session::{Name, Realm, Timestamp};
-
-pub(super) const SESSIONS_BY_NAME: &str = "SELECT n.session FROM named n JOIN session s ON s.id = n.session
-    WHERE n.subscriber = ?1 AND n.incarnation < ?2 AND (s.ended IS NULL OR s.ended > ?3)
-    ORDER BY n.incarnation DESC";
-
-pub(super) const SESSIONS_BY_TIME: &str = "SELECT id FROM session
-    WHERE incarnation < ?1 AND (ended IS NULL OR ended > ?2) ORDER BY incarnation DESC";
-
-pub(super) const HOLDS_OF_PREFIX: &str = "SELECT session, valid_from FROM binding
-    WHERE realm = ?1 AND length = ?2 AND network = ?3 AND ports = ?6 AND valid_from < ?4
-      AND (valid_until IS NULL OR valid_until > ?5)
-    ORDER BY valid_from DESC";
-
-pub(super) const HOLDS_WITHIN_PREFIX: &str = "SELECT session, valid_from FROM binding
-    WHERE realm = ?1 AND length = ?2 AND network BETWEEN ?3 AND ?6 AND valid_from < ?4
-      AND (valid_until IS NULL OR valid_until > ?5)
-    ORDER BY valid_from DESC";
-
-const LENGTHS: &str = "SELECT length FROM length_in_use WHERE by = ?1 AND realm = ?2";
+use super::AuditError;
+use super::facts::{Opened, PlaceFact, Position, Said};
+use super::holds::{Hold, holds};
+use super::past::Register;
+use super::rows::{BindingRow, How, SessionFilter, SessionRow, What};
+use super::schema::{Key, name, shortest};
+use super::sessions::Sessions;
+use crate::session::effect::Ended;
+use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 
 pub(super) const REALM: &str = "SELECT name FROM realm WHERE number = ?1 LIMIT 1";
-
-pub(super) const SESSION: &str =
-    "SELECT nas, session_id, incarnation, port_id, calling_station, circuit_id, remote_id,
-    subscriber, user_name, ended, last_seen, how, inside_realm, inside, kept FROM session WHERE id = ?1";
-
-pub(super) const BINDINGS: &str =
-    "SELECT network, length, realm, subscriber, valid_from, valid_until, last_seen, how,
-    was_until, was_how, ports FROM binding WHERE session = ?1";
 
 /// The moments between which a filter looks.
 struct Window {
@@ -54,260 +29,233 @@ struct Window {
 }
 
 impl Window {
-    fn of(since: Option<Timestamp>, until: Option<Timestamp>) -> Window {
+    fn of(filter: &SessionFilter) -> Window {
         Window {
-            since: since.unwrap_or(Timestamp::EARLIEST),
-            until: until.unwrap_or(Timestamp::from_millis(i64::MAX)),
+            since: filter.since.unwrap_or(Timestamp::EARLIEST),
+            until: filter.until.unwrap_or(Timestamp::from_millis(i64::MAX)),
         }
+    }
+
+    fn touches(&self, hold: &Hold) -> bool {
+        hold.from < self.until && hold.until.is_none_or(|until| until > self.since)
     }
 }
 
-pub(super) fn sessions(connection: &Connection, filter: &SessionFilter) -> rusqlite::Result<Vec<SessionRow>> {
-    let window = Window::of(filter.since, filter.until);
-    let (since, until) = (Moment(window.since), Moment(window.until));
+pub(super) fn sessions(
+    register: &Register<'_>,
+    sessions: &Sessions,
+    filter: &SessionFilter,
+) -> Result<Vec<SessionRow>, AuditError> {
+    let window = Window::of(filter);
+    let mut found = Vec::new();
     if let Some(prefix) = filter.prefix {
-        let ids = holders(connection, filter, Key::of(prefix), &window)?;
-        return collect(connection, filter, ids.into_iter().map(Ok));
+        for key in holders(sessions, filter, Key::of(prefix), &window)? {
+            if found.len() >= filter.limit {
+                break;
+            }
+            let life = Life::of(&sessions.of_session(&key)?);
+            if filter.subscriber.as_ref().is_none_or(|wanted| life.names.contains(wanted)) {
+                found.push(row(register, sessions, key, life)?);
+            }
+        }
+        return Ok(found);
     }
-    if let Some(subscriber) = &filter.subscriber {
-        let mut statement = connection.prepare_cached(SESSIONS_BY_NAME)?;
-        let ids = statement.query_map((subscriber.octets(), until, since), |row| row.get(0))?;
-        return collect(connection, filter, ids);
-    }
-    let mut statement = connection.prepare_cached(SESSIONS_BY_TIME)?;
-    let ids = statement.query_map((until, since), |row| row.get(0))?;
-    collect(connection, filter, ids)
+    sessions.begun(filter.subscriber.as_ref(), window.until, &mut |key| {
+        if found.len() >= filter.limit {
+            return Ok(false);
+        }
+        let life = Life::of(&sessions.of_session(&key)?);
+        if life.ended.is_none_or(|ended| ended.at > window.since) {
+            found.push(row(register, sessions, key, life)?);
+        }
+        Ok(found.len() < filter.limit)
+    })?;
+    Ok(found)
 }
 
 /// Sessions that held the prefix, one around it or one within it; the latest hold first.
 fn holders(
-    connection: &Connection,
+    sessions: &Sessions,
     filter: &SessionFilter,
     wanted: Key,
     window: &Window,
-) -> rusqlite::Result<Vec<i64>> {
-    let around = wanted.prefix().map(|prefix| prefix.network());
-    let realm = around.map_or(filter.realm, |address| filter.realm.around(address)).number();
-    let lengths: Vec<u8> = connection
-        .prepare_cached(LENGTHS)?
-        .query_map((By::Sessions, realm), |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let (since, until) = (Moment(window.since), Moment(window.until));
-    let mut holds: Vec<(Timestamp, i64)> = Vec::new();
-    for length in lengths {
-        if length > wanted.length {
-            let mut statement = connection.prepare_cached(HOLDS_WITHIN_PREFIX)?;
-            let row = (realm, length, wanted.network, &until, &since, wanted.last());
-            // A wide prefix has as many holds as the pool it is; only as many distinct sessions as will be shown are
-            // of interest, unless there is another filter behind.
-            take_holds(&mut statement.query(row)?, filter, &mut holds)?;
-        } else if let Some(address) = around.filter(|address| length >= super::schema::shortest(*address)) {
-            let key = Key::around(address, length);
-            let mut ports = vec![0];
-            if length == HOST {
-                let mut statement = connection.prepare_cached(BLOCKS)?;
-                let mut rows = statement.query((realm, key.network))?;
-                while let Some(row) = rows.next()? {
-                    ports.push(row.get(0)?);
+) -> Result<Vec<SessionKey>, AuditError> {
+    let Some(around) = wanted.prefix().map(|prefix| prefix.network()) else { return Ok(Vec::new()) };
+    let realm = filter.realm.around(around).number();
+    let mut latest: HashMap<SessionKey, Timestamp> = HashMap::new();
+    for length in sessions.lengths(Realm::of_number(realm), None)? {
+        let facts = if length > wanted.length {
+            sessions.within(realm, length, wanted, &mut |facts, latest| {
+                are_enough(facts, latest, filter, window)
+            })?
+        } else if length >= shortest(around) {
+            sessions.of_place(realm, Key::around(around, length))?
+        } else {
+            continue;
+        };
+        let mut by_place: BTreeMap<Key, Vec<&PlaceFact>> = BTreeMap::new();
+        for fact in &facts {
+            by_place.entry(fact.key).or_default().push(fact);
+        }
+        for facts in by_place.into_values() {
+            for hold in holds(facts.into_iter().map(|fact| (fact.position, &fact.told))) {
+                if window.touches(&hold) {
+                    let from = latest.entry(hold.session).or_insert(hold.from);
+                    *from = hold.from.max(*from);
                 }
             }
-            let mut statement = connection.prepare_cached(HOLDS_OF_PREFIX)?;
-            for ports in ports {
-                let row = (realm, length, key.network, &until, &since, ports);
-                take_holds(&mut statement.query(row)?, filter, &mut holds)?;
+        }
+    }
+    let mut holders: Vec<(Timestamp, SessionKey)> =
+        latest.into_iter().map(|(key, from)| (from, key)).collect();
+    holders.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(holders.into_iter().map(|(_, key)| key).collect())
+}
+
+/// A wide prefix has as many holds as the pool it is. Once as many sessions as will be shown began to hold something later than
+/// what is told in a file, that file, and those before it, have none of interest; unless there is another filter behind.
+fn are_enough(
+    facts: &[PlaceFact],
+    latest: Option<Timestamp>,
+    filter: &SessionFilter,
+    window: &Window,
+) -> bool {
+    if filter.subscriber.is_some() {
+        return false;
+    }
+    let mut distinct = HashSet::new();
+    for fact in facts {
+        let from = match fact.told.what {
+            What::Bound => fact.told.at,
+            What::Past { from, .. } => from,
+            _ => continue,
+        };
+        if from < window.until && from >= window.since && latest.is_none_or(|latest| from > latest) {
+            distinct.extend(&fact.told.session);
+        }
+    }
+    distinct.len() >= filter.limit
+}
+
+/// What the facts of a session come to.
+#[derive(Default)]
+struct Life {
+    opened: Opened,
+    subscriber: Option<Name>,
+    /// All that it ever had.
+    names: Vec<Name>,
+    places: Vec<Place>,
+    ended: Option<End>,
+}
+
+#[derive(Clone, Copy)]
+struct End {
+    at: Timestamp,
+    last_seen: Timestamp,
+    how: Ended,
+}
+
+impl Life {
+    fn of(facts: &[(Position, Said)]) -> Life {
+        let mut life = Life::default();
+        let mut is_open = false;
+        for (_, said) in facts {
+            life.names.extend(said.subscriber().cloned());
+            life.places.extend_from_slice(said.places());
+            match said {
+                // Told anew of one that is known: nothing is new.
+                Said::Opened { .. } if is_open => {}
+                Said::Opened { opened, .. } => {
+                    is_open = true;
+                    life.opened = (**opened).clone();
+                    life.subscriber.clone_from(&opened.subscriber);
+                }
+                Said::Held { subscriber, .. } if !is_open && life.subscriber.is_none() => {
+                    life.subscriber.clone_from(subscriber);
+                }
+                Said::Held { .. } => {}
+                Said::Named { subscriber } => life.subscriber.clone_from(subscriber),
+                Said::Closed { at, last_seen, how } => {
+                    life.close(End { at: *at, last_seen: *last_seen, how: *how });
+                }
             }
         }
+        life.places.sort_unstable();
+        life.places.dedup();
+        life
     }
-    holds.sort_by(|a, b| b.cmp(a));
-    Ok(holds.into_iter().map(|(_, session)| session).collect())
-}
 
-fn take_holds(
-    rows: &mut Rows<'_>,
-    filter: &SessionFilter,
-    holds: &mut Vec<(Timestamp, i64)>,
-) -> rusqlite::Result<()> {
-    let mut distinct = HashSet::new();
-    while let Some(row) = rows.next()? {
-        let (session, from): (i64, Moment) = (row.get(0)?, row.get(1)?);
-        holds.push((from.0, session));
-        distinct.insert(session);
-        if filter.subscriber.is_none() && distinct.len() >= filter.limit {
-            break;
+    /// An end that is known stays; one that was inferred gives way to one that is known, or later.
+    fn close(&mut self, end: End) {
+        let better = |known: End| !known.how.is_exact() && (end.how.is_exact() || end.at > known.at);
+        if self.ended.is_none_or(better) {
+            self.ended = Some(end);
         }
     }
-    Ok(())
 }
 
-fn collect(
-    connection: &Connection,
-    filter: &SessionFilter,
-    ids: impl Iterator<Item = rusqlite::Result<i64>>,
-) -> rusqlite::Result<Vec<SessionRow>> {
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    for id in ids {
-        if found.len() >= filter.limit {
-            break;
-        }
-        let id = id?;
-        if !seen.insert(id) {
-            continue;
-        }
-        let Some(row) = session(connection, id)? else { continue };
-        if let Some(wanted) = &filter.subscriber
-            && !belonged(connection, id, &row, wanted)?
-        {
-            continue;
-        }
-        found.push(row);
-    }
-    Ok(found)
-}
-
-fn belonged(connection: &Connection, id: i64, row: &SessionRow, wanted: &Name) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM named WHERE subscriber = ?1 AND incarnation = ?2 AND session = ?3")?
-        .exists((wanted.octets(), Moment(row.valid_from), id))
-}
-
-fn session(connection: &Connection, id: i64) -> rusqlite::Result<Option<SessionRow>> {
-    let row = connection
-        .prepare_cached(SESSION)?
-        .query_row((id,), |row| {
-            let key = session_of(row, 0)?;
-            Ok(SessionRow {
-                session: key.to_string(),
-                subscriber: name(row, 7)?,
-                user_name: name(row, 8)?,
-                nas: key.nas.clone(),
-                session_id: key.id.clone(),
-                line: line_of(row, 3)?,
-                valid_from: key.incarnation,
-                valid_until: moment(row, 9)?,
-                last_seen: moment(row, 10)?,
-                how: row.get(11)?,
-                realm: None,
-                inside: address(row, 13)?,
-                kept: match row.get_ref(14)? {
-                    ValueRef::Null => Vec::new(),
-                    _ => unpacked_value(row, 14)?,
-                },
-                bindings: Vec::new(),
-                key,
-            })
-            .map(|session| (session, row.get::<_, Option<u16>>(12)))
-        })
-        .optional()?;
-    let Some((mut row, inside_realm)) = row else { return Ok(None) };
-    row.bindings = bindings(connection, id)?;
-    let held = row.bindings.iter().map(|binding| binding.place.realm);
-    let mut realms = held.chain(inside_realm?.map(Realm::of_number));
+fn row(
+    register: &Register<'_>,
+    sessions: &Sessions,
+    key: SessionKey,
+    life: Life,
+) -> Result<SessionRow, AuditError> {
+    let bindings = bindings(sessions, &key, &life.places)?;
+    let Life { opened, subscriber, ended, .. } = life;
+    let held = bindings.iter().map(|binding| binding.place.realm);
+    let mut realms = held.chain(opened.inside.map(|(realm, _)| realm));
     let private = realms.find(|realm| ![Realm::PUBLIC, Realm::NOWHERE].contains(realm));
-    if let Some(realm) = private {
-        row.realm = realm_name(connection, realm)?;
-    }
-    Ok(Some(row))
+    let realm = private.map(|realm| realm_name(register, realm)).transpose()?.flatten();
+    Ok(SessionRow {
+        session: key.to_string(),
+        subscriber,
+        user_name: opened.user_name,
+        nas: key.nas.clone(),
+        session_id: key.id.clone(),
+        line: opened.line,
+        valid_from: key.incarnation,
+        valid_until: ended.map(|end| end.at),
+        last_seen: ended.map(|end| end.last_seen),
+        how: ended.map(|end| How::Ended(end.how)),
+        realm,
+        inside: opened.inside.map(|(_, inside): (Realm, IpAddr)| inside),
+        kept: opened.kept,
+        bindings,
+        key,
+    })
 }
 
-fn realm_name(connection: &Connection, realm: Realm) -> rusqlite::Result<Option<Name>> {
-    let named =
-        connection.prepare_cached(REALM)?.query_row((realm.number(),), |row| name(row, 0)).optional()?;
-    Ok(named.flatten())
+fn realm_name(register: &Register<'_>, realm: Realm) -> Result<Option<Name>, AuditError> {
+    register.get(|connection| {
+        let mut statement = connection.prepare_cached(REALM)?;
+        Ok(statement.query_row((realm.number(),), |row| name(row, 0)).optional()?.flatten())
+    })
 }
 
-fn bindings(connection: &Connection, session: i64) -> rusqlite::Result<Vec<BindingRow>> {
-    let mut statement = connection.prepare_cached(BINDINGS)?;
-    let mut rows = statement.query((session,))?;
+/// What a session held, in order of time.
+fn bindings(sessions: &Sessions, key: &SessionKey, places: &[Place]) -> Result<Vec<BindingRow>, AuditError> {
     let mut bindings = Vec::new();
-    while let Some(row) = rows.next()? {
-        let key = Key { network: row.get(0)?, length: row.get(1)? };
-        let Some(place) = (Spot { realm: row.get(2)?, key, ports: row.get(10)? }).place() else { continue };
-        bindings.push(BindingRow {
-            place,
-            subscriber: name(row, 3)?,
-            valid_from: row.get::<_, Moment>(4)?.0,
-            valid_until: moment(row, 5)?,
-            last_seen: moment(row, 6)?,
-            how: row.get(7)?,
-            was_until: moment(row, 8)?,
-            was_how: row.get(9)?,
-        });
+    let mut seen = HashSet::new();
+    for place in places {
+        let (realm, prefix) = (place.realm, place.prefix);
+        if !seen.insert((realm, prefix)) {
+            continue;
+        }
+        let facts = sessions.of_place(realm.number(), Key::of(prefix))?;
+        let of_session = facts.iter().filter(|fact| fact.told.session.as_ref() == Some(key));
+        for hold in holds(of_session.map(|fact| (fact.position, &fact.told))) {
+            bindings.push(BindingRow {
+                place: Place { realm, prefix, ports: hold.ports },
+                subscriber: hold.subscriber,
+                valid_from: hold.from,
+                valid_until: hold.until,
+                last_seen: hold.last_seen,
+                how: hold.how,
+                was_until: hold.was_until,
+                was_how: hold.was_how,
+            });
+        }
     }
     bindings.sort_by_key(|binding| (binding.valid_from, binding.place));
     Ok(bindings)
-}
-
-/// A query for messages: its columns are always the same, its index is that of the narrowest filter.
-macro_rules! messages_by {
-    ($column:literal) => {
-        concat!(
-            "SELECT packed FROM message WHERE ",
-            $column,
-            " = ?3 AND at >= ?1 AND at < ?2 ORDER BY at DESC, sequence DESC"
-        )
-    };
-}
-
-pub(super) const MESSAGES_BY_TOKEN: &str = messages_by!("token");
-pub(super) const MESSAGES_BY_QUEUE_ID: &str = messages_by!("queue_id");
-pub(super) const MESSAGES_BY_LOGIN: &str = messages_by!("login");
-pub(super) const MESSAGES_BY_ADDRESS: &str = messages_by!("address");
-
-pub(super) const MESSAGES_BY_OWNER: &str =
-    "SELECT m.packed FROM message_owner o JOIN message m ON m.sequence = o.sequence
-    WHERE o.subscriber = ?3 AND o.at >= ?1 AND o.at < ?2 ORDER BY o.at DESC, o.sequence DESC";
-
-pub(super) const MESSAGES_BY_TIME: &str =
-    "SELECT packed FROM message WHERE at >= ?1 AND at < ?2 ORDER BY at DESC, sequence DESC";
-
-pub(super) fn messages(connection: &Connection, filter: &MessageFilter) -> rusqlite::Result<Vec<Message>> {
-    let by = |sql, name: &Name| walk(connection, sql, filter, Some(name.octets()));
-    if let Some(token) = &filter.token {
-        return by(MESSAGES_BY_TOKEN, token);
-    }
-    if let Some(queue_id) = &filter.queue_id {
-        return by(MESSAGES_BY_QUEUE_ID, queue_id);
-    }
-    if let Some(subscriber) = &filter.subscriber {
-        return by(MESSAGES_BY_OWNER, subscriber);
-    }
-    if let Some(login) = &filter.login {
-        return by(MESSAGES_BY_LOGIN, login);
-    }
-    if let Some(address) = filter.address {
-        return walk(connection, MESSAGES_BY_ADDRESS, filter, Some(&wide(address).octets()));
-    }
-    walk(connection, MESSAGES_BY_TIME, filter, None)
-}
-
-fn walk(
-    connection: &Connection,
-    sql: &str,
-    filter: &MessageFilter,
-    key: Option<&[u8]>,
-) -> rusqlite::Result<Vec<Message>> {
-    let window = Window::of(filter.since, filter.until);
-    let mut statement = connection.prepare_cached(sql)?;
-    match key {
-        Some(key) => matching(&mut statement, (Moment(window.since), Moment(window.until), key), filter),
-        None => matching(&mut statement, (Moment(window.since), Moment(window.until)), filter),
-    }
-}
-
-fn matching(
-    statement: &mut rusqlite::Statement<'_>,
-    parameters: impl Params,
-    filter: &MessageFilter,
-) -> rusqlite::Result<Vec<Message>> {
-    let mut rows = statement.query(parameters)?;
-    let mut found = Vec::new();
-    while found.len() < filter.limit {
-        let Some(row) = rows.next()? else { break };
-        let message: Message = unpacked_value(row, 0)?;
-        if filter.admits(&message) {
-            found.push(message);
-        }
-    }
-    Ok(found)
 }

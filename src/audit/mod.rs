@@ -6,13 +6,26 @@
 //! Knows: effects, messages and questions as rows; what was known when. Must not know: how an answer is shown.
 
 pub mod asked;
+mod checksum;
+mod counts;
+mod facts;
+mod holds;
 pub mod index;
 mod listing;
+mod messages;
+mod partition;
 pub mod past;
+mod progress;
+mod questions;
+mod register;
+mod retention;
 pub mod rows;
 mod schema;
+mod sessions;
+mod shelf;
 mod story;
 pub mod top;
+pub mod verify;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

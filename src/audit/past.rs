@@ -38,29 +38,35 @@
 
 mod shared;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
-pub(super) use self::shared::BLOCKS;
 use super::AuditError;
 use super::asked::{self, AskedFilter, AskedRow, Chain};
-use super::index::{STOP_ALONE, is_exact};
+use super::facts::{Facts, Said};
+use super::holds::{Hold, holds};
 use super::listing;
+use super::messages::{self, Gathered, Messages};
+use super::questions::Questions;
+use super::register::By;
 use super::rows::{
-    Candidate, Confidence, MessageFilter, PastOwner, SessionFilter, SessionRow, StoryFilter, StoryRow,
+    Candidate, Confidence, Count, How, MessageFilter, PastOwner, SessionFilter, SessionRow, StoryFilter,
+    StoryRow, Sum,
 };
-use super::schema::{
-    By, Key, Moment, Octets, Spot, address, failed, file_in, line_of, moment, name, open_for_reading, packed,
-    session_of,
-};
+use super::schema::{Key, Moment, Octets, Spot, failed, moment, open_for_reading, packed, session_of};
+use super::sessions::Sessions;
+use super::shelf::Published;
 use super::story;
 use crate::access::question::Link;
 use crate::relay::message::Message;
+use crate::relay::standing::Subject;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// Interim intervals longer than this are rare: so long after a gap, or after an end that was only inferred, a session
@@ -73,21 +79,25 @@ const IDLE_MAX: usize = 4;
 /// When a session that still holds a place was last seen alive, by the live map; `None` when that does not know of it.
 pub type LastSeen<'a> = &'a dyn Fn(&SessionKey, Place) -> Option<Timestamp>;
 
-/// The readers' side of the index. Shared between threads; each question has a connection of its own.
+/// The readers' side of the index. Shared between threads.
 pub struct Past {
-    path: PathBuf,
+    register: PathBuf,
+    /// Connections to the register.
     idle: Mutex<Vec<Connection>>,
+    sessions: Published<Facts>,
+    messages: Published<Gathered>,
+    questions: Published<Questions>,
 }
 
 impl Past {
-    /// Opens the index below `data`; [`super::index::Index::open`] has made it.
-    ///
-    /// # Errors
-    /// As for the writer.
-    pub fn open(data: &Path) -> Result<Past, AuditError> {
-        let path = file_in(data);
-        let connection = open_for_reading(&path)?;
-        Ok(Past { path, idle: Mutex::new(vec![connection]) })
+    pub(super) fn open(
+        register: &Path,
+        sessions: Published<Facts>,
+        messages: Published<Gathered>,
+        questions: Published<Questions>,
+    ) -> Result<Past, AuditError> {
+        let idle = Mutex::new(vec![open_for_reading(register)?]);
+        Ok(Past { register: register.to_path_buf(), idle, sessions, messages, questions })
     }
 
     /// Who had an address, or this port of it, at a moment.
@@ -102,10 +112,11 @@ impl Past {
         at: Timestamp,
         live_last_seen: LastSeen<'_>,
     ) -> Result<PastOwner, AuditError> {
-        self.ask(|connection| {
+        self.ask(|register| {
             let address = address.to_canonical();
             let realm = realm.around(address);
-            Question { connection, realm, address, port, at, live_last_seen }.owner()
+            let seen = &Seen::new(register, Sessions::now(&self.sessions));
+            Question { seen, realm, address, port, at, live_last_seen }.owner()
         })
     }
 
@@ -114,7 +125,7 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn story(&self, filter: &StoryFilter) -> Result<Vec<StoryRow>, AuditError> {
-        self.ask(|connection| story::story(connection, filter))
+        self.ask(|register| story::story(register, &Sessions::now(&self.sessions), filter))
     }
 
     /// Sessions, newest first.
@@ -122,7 +133,7 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, AuditError> {
-        self.ask(|connection| listing::sessions(connection, filter))
+        self.ask(|register| listing::sessions(register, &Sessions::now(&self.sessions), filter))
     }
 
     /// Messages, newest first.
@@ -130,7 +141,34 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
-        self.ask(|connection| listing::messages(connection, filter))
+        Messages::now(&self.messages).list(filter)
+    }
+
+    /// Who sent most from `since` on and before `until`, in whole minutes.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn top(
+        &self,
+        by: Count,
+        since: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Subject, Sum)>, AuditError> {
+        Messages::top(&self.messages, by, (since, until), limit)
+    }
+
+    /// What somebody sent from `since` on and before `until`, by the minute; minutes without messages are not there.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn minutes(
+        &self,
+        subject: &Subject,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(Timestamp, Sum)>, AuditError> {
+        Messages::minutes(&self.messages, subject, (since, until))
     }
 
     /// Who asked what, newest first.
@@ -138,7 +176,7 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn questions(&self, filter: &AskedFilter) -> Result<Vec<AskedRow>, AuditError> {
-        self.ask(|connection| asked::questions(connection, filter))
+        asked::questions(&self.questions.now(), filter)
     }
 
     /// Whether the chain of questions is whole, and its link at that entry.
@@ -146,7 +184,7 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn chain(&self, at: u64) -> Result<(Chain, Option<Link>), AuditError> {
-        self.ask(|connection| Ok((asked::chain(connection)?, asked::link_of(connection, at)?)))
+        asked::chain(&self.questions.now(), at)
     }
 
     /// Whether a session or a static prefix ever belonged to this subscriber.
@@ -154,9 +192,11 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn known_subscriber(&self, name: &Name) -> Result<bool, AuditError> {
-        self.ask(|connection| {
-            Ok(exists(connection, "SELECT 1 FROM named WHERE subscriber = ?1", name)?
-                || exists(connection, "SELECT 1 FROM static_binding WHERE subscriber = ?1", name)?)
+        if Sessions::now(&self.sessions).is_named(name)? {
+            return Ok(true);
+        }
+        self.ask(|register| {
+            register.get(|connection| connection.prepare_cached(STATIC_NAMED)?.exists((name.octets(),)))
         })
     }
 
@@ -165,22 +205,20 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn known_login(&self, name: &Name) -> Result<bool, AuditError> {
-        self.ask(|connection| exists(connection, "SELECT 1 FROM message WHERE login = ?1", name))
+        Messages::now(&self.messages).is_known(messages::By::Login(name))
     }
 
-    /// Runs a question within one read transaction, so that it sees the index at one moment.
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, AuditError> {
+    /// Runs a question within one read transaction of the register.
+    fn ask<T>(&self, question: impl FnOnce(&Register<'_>) -> Result<T, AuditError>) -> Result<T, AuditError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => open_for_reading(&self.path)?,
+            None => open_for_reading(&self.register)?,
         };
-        let answer = connection.unchecked_transaction().and_then(|transaction| {
-            let answer = question(&connection);
-            drop(transaction);
-            answer
-        });
-        let answer = answer.map_err(|error| failed(&self.path, &error))?;
+        let transaction =
+            connection.unchecked_transaction().map_err(|error| failed(&self.register, &error))?;
+        let answer = question(&Register { connection: &connection, path: &self.register })?;
+        drop(transaction);
         // A connection that met an error is not kept.
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
@@ -190,60 +228,66 @@ impl Past {
     }
 }
 
-fn exists(connection: &Connection, sql: &str, name: &Name) -> rusqlite::Result<bool> {
-    connection.prepare_cached(sql)?.exists((name.octets(),))
+/// The register at one moment.
+pub(super) struct Register<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
 }
 
-/// The columns of a candidate.
-macro_rules! candidate {
-    ($rest:literal) => {
-        concat!(
-            "SELECT s.nas, s.session_id, s.incarnation, s.port_id, s.calling_station, s.circuit_id, s.remote_id,
-                    b.subscriber, b.valid_from, b.valid_until, b.last_seen, b.how, b.was_until, b.was_how,
-                    s.inside_realm, s.inside
-             FROM ",
-            $rest
-        )
-    };
+impl Register<'_> {
+    pub(super) fn get<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, AuditError> {
+        question(self.connection).map_err(|error| failed(self.path, &error))
+    }
 }
 
 pub(super) const STATIC: &str = "SELECT subscriber, valid_from, valid_until FROM static_binding
     WHERE length = ?1 AND network = ?2 AND valid_from <= ?3 AND (valid_until IS NULL OR valid_until > ?3)";
 
-pub(super) const HOLDERS: &str = candidate!(
-    "binding b JOIN session s ON s.id = b.session
-     WHERE b.realm = ?1 AND b.length = ?2 AND b.network = ?3 AND b.ports = ?5
-       AND b.valid_from <= ?4 AND (b.valid_until IS NULL OR b.valid_until > ?4)
-     ORDER BY b.valid_from DESC"
-);
+pub(super) const STATIC_NAMED: &str = "SELECT 1 FROM static_binding WHERE subscriber = ?1";
 
-pub(super) const FORMER: &str = candidate!(
-    "binding b JOIN session s ON s.id = b.session
-     WHERE b.realm = ?1 AND b.length = ?2 AND b.network = ?3 AND b.ports = ?5
-       AND b.valid_from <= ?4 AND b.valid_until <= ?4
-     ORDER BY b.valid_until DESC LIMIT 1"
-);
+/// Who claimed a place in turn.
+pub(super) const CLAIMANTS: &str = "SELECT m.nas, m.session_id, m.incarnation
+    FROM conflict c CROSS JOIN claimant m ON m.conflict = c.id
+    WHERE c.realm = ?1 AND c.length = ?2 AND c.network = ?3 AND c.ports = ?5
+      AND c.valid_from <= ?4 AND (c.valid_until IS NULL OR c.valid_until > ?4)";
 
-/// For each claimant its latest hold on the place, whether it still had it or had lost it to the other. The order of
-/// the joins is fixed: conflicts are few, holds of one place may be many.
-pub(super) const CLAIMANTS: &str = candidate!(
-    "conflict c CROSS JOIN claimant m ON m.conflict = c.id CROSS JOIN session s ON s.id = m.session
-     CROSS JOIN binding b
-        ON b.session = s.id AND b.length = c.length AND b.network = c.network AND b.ports = c.ports
-       AND b.realm = c.realm
-     WHERE c.realm = ?1 AND c.length = ?2 AND c.network = ?3 AND c.ports = ?5
-       AND c.valid_from <= ?4 AND (c.valid_until IS NULL OR c.valid_until > ?4) AND b.valid_from <= ?4
-     ORDER BY b.valid_from DESC"
-);
+pub(super) const BEGINS: &str = "SELECT begins FROM state";
 
 pub(super) const GAP_AROUND: &str = "SELECT since FROM gap WHERE until > ?1 ORDER BY until LIMIT 1";
 
 pub(super) const GAP_BEFORE: &str = "SELECT until FROM gap WHERE until <= ?1 ORDER BY until DESC LIMIT 1";
 
+/// The index at one moment, and what was folded of it already.
+struct Seen<'a> {
+    register: &'a Register<'a>,
+    sessions: Sessions,
+    holds: RefCell<HashMap<(u16, Key), Rc<[Hold]>>>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(register: &'a Register<'a>, sessions: Sessions) -> Self {
+        Seen { register, sessions, holds: RefCell::default() }
+    }
+
+    /// All that was ever held of a prefix.
+    fn holds(&self, realm: u16, key: Key) -> Result<Rc<[Hold]>, AuditError> {
+        if let Some(known) = self.holds.borrow().get(&(realm, key)) {
+            return Ok(Rc::clone(known));
+        }
+        let facts = self.sessions.of_place(realm, key)?;
+        let folded: Rc<[Hold]> = holds(facts.iter().map(|fact| (fact.position, &fact.told))).into();
+        self.holds.borrow_mut().insert((realm, key), Rc::clone(&folded));
+        Ok(folded)
+    }
+}
+
 /// What is asked, within one view of the index.
 #[derive(Clone, Copy)]
 struct Question<'a> {
-    connection: &'a Connection,
+    seen: &'a Seen<'a>,
     realm: Realm,
     address: IpAddr,
     port: Option<u16>,
@@ -266,7 +310,7 @@ impl Around {
 }
 
 impl Question<'_> {
-    fn owner(&self) -> rusqlite::Result<PastOwner> {
+    fn owner(&self) -> Result<PastOwner, AuditError> {
         if let Some(candidate) = self.static_owner()? {
             return Ok(answer(Confidence::Exact, vec![candidate], "a static prefix"));
         }
@@ -278,8 +322,8 @@ impl Question<'_> {
     }
 
     /// Who had all of the address.
-    fn whole(&self, blocks: &[Ports]) -> rusqlite::Result<PastOwner> {
-        let lengths = story::lengths(self.connection, By::Sessions, self.realm, self.address)?;
+    fn whole(&self, blocks: &[Ports]) -> Result<PastOwner, AuditError> {
+        let lengths = self.seen.sessions.lengths(self.realm, Some(self.address))?;
         for (index, &length) in lengths.iter().enumerate() {
             let around = self.around(Key::around(self.address, length), Ports::ALL)?;
             if let Some(answer) = judge(around, self.at) {
@@ -292,14 +336,14 @@ impl Question<'_> {
 
     /// Was the session not heard since another subscriber was given a wider prefix, then its Stop may be lost and the
     /// address have been the other's.
-    fn unless_wider(&self, found: PastOwner, wider: &[u8]) -> rusqlite::Result<PastOwner> {
+    fn unless_wider(&self, found: PastOwner, wider: &[u8]) -> Result<PastOwner, AuditError> {
         let sure = matches!(found.confidence, Confidence::Exact | Confidence::UntilLastInterim);
         let Some(first) = found.candidates.first().filter(|_| sure) else { return Ok(found) };
         let alive = found.candidates.iter().filter_map(alive_until).max();
         for &length in wider {
             let place = Spot { realm: self.realm.number(), key: Key::around(self.address, length), ports: 0 };
             let newer = self
-                .candidates(HOLDERS, place)?
+                .holders(place)?
                 .into_iter()
                 .find(|holder| !same_owner(first, holder) && Some(holder.valid_from) > alive);
             if let Some(newer) = newer {
@@ -312,35 +356,37 @@ impl Question<'_> {
         Ok(found)
     }
 
-    fn static_owner(&self) -> rusqlite::Result<Option<Candidate>> {
+    fn static_owner(&self) -> Result<Option<Candidate>, AuditError> {
         if self.realm != Realm::PUBLIC {
             return Ok(None);
         }
-        for length in story::lengths(self.connection, By::Statics, self.realm, self.address)? {
+        for length in story::lengths(self.seen.register, By::Statics, self.realm, self.address)? {
             let key = Key::around(self.address, length);
             let Some(prefix) = key.prefix() else { continue };
-            let found = self
-                .connection
-                .prepare_cached(STATIC)?
-                .query_row((key.length, key.network, Moment(self.at)), |row| {
-                    Ok(Candidate {
-                        subscriber: Some(row.get::<_, Octets>(0)?.0),
-                        session: None,
-                        nas: None,
-                        line: Line::default(),
-                        prefix,
-                        ports: Ports::ALL,
-                        inside: None,
-                        valid_from: row.get::<_, Moment>(1)?.0,
-                        valid_until: moment(row, 2)?,
-                        last_seen: None,
-                        how: None,
-                        was_until: None,
-                        was_how: None,
-                        is_static: true,
+            let found = self.seen.register.get(|connection| {
+                let mut statement = connection.prepare_cached(STATIC)?;
+                let row = (key.length, key.network, Moment(self.at));
+                statement
+                    .query_row(row, |row| {
+                        Ok(Candidate {
+                            subscriber: Some(row.get::<_, Octets>(0)?.0),
+                            session: None,
+                            nas: None,
+                            line: Line::default(),
+                            prefix,
+                            ports: Ports::ALL,
+                            inside: None,
+                            valid_from: row.get::<_, Moment>(1)?.0,
+                            valid_until: moment(row, 2)?,
+                            last_seen: None,
+                            how: None,
+                            was_until: None,
+                            was_how: None,
+                            is_static: true,
+                        })
                     })
-                })
-                .optional()?;
+                    .optional()
+            })?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -348,10 +394,10 @@ impl Question<'_> {
         Ok(None)
     }
 
-    fn around(&self, key: Key, ports: Ports) -> rusqlite::Result<Around> {
+    fn around(&self, key: Key, ports: Ports) -> Result<Around, AuditError> {
         let place = Spot { realm: self.realm.number(), key, ports: packed(ports) };
-        let mut candidates = self.candidates(HOLDERS, place)?;
-        let claimants = self.candidates(CLAIMANTS, place)?;
+        let mut candidates = self.holders(place)?;
+        let claimants = self.claimants(place)?;
         let disputed = !claimants.is_empty();
         let mut seen = HashSet::new();
         candidates.extend(claimants);
@@ -359,52 +405,78 @@ impl Question<'_> {
         Ok(Around { candidates, disputed })
     }
 
-    fn candidates(&self, sql: &str, spot: Spot) -> rusqlite::Result<Vec<Candidate>> {
+    /// Whoever held a place at the moment, by what is known now; the latest first.
+    fn holders(&self, place: Spot) -> Result<Vec<Candidate>, AuditError> {
+        self.candidates(place, |hold| hold.covers(self.at))
+    }
+
+    /// Those who claimed a place in turn: for each what it held of it, whether it still had it or had lost it to the other.
+    fn claimants(&self, place: Spot) -> Result<Vec<Candidate>, AuditError> {
+        let claimants: Vec<SessionKey> = self.seen.register.get(|connection| {
+            let row = (place.realm, place.key.length, place.key.network, Moment(self.at), place.ports);
+            connection.prepare_cached(CLAIMANTS)?.query_map(row, |row| session_of(row, 0))?.collect()
+        })?;
+        if claimants.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.candidates(place, |hold| hold.from <= self.at && claimants.contains(&hold.session))
+    }
+
+    /// Holds of a place as candidates; the latest first.
+    fn candidates(&self, spot: Spot, wanted: impl Fn(&Hold) -> bool) -> Result<Vec<Candidate>, AuditError> {
         let Some(place) = spot.place() else { return Ok(Vec::new()) };
-        let parameters = (spot.realm, spot.key.length, spot.key.network, Moment(self.at), spot.ports);
-        self.connection
-            .prepare_cached(sql)?
-            .query_map(parameters, |row| {
-                let session = session_of(row, 0)?;
-                let valid_until = moment(row, 9)?;
-                let last_seen = if valid_until.is_none() {
-                    (self.live_last_seen)(&session, place)
-                } else {
-                    moment(row, 10)?
-                };
-                let inside: Option<u16> = row.get(14)?;
-                let inside = inside.map(Realm::of_number).zip(address(row, 15)?);
-                Ok(Candidate {
-                    subscriber: name(row, 7)?,
-                    session: Some(session.to_string()),
-                    nas: Some(session.nas),
-                    line: line_of(row, 3)?,
-                    prefix: place.prefix,
-                    ports: place.ports,
-                    inside,
-                    valid_from: row.get::<_, Moment>(8)?.0,
-                    valid_until,
-                    last_seen,
-                    how: row.get(11)?,
-                    was_until: moment(row, 12)?,
-                    was_how: row.get(13)?,
-                    is_static: false,
-                })
-            })?
-            .collect()
+        let all = self.seen.holds(spot.realm, spot.key)?;
+        let mut holds: Vec<&Hold> =
+            all.iter().filter(|hold| hold.ports == place.ports && wanted(hold)).collect();
+        holds.sort_by(|a, b| b.from.cmp(&a.from));
+        holds.into_iter().map(|hold| self.candidate(place, hold)).collect()
+    }
+
+    fn candidate(&self, place: Place, hold: &Hold) -> Result<Candidate, AuditError> {
+        let facts = self.seen.sessions.of_session(&hold.session)?;
+        let opened = facts.into_iter().find_map(|(_, said)| match said {
+            Said::Opened { opened, .. } => Some(opened),
+            _ => None,
+        });
+        let opened = opened.unwrap_or_default();
+        let last_seen = match hold.until {
+            None => (self.live_last_seen)(&hold.session, place),
+            Some(_) => hold.last_seen,
+        };
+        Ok(Candidate {
+            subscriber: hold.subscriber.clone(),
+            session: Some(hold.session.to_string()),
+            nas: Some(hold.session.nas.clone()),
+            line: opened.line,
+            prefix: place.prefix,
+            ports: place.ports,
+            inside: opened.inside,
+            valid_from: hold.from,
+            valid_until: hold.until,
+            last_seen,
+            how: hold.how,
+            was_until: hold.was_until,
+            was_how: hold.was_how,
+            is_static: false,
+        })
     }
 
     /// The lower half of the table: no row covers the moment.
-    fn nobody(&self, blocks: &[Ports]) -> rusqlite::Result<PastOwner> {
+    fn nobody(&self, blocks: &[Ports]) -> Result<PastOwner, AuditError> {
         let unknown = |candidates, because| Ok(answer(Confidence::Unknown, candidates, because));
-        let begins: Option<Moment> =
-            self.connection.prepare_cached("SELECT begins FROM state")?.query_row((), |row| row.get(0))?;
+        let begins: Option<Moment> = self
+            .seen
+            .register
+            .get(|connection| connection.prepare_cached(BEGINS)?.query_row((), |row| row.get(0)))?;
         if begins.is_none_or(|Moment(begins)| self.at < begins) {
             return unknown(Vec::new(), "before the first record");
         }
         let around: Option<Moment> = self.moment(GAP_AROUND)?;
         if around.is_some_and(|Moment(since)| since <= self.at) {
             return unknown(Vec::new(), "nothing was received at this moment");
+        }
+        if self.seen.sessions.lost_since().is_some_and(|since| since <= self.at) {
+            return unknown(Vec::new(), "a part of what was recorded is lost");
         }
         let former = self.former(blocks)?;
         let freed = former.as_ref().and_then(|former| former.valid_until);
@@ -428,10 +500,10 @@ impl Question<'_> {
     }
 
     /// Whoever had the address, or the port of it, last.
-    fn former(&self, blocks: &[Ports]) -> rusqlite::Result<Option<Candidate>> {
+    fn former(&self, blocks: &[Ports]) -> Result<Option<Candidate>, AuditError> {
         let realm = self.realm.number();
         let mut places = Vec::new();
-        for length in story::lengths(self.connection, By::Sessions, self.realm, self.address)? {
+        for length in self.seen.sessions.lengths(self.realm, Some(self.address))? {
             places.push(Spot { realm, key: Key::around(self.address, length), ports: 0 });
         }
         let wanted = blocks.iter().filter(|ports| self.port.is_none_or(|port| ports.contains(port)));
@@ -439,13 +511,29 @@ impl Question<'_> {
         places.extend(wanted.map(|ports| Spot { realm, key, ports: packed(*ports) }));
         let mut former = Vec::new();
         for place in places {
-            former.append(&mut self.candidates(FORMER, place)?);
+            former.extend(self.last_before(place)?);
         }
         Ok(former.into_iter().max_by_key(|candidate| candidate.valid_until))
     }
 
-    fn moment(&self, sql: &str) -> rusqlite::Result<Option<Moment>> {
-        self.connection.prepare_cached(sql)?.query_row((Moment(self.at),), |row| row.get(0)).optional()
+    /// Whoever held a place last before the moment.
+    fn last_before(&self, spot: Spot) -> Result<Option<Candidate>, AuditError> {
+        let Some(place) = spot.place() else { return Ok(None) };
+        let all = self.seen.holds(spot.realm, spot.key)?;
+        let over = |hold: &&Hold| {
+            hold.ports == place.ports
+                && hold.from <= self.at
+                && hold.until.is_some_and(|until| until <= self.at)
+        };
+        let last = all.iter().filter(over).max_by_key(|hold| hold.until);
+        last.map(|hold| self.candidate(place, hold)).transpose()
+    }
+
+    fn moment(&self, sql: &str) -> Result<Option<Moment>, AuditError> {
+        let row = (Moment(self.at),);
+        self.seen
+            .register
+            .get(|connection| connection.prepare_cached(sql)?.query_row(row, |row| row.get(0)).optional())
     }
 }
 
@@ -481,11 +569,11 @@ fn same_owner(one: &Candidate, other: &Candidate) -> bool {
 }
 
 fn ended_exactly(candidate: &Candidate) -> bool {
-    candidate.how.as_deref().is_some_and(is_exact)
+    candidate.how.is_some_and(How::is_exact)
 }
 
 fn is_of_stop_alone(candidate: &Candidate) -> bool {
-    candidate.how.as_deref() == Some(STOP_ALONE)
+    candidate.how == Some(How::StopAlone)
 }
 
 /// Until when a session is known to have had what it held.

@@ -38,6 +38,35 @@ impl Confidence {
     }
 }
 
+/// How something that was held ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// As the session machine says.
+    Ended(Ended),
+    /// The session lived on under another name.
+    Renamed,
+    /// A Stop alone told of it. The end is known; that it was held before, only the session time says.
+    StopAlone,
+}
+
+impl How {
+    /// Whether the end is known rather than inferred, and so all that was held until then.
+    #[must_use]
+    pub fn is_exact(self) -> bool {
+        matches!(self, How::Renamed | How::Ended(Ended::Stopped | Ended::Moved))
+    }
+
+    /// The word used in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            How::Ended(how) => how.word(),
+            How::Renamed => "renamed",
+            How::StopAlone => "stop-alone",
+        }
+    }
+}
+
 /// Who had an address at a moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastOwner {
@@ -73,11 +102,11 @@ pub struct Candidate {
     /// Last sign of life.
     pub last_seen: Option<Timestamp>,
     /// How it ended.
-    pub how: Option<String>,
+    pub how: Option<How>,
     /// The end that was believed before a late record corrected it.
     pub was_until: Option<Timestamp>,
     /// How it was believed to have ended before a late record corrected it.
-    pub was_how: Option<String>,
+    pub was_how: Option<How>,
     /// Configured, not reported.
     pub is_static: bool,
 }
@@ -123,7 +152,7 @@ pub struct SessionRow {
     /// Last sign of life; not known here while it lasts.
     pub last_seen: Option<Timestamp>,
     /// How it ended.
-    pub how: Option<String>,
+    pub how: Option<How>,
     /// The VRF in which its private addresses lie, or that of the address behind a translator.
     pub realm: Option<Name>,
     /// A translator's session belongs to whoever owns this address.
@@ -148,11 +177,11 @@ pub struct BindingRow {
     /// Last sign of life.
     pub last_seen: Option<Timestamp>,
     /// How it ended.
-    pub how: Option<String>,
+    pub how: Option<How>,
     /// The end that was believed before a late record corrected it.
     pub was_until: Option<Timestamp>,
     /// How it was believed to have ended before a late record corrected it.
-    pub was_how: Option<String>,
+    pub was_how: Option<How>,
 }
 
 /// Which messages. What is `None` does not limit.
@@ -168,12 +197,62 @@ pub struct MessageFilter {
     pub token: Option<Name>,
     /// With this SASL login.
     pub login: Option<Name>,
+    /// From this envelope sender, whatever its case.
+    pub sender: Option<Name>,
+    /// To the recipient with this keyed hash.
+    pub recipient: Option<u64>,
+    /// To a recipient in this domain, whatever its case.
+    pub recipient_domain: Option<Name>,
+    /// With this HELO name, whatever its case.
+    pub helo: Option<Name>,
     /// From this moment on.
     pub since: Option<Timestamp>,
     /// Before this moment.
     pub until: Option<Timestamp>,
     /// At most so many, newest first.
     pub limit: usize,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// Messages.
+    Messages,
+    /// Recipients, all of each message.
+    Recipients,
+    /// Octets, each message once.
+    Octets,
+}
+
+/// How much somebody sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sum {
+    /// Messages.
+    pub messages: u64,
+    /// Recipients, all of each message.
+    pub recipients: u64,
+    /// Octets, each message once.
+    pub octets: u64,
+}
+
+impl Sum {
+    /// One of the three.
+    #[must_use]
+    pub fn of(self, count: Count) -> u64 {
+        match count {
+            Count::Messages => self.messages,
+            Count::Recipients => self.recipients,
+            Count::Octets => self.octets,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Sum {
+    fn add_assign(&mut self, other: Sum) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.recipients = self.recipients.saturating_add(other.recipients);
+        self.octets = self.octets.saturating_add(other.octets);
+    }
 }
 
 /// About which address the story is to be told. What is `None` does not limit.
@@ -258,6 +337,8 @@ pub enum What {
         /// It is no longer.
         over: bool,
     },
+    /// The session, which had lost it before, is over by its own word: its end here may be known better now.
+    EndTold,
     /// Who owns it stays as it was.
     Noted(Remark),
     /// The NAS of a session that owned it, or a part of that NAS, began anew.
@@ -284,6 +365,7 @@ impl What {
             What::Static { over: true } => "static-over",
             What::Translation { over: false, .. } => "translation",
             What::Translation { over: true, .. } => "translation-over",
+            What::EndTold => "end-told",
             What::Noted(why) => why.word(),
             What::Restarted => "nas-began-anew",
             What::Gap { .. } => "gap",
@@ -296,12 +378,20 @@ impl MessageFilter {
         fn fits<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
             wanted.is_none_or(|wanted| found == Some(wanted))
         }
+        let alike = |wanted: &Name, found: &Name| wanted.octets().eq_ignore_ascii_case(found.octets());
         let owned = |name: &Name| message.owners.iter().any(|owner| owner.subscriber.as_ref() == Some(name));
         let address = message.address.map(|address| address.to_canonical());
         fits(self.address.map(|address| address.to_canonical()).as_ref(), address.as_ref())
             && fits(self.queue_id.as_ref(), Some(&message.queue_id))
             && fits(self.token.as_ref(), message.token.as_ref())
             && fits(self.login.as_ref(), message.login.as_ref())
+            && self.sender.as_ref().is_none_or(|sender| alike(sender, &message.sender))
+            && self.helo.as_ref().is_none_or(|helo| alike(helo, &message.helo))
+            && self.recipient.is_none_or(|hash| message.recipient_hashes.contains(&hash))
+            && self
+                .recipient_domain
+                .as_ref()
+                .is_none_or(|domain| message.recipient_domains.iter().any(|one| alike(domain, one)))
             && self.subscriber.as_ref().is_none_or(owned)
             && self.since.is_none_or(|since| message.at >= since)
             && self.until.is_none_or(|until| message.at < until)

@@ -1,9 +1,9 @@
-//! Tables of the index, and how addresses, names and moments become columns.
+//! How a file of the index is opened, and how addresses, names and moments become columns.
 //!
-//! Knows: the file and its layout. Must not know: what is written when, or what is asked.
+//! Knows: what all its files have in common. Must not know: tables, what is written when, or what is asked.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -14,224 +14,73 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::AuditError;
-use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
+use crate::session::{Name, Place, Ports, Realm, SessionKey, Timestamp};
 
 /// Tells an index from any other SQLite file: "RWax".
 const APPLICATION: i32 = 0x5257_6178;
 
-/// Version of the tables. Another one is begun anew from the log.
+/// Version of the tables. Files of another one are begun anew from the log.
 pub(super) const VERSION: i32 = 3;
-
-/// Every reading query walks one of these indexes; a test asks SQLite for its plans.
-///
-/// `written` names what came of the last entry applied, one row per outcome.
-/// `named` holds every name that a session ever had; `length_in_use` the prefix lengths that a lookup has to probe, and
-/// `block` the blocks of ports. `story` and `restart` are what was folded, in that order, and are never corrected.
-/// A length counts from the 128 bits of the IPv6 form, in which an IPv4 prefix has at least 96. Ports are 0 for all of
-/// them, which takes no room in a row, so that a whole address costs nothing for it.
-const SCHEMA: &str = "
-CREATE TABLE state (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    applied INTEGER NOT NULL,
-    begins INTEGER
-) STRICT;
-INSERT INTO state VALUES (1, 0, NULL);
-
-CREATE TABLE written (
-    digest BLOB NOT NULL
-) STRICT;
-
-CREATE TABLE session (
-    id INTEGER PRIMARY KEY,
-    nas BLOB NOT NULL,
-    session_id BLOB NOT NULL,
-    incarnation INTEGER NOT NULL,
-    subscriber BLOB,
-    user_name BLOB,
-    port_id BLOB,
-    calling_station BLOB,
-    circuit_id BLOB,
-    remote_id BLOB,
-    ended INTEGER,
-    last_seen INTEGER,
-    how TEXT,
-    inside_realm INTEGER,
-    inside BLOB,
-    kept BLOB,
-    UNIQUE (nas, session_id, incarnation)
-) STRICT;
-CREATE INDEX session_by_begin ON session (incarnation);
-
-CREATE TABLE named (
-    subscriber BLOB NOT NULL,
-    incarnation INTEGER NOT NULL,
-    session INTEGER NOT NULL,
-    PRIMARY KEY (subscriber, incarnation, session)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE binding (
-    id INTEGER PRIMARY KEY,
-    session INTEGER NOT NULL,
-    subscriber BLOB,
-    realm INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    network BLOB NOT NULL,
-    valid_from INTEGER NOT NULL,
-    valid_until INTEGER,
-    last_seen INTEGER,
-    how TEXT,
-    was_until INTEGER,
-    was_how TEXT,
-    ports INTEGER NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX binding_by_session ON binding (session, length, network, ports, realm, valid_from);
-CREATE INDEX binding_by_prefix ON binding (realm, length, network, ports, valid_from, valid_until);
-
-CREATE TABLE block (
-    realm INTEGER NOT NULL,
-    network BLOB NOT NULL,
-    ports INTEGER NOT NULL,
-    PRIMARY KEY (realm, network, ports)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE translation (
-    id INTEGER PRIMARY KEY,
-    valid_from INTEGER NOT NULL,
-    valid_until INTEGER,
-    realm INTEGER NOT NULL,
-    packed BLOB NOT NULL
-) STRICT;
-CREATE INDEX translation_by_begin ON translation (valid_from);
-
-CREATE TABLE realm (
-    name BLOB PRIMARY KEY,
-    number INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX realm_by_number ON realm (number);
-
-CREATE TABLE static_binding (
-    length INTEGER NOT NULL,
-    network BLOB NOT NULL,
-    valid_from INTEGER NOT NULL,
-    valid_until INTEGER,
-    subscriber BLOB NOT NULL,
-    PRIMARY KEY (length, network, valid_from)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX static_by_subscriber ON static_binding (subscriber);
-
-CREATE TABLE length_in_use (
-    by INTEGER NOT NULL,
-    realm INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    PRIMARY KEY (by, realm, length)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE story (
-    realm INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    network BLOB NOT NULL,
-    sequence INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    told BLOB NOT NULL,
-    PRIMARY KEY (realm, length, network, sequence, step)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE restart (
-    nas BLOB NOT NULL,
-    sequence INTEGER NOT NULL,
-    told BLOB NOT NULL,
-    PRIMARY KEY (nas, sequence)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE gap (
-    until INTEGER PRIMARY KEY,
-    since INTEGER NOT NULL,
-    sequence INTEGER NOT NULL
-) STRICT;
-CREATE INDEX gap_by_sequence ON gap (sequence);
-
-CREATE TABLE conflict (
-    id INTEGER PRIMARY KEY,
-    realm INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    network BLOB NOT NULL,
-    ports INTEGER NOT NULL,
-    valid_from INTEGER NOT NULL,
-    valid_until INTEGER,
-    UNIQUE (realm, length, network, ports, valid_from)
-) STRICT;
-CREATE TABLE claimant (
-    conflict INTEGER NOT NULL,
-    session INTEGER NOT NULL,
-    PRIMARY KEY (conflict, session)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE message (
-    sequence INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL,
-    address BLOB,
-    login BLOB,
-    queue_id BLOB NOT NULL,
-    token BLOB,
-    packed BLOB NOT NULL
-) STRICT;
-CREATE INDEX message_by_time ON message (at);
-CREATE INDEX message_by_address ON message (address, at) WHERE address IS NOT NULL;
-CREATE INDEX message_by_login ON message (login, at) WHERE login IS NOT NULL;
-CREATE INDEX message_by_queue_id ON message (queue_id, at);
-CREATE INDEX message_by_token ON message (token, at) WHERE token IS NOT NULL;
-CREATE TABLE message_owner (
-    subscriber BLOB NOT NULL,
-    at INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    PRIMARY KEY (subscriber, at, sequence)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE command (
-    sequence INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL,
-    by BLOB NOT NULL,
-    kind TEXT NOT NULL,
-    subject BLOB NOT NULL,
-    verb TEXT NOT NULL,
-    until INTEGER,
-    reason BLOB NOT NULL
-) STRICT;
-CREATE INDEX command_by_subject ON command (subject, at);
-
-CREATE TABLE question (
-    sequence INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL,
-    packed BLOB NOT NULL,
-    link BLOB NOT NULL
-) STRICT;
-CREATE INDEX question_by_time ON question (at);
-";
 
 /// How long one side waits for the other; with a write-ahead file only a checkpoint ever makes it wait.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Where the index is.
-pub(super) fn file_in(data: &Path) -> PathBuf {
-    data.join("audit").join("index.sqlite3")
-}
-
-/// Opens the index for its writer, and lays it out when it is new.
-pub(super) fn open_for_writing(path: &Path) -> Result<Connection, AuditError> {
+/// Opens a file of the index for its writer, and lays it out when it is new.
+pub(super) fn open_for_writing(path: &Path, tables: &[&str]) -> Result<Connection, AuditError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| failed(path, &error))?;
-    let version = prepare(&mut connection).map_err(|error| failed(path, &error))?;
+    let version = prepare(&mut connection, tables).map_err(|error| failed(path, &error))?;
     check(path, version)?;
     Ok(connection)
 }
 
-/// Opens the index for a reader, who can't change it.
+/// Lays out a new file, in one piece.
+pub(super) fn create(path: &Path, tables: &[&str]) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(path)?;
+    lay_out(&mut connection, tables)?;
+    Ok(connection)
+}
+
+fn lay_out(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    tables.iter().try_for_each(|tables| transaction.execute_batch(tables))?;
+    transaction.commit()
+}
+
+/// Opens a file of the index for a reader, who can't change it.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, AuditError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(path, &error))?;
+    opened_for_reading(path, connection)
+}
+
+/// The same for a file that is never written again: nothing need be locked, and nobody looks whether it was changed.
+pub(super) fn open_closed(path: &Path) -> Result<Connection, AuditError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let mut uri = String::from("file:");
+    for octet in path.as_os_str().as_encoded_bytes() {
+        match octet {
+            b'/' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*octet))
+            }
+            other => uri.push_str(&format!("%{other:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let connection = Connection::open_with_flags(uri, flags).map_err(|error| failed(path, &error))?;
+    opened_for_reading(path, connection)
+}
+
+fn opened_for_reading(path: &Path, connection: Connection) -> Result<Connection, AuditError> {
     let version = connection.busy_timeout(BUSY).and_then(|()| version_of(&connection));
     check(path, version.map_err(|error| failed(path, &error))?)?;
     keep_plans(&connection).map_err(|error| failed(path, &error))?;
+    // There may be hundreds of these: each keeps the upper pages of its trees, the system keeps the rest.
+    connection.pragma_update(None, "cache_size", -512).map_err(|error| failed(path, &error))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
@@ -242,7 +91,7 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
-fn prepare(connection: &mut Connection) -> rusqlite::Result<(i32, i32)> {
+fn prepare(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<(i32, i32)> {
     connection.busy_timeout(BUSY)?;
     keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -250,17 +99,12 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<(i32, i32)> {
     // write-ahead file from being used again for a while; it is cut back afterwards.
     connection.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=67108864;
-         PRAGMA cache_size=-32768;",
+         PRAGMA cache_size=-32768; PRAGMA secure_delete=ON;",
     )?;
     if version_of(connection)? == (0, 0) {
-        let transaction = connection.transaction()?;
-        let tables: i64 =
-            transaction.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
-        if tables == 0 {
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            transaction.execute_batch(SCHEMA)?;
-            transaction.commit()?;
+        let known: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+        if known == 0 && !tables.is_empty() {
+            lay_out(connection, tables)?;
         }
     }
     version_of(connection)
@@ -303,16 +147,13 @@ pub(super) fn failed(path: &Path, error: &rusqlite::Error) -> AuditError {
 }
 
 /// A prefix as it stands in columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
-    /// The first address, in its IPv6 form.
-    pub(super) network: [u8; 16],
     /// Counted in the IPv6 form.
     pub(super) length: u8,
+    /// The first address, in its IPv6 form.
+    pub(super) network: [u8; 16],
 }
-
-/// The length of a single address, in the IPv6 form.
-pub(super) const HOST: u8 = 128;
 
 /// Bits that the IPv6 form of an IPv4 address has in front of it.
 const MAPPED: u8 = 96;
@@ -345,23 +186,6 @@ impl Key {
             return Ipv4Net::new(address, length).ok().map(IpNet::V4);
         }
         Ipv6Net::new(address, self.length).ok().map(IpNet::V6)
-    }
-}
-
-/// Whose lengths those in use are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum By {
-    /// Those of bindings.
-    Sessions,
-    /// Those of static prefixes.
-    Statics,
-    /// Those about which there is a story.
-    Stories,
-}
-
-impl ToSql for By {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::from(*self as u8))
     }
 }
 
@@ -401,12 +225,6 @@ pub(super) fn unpacked(column: i64) -> Option<Ports> {
     let ends = u32::try_from(column.checked_sub(1)?).ok()?;
     let [a, b, c, d] = ends.to_be_bytes();
     Ports::new(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
-}
-
-/// An address in a column.
-pub(super) fn address(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<IpAddr>> {
-    let octets: Option<[u8; 16]> = row.get(index)?;
-    Ok(octets.map(|octets| IpAddr::from(octets).to_canonical()))
 }
 
 /// Several values in one column.
@@ -484,16 +302,6 @@ pub(super) fn session_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Sessio
         nas: row.get::<_, Octets>(first)?.0,
         id: row.get::<_, Octets>(first.saturating_add(1))?.0,
         incarnation: row.get::<_, Moment>(first.saturating_add(2))?.0,
-    })
-}
-
-/// The line, from four columns on.
-pub(super) fn line_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Line> {
-    Ok(Line {
-        port_id: name(row, first)?,
-        calling_station: name(row, first.saturating_add(1))?,
-        circuit_id: name(row, first.saturating_add(2))?,
-        remote_id: name(row, first.saturating_add(3))?,
     })
 }
 

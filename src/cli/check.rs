@@ -15,7 +15,7 @@ use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
 use crate::config::{
     AttributePath, Client, Config, Detail, Identity, Listeners, NamedRealm, Nas, NasIdentity, RealmAttribute,
-    RealmForm, When,
+    RealmForm, Retention, When,
 };
 use crate::radius::dictionary::Dictionary;
 
@@ -85,6 +85,18 @@ impl Display for Summary<'_> {
         let relay = &config.relay;
         row(f, "mode", if relay.observe { "observe: nothing is permitted nor refused" } else { "enforce" })?;
         row(f, "data", config.data_dir.display())?;
+        let Retention { sessions, messages, questions } = config.retention;
+        let days = |kept: std::time::Duration| kept.as_secs() / 86_400;
+        row(
+            f,
+            "retention",
+            format_args!(
+                "sessions {} days, messages {} days, questions {} days",
+                days(sessions),
+                days(messages),
+                days(questions)
+            ),
+        )?;
         row(f, "radius", list(&config.radius.listen))?;
         for client in &config.radius.clients {
             row(f, "  client", ClientLine(client))?;

@@ -11,6 +11,7 @@ pub mod feeds;
 pub mod import;
 pub mod nas;
 pub mod output;
+pub mod past;
 pub mod questions;
 pub mod read;
 pub mod rehearse;

@@ -1,4 +1,4 @@
-//! `audit questions`: who asked what, and whether the record of it is whole.
+//! `audit`: who asked what, and whether the record of it is whole; the files of the past are `past.rs`'s.
 //!
 //! Knows: options, and how the record looks to people. Must not know: how it is kept.
 
@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
 use super::output::{self, Format, Row};
+use super::past;
 use super::read::{Question, Within, listed, name};
 use super::rows::{local, number, or_nothing, text};
 use super::{Answer, Daemon, Exit, Failure, Shown};
@@ -21,6 +22,14 @@ pub enum AuditCommand {
                             audit questions --verify"
     )]
     Questions(QuestionsArgs),
+    /// Read every row of every file of the past, with or without the daemon: are they what was written? 0 they are, 65 not
+    #[command(
+        after_help = "Examples:\n  relaywarden audit verify\n  relaywarden audit verify --data-dir /backup/relaywarden"
+    )]
+    Verify(past::FilesArgs),
+    /// How large the past is, and will be
+    #[command(after_help = "Example:\n  relaywarden audit size --forecast")]
+    Size(past::SizeArgs),
 }
 
 /// `audit questions`
@@ -48,7 +57,11 @@ pub struct QuestionsArgs {
 /// # Errors
 /// See [`Failure`].
 pub fn run(command: &AuditCommand) -> Result<Answer, Failure> {
-    let AuditCommand::Questions(args) = command;
+    let args = match command {
+        AuditCommand::Questions(args) => args,
+        AuditCommand::Verify(args) => return past::verify(args),
+        AuditCommand::Size(args) => return past::sizes(args),
+    };
     if args.verify {
         return verify(args);
     }

@@ -112,6 +112,18 @@ pub struct MessagesArgs {
     /// With this SASL login
     #[arg(long, value_name = "NAME")]
     pub login: Option<String>,
+    /// From this envelope sender, whatever its case
+    #[arg(long, value_name = "ADDRESS")]
+    pub sender: Option<String>,
+    /// To this recipient, of the first hundred of a message
+    #[arg(long, value_name = "ADDRESS")]
+    pub recipient: Option<String>,
+    /// To a recipient in this domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub recipient_domain: Option<String>,
+    /// With this HELO name
+    #[arg(long, value_name = "NAME")]
+    pub helo: Option<String>,
     #[command(flatten)]
     within: Within,
     #[command(flatten)]
@@ -255,6 +267,10 @@ pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
     question.with("queue_id", name(args.queue_id.as_ref()));
     question.with("token", name(args.token.as_ref()));
     question.with("login", name(args.login.as_ref()));
+    question.with("sender", name(args.sender.as_ref()));
+    question.with("recipient", name(args.recipient.as_ref()));
+    question.with("recipient_domain", name(args.recipient_domain.as_ref()));
+    question.with("helo", name(args.helo.as_ref()));
     question.within(&args.within, &style.zone)?;
     listed::<MessageRow>(&question, &args.daemon, &style, "no message matches")
 }

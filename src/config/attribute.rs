@@ -28,8 +28,9 @@ const NESTED_MAX: usize = 4;
 #[derive(Debug, Clone)]
 pub struct AttributePath {
     vendor: u32,
-    format: VendorFormat,
     numbers: SmallVec<[u32; 4]>,
+    /// What it is wrapped in, and how many of the numbers say so. Asked for with every packet.
+    outside: Option<(Envelope, usize)>,
 }
 
 /// In what an attribute is wrapped.
@@ -66,11 +67,13 @@ impl AttributePath {
     /// An attribute of the standard space.
     #[must_use]
     pub fn standard(kind: u8) -> Self {
-        AttributePath {
-            vendor: 0,
-            format: VendorFormat::USUAL,
-            numbers: SmallVec::from_slice(&[u32::from(kind)]),
-        }
+        AttributePath::of(0, VendorFormat::USUAL, &[u32::from(kind)])
+    }
+
+    fn of(vendor: u32, format: VendorFormat, numbers: &[u32]) -> Self {
+        let outside = envelope(vendor, format, numbers)
+            .map(|(envelope, nested)| (envelope, numbers.len().saturating_sub(nested.len())));
+        AttributePath { vendor, numbers: SmallVec::from_slice(numbers), outside }
     }
 
     /// An attribute by its numbers, or `None` where none can stand. `format` is its vendor's.
@@ -82,7 +85,7 @@ impl AttributePath {
             return if vendor == 0 { None } else { Self::new(vendor, format, numbers) };
         }
         let format = if vendor == 0 { VendorFormat::USUAL } else { format };
-        let path = AttributePath { vendor, format, numbers: SmallVec::from_slice(numbers) };
+        let path = AttributePath::of(vendor, format, numbers);
         (path.is_internal() || path.envelope().is_some()).then_some(path)
     }
 
@@ -136,33 +139,39 @@ impl AttributePath {
     /// internal.
     #[must_use]
     pub fn envelope(&self) -> Option<(Envelope, &[u32])> {
-        let octet = |number: u32| u8::try_from(number).ok();
-        let (envelope, nested) = match (self.vendor, self.numbers.as_slice()) {
-            (0, &[kind, extension, ref rest @ ..])
-                if EXTENDED.contains(&kind) || LONG_EXTENDED.contains(&kind) =>
-            {
-                let (vendor, nested) = match (extension, rest) {
-                    (VENDOR_SPECIFIC, &[vendor, inner, ref nested @ ..]) if vendor != 0 => {
-                        (Some((vendor, octet(inner)?)), nested)
-                    }
-                    (VENDOR_SPECIFIC, [_, ..]) => return None,
-                    _ => (None, rest),
-                };
-                let long = LONG_EXTENDED.contains(&kind);
-                let extension = octet(extension).filter(|&extension| extension != 0)?;
-                (Envelope::Extended { kind: octet(kind)?, long, extension, vendor }, nested)
-            }
-            // Zero is no type, but in vendors' spaces it is used all the same.
-            (0, &[kind, ref nested @ ..]) if kind != 0 => (Envelope::Standard { kind: octet(kind)? }, nested),
-            (vendor, &[kind, ref nested @ ..]) if vendor != 0 && kind <= self.format.kind_max() => {
-                (Envelope::Vendor { vendor, format: self.format, kind }, nested)
-            }
-            _ => return None,
-        };
-        // TLVs have one octet of type, whatever the space has that they are in.
-        let octets = nested.iter().all(|&kind| kind <= 255);
-        (octets && nested.len() <= NESTED_MAX).then_some((envelope, nested))
+        let (envelope, outer) = self.outside?;
+        Some((envelope, self.numbers.get(outer..).unwrap_or_default()))
     }
+}
+
+/// See [`AttributePath::envelope`].
+fn envelope(vendor: u32, format: VendorFormat, numbers: &[u32]) -> Option<(Envelope, &[u32])> {
+    let octet = |number: u32| u8::try_from(number).ok();
+    let (envelope, nested) = match (vendor, numbers) {
+        (0, &[kind, extension, ref rest @ ..])
+            if EXTENDED.contains(&kind) || LONG_EXTENDED.contains(&kind) =>
+        {
+            let (vendor, nested) = match (extension, rest) {
+                (VENDOR_SPECIFIC, &[vendor, inner, ref nested @ ..]) if vendor != 0 => {
+                    (Some((vendor, octet(inner)?)), nested)
+                }
+                (VENDOR_SPECIFIC, [_, ..]) => return None,
+                _ => (None, rest),
+            };
+            let long = LONG_EXTENDED.contains(&kind);
+            let extension = octet(extension).filter(|&extension| extension != 0)?;
+            (Envelope::Extended { kind: octet(kind)?, long, extension, vendor }, nested)
+        }
+        // Zero is no type, but in vendors' spaces it is used all the same.
+        (0, &[kind, ref nested @ ..]) if kind != 0 => (Envelope::Standard { kind: octet(kind)? }, nested),
+        (vendor, &[kind, ref nested @ ..]) if vendor != 0 && kind <= format.kind_max() => {
+            (Envelope::Vendor { vendor, format, kind }, nested)
+        }
+        _ => return None,
+    };
+    // TLVs have one octet of type, whatever the space has that they are in.
+    let octets = nested.iter().all(|&kind| kind <= 255);
+    (octets && nested.len() <= NESTED_MAX).then_some((envelope, nested))
 }
 
 impl PartialEq for AttributePath {

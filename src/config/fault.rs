@@ -56,6 +56,8 @@ pub enum Fault {
     NotUtf8,
     /// It isn't TOML, or holds a key or a type that doesn't belong there.
     Toml(toml::de::Error),
+    /// Nothing says how long the past is kept.
+    RetentionMissing,
     /// A table lacks a key.
     Missing {
         /// Which.
@@ -324,6 +326,10 @@ impl fmt::Display for Fault {
             Fault::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Fault::NotUtf8 => f.write_str("is not UTF-8 text; save it as such"),
             Fault::Toml(error) => f.write_str(error.message().trim_end()),
+            Fault::RetentionMissing => f.write_str(
+                "[retention] is missing; add it with sessions = \"180d\", messages = \"90d\", questions = \"365d\" or what the \
+                 law of your country says: there is no default",
+            ),
             Fault::Missing { key } => write!(f, "'{key}' is missing; add it"),
             Fault::Empty => f.write_str("is empty; write a value or remove the key"),
             Fault::NotADuration { written } => {

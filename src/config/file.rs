@@ -22,7 +22,8 @@ use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
 use super::table::{self, Number, Text, Texts};
 use super::{
-    Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Secret, prefixes, value,
+    Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Retention, Secret,
+    prefixes, value,
 };
 use crate::session::Name;
 use crate::session::event::{Rules, Span};
@@ -36,6 +37,10 @@ const SECRET_GOOD: usize = 16;
 
 /// A closed session is remembered for at least a day. A record older than that could not be told from a new one.
 const STALE_LIMIT_BELOW: Duration = Duration::from_secs(24 * 3600);
+
+/// The log reaches back to the older of two snapshots, which are a day apart, in files of a day: what is forgotten earlier would
+/// still be there.
+const RETENTION_LEAST: Duration = Duration::from_secs(4 * 24 * 3600);
 
 /// What a file holds, and who may read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +137,7 @@ impl Reader<'_> {
             http: self.http(&file.http)?,
             require_purpose: file.audit.require_purpose.as_ref().is_some_and(|required| *required.get_ref()),
             mtas,
+            retention: self.retention(file.retention.as_ref())?,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -139,6 +145,28 @@ impl Reader<'_> {
     }
 
     // What each table becomes.
+
+    fn retention(&self, table: Option<&Spanned<table::Retention>>) -> Result<Retention, ConfigError> {
+        let Some(table) = table else {
+            let fault = Box::new(Fault::RetentionMissing);
+            return Err(ConfigError { file: self.path.to_owned(), place: None, fault });
+        };
+        let kept = |key, text: Option<&Text>| {
+            self.parse(self.required(&table.span(), key, text)?, |written| {
+                let kept = value::duration(written)?;
+                if kept < RETENTION_LEAST {
+                    return Err(Fault::DurationOutOfRange { least: "4d", most: "3650d" });
+                }
+                Ok(kept)
+            })
+        };
+        let table::Retention { sessions, messages, questions } = table.get_ref();
+        Ok(Retention {
+            sessions: kept("sessions", sessions.as_ref())?,
+            messages: kept("messages", messages.as_ref())?,
+            questions: kept("questions", questions.as_ref())?,
+        })
+    }
 
     fn radius(&mut self, file: &table::File) -> Result<Radius, ConfigError> {
         let table = &file.radius;

@@ -17,6 +17,7 @@ mod value;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use glob::Pattern;
 use ipnet::IpNet;
@@ -55,8 +56,29 @@ pub struct Config {
     pub policy: Policy,
     /// `[http]`.
     pub http: Http,
+    /// `[retention]`.
+    pub retention: Retention,
     /// `[audit] require-purpose`: no question about a person without one.
     pub require_purpose: bool,
+}
+
+/// `[retention]`: how long the past is kept. There is no default: the law differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Who had which address, after the end of the session.
+    pub sessions: Duration,
+    /// Messages.
+    pub messages: Duration,
+    /// What staff asked and ordered.
+    pub questions: Duration,
+}
+
+impl Retention {
+    /// Everything for as long.
+    #[must_use]
+    pub const fn of_all(kept: Duration) -> Retention {
+        Retention { sessions: kept, messages: kept, questions: kept }
+    }
 }
 
 /// `[radius]`

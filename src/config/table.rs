@@ -29,7 +29,17 @@ pub(super) struct File {
     pub socketmap: Sockets,
     pub policy: Policy,
     pub http: Http,
+    pub retention: Option<Spanned<Retention>>,
     pub audit: Audit,
+}
+
+/// `[retention]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Retention {
+    pub sessions: Option<Text>,
+    pub messages: Option<Text>,
+    pub questions: Option<Text>,
 }
 
 /// `[radius]`

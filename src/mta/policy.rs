@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{Buf, BufMut, BytesMut};
+use memchr::{memchr, memchr_iter};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::{ReadError, address, number, port};
@@ -96,18 +97,30 @@ impl Request {
 
     /// The question in a request's lines, its empty line excluded.
     fn from_lines(lines: &[u8]) -> Result<Self, Broken> {
-        let mut request = Request::empty();
-        let mut asks_us = false;
-        for line in lines.split_inclusive(|&octet| octet == b'\n').map(without_end) {
-            let equals = line.iter().position(|&octet| octet == b'=').ok_or(Broken::NotAnAttribute)?;
-            let (name, value) = line.split_at(equals);
-            let value = value.get(1..).unwrap_or_default();
-            match name {
-                b"request" => asks_us = value == b"smtpd_access_policy",
-                _ => request.set(name, value),
-            }
+        let (mut reading, mut begin) = (Reading::default(), 0);
+        for end in memchr_iter(b'\n', lines) {
+            reading.take(without_cr(lines.get(begin..end).unwrap_or_default()))?;
+            begin = end.saturating_add(1);
         }
-        if asks_us { Ok(request) } else { Err(Broken::NotSmtpdAccessPolicy) }
+        reading.done()
+    }
+
+    /// The question that stands whole at the beginning of the stream, as nearly all do, and how many octets it takes.
+    /// `None`: it is not all there, or something is wrong with it; whoever looks at it line by line finds out.
+    fn whole(octets: &[u8]) -> Option<(Self, usize)> {
+        let (mut reading, mut begin) = (Reading::default(), 0);
+        for end in memchr_iter(b'\n', octets.get(..REQUEST_LIMIT).unwrap_or(octets)).take(LINES_LIMIT) {
+            let line = without_cr(octets.get(begin..end)?);
+            begin = end.saturating_add(1);
+            if line.is_empty() {
+                return Some((reading.done().ok()?, begin));
+            }
+            if line.len() > LINE_LIMIT {
+                return None;
+            }
+            reading.take(line).ok()?;
+        }
+        None
     }
 
     /// Takes one attribute; a repeated one wins over what came before it.
@@ -138,6 +151,35 @@ impl Request {
     }
 }
 
+/// A question of which some lines were read.
+struct Reading {
+    request: Request,
+    asks_us: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Reading { request: Request::empty(), asks_us: false }
+    }
+}
+
+impl Reading {
+    fn take(&mut self, line: &[u8]) -> Result<(), Broken> {
+        let equals = memchr(b'=', line).ok_or(Broken::NotAnAttribute)?;
+        let (name, value) = line.split_at(equals);
+        let value = value.get(1..).unwrap_or_default();
+        match name {
+            b"request" => self.asks_us = value == b"smtpd_access_policy",
+            _ => self.request.set(name, value),
+        }
+        Ok(())
+    }
+
+    fn done(self) -> Result<Request, Broken> {
+        if self.asks_us { Ok(self.request) } else { Err(Broken::NotSmtpdAccessPolicy) }
+    }
+}
+
 fn stage(value: &[u8]) -> Stage {
     match value {
         b"RCPT" => Stage::Rcpt,
@@ -157,9 +199,8 @@ fn context(value: &[u8]) -> Context {
     }
 }
 
-/// A line without its LF or CR LF.
-fn without_end(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
+/// A line whose LF is gone already, without its CR.
+fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
@@ -179,30 +220,34 @@ pub struct Policy {
 impl Policy {
     /// The next whole request of the stream.
     fn next(&mut self, stream: &mut BytesMut) -> Result<Option<Request>, Broken> {
-        loop {
-            let rest = stream.get(self.whole..).unwrap_or_default();
-            let unseen = rest.get(self.seen..).unwrap_or_default();
-            let Some(found) = unseen.iter().position(|&octet| octet == b'\n') else {
-                self.seen = rest.len();
-                // One octet more: a CR that its LF hasn't followed yet is no part of the line.
-                return self.within_limits(rest.len().saturating_sub(1)).map(|()| None);
-            };
-            let length = self.seen.saturating_add(found).saturating_add(1);
-            let line = without_end(rest.get(..length).unwrap_or_default());
+        let octets: &[u8] = stream;
+        if self.whole == 0
+            && self.seen == 0
+            && let Some((request, length)) = Request::whole(octets)
+        {
+            stream.advance(length);
+            return Ok(Some(request));
+        }
+        let unseen = self.whole.saturating_add(self.seen);
+        for found in memchr_iter(b'\n', octets.get(unseen..).unwrap_or_default()) {
+            let end = unseen.saturating_add(found);
+            let line = without_cr(octets.get(self.whole..end).unwrap_or_default());
             self.within_limits(line.len())?;
             if line.is_empty() {
-                let request = Request::from_lines(stream.get(..self.whole).unwrap_or_default())?;
-                stream.advance(self.whole.saturating_add(length));
+                let request = Request::from_lines(octets.get(..self.whole).unwrap_or_default())?;
+                stream.advance(end.saturating_add(1));
                 *self = Policy::default();
                 return Ok(Some(request));
             }
             self.lines = self.lines.saturating_add(1);
-            self.whole = self.whole.saturating_add(length);
-            self.seen = 0;
+            self.whole = end.saturating_add(1);
             if self.lines > LINES_LIMIT {
                 return Err(Broken::TooManyLines);
             }
         }
+        self.seen = octets.len().saturating_sub(self.whole);
+        // One octet more: a CR that its LF hasn't followed yet is no part of the line.
+        self.within_limits(self.seen.saturating_sub(1)).map(|()| None)
     }
 
     /// Whether a line of so many octets may follow what is there.

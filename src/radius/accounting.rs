@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use smallvec::SmallVec;
 
 use super::dictionary::Dictionary;
 use super::nas_clock::NasClocks;
@@ -108,6 +109,12 @@ pub fn read_relayed(
     if session_id.is_empty() && !whole_nas {
         return Err(Ignored::NoSessionId);
     }
+    let subscriber = subscriber(packet, rules.identity);
+    // Mostly the same: then it is one name, not two.
+    let user_name = match (&subscriber, fields.user_name) {
+        (Some(subscriber), Some(octets)) if subscriber.octets() == octets => Some(subscriber.clone()),
+        (_, octets) => name(octets),
+    };
     let moment = clocks.moment(&nas, received, arrival, fields.delay, fields.stamp);
     let mut record = Record {
         arrival,
@@ -118,8 +125,8 @@ pub fn read_relayed(
         nas,
         kind,
         session_id: Name::new(session_id),
-        subscriber: subscriber(packet, rules.identity),
-        user_name: name(fields.user_name),
+        subscriber,
+        user_name,
         realm: None,
         claims: Vec::new(),
         releases: Vec::new(),
@@ -299,7 +306,7 @@ struct Fields<'a> {
     /// Assigned-IP-Address, for records without one.
     assigned: Option<Claim>,
     subscriber_id: Option<&'a [u8]>,
-    claims: Vec<Claim>,
+    claims: SmallVec<[Claim; 4]>,
     ports: ports::Attributes<'a>,
     reasons: reason::Reasons,
     signs: service::Signs<'a>,
@@ -343,7 +350,9 @@ impl<'a> Fields<'a> {
             ports::EXTENDED => self.ports.take_extended(value),
             _ => {
                 self.has_framed_address |= kind == 8;
-                self.claims.extend(claims::claim(kind, value));
+                if let Some(claim) = claims::claim(kind, value) {
+                    self.claims.push(claim);
+                }
             }
         }
     }
@@ -423,7 +432,7 @@ impl<'a> Fields<'a> {
         if let Some(netmask) = self.netmask.filter(|_| client.routed_netmask) {
             claims::widen(&mut self.claims, netmask);
         }
-        self.claims.extend(&told.has);
+        self.claims.extend(told.has.iter().copied());
         let (claims, dropped) = admission.admitted(&self.claims);
         (record.claims, record.claims_dropped) = (claims, dropped.saturating_add(told.refused));
         if record.kind != Kind::Stop {

@@ -65,12 +65,16 @@ impl<'a> Iterator for Values<'a, '_> {
             if let Some(value) = self.together.next() {
                 return Some(Cow::Owned(value));
             }
+            let Part { value, more, adjacent } = self.parts.next()?;
             // RFC 6929 section 2.2: the parts stand next to each other. One whose continuation is missing is no value.
-            let Part::Ours { value, more } = self.parts.next()? else {
+            if !adjacent {
                 self.open = None;
-                continue;
-            };
+            }
             match (self.open.take(), more) {
+                // Nearly all are asked for as they stand.
+                (None, false) if self.head.is_none() && self.nested.is_empty() => {
+                    return Some(Cow::Borrowed(value));
+                }
                 (None, false) => self.found = Tlvs::of(value, self.head, self.nested),
                 (open, more) => {
                     let open = open.unwrap_or(Open::Octets(Vec::new())).and(value);
@@ -107,7 +111,8 @@ impl Open {
     }
 }
 
-/// The packet as the attribute sees it: parts of its values, and others between them.
+/// The parts of an attribute's values. Everything else in the packet is passed over without a word: a record is asked for
+/// several attributes that it mostly lacks, and handing over each one between them was half of what reading it took.
 #[derive(Debug)]
 struct Parts<'a> {
     attributes: Attributes<'a>,
@@ -116,58 +121,76 @@ struct Parts<'a> {
     vendors: Pieces<'a>,
 }
 
-enum Part<'a> {
-    Ours { value: &'a [u8], more: bool },
-    Other,
+struct Part<'a> {
+    value: &'a [u8],
+    more: bool,
+    /// Whether nothing else stood between the part before and this one.
+    adjacent: bool,
 }
 
 impl<'a> Iterator for Parts<'a> {
     type Item = Part<'a>;
 
     fn next(&mut self) -> Option<Part<'a>> {
-        let envelope = self.envelope?;
-        if let Some(part) = self.vendors(envelope) {
-            return Some(part);
-        }
-        let attribute = self.attributes.next()?;
-        let part = match envelope {
-            Envelope::Standard { kind } if attribute.kind == kind => {
-                Some(Part::Ours { value: attribute.value, more: false })
+        let mut adjacent = true;
+        match self.envelope? {
+            Envelope::Standard { kind } => {
+                let value = self.outer(kind, &mut adjacent)?;
+                Some(Part { value, more: false, adjacent })
             }
-            Envelope::Extended { kind, long, extension, .. } if attribute.kind == kind => {
-                extended(attribute.value, long, extension)
-            }
-            Envelope::Vendor { vendor, format, .. } if attribute.kind == VENDOR_SPECIFIC => {
-                let within = attribute.value.strip_prefix(&vendor.to_be_bytes());
+            Envelope::Extended { kind, long, extension, .. } => loop {
+                let value = self.outer(kind, &mut adjacent)?;
+                if let Some((value, more)) = extended(value, long, extension) {
+                    return Some(Part { value, more, adjacent });
+                }
+                adjacent = false;
+            },
+            Envelope::Vendor { vendor, format, kind } => loop {
+                for piece in self.vendors.by_ref() {
+                    if piece.kind == kind {
+                        return Some(Part { value: piece.value, more: piece.more, adjacent });
+                    }
+                    adjacent = false;
+                }
+                let value = self.outer(VENDOR_SPECIFIC, &mut adjacent)?;
+                let within = value.strip_prefix(&vendor.to_be_bytes());
                 self.vendors = vendor::pieces(within.unwrap_or_default(), format);
-                self.vendors(envelope)
-            }
-            _ => None,
-        };
-        Some(part.unwrap_or(Part::Other))
+                match self.vendors.next() {
+                    Some(piece) if piece.kind == kind => {
+                        return Some(Part { value: piece.value, more: piece.more, adjacent });
+                    }
+                    _ => adjacent = false,
+                }
+            },
+        }
     }
 }
 
 impl<'a> Parts<'a> {
-    fn vendors(&mut self, envelope: Envelope) -> Option<Part<'a>> {
-        let Envelope::Vendor { kind, .. } = envelope else { return None };
-        let piece = self.vendors.next()?;
-        let ours = Part::Ours { value: piece.value, more: piece.more };
-        Some(if piece.kind == kind { ours } else { Part::Other })
+    /// The value of the next attribute of this type.
+    fn outer(&mut self, kind: u8, adjacent: &mut bool) -> Option<&'a [u8]> {
+        loop {
+            let attribute = self.attributes.next()?;
+            if attribute.kind == kind {
+                return Some(attribute.value);
+            }
+            *adjacent = false;
+        }
     }
 }
 
-/// RFC 6929 sections 2.1 and 2.2: the extended type, for some an octet of flags, and the value.
-fn extended(octets: &[u8], long: bool, extension: u8) -> Option<Part<'_>> {
+/// RFC 6929 sections 2.1 and 2.2: behind the extended type, and for some an octet of flags, the value; and whether it goes
+/// on. `None`: it is of another extended type.
+fn extended(octets: &[u8], long: bool, extension: u8) -> Option<(&[u8], bool)> {
     let (&first, value) = octets.split_first()?;
     if first != extension {
         return None;
     }
     if !long {
-        return Some(Part::Ours { value, more: false });
+        return Some((value, false));
     }
     let (&flags, value) = value.split_first()?;
-    Some(Part::Ours { value, more: flags & MORE != 0 })
+    Some((value, flags & MORE != 0))
 }
 
 /// Looks for TLVs within TLVs (RFC 6929 section 2.3): depth first, which is the order of the packet.

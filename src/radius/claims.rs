@@ -104,7 +104,8 @@ fn judge(prefix: IpNet, may_assign: &[IpNet], never: &[IpNet]) -> Judgement {
     if is_special(prefix) {
         return Judgement::Special;
     }
-    let outside = !may_assign.is_empty() && !may_assign.iter().any(|pool| pool.contains(&prefix));
+    let outside = !may_assign.is_empty()
+        && !may_assign.iter().any(|pool| pool.prefix_len() <= prefix.prefix_len() && overlap(*pool, prefix));
     if outside || never.iter().any(|ours| overlap(*ours, prefix)) {
         return Judgement::Refused;
     }
@@ -137,13 +138,29 @@ pub(crate) fn is_special(prefix: IpNet) -> bool {
         Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
     ];
     match prefix {
-        IpNet::V4(_) => IPV4.iter().any(|special| overlap(IpNet::V4(*special), prefix)),
-        IpNet::V6(_) => IPV6.iter().any(|special| overlap(IpNet::V6(*special), prefix)),
+        IpNet::V4(net) => IPV4.iter().any(|special| overlap_v4(*special, net)),
+        IpNet::V6(net) => IPV6.iter().any(|special| overlap_v6(*special, net)),
     }
 }
 
+/// Two prefixes have an address in common when they agree as far as the shorter one says. Each claim is held against a
+/// dozen, so this is not done by comparing where they begin and end.
 fn overlap(a: IpNet, b: IpNet) -> bool {
-    a.contains(&b) || b.contains(&a)
+    match (a, b) {
+        (IpNet::V4(a), IpNet::V4(b)) => overlap_v4(a, b),
+        (IpNet::V6(a), IpNet::V6(b)) => overlap_v6(a, b),
+        _ => false,
+    }
+}
+
+fn overlap_v4(a: Ipv4Net, b: Ipv4Net) -> bool {
+    let beyond = u32::BITS.saturating_sub(a.prefix_len().min(b.prefix_len()).into());
+    (a.addr().to_bits() ^ b.addr().to_bits()).checked_shr(beyond).unwrap_or_default() == 0
+}
+
+fn overlap_v6(a: Ipv6Net, b: Ipv6Net) -> bool {
+    let beyond = u128::BITS.saturating_sub(a.prefix_len().min(b.prefix_len()).into());
+    (a.addr().to_bits() ^ b.addr().to_bits()).checked_shr(beyond).unwrap_or_default() == 0
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use super::attribute;
 use super::packet::Packet;
+use super::vendor::VENDOR_SPECIFIC;
 use crate::config::{RealmAttribute, RealmForm};
 use crate::session::Name;
 
@@ -17,7 +18,10 @@ const DEFAULTS: [&str; 5] = ["", "default", "default:default", "local", "base"];
 /// The name alone counts: the same VRF is the same space on each NAS that has it. Where that is not so, the client
 /// says which it is.
 pub(super) fn name(packet: &Packet<'_>, attributes: &[RealmAttribute]) -> Option<Name> {
-    let name = attributes.iter().find_map(|RealmAttribute { path, form }| {
+    // Mostly they are vendors', and many packets have nothing of any vendor.
+    let has_vendors = packet.values(VENDOR_SPECIFIC).next().is_some();
+    let mut asked = attributes.iter().filter(|attribute| has_vendors || attribute.path.vendor() == 0);
+    let name = asked.find_map(|RealmAttribute { path, form }| {
         attribute::values(packet, path).find_map(|value| named(&value, form))
     })?;
     let is_default = |default: &&str| name.octets().eq_ignore_ascii_case(default.as_bytes());

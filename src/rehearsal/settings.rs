@@ -135,7 +135,9 @@ impl Settings {
     pub(super) fn config(&self) -> Result<Config, Fault> {
         let only = vec![("bras1".to_owned(), Vec::new())];
         let clients = if self.clients.is_empty() { &only } else { &self.clients };
-        let mut toml = String::new();
+        // Nothing in a story lasts that long.
+        let mut toml =
+            String::from("[retention]\nsessions = \"180d\"\nmessages = \"180d\"\nquestions = \"180d\"\n");
         for (table, keys) in TABLES.iter().copied().chain([(SESSION, [].as_slice())]) {
             let here = |key: &str| match table {
                 SESSION => !TABLES.iter().any(|(_, keys)| keys.contains(&key)),

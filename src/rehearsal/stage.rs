@@ -17,7 +17,6 @@ use super::settings::Settings;
 use super::words::{MIDNIGHT, When, name, shown, spelled};
 use super::{Fault, Mistake, Props};
 use crate::audit::index::Index;
-use crate::audit::past::Past;
 use crate::config::{Client, Config};
 use crate::log::entry::Entry;
 use crate::radius::accounting::{self, Ignored};
@@ -467,7 +466,7 @@ impl<'a> Stage<'a> {
         let directory = directory.map_err(|error| failed(&error))?;
         let mut index = Index::open(directory.path()).map_err(|error| failed(&error))?;
         index.apply(self.views.sequence(), &self.folded).map_err(|error| failed(&error))?;
-        let past = Past::open(directory.path()).map_err(|error| failed(&error))?;
+        let past = index.past().map_err(|error| failed(&error))?;
         let seen = |key: &SessionKey, place: Place| {
             let holder = self.shared.map.holder(place, key)?;
             let known = holder.is_believed() && !holder.session.is_stale();

@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::Profile;
 use super::message::Owner;
 use super::standing::{Standing, Subject};
@@ -57,33 +59,75 @@ impl Ruling {
             _ => None,
         }
     }
+}
 
-    fn of(reason: Reason, owners: Vec<Owner>) -> Self {
-        Ruling { reason, owners, suspension: None }
+/// A ruling without the words about its owners, which most who ask have no use for: there are ten names in them.
+#[derive(Debug)]
+pub struct Decision {
+    /// Why; the verdict follows from it.
+    pub reason: Reason,
+    /// The suspension that holds, by its reference.
+    pub suspension: Option<u64>,
+    found: SmallVec<[Found; 1]>,
+}
+
+impl Decision {
+    fn of(reason: Reason, found: SmallVec<[Found; 1]>) -> Self {
+        Decision { reason, suspension: None, found }
     }
+
+    /// The verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.reason.verdict()
+    }
+
+    /// The name of the only owner, if there is exactly one who has a name.
+    #[must_use]
+    pub fn subscriber(&self) -> Option<Name> {
+        match &self.found[..] {
+            // Of a conflict one may be known alone: that does not make him the owner.
+            [found] if self.reason != Reason::Conflict => found.subscriber(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Decision> for Ruling {
+    fn from(decision: Decision) -> Self {
+        let Decision { reason, suspension, found } = decision;
+        Ruling { reason, owners: found.iter().map(owner).collect(), suspension }
+    }
+}
+
+/// May this client send now, and whose is it?
+#[must_use]
+pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timestamp) -> Ruling {
+    decide(map, standing, client, now).into()
 }
 
 /// May this client send now?
 #[must_use]
-pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timestamp) -> Ruling {
+pub fn decide(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timestamp) -> Decision {
     if client.address.is_some_and(|address| map.is_never(address)) {
-        return Ruling::of(Reason::Never, Vec::new());
+        return Decision::of(Reason::Never, SmallVec::new());
     }
     let lookup = client.address.map(|address| map.lookup(client.realm, address, client.port, now));
-    let doubtful = lookup.as_ref().and_then(doubtful);
-    let by_address =
-        lookup.map_or(Ruling::of(Reason::NoAddress, Vec::new()), |lookup| by_address(lookup, client.blind));
+    let doubtful = lookup.as_ref().filter(|_| !standing.is_empty()).and_then(doubtful);
+    let by_address = lookup
+        .map_or(Decision::of(Reason::NoAddress, SmallVec::new()), |lookup| by_address(lookup, client.blind));
     // Standing comes before everything that permits, and holds for the login as for the address's owner; also for one
     // whose session is in doubt: a suspension accuses nobody of this message.
-    let owner = by_address.owner().and_then(|owner| owner.subscriber.clone()).or(doubtful);
-    if let Some(reference) = suspended(standing, client.login, owner, now) {
-        return Ruling { reason: Reason::Suspended, suspension: Some(reference), ..by_address };
+    if !standing.is_empty() {
+        let owner = by_address.subscriber().or(doubtful);
+        if let Some(reference) = suspended(standing, client.login, owner, now) {
+            return Decision { reason: Reason::Suspended, suspension: Some(reference), ..by_address };
+        }
     }
-    let owners = by_address.owners.clone();
     match (client.profile, client.login) {
-        (Profile::Submission, Some(_)) => Ruling::of(Reason::Login, owners),
-        (Profile::Submission, None) => Ruling::of(Reason::NoLogin, owners),
-        (Profile::Relay, Some(_)) if client.logins_relay => Ruling::of(Reason::Login, owners),
+        (Profile::Submission, Some(_)) => Decision::of(Reason::Login, by_address.found),
+        (Profile::Submission, None) => Decision::of(Reason::NoLogin, by_address.found),
+        (Profile::Relay, Some(_)) if client.logins_relay => Decision::of(Reason::Login, by_address.found),
         (Profile::Relay | Profile::Mx, _) => by_address,
     }
 }
@@ -91,16 +135,16 @@ pub fn rule(map: &LiveMap, standing: &Standing, client: Client<'_>, now: Timesta
 /// The owner of an address whose session is in doubt.
 fn doubtful(lookup: &Lookup) -> Option<Name> {
     match lookup {
-        Lookup::Unready(_, Some(found)) => found.subscriber.clone(),
+        Lookup::Unready(_, Some(found)) => found.subscriber(),
         _ => None,
     }
 }
 
-fn by_address(lookup: Lookup, blind: bool) -> Ruling {
+fn by_address(lookup: Lookup, blind: bool) -> Decision {
     match lookup {
-        Lookup::Absent if blind => Ruling::of(Reason::FeedBlocked, Vec::new()),
-        Lookup::Absent => Ruling::of(Reason::NotOnline, Vec::new()),
-        Lookup::Ambiguous(all) => Ruling::of(Reason::Conflict, all.iter().map(owner).collect()),
+        Lookup::Absent if blind => Decision::of(Reason::FeedBlocked, SmallVec::new()),
+        Lookup::Absent => Decision::of(Reason::NotOnline, SmallVec::new()),
+        Lookup::Ambiguous(all) => Decision::of(Reason::Conflict, SmallVec::from_vec(all)),
         Lookup::Unready(doubt, _) => {
             let reason = match doubt {
                 Doubt::JustFreed => Reason::JustFreed,
@@ -111,16 +155,16 @@ fn by_address(lookup: Lookup, blind: bool) -> Ruling {
                 Doubt::PortRequired => Reason::PortRequired,
                 Doubt::Unjoined => Reason::SessionSuspect,
             };
-            Ruling::of(reason, Vec::new())
+            Decision::of(reason, SmallVec::new())
         }
         Lookup::Found(found) => {
             let reason = match &found.session {
-                _ if found.subscriber.is_none() => Reason::NoIdentity,
+                _ if found.subscriber_octets().is_none() => Reason::NoIdentity,
                 None => Reason::Static,
                 Some(session) if blind || session.is_stale() => Reason::FeedStale,
                 Some(_) => Reason::Online,
             };
-            Ruling::of(reason, vec![owner(&found)])
+            Decision::of(reason, SmallVec::from_iter([found]))
         }
     }
 }
@@ -134,7 +178,7 @@ fn suspended(standing: &Standing, login: Option<&Name>, owner: Option<Name>, now
 
 fn owner(found: &Found) -> Owner {
     Owner {
-        subscriber: found.subscriber.clone(),
+        subscriber: found.subscriber(),
         session: found.session.as_ref().map(Session::key),
         since: found.since,
         line: found.session.as_ref().map_or_else(Line::default, Session::line),
@@ -254,7 +298,7 @@ mod tests {
     fn the_only_one_known_of_a_conflict_is_not_its_owner() {
         let alice =
             Owner { subscriber: Some(Name::from("alice")), session: None, since: NOW, line: Line::default() };
-        let ruling = |reason| Ruling::of(reason, vec![alice.clone()]);
+        let ruling = |reason| Ruling { reason, owners: vec![alice.clone()], suspension: None };
         assert_eq!(ruling(Reason::Online).owner(), Some(&alice));
         assert_eq!(ruling(Reason::Conflict).owner(), None);
     }

@@ -87,6 +87,12 @@ impl Standing {
         }
     }
 
+    /// Whether nobody is suspended, be it that a suspension ran out and was not forgotten yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.suspended.is_empty()
+    }
+
     /// The suspension that holds for this subject at this moment.
     #[must_use]
     pub fn suspension(&self, subject: &Subject, now: Timestamp) -> Option<&Suspension> {

@@ -183,6 +183,8 @@ struct House {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     health: Arc<Health>,
+    /// Of tokens and of hashes of recipients.
+    key: Arc<SecretKey>,
     radius: Arc<radius::Running>,
     details: Arc<detail::Running>,
     applied: Arc<watch::Sender<u64>>,
@@ -243,6 +245,7 @@ impl House {
             shared: Arc::new(Shared::default()),
             inbox,
             health,
+            key: Arc::new(key),
             radius: Arc::new(running),
             details: Arc::new(details),
             applied: Arc::new(applied),
@@ -254,7 +257,7 @@ impl House {
             _staff_file: Arc::new(sockets.staff_file),
         };
         let mut connections = house.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        connections.push(house.serve_mtas(sockets.mta, key, stopping.clone()));
+        connections.push(house.serve_mtas(sockets.mta, stopping.clone()));
         let staff = Arc::new(house.staff());
         let hosts = {
             let config = house.config.load();
@@ -276,18 +279,13 @@ impl House {
         Ok(house)
     }
 
-    fn serve_mtas(
-        &self,
-        bound: mta::Bound,
-        key: SecretKey,
-        stopping: watch::Receiver<bool>,
-    ) -> tokio::task::JoinHandle<()> {
+    fn serve_mtas(&self, bound: mta::Bound, stopping: watch::Receiver<bool>) -> tokio::task::JoinHandle<()> {
         let desk = MailDesk {
             config: Arc::clone(&self.config),
             shared: Arc::clone(&self.shared),
             inbox: Arc::clone(&self.inbox),
             health: Arc::clone(&self.health),
-            key,
+            key: Arc::clone(&self.key),
             attributions: Mutex::new(Attributions::default()),
             counters: Arc::clone(&self.counters.desk),
         };
@@ -309,6 +307,7 @@ impl House {
             details: Arc::clone(&self.details),
             counters: self.counters.clone(),
             imported: import::Counters::default(),
+            key: Arc::clone(&self.key),
         }
     }
 
@@ -316,7 +315,7 @@ impl House {
     async fn recover(self, lock: DataLock) -> Result<JoinHandle<()>, Failure> {
         let work = move || -> Result<JoinHandle<()>, Failure> {
             let recovered = recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared))?;
-            let _ = self.past.set(Past::open(&self.data_dir)?);
+            let _ = self.past.set(recovered.index.past()?);
             // Before anything else lets the time pass in which we did not listen.
             let mut first = vec![Entry::Session(Event::Resumed { since: recovered.last })];
             let applied = applied_by(&self.config.load());
@@ -329,6 +328,10 @@ impl House {
                 recovered.index,
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
+                {
+                    let config = Arc::clone(&self.config);
+                    move || config.load().retention
+                },
             )?;
             recovered.left.into_iter().for_each(|left| keeper.keep(left));
             self.radius.begin(recovered.views.machine().clock_offsets());

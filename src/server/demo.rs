@@ -58,6 +58,11 @@ pub fn configuration(dir: &Path, secret: &str) -> String {
     format!(
         r#"data-dir = {data}
 
+[retention]
+sessions = "180d"
+messages = "90d"
+questions = "365d"
+
 [radius]
 listen = ["{RADIUS}"]
 

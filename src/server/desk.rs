@@ -23,7 +23,7 @@ use crate::mta::socketmap::{Key, Map, Reply};
 use crate::mta::{policy, socketmap};
 use crate::relay::attribution::{Attribution, Attributions};
 use crate::relay::message::{Message, Owner};
-use crate::relay::ruling::{Client, Ruling, rule};
+use crate::relay::ruling::{Client, Ruling, decide, rule};
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
 use crate::session::bindings::{Doubt, Lookup};
@@ -81,7 +81,7 @@ pub struct MailDesk {
     /// Whether we know enough to answer.
     pub health: Arc<Health>,
     /// Recipient hashes and tokens.
-    pub key: SecretKey,
+    pub key: Arc<SecretKey>,
     /// What was ruled for messages under way.
     pub attributions: Mutex<Attributions>,
     /// For the metrics.
@@ -106,7 +106,7 @@ impl Desk for MailDesk {
             let realm = self.shared.map.realm(peer.realm.as_ref());
             return match self.shared.map.lookup(realm, address, port, now) {
                 _ if config.relay.observe => Reply::NotFound,
-                Lookup::Found(found) => found.subscriber.map_or(Reply::NotFound, |name| found_as(&name)),
+                Lookup::Found(found) => found.subscriber().map_or(Reply::NotFound, |name| found_as(&name)),
                 Lookup::Absent if self.health.is_blind(now) => Reply::Temp(Reason::FeedBlocked.word()),
                 Lookup::Absent => Reply::NotFound,
                 Lookup::Ambiguous(_) => Reply::Temp("conflict"),
@@ -123,17 +123,14 @@ impl Desk for MailDesk {
             logins_relay: false,
             blind: self.health.is_blind(now),
         };
-        let ruling = rule(&self.shared.map, &self.shared.standing.load(), client, now);
-        Counters::count(&self.counters.socketmap, ruling.reason);
-        match (ruling.verdict(), request.map) {
+        let decision = decide(&self.shared.map, &self.shared.standing.load(), client, now);
+        Counters::count(&self.counters.socketmap, decision.reason);
+        match (decision.verdict(), request.map) {
             _ if config.relay.observe => Reply::NotFound,
             (Verdict::Permit, Map::Access) => Reply::Ok(Bytes::from_static(b"OK")),
-            (Verdict::Permit, _) => {
-                let subscriber = ruling.owner().and_then(|owner| owner.subscriber.clone());
-                subscriber.map_or(Reply::NotFound, |name| found_as(&name))
-            }
+            (Verdict::Permit, _) => decision.subscriber().map_or(Reply::NotFound, |name| found_as(&name)),
             (Verdict::Refuse, _) => Reply::NotFound,
-            (Verdict::Defer, _) => Reply::Temp(ruling.reason.word()),
+            (Verdict::Defer, _) => Reply::Temp(decision.reason.word()),
         }
     }
 

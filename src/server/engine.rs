@@ -196,7 +196,7 @@ impl<L: Log> Engine<L> {
         for input in inputs {
             match input {
                 Input::Record(record, receipt) => {
-                    self.sort_record(*record, &mut round);
+                    self.sort_record(record, &mut round);
                     round.receipts.push(receipt);
                 }
                 // Nobody waits any more: the MTA was told to try again, so it must not be written down.
@@ -208,18 +208,18 @@ impl<L: Log> Engine<L> {
         round
     }
 
-    fn sort_record(&mut self, record: Record, round: &mut Round) {
-        let key = (record.nas.clone(), record.session_id.clone());
-        if !round.touched.contains(&key)
-            && let Some(refresh) = self.views.machine().as_refresh(&record)
-        {
-            self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
-            self.refreshes_since.get_or_insert(record.arrival);
-            self.refreshes.insert(key, refresh);
-            return;
+    fn sort_record(&mut self, record: Box<Record>, round: &mut Round) {
+        if let Some(refresh) = self.views.machine().as_refresh(&record) {
+            let key = (record.nas.clone(), record.session_id.clone());
+            if !round.touched.contains(&key) {
+                self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
+                self.refreshes_since.get_or_insert(record.arrival);
+                self.refreshes.insert(key, refresh);
+                return;
+            }
         }
         self.fold_before(&record, round);
-        round.entries.push(Entry::Session(Event::Record(Box::new(record))));
+        round.entries.push(Entry::Session(Event::Record(record)));
     }
 
     /// All of it is made durable by one commit, or none.

@@ -27,6 +27,7 @@ pub struct Health {
     storage_failing: AtomicBool,
     index_failing: AtomicBool,
     index_given_up: AtomicBool,
+    retention_failing: AtomicBool,
     deaf: AtomicBool,
     last_commit: AtomicI64,
     /// Milliseconds.
@@ -134,6 +135,11 @@ impl Health {
         self.index_failing.load(Ordering::Acquire)
     }
 
+    /// Says whether what is too old can be removed.
+    pub fn set_retention_failing(&self, failing: bool) {
+        self.retention_failing.store(failing, Ordering::Release);
+    }
+
     /// Says whether the audit index can be written.
     pub fn set_index_failing(&self, failing: bool) {
         self.index_failing.store(failing, Ordering::Release);
@@ -162,6 +168,11 @@ impl Health {
         }
         if self.index_failing.load(Ordering::Acquire) {
             complaints.push("index-failing: the audit index cannot be written".to_owned());
+        }
+        if self.retention_failing.load(Ordering::Acquire) {
+            let what =
+                "retention-failing: what is older than [retention] says cannot be removed; the log says why";
+            complaints.push(what.to_owned());
         }
         if self.index_given_up.load(Ordering::Acquire) {
             let what = "index-given-up: the past is not filled any more until a restart, which refills it from the log";

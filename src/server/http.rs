@@ -108,6 +108,9 @@ pub trait Staff: Send + Sync + 'static {
     /// What came of each entry for an address, oldest first.
     fn explain(&self, filter: &StoryFilter) -> impl Future<Output = Result<Vec<StoryRow>, Trouble>> + Send;
 
+    /// The number under which a recipient is kept.
+    fn recipient(&self, recipient: &Name) -> u64;
+
     /// Messages, newest first.
     fn messages(
         &self,

@@ -87,7 +87,8 @@ impl Inbox {
         if state.closed || state.inputs.len() >= self.capacity / 2 {
             return Err(record);
         }
-        self.put(&mut state, Input::Record(record, Receipt::File(receipt)));
+        state.inputs.push_back(Input::Record(record, Receipt::File(receipt)));
+        self.tell(state, 1);
         Ok(())
     }
 
@@ -131,14 +132,17 @@ impl Inbox {
         if state.closed || state.inputs.len() >= room {
             return false;
         }
-        self.put(&mut state, input);
+        state.inputs.push_back(input);
+        self.tell(state, 1);
         true
     }
 
-    fn put(&self, state: &mut State, input: Input) {
-        state.inputs.push_back(input);
-        // One waiter, and it sleeps only on an empty queue.
-        if state.inputs.len() == 1 {
+    /// Wakes the engine when so many are all that there is: it sleeps only on an empty queue. Not before the queue is
+    /// unlocked, or it would wake up to wait once more.
+    fn tell(&self, state: MutexGuard<'_, State>, put: usize) {
+        let was_empty = put > 0 && state.inputs.len() == put;
+        drop(state);
+        if was_empty {
             self.arrived.notify_one();
         }
     }
@@ -159,14 +163,18 @@ impl Offer for Inbox {
             Kind::Interim => self.capacity - 2 * tenth,
         };
         let mut state = self.locked();
-        let offered = std::mem::take(batch);
-        for Offered { record, receipt } in offered {
+        let before = state.inputs.len();
+        let mut refused = Vec::new();
+        for Offered { record, receipt } in batch.drain(..) {
             if state.closed || state.inputs.len() >= room(record.kind) {
-                batch.push(Offered { record, receipt });
+                refused.push(Offered { record, receipt });
             } else {
-                self.put(&mut state, Input::Record(record, Receipt::Nas(receipt)));
+                state.inputs.push_back(Input::Record(record, Receipt::Nas(receipt)));
             }
         }
+        batch.append(&mut refused);
+        let put = state.inputs.len().saturating_sub(before);
+        self.tell(state, put);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Knows: that a snapshot may only be stored when the index is past it, so that a restart never loses an effect. Must
 //! not know: what an effect means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,6 +15,8 @@ use tokio::sync::watch;
 use super::health::Health;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
+use crate::clock;
+use crate::config::Retention;
 use crate::log::snapshot;
 use crate::session::Timestamp;
 use crate::views::Folded;
@@ -28,6 +30,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const AT_ONCE: usize = 20_000;
 /// Niceness of the thread, which Linux takes for the thread alone: against others that want the processor it gets a tenth.
 const STEPS_BACK: i32 = 10;
+/// So many rows may wait for a disk that refuses, some three hundred octets each, before nothing more is taken.
+const GATHERED_AT_MOST: usize = 2_000_000;
+/// How often is looked for what is older than it is to be kept.
+const RETIRE_EVERY: Duration = Duration::from_secs(600);
 /// How long after a failure the index is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -65,6 +71,7 @@ impl Keeper {
         index: Index,
         applied: Arc<watch::Sender<u64>>,
         health: Arc<Health>,
+        kept: impl Fn() -> Retention + Send + 'static,
     ) -> std::io::Result<Self> {
         let (work, tasks) = channel();
         let behind = Arc::new(AtomicU64::new(0));
@@ -75,7 +82,19 @@ impl Keeper {
             // Whoever waits for an acknowledgement or an answer comes first; the past can wait, to the bound above. A system
             // that does not let us step back only costs time.
             let _ = rustix::process::setpriority_process(None, STEPS_BACK);
-            Worker { dir, index, applied, health, forgettable: told, behind: done }.run(&tasks);
+            let kept = Box::new(kept);
+            Worker {
+                dir,
+                index,
+                applied,
+                health,
+                forgettable: told,
+                behind: done,
+                kept,
+                retires: Timestamp::EARLIEST,
+                is_failing: false,
+            }
+            .run(&tasks);
         })?;
         let forgotten = AtomicU64::new(0);
         Ok(Keeper { work: Some(work), behind, health: watched, thread: Some(thread), forgettable, forgotten })
@@ -136,6 +155,10 @@ struct Worker {
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
     behind: Arc<AtomicU64>,
+    kept: Box<dyn Fn() -> Retention + Send>,
+    /// When is looked next for what is too old.
+    retires: Timestamp,
+    is_failing: bool,
 }
 
 impl Worker {
@@ -154,6 +177,9 @@ impl Worker {
                     return;
                 }
                 self.behind.fetch_sub(folded.len() as u64, Ordering::AcqRel);
+                if !self.retire(clock::now()) {
+                    return;
+                }
             }
             if let Some(Work::Snapshot { sequence, at, body }) = next {
                 self.store(sequence, at, &body);
@@ -161,36 +187,77 @@ impl Worker {
         }
     }
 
-    /// False when it can't be written any more, or when we were told to stop before it could.
+    /// False when nothing can be taken any more, or when we were told to stop before it could.
     fn apply(&mut self, through: u64, folded: &[Folded]) -> bool {
-        let mut failed = false;
-        while let Err(error) = self.index.apply(through, folded) {
-            if matches!(error, AuditError::Damaged { .. }) {
-                self.give_up(&error);
+        while let Err(error) = self.take(through, folded) {
+            if let AuditError::Damaged { file, .. } = &error {
+                self.give_up(&error, file);
                 return false;
             }
-            if !failed {
-                tracing::error!(%error, "the audit index cannot be written; questions about the past are late");
-            }
-            failed = true;
-            self.health.set_index_failing(true);
+            self.failing(&error);
             if self.health.is_stopping() {
                 return false;
             }
             std::thread::sleep(TRY_AGAIN);
         }
-        if failed {
-            self.health.set_index_failing(false);
-            tracing::info!("the audit index is written again");
-        }
         self.applied.send_replace(through);
         true
     }
 
-    fn give_up(&self, error: &AuditError) {
+    /// What is taken is found, whether it can be written or not. Only when too much of it waits is nothing more taken.
+    fn take(&mut self, through: u64, folded: &[Folded]) -> Result<(), AuditError> {
+        self.index.apply(through, folded)?;
+        match self.index.keep_up(clock::now()) {
+            Ok(()) => {
+                if std::mem::take(&mut self.is_failing) {
+                    self.health.set_index_failing(false);
+                    tracing::info!("the audit index is written again");
+                }
+                Ok(())
+            }
+            Err(error @ AuditError::Storage { .. }) if self.index.gathered() < GATHERED_AT_MOST => {
+                self.failing(&error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn failing(&mut self, error: &AuditError) {
+        if !std::mem::replace(&mut self.is_failing, true) {
+            tracing::error!(%error, "the audit index cannot be written; questions about the past are late");
+            self.health.set_index_failing(true);
+        }
+    }
+
+    /// A part of the work at a time, so that what was handed over need not wait long.
+    fn retire(&mut self, at: Timestamp) -> bool {
+        if at < self.retires {
+            return true;
+        }
+        match self.index.retire(at, &(self.kept)()) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.health.set_retention_failing(false);
+                self.retires = at.plus(RETIRE_EVERY);
+            }
+            Err(AuditError::Damaged { file, what }) => {
+                self.give_up(&AuditError::Damaged { file: file.clone(), what }, &file);
+                return false;
+            }
+            Err(error) => {
+                tracing::error!(%error, "what is older than it is to be kept cannot be removed");
+                self.health.set_retention_failing(true);
+                self.retires = at.plus(RETIRE_EVERY);
+            }
+        }
+        true
+    }
+
+    fn give_up(&self, error: &AuditError, file: &Path) {
         self.health.set_index_failing(true);
         self.health.give_up_index();
-        match self.index.condemn() {
+        match self.index.condemn(file) {
             Ok(()) => {
                 tracing::error!(%error, "the audit index is given up; the next start makes it again from the log");
             }
@@ -205,7 +272,7 @@ impl Worker {
         if *self.applied.borrow() < sequence {
             return;
         }
-        if let Err(error) = self.index.sync() {
+        if let Err(error) = self.index.sync(clock::now()) {
             return tracing::warn!(%error, "no snapshot: the audit index cannot be synced; the log is kept");
         }
         match snapshot::store(&self.dir, sequence, at, body) {

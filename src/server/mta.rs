@@ -449,7 +449,9 @@ mod tests {
 
     impl crate::config::file::Files for Configuration {
         fn read(&self, _: &Path) -> io::Result<crate::config::file::Contents> {
-            Ok(crate::config::file::Contents { octets: self.0.as_bytes().to_vec(), mode: 0o600 })
+            let retention = "[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n";
+            let octets = format!("{}{retention}", self.0).into_bytes();
+            Ok(crate::config::file::Contents { octets, mode: 0o600 })
         }
     }
 

@@ -68,7 +68,7 @@ pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<
     let snapshot = snapshot::load(data_dir)?;
     let start = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
     // Views at a snapshot that the index has not reached would leave a hole in the past for ever.
-    let index = open_index(data_dir)?.filter(|index| index.applied() >= start);
+    let index = Some(Index::open(data_dir)?).filter(|index| index.applied() >= start);
     let mut replay = Replay::begin(data_dir, snapshot.as_ref(), index, shared)?;
     let log = replay.read(data_dir, lock)?;
     if let Some(last) = replay.last {
@@ -105,22 +105,11 @@ fn begin_clock(last: Timestamp, told: (Timestamp, Duration)) -> Result<(), Failu
     Ok(())
 }
 
-/// The index, unless it is damaged.
-fn open_index(data_dir: &Path) -> Result<Option<Index>, AuditError> {
-    match Index::open(data_dir) {
-        Ok(index) => Ok(Some(index)),
-        Err(error @ AuditError::Damaged { .. }) => {
-            tracing::warn!(%error, "the audit index is made again from the log");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Makes the index again from the log's first entry, with views of its own; or, where the log does not reach back as
-/// far, from what lives.
+/// Fills the index from the log's first entry, with views of its own; or, where the log does not reach back as far, with what
+/// lives. What is in it already stays.
 fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Failure> {
-    let index = Index::begin_anew(data_dir)?;
+    tracing::warn!("the audit index lacks what the log has: it is filled again from there");
+    let index = Index::open(data_dir)?;
     let mut replay = Replay::begin(data_dir, None, Some(index), Arc::default())?;
     match replay.read(data_dir, lock) {
         Ok(_) => {
@@ -136,11 +125,13 @@ fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Fail
         }
         Err(Failure::Log(LogError::Damaged { .. })) => {
             tracing::warn!(
-                "the log does not reach back to its first entry: the past before the snapshot is lost"
+                "the log does not reach back to its first entry: of what the index lacks, only what lives is known"
             );
             drop(replay);
-            let mut index = Index::begin_anew(data_dir)?;
+            let mut index = Index::open(data_dir)?;
+            index.give_up_lost();
             index.apply(views.sequence(), &views.retell())?;
+            index.keep_up(clock::now())?;
             Ok(index)
         }
         Err(error) => Err(error),
@@ -232,10 +223,14 @@ impl Replay {
         let folded: Vec<_> = self.left.drain(..).flat_map(|keep| keep.folded).collect();
         self.outcomes = 0;
         let Some(index) = self.index.as_mut() else { return };
-        match index.apply(self.views.sequence(), &folded) {
+        let taken = index.apply(self.views.sequence(), &folded).and_then(|()| index.keep_up(clock::now()));
+        match taken {
             Ok(()) => {}
-            Err(error @ AuditError::Damaged { .. }) => {
-                tracing::warn!(%error, "the audit index is made again from the log");
+            Err(AuditError::Damaged { file, what }) => {
+                tracing::warn!(file = %file.display(), what, "a file of the audit index is damaged: it is made again from the log");
+                if let Err(error) = index.condemn(&file) {
+                    self.failed = Some(AuditError::Storage { file, error: error.to_string() });
+                }
                 self.index = None;
             }
             Err(error) => self.failed = Some(error),

@@ -29,6 +29,7 @@ use super::http::top::{TopFilter, TopRow};
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
+use super::secret_key::SecretKey;
 use super::{desk, detail, engine, feed_health, mta, radius};
 use crate::access::question::{Asked, Reply};
 use crate::access::token::{TokenOrder, Tokens};
@@ -77,6 +78,8 @@ pub struct StaffDesk {
     pub details: Arc<detail::Running>,
     /// Numbers for the metrics.
     pub counters: Counters,
+    /// Recipient hashes.
+    pub key: Arc<SecretKey>,
     /// What became of rows of files.
     pub imported: import::Counters,
 }
@@ -211,6 +214,10 @@ impl Staff for StaffDesk {
         let (past, filter) = (Arc::clone(&self.past), filter.clone());
         let rows = blocking(move || opened(&past)?.story(&filter)).await?;
         Ok(rows.into_iter().map(story_row).collect())
+    }
+
+    fn recipient(&self, recipient: &Name) -> u64 {
+        self.key.recipient(recipient.octets())
     }
 
     async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageRow>, Trouble> {
@@ -502,7 +509,7 @@ impl StaffDesk {
             .find_map(|binding| self.shared.map.holder(binding.place, &row.key))
             .map(|holder| holder.session);
         let state = match (row.how, &live) {
-            (Some(how), _) => how,
+            (Some(how), _) => how.word().to_owned(),
             (None, Some(session)) if session.is_active() => "active".to_owned(),
             (None, Some(_)) => "suspect".to_owned(),
             (None, None) if row.bindings.is_empty() => "pending".to_owned(),

@@ -8,10 +8,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use triomphe::ThinArc;
 
 use super::nas::Nas;
+use super::packed::{self, Word, Words};
 use super::{Line, Name, Realm, SessionKey, Timestamp};
 
 /// A living session. What changes with every interim update is atomic; the rest is replaced. Cheap to clone; a clone is the
@@ -22,6 +23,7 @@ pub struct Session(ThinArc<Head, u8>);
 struct Head {
     nas: Arc<Nas>,
     seen: AtomicI64,
+    incarnation: Timestamp,
     certain: AtomicBool,
 }
 
@@ -38,79 +40,47 @@ pub(super) struct Saying {
     pub(super) inside: Option<(Realm, IpAddr)>,
 }
 
-/// The same, packed: names are made of it when they are asked for.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
-struct Packed<'a> {
-    #[serde(borrow)]
-    first: First<'a>,
-    calling_station: Option<&'a [u8]>,
-    port_id: Option<&'a [u8]>,
-    user_name: UserName<'a>,
-    circuit_id: Option<&'a [u8]>,
-    remote_id: Option<&'a [u8]>,
-    inside: Option<(Realm, IpAddr)>,
+/// In which order the same is packed. What every lookup and every record asks for comes first: it is read without the
+/// rest. Names are made of it when they are asked for.
+mod order {
+    pub(super) const SUBSCRIBER: usize = 1;
+    pub(super) const CLAIMED: usize = 2;
+    pub(super) const CALLING_STATION: usize = 3;
+    pub(super) const USER_NAME: usize = 5;
+    pub(super) const CIRCUIT_ID: usize = 6;
+    pub(super) const INSIDE: usize = 8;
 }
-
-/// What every lookup and every record asks for: it is read without the rest.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
-struct First<'a> {
-    id: &'a [u8],
-    subscriber: Option<&'a [u8]>,
-    incarnation: Timestamp,
-    /// Unless it is the moment of its beginning.
-    claimed: Option<Timestamp>,
-}
-
-/// Where the identity rules changes nothing about the User-Name, it is the subscriber.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
-enum UserName<'a> {
-    #[default]
-    Untold,
-    Subscriber,
-    Another(&'a [u8]),
-}
-
-/// Octets for what is told of a session besides its longest names.
-const USUALLY: usize = 64;
 
 impl Session {
-    /// # Panics
-    /// Never: a vector takes every octet.
     pub(super) fn new(saying: &Saying, nas: Arc<Nas>, seen: Timestamp) -> Self {
         let Saying { id, incarnation, claimed, subscriber, user_name, line, inside } = saying;
-        let packed = Packed {
-            first: First {
-                id: id.octets(),
-                subscriber: subscriber.as_ref().map(Name::octets),
-                incarnation: *incarnation,
-                claimed: Some(*claimed).filter(|claimed| claimed != incarnation),
+        let since = claimed.millis().to_be_bytes();
+        let inside = inside.map(|(realm, address)| packed_inside(realm, address));
+        let packed = packed::pack(&[
+            Word::Told(id.octets()),
+            Word::of_name(subscriber.as_ref()),
+            // Mostly the moment of its beginning.
+            if claimed == incarnation { Word::Untold } else { Word::Told(&since) },
+            Word::of_name(line.calling_station.as_ref()),
+            Word::of_name(line.port_id.as_ref()),
+            // Where the identity rules change nothing about the User-Name, it is the subscriber.
+            if user_name.is_some() && user_name == subscriber {
+                Word::Same
+            } else {
+                Word::of_name(user_name.as_ref())
             },
-            calling_station: line.calling_station.as_ref().map(Name::octets),
-            port_id: line.port_id.as_ref().map(Name::octets),
-            user_name: match user_name {
-                None => UserName::Untold,
-                same if same == subscriber => UserName::Subscriber,
-                Some(another) => UserName::Another(another.octets()),
-            },
-            circuit_id: line.circuit_id.as_ref().map(Name::octets),
-            remote_id: line.remote_id.as_ref().map(Name::octets),
-            inside: *inside,
-        };
-        let names = [Some(id), subscriber.as_ref(), user_name.as_ref(), line.port_id.as_ref()];
-        let names =
-            names.iter().flatten().map(|name| name.octets().len()).fold(USUALLY, usize::saturating_add);
-        let packed =
-            postcard::to_extend(&packed, Vec::with_capacity(names)).expect("a vector takes every octet");
-        let head = Head { nas, seen: AtomicI64::new(seen.millis()), certain: AtomicBool::new(true) };
+            Word::of_name(line.circuit_id.as_ref()),
+            Word::of_name(line.remote_id.as_ref()),
+            Word::of(inside.as_deref()),
+        ]);
+        let (seen, certain) = (AtomicI64::new(seen.millis()), AtomicBool::new(true));
+        let head = Head { nas, seen, incarnation: *incarnation, certain };
         Session(ThinArc::from_header_and_slice(head, &packed))
     }
 
-    fn first(&self) -> First<'_> {
-        postcard::take_from_bytes(&self.0.slice).map_or_else(|_| First::default(), |(first, _)| first)
-    }
-
-    fn packed(&self) -> Packed<'_> {
-        postcard::from_bytes(&self.0.slice).unwrap_or_default()
+    /// What is said from the word of this number on.
+    fn words(&self, from: usize) -> Words<'_> {
+        Words(&self.0.slice).skip(from)
     }
 
     /// Everything that is said of it, for a value that is to take its place.
@@ -129,8 +99,7 @@ impl Session {
     /// Its name.
     #[must_use]
     pub fn key(&self) -> SessionKey {
-        let First { id, incarnation, .. } = self.first();
-        SessionKey { nas: self.nas().name.clone(), id: Name::new(id), incarnation }
+        SessionKey { nas: self.nas().name.clone(), id: self.id(), incarnation: self.incarnation() }
     }
 
     /// Acct-Session-Id.
@@ -140,18 +109,18 @@ impl Session {
     }
 
     pub(super) fn id_octets(&self) -> &[u8] {
-        self.first().id
+        self.words(0).next().octets().unwrap_or_default()
     }
 
     /// Event time at which this life of it began.
     #[must_use]
     pub fn incarnation(&self) -> Timestamp {
-        self.first().incarnation
+        self.head().incarnation
     }
 
     pub(super) fn claimed(&self) -> Timestamp {
-        let First { incarnation, claimed, .. } = self.first();
-        claimed.unwrap_or(incarnation)
+        let since = self.words(order::CLAIMED).next().octets().and_then(|since| since.try_into().ok());
+        since.map_or(self.incarnation(), |since| Timestamp::from_millis(i64::from_be_bytes(since)))
     }
 
     /// Whose it is.
@@ -161,29 +130,27 @@ impl Session {
     }
 
     pub(super) fn subscriber_octets(&self) -> Option<&[u8]> {
-        self.first().subscriber
+        self.words(order::SUBSCRIBER).next().octets()
     }
 
     /// User-Name as it came.
     #[must_use]
     pub fn user_name(&self) -> Option<Name> {
-        match self.packed().user_name {
-            UserName::Untold => None,
-            UserName::Subscriber => self.subscriber(),
-            UserName::Another(octets) => Some(Name::new(octets)),
+        match self.words(order::USER_NAME).next() {
+            Word::Untold => None,
+            Word::Same => self.subscriber(),
+            Word::Told(octets) => Some(Name::new(octets)),
         }
     }
 
     /// Where its line ends.
     #[must_use]
     pub fn line(&self) -> Line {
-        let Packed { port_id, calling_station, circuit_id, remote_id, .. } = self.packed();
-        Line {
-            port_id: port_id.map(Name::new),
-            calling_station: calling_station.map(Name::new),
-            circuit_id: circuit_id.map(Name::new),
-            remote_id: remote_id.map(Name::new),
-        }
+        let name = |words: &mut Words<'_>| words.next().octets().map(Name::new);
+        let (mut ends, mut ids) = (self.words(order::CALLING_STATION), self.words(order::CIRCUIT_ID));
+        let (calling_station, port_id) = (name(&mut ends), name(&mut ends));
+        let (circuit_id, remote_id) = (name(&mut ids), name(&mut ids));
+        Line { port_id, calling_station, circuit_id, remote_id }
     }
 
     /// Which NAS reports it.
@@ -195,7 +162,7 @@ impl Session {
     /// Its blocks of ports belong to whoever owns this address, behind the translator that reports it.
     #[must_use]
     pub fn inside(&self) -> Option<(Realm, IpAddr)> {
-        self.packed().inside
+        self.words(order::INSIDE).next().octets().and_then(inside_of)
     }
 
     /// When it was last heard of alive, by event time.
@@ -218,27 +185,28 @@ impl Session {
 
     /// Whether both are the same life of the same session, be what is told of it another.
     pub(super) fn is(&self, other: &Session) -> bool {
-        let (ours, theirs) = (self.first(), other.first());
         std::ptr::eq(self.head(), other.head())
-            || (self.nas().number == other.nas().number
-                && ours.id == theirs.id
-                && ours.incarnation == theirs.incarnation)
+            || (self.incarnation() == other.incarnation()
+                && self.nas().number == other.nas().number
+                && self.id_octets() == other.id_octets())
     }
 
     /// Whether this is its name.
     pub(super) fn is_called(&self, key: &SessionKey) -> bool {
-        let First { id, incarnation, .. } = self.first();
-        self.nas().name == key.nas && id == key.id.octets() && incarnation == key.incarnation
+        self.incarnation() == key.incarnation
+            && self.id_octets() == key.id.octets()
+            && self.nas().name == key.nas
     }
 
     /// Whether a line is another station's than this session's.
     pub(super) fn is_of_other_station(&self, line: &Line) -> bool {
-        differ(self.packed().calling_station, line.calling_station.as_ref())
+        differ(self.words(order::CALLING_STATION).next().octets(), line.calling_station.as_ref())
     }
 
     /// Whether a line can't be this session's.
     pub(super) fn is_on_other_line(&self, line: &Line) -> bool {
-        let Packed { calling_station, port_id, .. } = self.packed();
+        let mut words = self.words(order::CALLING_STATION);
+        let (calling_station, port_id) = (words.next().octets(), words.next().octets());
         differ(calling_station, line.calling_station.as_ref()) || differ(port_id, line.port_id.as_ref())
     }
 
@@ -253,6 +221,23 @@ impl Session {
     fn head(&self) -> &Head {
         &self.0.header.header
     }
+}
+
+/// The number of an address space, and an address of it.
+fn packed_inside(realm: Realm, address: IpAddr) -> SmallVec<[u8; 18]> {
+    let mut octets = SmallVec::from_slice(&realm.number().to_be_bytes());
+    match address {
+        IpAddr::V4(address) => octets.extend_from_slice(&address.octets()),
+        IpAddr::V6(address) => octets.extend_from_slice(&address.octets()),
+    }
+    octets
+}
+
+fn inside_of(octets: &[u8]) -> Option<(Realm, IpAddr)> {
+    let (realm, address) = octets.split_first_chunk()?;
+    let v4 = || <[u8; 4]>::try_from(address).ok().map(IpAddr::from);
+    let v6 = || <[u8; 16]>::try_from(address).ok().map(IpAddr::from);
+    Some((Realm::of_number(u16::from_be_bytes(*realm)), v4().or_else(v6)?))
 }
 
 impl fmt::Debug for Session {

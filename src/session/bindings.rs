@@ -3,12 +3,13 @@
 //! Knows: slots by place, statics, which pools are not whole, longest match; ports are `shared.rs`'s. Must not know: why a
 //! session lives or dies, records, or what an MTA makes of an answer. Writing is private to `session`.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 
 pub use super::alive::Session;
@@ -39,18 +40,34 @@ pub enum Lookup {
 pub struct Found {
     /// By which session; `None`: a static prefix.
     pub session: Option<Session>,
-    /// Whose it is; `None` when no identity rule found a name.
-    pub subscriber: Option<Name>,
+    /// Whose a static prefix is.
+    fixed: Option<Name>,
     /// The prefix that matched.
     pub prefix: IpNet,
     /// Since when.
     pub since: Timestamp,
 }
 
+impl Found {
+    /// Whose it is; `None` when no identity rule found a name.
+    #[must_use]
+    pub fn subscriber(&self) -> Option<Name> {
+        self.subscriber_octets().map(Name::new)
+    }
+
+    /// The same, without a name made of it.
+    #[must_use]
+    pub fn subscriber_octets(&self) -> Option<&[u8]> {
+        match &self.session {
+            Some(session) => session.subscriber_octets(),
+            None => self.fixed.as_ref().map(Name::octets),
+        }
+    }
+}
+
 impl From<(&Binding, IpNet)> for Found {
     fn from((binding, prefix): (&Binding, IpNet)) -> Self {
-        let session = binding.session.clone();
-        Found { subscriber: session.subscriber(), session: Some(session), prefix, since: binding.since }
+        Found { session: Some(binding.session.clone()), fixed: None, prefix, since: binding.since }
     }
 }
 
@@ -106,7 +123,7 @@ pub(super) type Statics = HashMap<IpNet, (Name, Timestamp)>;
 pub struct LiveMap {
     slots: Slots,
     /// The blocks that stand at addresses shared by ports.
-    pub(super) blocks: DashMap<(Realm, IpAddr), Vec<Ports>>,
+    pub(super) blocks: DashMap<(Realm, IpAddr), Vec<Ports>, RandomState>,
     pub(super) translations: ArcSwap<Vec<(Realm, Translation)>>,
     realms: ArcSwap<HashMap<Name, Realm>>,
     lengths: LengthsInUse,
@@ -180,7 +197,7 @@ impl LiveMap {
             match &self.slots.get(Place { realm, prefix, ports: Ports::ALL })? {
                 Slot::Owned(wider)
                     if wider.since > seen
-                        && !same_subscriber(wider.session.subscriber_octets(), found.subscriber.as_ref()) =>
+                        && !same_subscriber(wider.session.subscriber_octets(), found.subscriber_octets()) =>
                 {
                     Some(Found::from((wider, prefix)))
                 }
@@ -255,7 +272,7 @@ impl LiveMap {
         let (statics, lengths) = fixed.as_ref();
         lengths.longest_first(address).find_map(|prefix| {
             let (subscriber, since) = statics.get(&prefix)?;
-            Some(Found { session: None, subscriber: Some(subscriber.clone()), prefix, since: *since })
+            Some(Found { session: None, fixed: Some(subscriber.clone()), prefix, since: *since })
         })
     }
 
@@ -272,20 +289,25 @@ impl LiveMap {
         self.slots.get(place)
     }
 
+    /// Looks at what stands at a place without taking a copy; nothing may be put meanwhile.
+    pub(super) fn see<T>(&self, place: Place, look: impl FnOnce(&Slot) -> T) -> Option<T> {
+        self.slots.see(place, look)
+    }
+
     /// Replaces in place: readers see the old slot or the new one, never nothing.
     pub(super) fn put(&self, place: Place, slot: Slot) {
         // Counted first: a reader that misses the length, or the block, would miss the slot. Nobody else puts.
-        if !self.slots.contains(place) {
-            if place.ports.is_all() {
-                self.lengths.add(place.prefix);
-            } else {
-                let mut blocks = self.blocks.entry((place.realm, place.prefix.addr())).or_default();
-                // In order, so that whoever is told first does not depend on who came first: a snapshot forgets that.
-                let at = blocks.partition_point(|ports| *ports < place.ports);
-                blocks.insert(at, place.ports);
-            }
+        if place.ports.is_all() {
+            return self.slots.put(place, slot, || self.lengths.add(place.prefix));
         }
-        self.slots.put(place, slot);
+        // Not within the slots' lock: readers hold that of the blocks while they ask for slots.
+        if !self.slots.contains(place) {
+            let mut blocks = self.blocks.entry((place.realm, place.prefix.addr())).or_default();
+            // In order, so that whoever is told first does not depend on who came first: a snapshot forgets that.
+            let at = blocks.partition_point(|ports| *ports < place.ports);
+            blocks.insert(at, place.ports);
+        }
+        self.slots.put(place, slot, || {});
     }
 
     pub(super) fn clear(&self, place: Place) {

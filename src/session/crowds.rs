@@ -2,9 +2,10 @@
 //!
 //! Knows: who has more than one. Must not know: when that is too many, or what a session is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 
+use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 

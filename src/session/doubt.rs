@@ -175,13 +175,16 @@ impl Machine {
 
     /// What the new owner of a place takes over of what speaks against its owners.
     pub(super) fn left_against(&mut self, id: &Id, place: Place, since: Timestamp) -> Against {
-        let slot = self.map.slot(place);
-        let holders = slot.iter().flat_map(Slot::holders);
-        let doubted = holders.clone().map(|holder| holder.against().doubted).max();
-        let losers = match &slot {
-            Some(Slot::Freed(freed)) => self.living(place, &freed.losers),
-            _ => self.those_left(place, holders),
-        };
+        let left = self.map.see(place, |slot| {
+            let holders = slot.holders().iter();
+            let doubted = holders.clone().map(|holder| holder.against().doubted).max();
+            let losers = match slot {
+                Slot::Freed(freed) => self.living(place, &freed.losers),
+                _ => self.those_left(place, holders),
+            };
+            (doubted, losers)
+        });
+        let (doubted, losers) = left.unwrap_or_default();
         let doubted = doubted.filter(|doubted| *doubted > since);
         if doubted.is_some() {
             self.set_doubted(id);
@@ -206,6 +209,9 @@ impl Machine {
     /// Those of them who live, and have claimed the place without having it.
     pub(super) fn living(&self, place: Place, ids: &[Id]) -> Vec<Id> {
         let mut living: Vec<Id> = Vec::new();
+        if ids.is_empty() {
+            return living;
+        }
         for id in ids {
             let lost = self.sessions.get(id).is_some_and(|held| {
                 held.realm.around(place.prefix.addr()) == place.realm

@@ -38,7 +38,7 @@ impl Canonical {
         {
             return Some(Name::from(folded.as_str()));
         }
-        if self.lowercase {
+        if self.lowercase && octets.iter().any(u8::is_ascii_uppercase) {
             return Some(Name::new(&octets.to_ascii_lowercase()));
         }
         Some(Name::new(octets))

@@ -130,7 +130,7 @@ mod tests {
         /// Who has the address, or why nobody.
         fn owner(&self) -> String {
             match self.machine.map().lookup(Realm::PUBLIC, ADDRESS.parse().unwrap(), None, at(0)) {
-                Lookup::Found(found) => found.subscriber.map(|name| name.to_string()).unwrap_or_default(),
+                Lookup::Found(found) => found.subscriber().map(|name| name.to_string()).unwrap_or_default(),
                 Lookup::Absent => "nobody".to_owned(),
                 Lookup::Ambiguous(_) => "several".to_owned(),
                 Lookup::Unready(doubt, _) => doubt.word().to_owned(),

@@ -224,7 +224,7 @@ impl Machine {
         let slot = match self.map.slot(place) {
             Some(Slot::Owned(owner)) if same(&owner) => {
                 effects.push(super::ownership::unbound(&owner.session, place, at, Ended::Moved));
-                effects.push(super::ownership::bound(&Binding::new(new.clone(), at), place));
+                effects.push(self.bound(&Binding::new(new.clone(), at), place));
                 Slot::Owned(owner.held_by(new.clone()))
             }
             Some(Slot::Contested(mut claimants)) => {

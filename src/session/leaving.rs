@@ -11,7 +11,7 @@ use super::effect::{Effect, Ended, Remark};
 use super::event::{Claim, ClaimSource, Record, Release};
 use super::held::{Held, HeldClaim, Hold, Id, UNDATED_START_DOUBT};
 use super::machine::Machine;
-use super::ownership::{bound, id_of, noted, unbound};
+use super::ownership::{id_of, noted, unbound};
 use super::slot::{Against, Binding, Freed, Slot, Stopped};
 use super::{Name, Place, Timestamp};
 
@@ -145,7 +145,8 @@ impl Machine {
                 let freed = Box::new(Freed {
                     until: self.deferred_after(at, how),
                     losers: self.living(place, &against.losers),
-                    stopped: (how == Ended::Stopped).then(|| Stopped::new(session, at)),
+                    stopped: (how == Ended::Stopped)
+                        .then(|| Stopped::new(session, self.subscriber_of(session), at)),
                     ..Freed::at(owner.since.max(against.outdone).max(against.doubted))
                 });
                 self.put_freed(place, freed, at);
@@ -190,6 +191,9 @@ impl Machine {
     /// Another session of the same subscriber that had lost the place to this one and was heard since: whichever of the two
     /// was there, the subscriber is.
     fn own_loser(&self, owner: &Binding, place: Place) -> Option<Id> {
+        if owner.against().losers.is_empty() {
+            return None;
+        }
         let subscriber = owner.session.subscriber_octets();
         let losers = self.living(place, &owner.against().losers).into_iter();
         let mine = losers.filter_map(|id| {
@@ -242,7 +246,7 @@ impl Machine {
         if owner.is_doubted() {
             self.set_doubted(heir);
         }
-        effects.push(bound(&Binding::new(session.clone(), at.max(owner.since)), place));
+        effects.push(self.bound(&Binding::new(session.clone(), at.max(owner.since)), place));
         self.map.put(place, Slot::Owned(owner.clone().held_by(session)));
     }
 

@@ -4,8 +4,9 @@
 //! Knows: that a record's own claim comes before the list, and that any session of the subscriber will do. Must not know:
 //! how the list was read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use foldhash::HashMap;
 use ipnet::IpNet;
 
 use super::bindings::{Binding, Session, Slot, same_subscriber};
@@ -234,7 +235,7 @@ mod tests {
     fn owner(machine: &Machine, second: i64) -> Option<String> {
         let address = "198.51.100.9".parse().unwrap();
         match machine.map().lookup(Realm::PUBLIC, address, None, at(second)) {
-            Lookup::Found(found) => found.subscriber.map(|name| name.to_string()),
+            Lookup::Found(found) => found.subscriber().map(|name| name.to_string()),
             _ => None,
         }
     }

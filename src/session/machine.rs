@@ -6,15 +6,14 @@
 //! Deadlines take effect at their own time, whenever they are processed: `fold` first lets everything happen that was
 //! due before the event, so that replaying a log and living through it come to the same state.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 use ipnet::IpNet;
 
-use super::bindings::{Binding, LiveMap};
+use super::bindings::{Binding, LiveMap, Session};
 use super::crowds::Crowds;
 use super::effect::{Alarm, Effect};
 use super::event::{Applied, ClockOffset, Event, Kind, Record, Refresh, Release, Rules};
@@ -39,19 +38,22 @@ pub struct Machine {
     pub(super) statics: HashMap<IpNet, (Name, Timestamp)>,
     pub(super) sessions: Sessions,
     pub(super) scopes: Scopes,
-    pub(super) tombstones: HashMap<Id, Tombstone, RandomState>,
+    pub(super) tombstones: HashMap<Id, Tombstone>,
     pub(super) nases: Vec<NasState>,
-    pub(super) nas_numbers: HashMap<Name, u32, RandomState>,
+    pub(super) nas_numbers: HashMap<Name, u32>,
     /// Since when each RADIUS client is listened to without a gap, where there was one.
     pub(super) clients_resumed: HashMap<Name, Timestamp>,
     /// The number of each VRF, in the order in which they were first heard of.
     pub(super) realms: HashMap<Name, Realm>,
     /// The accounts of each host: by NAS and Acct-Multi-Session-Id the Acct-Session-Ids.
-    pub(super) hosts: HashMap<(u32, Name), Vec<Name>, RandomState>,
+    pub(super) hosts: HashMap<(u32, Name), Vec<Name>>,
     pub(super) crowds: Crowds,
     pub(super) listed: Listed,
     pub(super) deadlines: Queue,
     pub(super) now: Timestamp,
+    /// The subscriber whom the last record named: what it does speaks of the same one again and again, and a long name is
+    /// then shared rather than made anew from what its session keeps.
+    spoken_of: Option<Name>,
 }
 
 impl Machine {
@@ -61,19 +63,20 @@ impl Machine {
         Machine {
             map,
             applied: Applied::default(),
-            statics: HashMap::new(),
+            statics: HashMap::default(),
             sessions: Sessions::default(),
             scopes: Scopes::default(),
             tombstones: HashMap::default(),
             nases: Vec::new(),
             nas_numbers: HashMap::default(),
-            clients_resumed: HashMap::new(),
-            realms: HashMap::new(),
+            clients_resumed: HashMap::default(),
+            realms: HashMap::default(),
             hosts: HashMap::default(),
             crowds: Crowds::default(),
             listed: Listed::default(),
             deadlines: Queue::default(),
             now: Timestamp::EARLIEST,
+            spoken_of: None,
         }
     }
 
@@ -139,10 +142,12 @@ impl Machine {
     /// folded state. The caller sees to it that nothing of the session is on its way.
     #[must_use]
     pub fn as_refresh(&self, record: &Record) -> Option<Refresh> {
+        if record.kind != Kind::Interim {
+            return None;
+        }
         let nas = *self.nas_numbers.get(&record.nas)?;
         let held = self.sessions.get(&Id { nas, session: record.session_id.clone() })?;
-        let unchanged = matches!(record.kind, Kind::Interim)
-            && held.is_active()
+        let unchanged = held.is_active()
             && (!held.doubted || record.claims.is_empty())
             && record.event >= held.last()
             && record.arrival.since(record.event) <= LAG
@@ -192,9 +197,10 @@ impl Machine {
         }
         let Some(realm) = self.known_realm(record) else { return concerned };
         for claim in &record.claims {
-            let Some(slot) = self.map.slot(Place::new(realm, claim.prefix, claim.ports)) else { continue };
             let named = |one: &Binding| (one.session.nas().name.clone(), one.session.id());
-            concerned.extend(slot.holders().iter().map(named));
+            self.map.see(Place::new(realm, claim.prefix, claim.ports), |slot| {
+                concerned.extend(slot.holders().iter().map(named));
+            });
         }
         concerned
     }
@@ -226,6 +232,13 @@ impl Machine {
         }
     }
 
+    /// The subscriber of a session.
+    pub(super) fn subscriber_of(&self, session: &Session) -> Option<Name> {
+        let octets = session.subscriber_octets()?;
+        let spoken_of = self.spoken_of.as_ref().filter(|name| name.octets() == octets);
+        Some(spoken_of.cloned().unwrap_or_else(|| Name::new(octets)))
+    }
+
     pub(super) fn rules(&self) -> Rules {
         self.applied.rules
     }
@@ -233,6 +246,7 @@ impl Machine {
     /// What a record of this NAS does to its session.
     pub(super) fn follow(&mut self, nas: u32, record: &Record, effects: &mut Vec<Effect>) {
         let id = Id { nas, session: record.session_id.clone() };
+        self.spoken_of.clone_from(&record.subscriber);
         if let Some(service) = &record.service {
             self.service(nas, service, record);
             return self.expect_nas(nas);

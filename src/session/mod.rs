@@ -22,6 +22,7 @@ mod listed;
 pub mod machine;
 pub mod nas;
 mod ownership;
+mod packed;
 pub mod phase;
 pub mod place;
 mod queue;
@@ -138,12 +139,17 @@ impl Name {
     /// The text, when it can be shown as such without doing harm.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        let text = std::str::from_utf8(self.octets()).ok()?;
+        let octets = self.octets();
+        let text = std::str::from_utf8(octets).ok()?;
         // A name that looks like our own hex spelling is spelled in hex, so that the spelling stays unambiguous.
         let harmless = !text.is_empty()
             && text.trim() == text
             && !text.starts_with("0x")
-            && text.chars().all(|c| !c.is_control() && !is_bidirectional_control(c));
+            && match text.is_ascii() {
+                // Nearly all are. Looked at to the end, so that it is done for many octets at once.
+                true => !octets.iter().fold(false, |any, octet| any | octet.is_ascii_control()),
+                false => text.chars().all(|c| !c.is_control() && !is_bidirectional_control(c)),
+            };
         harmless.then_some(text)
     }
 

@@ -36,10 +36,8 @@ impl Machine {
             let Some(held) = self.sessions.get(id) else { return };
             let place = held.place(claim.prefix, claim.ports);
             let late = held.whole.contains(claim.source) && record.event < held.last();
-            let by_list = held
-                .claim(place.prefix, place.ports)
-                .is_some_and(|known| known.source == ClaimSource::Listed && known.hold != Hold::Shares);
-            if by_list {
+            let mut known = held.claim(place.prefix, place.ports).copied();
+            if known.is_some_and(|known| known.source == ClaimSource::Listed && known.hold != Hold::Shares) {
                 if claim.source == ClaimSource::FramedAddress && !self.move_address(id, record, effects) {
                     continue;
                 }
@@ -47,9 +45,9 @@ impl Machine {
                 if let Some(known) = self.sessions.get_mut(id).and_then(|held| held.claim_mut(place)) {
                     known.source = claim.source;
                 }
+                known = self.sessions.get(id).and_then(|held| held.claim(place.prefix, place.ports).copied());
             }
-            let Some(held) = self.sessions.get(id) else { return };
-            match held.claim(claim.prefix, claim.ports).map(|known| (known.hold, known.since)) {
+            match known.map(|known| (known.hold, known.since)) {
                 Some((Hold::Owns, _)) => {
                     self.believe(id, place, record.event);
                     continue;
@@ -59,6 +57,7 @@ impl Machine {
                     continue;
                 }
                 Some((Hold::Left, left)) if record.event <= left => {
+                    let Some(held) = self.sessions.get(id) else { return };
                     effects.push(noted(&held.session, place, record.event, Remark::GivenBack));
                     continue;
                 }
@@ -104,12 +103,21 @@ impl Machine {
         let (session, active) = (held.session.clone(), held.is_active());
         let revived = matches!(held.state(), State::Suspect { why: Suspicion::Revived, .. });
         let claim = Binding::new(session, at);
-        match self.map.slot(place) {
-            None => self.own(id, place, claim, effects),
-            Some(Slot::Freed(freed)) if at < freed.claimed || freed.is_before_its_end(&claim) => {
-                self.outdone(id, place, at, how, effects);
+        // Mostly nobody has it, and what is remembered of who had is not to be copied for this.
+        let freed = self.map.see(place, |slot| match slot {
+            Slot::Freed(freed) => {
+                Some((at < freed.claimed || freed.is_before_its_end(&claim), freed.losers.is_empty()))
             }
-            Some(Slot::Freed(_)) => self.own(id, place, claim, effects),
+            _ => None,
+        });
+        match freed {
+            None | Some(Some((false, true))) => return self.own_free(id, place, claim, effects),
+            Some(Some((true, _))) => return self.outdone(id, place, at, how, effects),
+            Some(Some((false, false))) => return self.own(id, place, claim, effects),
+            Some(None) => {}
+        }
+        match self.map.slot(place) {
+            None | Some(Slot::Freed(_)) => {}
             Some(Slot::Owned(owner)) if owner.session.is(&claim.session) => {
                 self.hold(id, place, owner.since);
             }
@@ -195,9 +203,21 @@ impl Machine {
 
     pub(super) fn own(&mut self, id: &Id, place: Place, claim: Binding, effects: &mut Vec<Effect>) {
         self.hold(id, place, claim.since);
-        effects.push(bound(&claim, place));
+        effects.push(self.bound(&claim, place));
         let against = self.left_against(id, place, claim.since);
         self.map.put(place, Slot::Owned(Binding::remembering(claim.session, claim.since, against)));
+    }
+
+    /// The same where nobody was, or left anybody behind: nothing is taken over of what spoke against them.
+    fn own_free(&mut self, id: &Id, place: Place, claim: Binding, effects: &mut Vec<Effect>) {
+        self.hold(id, place, claim.since);
+        effects.push(self.bound(&claim, place));
+        self.map.put(place, Slot::Owned(claim));
+    }
+
+    pub(super) fn bound(&self, claim: &Binding, place: Place) -> Effect {
+        let (session, subscriber) = (claim.session.key(), self.subscriber_of(&claim.session));
+        Effect::Bound { session, subscriber, place, from: claim.since }
     }
 
     fn contest(
@@ -217,7 +237,7 @@ impl Machine {
             effects.push(still_held(&held.session, place, before.since, at));
         }
         self.hold(id, place, at);
-        effects.push(bound(&claim, place));
+        effects.push(self.bound(&claim, place));
         claimants.push(claim);
         let sessions = claimants.iter().map(|claimant| claimant.session.key()).collect();
         effects.push(Effect::Conflict { place, sessions, at });
@@ -306,11 +326,6 @@ fn judge(owner: &Binding, claim: &Binding, again: bool) -> Judgement {
 
 pub(super) fn id_of(session: &Session) -> Id {
     Id { nas: session.nas().number, session: session.id() }
-}
-
-pub(super) fn bound(claim: &Binding, place: Place) -> Effect {
-    let (session, subscriber) = (claim.session.key(), claim.session.subscriber());
-    Effect::Bound { session, subscriber, place, from: claim.since }
 }
 
 pub(super) fn unbound(session: &Session, place: Place, until: Timestamp, how: Ended) -> Effect {

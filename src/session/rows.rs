@@ -63,6 +63,11 @@ impl Usual {
         self.place.place()
     }
 
+    /// Whether it is this place's.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        self.place.is(place)
+    }
+
     pub(super) fn slot(&self) -> Slot {
         Slot::Owned(Binding::new(self.session.clone(), self.session.claimed()))
     }
@@ -71,6 +76,18 @@ impl Usual {
 impl Unusual {
     pub(super) fn place(&self) -> Place {
         self.place
+    }
+
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        self.place == *place
+    }
+
+    /// What is kept as a slot; any other is handed over as one that was made for the purpose.
+    pub(super) fn see<T>(&self, look: impl FnOnce(&Slot) -> T) -> T {
+        match &self.kept {
+            Kept::Other(slot) => look(slot),
+            Kept::Owned { .. } => look(&self.slot()),
+        }
     }
 
     pub(super) fn slot(&self) -> Slot {
@@ -84,17 +101,35 @@ impl Unusual {
 impl Narrow {
     fn of(place: Place) -> Option<Narrow> {
         let Place { realm, prefix, ports } = place;
-        let narrow = match prefix {
+        match prefix {
             IpNet::V4(net) => {
-                Narrow::V4 { length: net.prefix_len(), realm, address: net.addr().octets(), ports }
+                Some(Narrow::V4 { length: net.prefix_len(), realm, address: net.addr().octets(), ports })
             }
+            // Ports of an IPv6 prefix, or a longer one, do not fit.
             IpNet::V6(net) => {
-                let [a, b, c, d, e, f, g, h, ..] = net.addr().octets();
-                Narrow::V6 { length: net.prefix_len(), realm, half: [a, b, c, d, e, f, g, h] }
+                let ([half, 0], true) = (halves(net), ports.is_all()) else { return None };
+                Some(Narrow::V6 { length: net.prefix_len(), realm, half: half.to_be_bytes() })
             }
-        };
-        // Ports of an IPv6 prefix, or a longer one, do not fit.
-        Some(narrow).filter(|narrow| narrow.place() == place)
+        }
+    }
+
+    /// Whether it was made of this place: the place need not be made of it again for each look at a table.
+    fn is(self, place: &Place) -> bool {
+        match (self, place.prefix) {
+            (Narrow::V4 { length, realm, address, ports }, IpNet::V4(net)) => {
+                address == net.addr().octets()
+                    && length == net.prefix_len()
+                    && realm == place.realm
+                    && ports == place.ports
+            }
+            (Narrow::V6 { length, realm, half }, IpNet::V6(net)) => {
+                halves(net) == [u64::from_be_bytes(half), 0]
+                    && length == net.prefix_len()
+                    && realm == place.realm
+                    && place.ports.is_all()
+            }
+            _ => false,
+        }
     }
 
     fn place(self) -> Place {
@@ -112,6 +147,12 @@ impl Narrow {
     }
 }
 
+/// The first and the second half of where a prefix begins.
+fn halves(net: Ipv6Net) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = net.addr().octets();
+    [u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes([i, j, k, l, m, n, o, p])]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +160,7 @@ mod tests {
     #[test]
     fn a_narrow_place_is_the_place_it_was_made_of_and_what_does_not_fit_is_none() {
         let block = Ports::new(1024, 2047).unwrap();
+        let mut places = Vec::new();
         for (prefix, ports, fits) in [
             ("192.0.2.1/32", Ports::ALL, true),
             ("192.0.2.0/24", Ports::ALL, true),
@@ -136,6 +178,13 @@ mod tests {
             let place = Place { realm: Realm::of_number(7), prefix: prefix.parse().unwrap(), ports };
             let narrow = Narrow::of(place);
             assert_eq!(narrow.map(Narrow::place), fits.then_some(place), "{prefix} {ports}");
+            places.extend(narrow.map(|narrow| (narrow, place)));
+        }
+        for (narrow, own) in &places {
+            let elsewhere = Place { realm: Realm::PUBLIC, ..*own };
+            assert!(
+                !narrow.is(&elsewhere) && places.iter().all(|(_, place)| narrow.is(place) == (own == place))
+            );
         }
     }
 }

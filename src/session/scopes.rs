@@ -2,8 +2,9 @@
 //!
 //! Knows: which there are. Must not know: what is limited by them.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+
+use foldhash::HashSet;
 
 use super::event::Scope;
 

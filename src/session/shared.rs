@@ -291,7 +291,7 @@ mod tests {
     /// Who has port 2048 of that address, in the order in which they are told.
     fn told(machine: &Machine) -> Vec<String> {
         let now = Timestamp::from_seconds(1_800_000_060);
-        let named = |found: Found| found.subscriber.unwrap().to_string();
+        let named = |found: Found| found.subscriber().unwrap().to_string();
         match machine.map().lookup(Realm::PUBLIC, "192.0.2.1".parse().unwrap(), Some(2048), now) {
             Lookup::Found(found) => vec![named(found)],
             Lookup::Ambiguous(all) => all.into_iter().map(named).collect(),

@@ -107,8 +107,8 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
-    pub(super) fn new(session: &Session, at: Timestamp) -> Self {
-        Stopped { session: id_of(session), subscriber: session.subscriber(), at }
+    pub(super) fn new(session: &Session, subscriber: Option<Name>, at: Timestamp) -> Self {
+        Stopped { session: id_of(session), subscriber, at }
     }
 }
 

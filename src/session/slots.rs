@@ -52,23 +52,48 @@ impl Slots {
         part.slot(part.number(hash, place)?)
     }
 
+    /// Looks at what stands there without taking a copy; nothing may be put meanwhile.
+    pub(super) fn see<T>(&self, place: Place, look: impl FnOnce(&Slot) -> T) -> Option<T> {
+        let hash = self.hasher.hash_one(place);
+        let part = self.part(hash);
+        let number = part.number(hash, place)?;
+        match number.0 & UNUSUAL {
+            0 => part.usual.get(number.0).map(|row| look(&row.slot())),
+            _ => part.unusual.get(number.0 ^ UNUSUAL).map(|row| row.see(look)),
+        }
+    }
+
     pub(super) fn contains(&self, place: Place) -> bool {
         let hash = self.hasher.hash_one(place);
         self.part(hash).number(hash, place).is_some()
     }
 
-    /// Readers see the old slot or the new one, never nothing.
-    pub(super) fn put(&self, place: Place, slot: Slot) {
+    /// Readers see the old slot or the new one, never nothing. Where there was none, `beforehand` is done before any reader
+    /// can see this one.
+    pub(super) fn put(&self, place: Place, slot: Slot, beforehand: impl FnOnce()) {
         let hash = self.hasher.hash_one(place);
         let mut part = self.part_mut(hash);
-        let Some(number) = part.insert(Row::new(place, slot)) else { return };
-        let Part { usual, unusual, table } = &mut *part;
-        let standing = |number: &Number| number.place(usual, unusual);
-        if let Some(known) = table.find_mut(hash, |known| standing(known) == Some(place)) {
-            let former = std::mem::replace(known, number);
-            part.discard(former);
-            return;
+        let known = part.number(hash, place);
+        if known.is_none() {
+            beforehand();
         }
+        let row = Row::new(place, slot);
+        let row = match known {
+            Some(known) => match part.replace(known, row) {
+                None => return,
+                Some(another_kind) => another_kind,
+            },
+            None => row,
+        };
+        let Some(number) = part.insert(row) else { return };
+        let Part { usual, unusual, table } = &mut *part;
+        if let Some(known) = known {
+            if let Some(entry) = table.find_mut(hash, |other| *other == known) {
+                *entry = number;
+            }
+            return part.discard(known);
+        }
+        let standing = |number: &Number| number.place(usual, unusual);
         let again = |number: &Number| standing(number).map_or(0, |place| self.hasher.hash_one(place));
         table.insert_unique(hash, number, again);
     }
@@ -130,7 +155,10 @@ impl Slots {
 
 impl Part {
     fn number(&self, hash: u64, place: Place) -> Option<Number> {
-        let same = |number: &Number| number.place(&self.usual, &self.unusual) == Some(place);
+        let same = |number: &Number| match number.0 & UNUSUAL {
+            0 => self.usual.get(number.0).is_some_and(|row| row.is_at(&place)),
+            _ => self.unusual.get(number.0 ^ UNUSUAL).is_some_and(|row| row.is_at(&place)),
+        };
         self.table.find(hash, same).copied()
     }
 
@@ -146,6 +174,16 @@ impl Part {
             Row::Usual(row) => self.usual.insert(row).map(Number),
             Row::Unusual(row) => self.unusual.insert(row).map(|number| Number(number | UNUSUAL)),
         }
+    }
+
+    /// Puts a row where one of its kind stands. Otherwise it is handed back.
+    fn replace(&mut self, number: Number, row: Row) -> Option<Row> {
+        match (row, number.0 & UNUSUAL) {
+            (Row::Usual(row), 0) => *self.usual.get_mut(number.0)? = row,
+            (Row::Unusual(row), UNUSUAL) => *self.unusual.get_mut(number.0 ^ UNUSUAL)? = row,
+            (row, _) => return Some(row),
+        }
+        None
     }
 
     fn discard(&mut self, number: Number) {
@@ -182,8 +220,8 @@ mod tests {
             Some(Slot::Freed(freed)) => Some(freed.claimed.millis()),
             _ => None,
         };
-        (0..5000).for_each(|number| slots.put(place(number), freed(number)));
-        slots.put(place(7), freed(99));
+        (0..5000).for_each(|number| slots.put(place(number), freed(number), || {}));
+        slots.put(place(7), freed(99), || panic!("it stands there already"));
         assert!(slots.remove(place(8)) && !slots.remove(place(8)));
         assert_eq!([6, 7, 8, 9].map(claimed), [Some(6), Some(99), None, Some(9)]);
         assert!((9..5000).all(|number| claimed(number) == Some(number.into())), "however often it grew");

@@ -70,7 +70,8 @@ fn one_that_is_not_understood_is_2_with_the_line_and_what_is_expected() {
 
 #[test]
 fn a_configuration_counts_instead_of_the_storys_own_clients_and_rules() {
-    let configuration = "[[radius.client]]\nname = \"bras1\"\naddress = \"198.51.100.1\"\nsecret-file = \"secret\"\n\
+    let configuration = "[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n\
+        [[radius.client]]\nname = \"bras1\"\naddress = \"198.51.100.1\"\nsecret-file = \"secret\"\n\
                          may-assign = [\"203.0.113.0/24\"]\n";
     let files = [("relaywarden.toml", configuration), ("secret", "sixteen octets at least")];
     let run = rehearse(STORY, &files, &["--config", "relaywarden.toml"]);

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use relaywarden::audit::index::Index;
-use relaywarden::audit::past::Past;
 use relaywarden::clock;
 use relaywarden::config::file::{Contents, Files, read};
 use relaywarden::log::entry::Entry;
@@ -18,6 +17,7 @@ use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::server::health::Health;
 use relaywarden::server::inbox::{Inbox, Input};
 use relaywarden::server::radius::{self, Listeners, Offer, Offered};
+use relaywarden::server::secret_key::SecretKey;
 use relaywarden::server::staff::{Counters, StaffDesk};
 use relaywarden::server::{desk, engine, import, mta};
 use relaywarden::session::event::{
@@ -43,7 +43,7 @@ struct OneFile;
 
 impl Files for OneFile {
     fn read(&self, _: &Path) -> std::io::Result<Contents> {
-        let octets = b"data-dir = \"/nowhere\"\n[radius]\nlisten = []\n".to_vec();
+        let octets = b"data-dir = \"/nowhere\"\n[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n[radius]\nlisten = []\n".to_vec();
         Ok(Contents { octets, mode: 0o600 })
     }
 }
@@ -75,7 +75,7 @@ impl World {
         health.set_ready();
         let (asked, inbox) = (Arc::default(), Arc::new(Inbox::new(100)));
         write_down(&inbox, &health, &asked);
-        let past = OnceLock::from(Past::open(data.path()).unwrap());
+        let past = OnceLock::from(index.past().unwrap());
         let config = read(Path::new("/c"), &OneFile, &mut Dictionary::default()).unwrap().config;
         let config = Arc::new(ArcSwap::from_pointee(config));
         let counters: Arc<radius::Counters> = Arc::default();
@@ -92,6 +92,7 @@ impl World {
             radius: Arc::new(radius),
             details: Arc::default(),
             imported: import::Counters::default(),
+            key: Arc::new(SecretKey::open(data.path()).unwrap()),
             counters: Counters {
                 radius: counters,
                 mta: Arc::<mta::Counters>::default(),

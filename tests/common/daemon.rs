@@ -96,6 +96,11 @@ impl Daemon {
             r#"
 data-dir = "{data}"
 
+[retention]
+sessions = "180d"
+messages = "90d"
+questions = "365d"
+
 [radius]
 listen = ["{radius}", "{radius_v6}"]
 

@@ -101,11 +101,11 @@ fn a_log_of_a_later_version_ends_with_78_and_says_so() {
 #[test]
 fn an_index_of_a_later_version_ends_with_78_and_says_so() {
     let daemon = stopped();
-    let index = daemon.data_dir().join("audit/index.sqlite3");
+    let index = daemon.data_dir().join("audit/register.sqlite3");
     Connection::open(&index).expect("a database").execute_batch("PRAGMA user_version = 99").expect("changed");
     let (code, said) = refused(&mut serve(&daemon));
     assert_eq!(code, 78, "{said}");
-    assert!(said.contains("later version") && said.contains("index.sqlite3"), "{said}");
+    assert!(said.contains("later version") && said.contains("register.sqlite3"), "{said}");
 }
 
 fn damage(path: &Path) {
@@ -174,10 +174,12 @@ fn a_removed_audit_index_is_filled_again_from_the_log() {
 
 #[test]
 fn a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log() {
-    let log = assert_past_survives(|audit| {
-        fs::write(audit.join("index.sqlite3"), vec![0x5a; 8192]).expect("our own file");
-    });
-    assert!(log.contains("the audit index is made again from the log"), "{log}");
+    for file in ["register.sqlite3", "sessions-000001.sqlite3"] {
+        let log = assert_past_survives(|audit| {
+            fs::write(audit.join(file), vec![0x5a; 8192]).expect("our own file");
+        });
+        assert!(log.contains("filled again from there"), "{log}");
+    }
 }
 
 #[test]
@@ -186,23 +188,54 @@ fn an_audit_index_that_turns_out_to_be_damaged_while_it_is_written_is_made_again
     daemon.nas().report(Status::Start, "alice", "s1", ALICE);
     let then = a_moment();
     daemon.terminate();
-    let path = daemon.data_dir().join("audit/index.sqlite3");
+    let path = daemon.data_dir().join("audit/register.sqlite3");
     let connection = Connection::open(&path).expect("our own file");
-    let root = "SELECT (rootpage - 1) * 4096 FROM sqlite_schema WHERE name = 'binding'";
+    let root = "SELECT (rootpage - 1) * 4096 FROM sqlite_schema WHERE name = 'gap'";
     let page: u32 = connection.query_row(root, (), |row| row.get(0)).expect("a table");
     drop(connection);
     let mut octets = fs::read(&path).expect("our own file");
     octets.iter_mut().skip(page as usize).take(4096).for_each(|octet| *octet = 0x5a);
     fs::write(&path, octets).expect("our own file");
+    // That it listens again is a row of the damaged table.
     daemon.launch();
-    daemon.wait_until_ready();
-    daemon.nas().report(Status::Start, "bob", "s2", "198.51.100.8");
     eventually("the index to be given up", || daemon.log_text().contains("given up").then_some(()));
     daemon.terminate();
     daemon.launch();
     daemon.wait_until_ready();
     let owner = daemon.json(&["who", ALICE, "--at", &then]).expect("an owner");
     assert_eq!(owner["subscriber"], "alice", "{owner}");
+}
+
+#[test]
+fn one_octet_that_is_another_in_any_row_of_the_past_is_found() {
+    let mut daemon = Daemon::start();
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    daemon.json(&["who", ALICE, "--at", &a_moment()]).expect("an answer, and a question that is kept");
+    let verify = |daemon: &Daemon| {
+        let data = daemon.data_dir().display().to_string();
+        let output = daemon.cli(&["audit", "verify", "--data-dir", &data, "-o", "json"]);
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).expect("rows");
+        let is_whole = |row: &serde_json::Value| row["state"] == "whole";
+        let wrong = rows.as_array().expect("rows").iter().filter(|row| !is_whole(row));
+        let wrong: Vec<_> = wrong.map(|row| row["file"].as_str().expect("a name").to_owned()).collect();
+        (output.status.code(), wrong)
+    };
+    assert_eq!(verify(&daemon), (Some(0), vec![]), "beside the daemon");
+    daemon.terminate();
+    assert_eq!(verify(&daemon), (Some(0), vec![]));
+    for (file, change) in [
+        ("sessions-000001.sqlite3", "UPDATE place_fact SET told = zeroblob(length(told))"),
+        ("questions-000001.sqlite3", "UPDATE question SET at = at + 1"),
+    ] {
+        let path = daemon.data_dir().join("audit").join(file);
+        let good = fs::read(&path).expect("our own file");
+        Connection::open(&path).expect("a database").execute_batch(change).expect("changed");
+        assert_eq!(verify(&daemon), (Some(65), vec![file.to_owned()]));
+        fs::write(&path, good).expect("our own file");
+    }
+    let path = daemon.data_dir().join("audit/messages-000001.sqlite3");
+    fs::rename(&path, path.with_extension("sqlite3.damaged")).expect("our own file");
+    assert_eq!(verify(&daemon), (Some(65), vec!["messages-000001.sqlite3".to_owned()]));
 }
 
 #[test]

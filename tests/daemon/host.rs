@@ -245,6 +245,7 @@ fn a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal() {
     let note = log.lines().find(|line| line.contains("could not be written to the log")).expect("a note");
     assert!(note.contains("100.64.0.7") && note.contains("4711"), "who asked what: {note}");
     let order = daemon.cli(&["suspend", "alice", "--reason", "now"]);
-    assert_eq!(order.status.code(), Some(75), "an order that can't be kept does not hold");
+    let said = String::from_utf8_lossy(&order.stderr);
+    assert_eq!(order.status.code(), Some(75), "an order that can't be kept does not hold: {said}");
     assert_eq!(daemon.map("relay", "100.64.0.7"), "OK alice");
 }

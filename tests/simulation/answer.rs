@@ -58,7 +58,7 @@ impl Answer {
 fn named(found: &Found) -> Named {
     let session = found.session.as_ref().expect("there are no statics here");
     Named {
-        subscriber: found.subscriber.clone(),
+        subscriber: found.subscriber(),
         nas: session.nas().name.clone(),
         session: session.id(),
         since: found.since,

@@ -8,19 +8,17 @@ use ipnet::IpNet;
 use super::*;
 use crate::access::Via;
 use crate::access::question::{Asked, Link, Reply};
+use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use crate::audit::schema::VERSION;
-use crate::session::effect::Remark;
+use crate::config::Retention;
+use crate::session::effect::{Ended, Remark};
 use crate::session::event::Translation;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey};
 use crate::views::Cause;
+use rusqlite::Connection;
 
-const TABLES: [&str; 19] = [
-    "written",
-    "state",
-    "session",
-    "named",
-    "binding",
-    "block",
+/// Tables of the register whose rows are all that can be asked of it.
+const REGISTER: [&str; 10] = [
     "translation",
     "realm",
     "story",
@@ -30,19 +28,35 @@ const TABLES: [&str; 19] = [
     "gap",
     "conflict",
     "claimant",
-    "message",
-    "message_owner",
     "command",
-    "question",
 ];
 
-fn dump(index: &Index) -> Vec<Vec<Value>> {
+/// Everything that can be asked, answered.
+fn dump(index: &Index) -> Vec<String> {
     let mut rows = Vec::new();
-    for table in TABLES {
-        let mut statement = index.connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
+    let connection = Connection::open(register::file_in(&index.directory)).unwrap();
+    for table in REGISTER {
+        let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2")).unwrap();
         let columns = statement.column_count();
         let table = statement.query_map((), |row| (0..columns).map(|column| row.get(column)).collect());
-        rows.extend(table.unwrap().map(|row: rusqlite::Result<Vec<Value>>| row.unwrap()));
+        let table = table.unwrap().map(|row: rusqlite::Result<Vec<Value>>| row.unwrap());
+        rows.extend(table.map(|row| format!("{row:?}")));
+    }
+    let past = index.past().unwrap();
+    let all = SessionFilter { limit: 1000, ..SessionFilter::default() };
+    rows.extend(past.sessions(&all).unwrap().iter().map(|row| format!("{row:?}")));
+    let mut messages = past.messages(&MessageFilter { limit: 1000, ..MessageFilter::default() }).unwrap();
+    rows.extend(messages.drain(..).map(|row| format!("{row:?}")));
+    for (realm, address) in [(0, "192.0.2.1"), (1, "192.0.2.1"), (0, "2001:db8::1"), (0, "203.0.113.77")] {
+        let (realm, address) = (Realm::of_number(realm), address.parse().unwrap());
+        let filter = StoryFilter { realm, address, port: None, since: None, until: None, limit: 1000 };
+        rows.extend(past.story(&filter).unwrap().iter().map(|row| format!("{row:?}")));
+        for moment in 0..12 {
+            for port in [None, Some(1500)] {
+                let owner = past.owner(realm, address, port, at(moment), &|_, _| None).unwrap();
+                rows.push(format!("{owner:?}"));
+            }
+        }
     }
     rows
 }
@@ -151,30 +165,47 @@ fn folded() -> impl Strategy<Value = Vec<Folded>> {
         };
         let mut items: Vec<Folded> = effects.into_iter().map(number).collect();
         let mut seen = std::collections::HashSet::new();
-        items.retain(|item| seen.insert(digest(item)));
+        items.retain(|item| seen.insert(format!("{item:?}")));
         items
     })
 }
 
+/// Ends the process, or what is left of it: what was not written is gone.
+fn reopened(index: Index, data: &Path) -> Index {
+    drop(index);
+    Index::open(data).unwrap()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_comes_again_after_a_crash_changes_nothing(items in folded(), cut in 0_usize..40, from in 0_usize..40) {
+    fn what_comes_again_after_a_crash_changes_nothing(
+        items in folded(),
+        cut in 0_usize..40,
+        written in 0_usize..40,
+        from in 0_usize..40,
+    ) {
         let data = tempfile::tempdir().unwrap();
         let cut = cut.min(items.len());
         let (before, after) = items.split_at(cut);
+        let (to_disk, to_memory) = before.split_at(written.min(before.len()));
         let mut index = Index::open(data.path()).unwrap();
-        if let Some(last) = before.last() {
-            index.apply(last.sequence, before).unwrap();
+        for (items, is_written) in [(to_disk, true), (to_memory, false)] {
+            if let Some(last) = items.last() {
+                index.apply(last.sequence, items).unwrap();
+            }
+            if is_written {
+                index.sync(at(0)).unwrap();
+            }
         }
         let once = dump(&index);
-        // The process dies; an older snapshot is folded from again, whose first entry may be any before.
-        drop(index);
-        let mut index = Index::open(data.path()).unwrap();
-        let start = before.get(from.min(cut.saturating_sub(1))).map_or(0, |item| item.sequence);
+        // The process dies; an older snapshot is folded from again, whose first entry may be any before what is lost.
+        let mut index = reopened(index, data.path());
+        let start = before.get(from.min(to_disk.len().saturating_sub(1))).map_or(0, |item| item.sequence);
         let again: Vec<_> = before.iter().filter(|item| item.sequence >= start).cloned().collect();
-        index.apply(index.applied(), &again).unwrap();
+        let through = before.last().map_or(0, |last| last.sequence);
+        index.apply(through, &again).unwrap();
         prop_assert_eq!(dump(&index), once);
         if let Some(last) = after.last() {
             index.apply(last.sequence, after).unwrap();
@@ -186,9 +217,28 @@ proptest! {
             }
             uninterrupted.apply(last.sequence, after).unwrap();
             prop_assert_eq!(dump(&index), dump(&uninterrupted));
+            index.sync(at(1)).unwrap();
             index.apply(last.sequence, &items).unwrap();
             prop_assert_eq!(dump(&index), dump(&uninterrupted));
         }
+    }
+
+    #[test]
+    fn what_is_found_does_not_depend_on_what_is_written_already(items in folded(), each in 1_usize..7) {
+        let (gathered, written) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut gathering = Index::open(gathered.path()).unwrap();
+        let mut writing = Index::open(written.path()).unwrap();
+        for (day, items) in items.chunks(each).enumerate() {
+            let through = items.last().map_or(0, |last| last.sequence);
+            gathering.apply(through, items).unwrap();
+            writing.apply(through, items).unwrap();
+            // A partition a day.
+            writing.sync(Timestamp::from_seconds(day as i64 * 86_400)).unwrap();
+            if day % 3 == 2 {
+                writing = reopened(writing, written.path());
+            }
+        }
+        prop_assert_eq!(dump(&gathering), dump(&writing));
     }
 }
 
@@ -203,9 +253,9 @@ fn a_deadline_after_the_last_applied_entry_is_not_taken_for_a_repetition() {
     let (until, last_seen) = (at(9), at(5));
     let expired = Effect::Unbound { session: key(1), place, until, last_seen, how: Ended::Expired };
     index.apply(4, &folded(expired)).unwrap();
-    let ended: i64 =
-        index.connection.query_row("SELECT valid_until FROM binding", (), |row| row.get(0)).unwrap();
-    assert_eq!(ended, 9);
+    let filter = SessionFilter { limit: 9, ..SessionFilter::default() };
+    let sessions = index.past().unwrap().sessions(&filter).unwrap();
+    assert_eq!(sessions[0].bindings[0].valid_until, Some(at(9)));
 }
 
 #[test]
@@ -218,17 +268,14 @@ fn what_is_held_already_is_not_bound_again() {
         Folded { sequence, outcome: Outcome::Effect(Cause::Applied, effect) }
     };
     index.apply(2, &[bound(1, 3), bound(2, 5)]).unwrap();
-    let mut statement = index.connection.prepare("SELECT valid_from FROM binding").unwrap();
-    let begins: Vec<i64> = statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert_eq!(begins, [3]);
+    let filter = SessionFilter { limit: 9, ..SessionFilter::default() };
+    let sessions = index.past().unwrap().sessions(&filter).unwrap();
+    let begins: Vec<_> = sessions[0].bindings.iter().map(|binding| binding.valid_from).collect();
+    assert_eq!(begins, [at(3)]);
 }
 
-#[test]
-fn applied_is_kept_with_what_was_applied() {
-    let data = tempfile::tempdir().unwrap();
-    let mut index = Index::open(data.path()).unwrap();
-    assert_eq!(index.applied(), 0);
-    let asked = Asked {
+fn asked() -> Asked {
+    Asked {
         at: at(1),
         by: Name::from("root"),
         role: None,
@@ -237,36 +284,111 @@ fn applied_is_kept_with_what_was_applied() {
         about: Vec::new(),
         purpose: None,
         reply: Reply::Rows(1),
-    };
-    let outcome = Outcome::Asked(Box::new(asked), Link::default());
-    index.apply(9, &[Folded { sequence: 7, outcome }]).unwrap();
-    index.apply(3, &[]).unwrap();
-    drop(index);
-    let index = Index::open(data.path()).unwrap();
-    assert_eq!(index.applied(), 9, "it never goes back");
-    let questions: i64 =
-        index.connection.query_row("SELECT count(*) FROM question", (), |row| row.get(0)).unwrap();
-    assert_eq!(questions, 1);
+    }
 }
 
 #[test]
-fn a_damaged_index_says_so_and_can_be_begun_anew() {
+fn applied_is_kept_with_what_was_applied() {
+    let data = tempfile::tempdir().unwrap();
+    let mut index = Index::open(data.path()).unwrap();
+    assert_eq!(index.applied(), 0);
+    let asked = asked();
+    let outcome = Outcome::Asked(Box::new(asked), Link::default());
+    index.apply(9, &[Folded { sequence: 7, outcome }]).unwrap();
+    index.apply(3, &[]).unwrap();
+    index.sync(at(1)).unwrap();
+    let index = reopened(index, data.path());
+    assert_eq!(index.applied(), 9, "it never goes back");
+    let file = index.directory.join("questions-000001.sqlite3");
+    let connection = Connection::open(file).unwrap();
+    let questions: i64 = connection.query_row("SELECT count(*) FROM question", (), |row| row.get(0)).unwrap();
+    assert_eq!(questions, 1);
+}
+
+const SPOILED: &[u8] = b"this was a database, once; it is long enough to be looked at";
+
+#[test]
+fn a_damaged_register_is_set_aside_and_everything_is_wanted_from_the_log_again() {
     let data = tempfile::tempdir().unwrap();
     let mut index = Index::open(data.path()).unwrap();
     index.apply(5, &[]).unwrap();
+    index.sync(at(1)).unwrap();
     drop(index);
-    fs::write(file_in(data.path()), b"this was a database, once; it is long enough to be looked at").unwrap();
-    let error = Index::open(data.path()).err().unwrap();
-    assert!(matches!(error, AuditError::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("begin it anew"));
-    assert_eq!(Index::begin_anew(data.path()).unwrap().applied(), 0);
+    let file = register::file_in(&data.path().join("audit"));
+    fs::write(&file, SPOILED).unwrap();
+    assert_eq!(Index::open(data.path()).unwrap().applied(), 0);
+    assert!(file.with_extension("sqlite3.damaged").exists());
+}
+
+/// A partition a day, each with a session of its own that lasts.
+fn three_days(data: &Path) {
+    let mut index = Index::open(data).unwrap();
+    for day in 1..=3_u8 {
+        let at = Timestamp::from_seconds(i64::from(day) * 86_400);
+        let place = Place::whole(Realm::PUBLIC, format!("192.0.2.{day}/32").parse().unwrap());
+        let bound =
+            Effect::Bound { session: key(day), subscriber: Some(Name::from("alice")), place, from: at };
+        let outcome = Outcome::Effect(Cause::Applied, bound);
+        index.apply(day.into(), &[Folded { sequence: day.into(), outcome }]).unwrap();
+        index.sync(at).unwrap();
+    }
+}
+
+fn owner(index: &Index, host: u8, day: i64) -> (crate::audit::rows::Confidence, usize) {
+    let (address, at) = ([192, 0, 2, host].into(), Timestamp::from_seconds(day * 86_400 + 1));
+    let owner = index.past().unwrap().owner(Realm::PUBLIC, address, None, at, &|_, _| Some(at)).unwrap();
+    (owner.confidence, owner.candidates.len())
+}
+
+#[test]
+fn a_partition_that_is_damaged_or_gone_is_told_by_each_answer_that_would_have_needed_it() {
+    use crate::audit::rows::Confidence::{Exact, Unknown};
+    for is_gone in [false, true] {
+        let data = tempfile::tempdir().unwrap();
+        three_days(data.path());
+        let file = data.path().join("audit/sessions-000002.sqlite3");
+        let index = Index::open(data.path()).unwrap();
+        assert_eq!([owner(&index, 2, 2), owner(&index, 9, 3)], [(Exact, 1), (Exact, 0)]);
+        drop(index);
+        if is_gone {
+            fs::remove_file(&file).unwrap()
+        } else {
+            fs::write(&file, SPOILED).unwrap()
+        }
+        for _ in 0..2 {
+            let index = Index::open(data.path()).unwrap();
+            assert_eq!(index.applied(), 3, "what came after it is whole");
+            assert_eq!(owner(&index, 1, 1), (Exact, 1));
+            assert_eq!(owner(&index, 3, 3), (Exact, 1), "somebody is known");
+            assert_eq!(owner(&index, 2, 2), (Unknown, 0));
+            assert_eq!(owner(&index, 9, 3), (Unknown, 0), "nobody is known, and somebody may have been lost");
+        }
+    }
+}
+
+#[test]
+fn what_the_last_partition_had_is_wanted_from_the_log_again_and_takes_its_place() {
+    use crate::audit::rows::Confidence::Exact;
+    let data = tempfile::tempdir().unwrap();
+    three_days(data.path());
+    fs::write(data.path().join("audit/sessions-000003.sqlite3"), SPOILED).unwrap();
+    let index = Index::open(data.path()).unwrap();
+    assert_eq!(index.applied(), 2);
+    drop(index);
+    three_days(data.path());
+    let index = Index::open(data.path()).unwrap();
+    assert_eq!(
+        [owner(&index, 3, 3), owner(&index, 9, 3)],
+        [(Exact, 1), (Exact, 0)],
+        "nothing is lost any more"
+    );
 }
 
 #[test]
 fn a_later_version_is_left_alone() {
     let data = tempfile::tempdir().unwrap();
     drop(Index::open(data.path()).unwrap());
-    let connection = Connection::open(file_in(data.path())).unwrap();
+    let connection = Connection::open(register::file_in(&data.path().join("audit"))).unwrap();
     connection.pragma_update(None, "user_version", VERSION + 1).unwrap();
     drop(connection);
     let later = u32::try_from(VERSION + 1).unwrap();
@@ -274,12 +396,158 @@ fn a_later_version_is_left_alone() {
 }
 
 #[test]
-fn an_index_that_was_condemned_is_not_opened_again_and_begun_anew() {
+fn a_file_that_was_condemned_is_made_again() {
     let data = tempfile::tempdir().unwrap();
+    three_days(data.path());
     let index = Index::open(data.path()).unwrap();
-    index.condemn().unwrap();
+    index.condemn(&data.path().join("audit/sessions-000003.sqlite3")).unwrap();
     drop(index);
-    assert!(matches!(Index::open(data.path()), Err(AuditError::Damaged { .. })));
-    drop(Index::begin_anew(data.path()).unwrap());
-    assert_eq!(Index::open(data.path()).unwrap().applied(), 0);
+    assert_eq!(Index::open(data.path()).unwrap().applied(), 2);
+}
+
+const DAY: i64 = 86_400;
+
+fn day(number: i64) -> Timestamp {
+    Timestamp::from_seconds(number * DAY)
+}
+
+fn keep_days(days: u64) -> Retention {
+    Retention::of_all(Duration::from_secs(days * 86_400))
+}
+
+/// A session a day: of each of the first, one ends on the next day, and one that begins on the first day stays.
+fn forty_days(data: &Path) -> Index {
+    let mut index = Index::open(data).unwrap();
+    let mut sequence = 0;
+    let place = |host: i64| Place::whole(Realm::PUBLIC, format!("192.0.2.{host}/32").parse().unwrap());
+    let alice = || Some(Name::from("alice"));
+    for number in 1..=40 {
+        let mut effects = vec![
+            Effect::SessionOpened {
+                session: SessionKey { incarnation: day(number), ..key(number as u8) },
+                subscriber: alice(),
+                user_name: None,
+                line: Line::default(),
+                inside: None,
+                kept: Vec::new(),
+            },
+            Effect::Bound {
+                session: SessionKey { incarnation: day(number), ..key(number as u8) },
+                subscriber: alice(),
+                place: place(number),
+                from: day(number),
+            },
+        ];
+        // The first lasts; the second lasts for thirty days; each other ends on the next day.
+        let ending = match number {
+            1..=2 => None,
+            32 => Some(2),
+            other => Some(other - 1).filter(|other| *other > 2),
+        };
+        for ending in ending.into_iter().chain((number == 32).then_some(31)) {
+            let session = SessionKey { incarnation: day(ending), ..key(ending as u8) };
+            let (at, how) = (day(number), Ended::Stopped);
+            let unbound = Effect::Unbound {
+                session: session.clone(),
+                place: place(ending),
+                until: at,
+                last_seen: at,
+                how,
+            };
+            effects.extend([unbound, Effect::SessionClosed { session, at, last_seen: at, how }]);
+        }
+        for effect in effects {
+            sequence += 1;
+            index
+                .apply(sequence, &[Folded { sequence, outcome: Outcome::Effect(Cause::Applied, effect) }])
+                .unwrap();
+        }
+        index.sync(day(number)).unwrap();
+    }
+    index
+}
+
+/// Everything below a directory, octet by octet.
+fn holds_octets(directory: &Path, wanted: &[u8]) -> bool {
+    let found = |path: &Path| fs::read(path).unwrap().windows(wanted.len()).any(|octets| octets == wanted);
+    fs::read_dir(directory).unwrap().any(|file| found(&file.unwrap().path()))
+}
+
+#[test]
+fn what_is_too_old_goes_and_what_somebody_may_still_be_asked_about_stays() {
+    use crate::audit::rows::Confidence::{Exact, Unknown};
+    let data = tempfile::tempdir().unwrap();
+    let mut index = forty_days(data.path());
+    assert!(
+        index
+            .past()
+            .unwrap()
+            .sessions(&SessionFilter { limit: 99, ..SessionFilter::default() })
+            .unwrap()
+            .len()
+            == 40
+    );
+    let ask = |index: &Index, host, number: i64| owner(index, host, number);
+    for (host, number) in [(1, 1), (1, 40), (2, 2), (2, 31), (5, 5), (39, 39)] {
+        assert_eq!(ask(&index, host, number), (Exact, 1), "host {host} on day {number}");
+    }
+    for _ in 0..2 {
+        while index.retire(day(40), &keep_days(10)).unwrap() {}
+        // The first lasts, the second ended nine days ago: both are known from their beginning.
+        for (host, number) in [(1, 1), (1, 40), (2, 2), (2, 31), (35, 35), (39, 39)] {
+            assert_eq!(ask(&index, host, number), (Exact, 1), "host {host} on day {number}");
+        }
+        assert_eq!(ask(&index, 5, 5), (Unknown, 0), "what was is not known any more");
+        assert_eq!(ask(&index, 2, 33), (Exact, 0));
+        index = reopened(index, data.path());
+    }
+    let sessions =
+        index.past().unwrap().sessions(&SessionFilter { limit: 99, ..SessionFilter::default() }).unwrap();
+    // Of the one that ended on the oldest day that is kept, its end is.
+    let numbers: Vec<u8> = sessions.iter().map(|row| row.session_id.octets()[0]).collect();
+    assert_eq!(numbers, [40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 2, 1]);
+}
+
+#[test]
+fn no_octet_of_what_is_too_old_stays() {
+    let data = tempfile::tempdir().unwrap();
+    let audit = data.path().join("audit");
+    let mut index = forty_days(data.path());
+    let (secret, order) = (b"a-name-to-be-forgotten", b"an-order-to-be-forgotten");
+    let told = |number: i64, sequence| {
+        let at = day(number);
+        let prefix = "198.51.100.0/24".parse().unwrap();
+        let effect =
+            Effect::StaticApplied { prefix, subscriber: (number == 1).then(|| Name::new(secret)), at };
+        let static_changed = Folded { sequence, outcome: Outcome::Effect(Cause::Applied, effect) };
+        let subject = crate::relay::standing::Subject::Subscriber(Name::new(secret));
+        let by = Name::from("root");
+        let order = crate::relay::standing::Order::Release;
+        let command = crate::relay::standing::Command {
+            at,
+            by: by.clone(),
+            subject,
+            order,
+            reason: Name::new(b"an-order-to-be-forgotten"),
+        };
+        let asked = Asked { at, by, what: Name::new(secret), ..asked() };
+        [
+            static_changed,
+            Folded { sequence: sequence + 1, outcome: Outcome::Command(command) },
+            Folded { sequence: sequence + 2, outcome: Outcome::Asked(Box::new(asked), Link::default()) },
+        ]
+    };
+    let next = index.applied() + 1;
+    index.apply(next + 2, &told(1, next)).unwrap();
+    index.sync(day(1)).unwrap();
+    index.apply(next + 3, &told(2, next + 3)[..1]).unwrap();
+    index.sync(day(40)).unwrap();
+    assert!(holds_octets(&audit, secret) && holds_octets(&audit, order));
+    while index.retire(day(80), &keep_days(10)).unwrap() {}
+    index.sync(day(80)).unwrap();
+    while index.retire(day(95), &keep_days(10)).unwrap() {}
+    index.sync(day(95)).unwrap();
+    drop(index);
+    assert!(!holds_octets(&audit, secret), "a subscriber is still there");
+    assert!(!holds_octets(&audit, order), "an order is still there");
 }

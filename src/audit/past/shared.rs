@@ -4,12 +4,11 @@
 //! rows of the table in `past.rs` that speak of ports. Must not know: whole addresses. Without a port nobody is named.
 
 use super::{Around, CLAIMED_IN_TURN, HELD_BY_SEVERAL, Question, alive_until, answer, judge, same_owner};
+use crate::audit::AuditError;
 use crate::audit::rows::{Candidate, Confidence, PastOwner};
-use crate::audit::schema::{Key, Moment, unpacked, unpacked_value};
+use crate::audit::schema::{Key, Moment, unpacked_value};
 use crate::session::event::Translation;
 use crate::session::{Ports, Realm};
-
-pub(in crate::audit) const BLOCKS: &str = "SELECT ports FROM block WHERE realm = ?1 AND network = ?2";
 
 pub(in crate::audit) const TRANSLATIONS: &str = "SELECT realm, packed FROM translation
     WHERE valid_from <= ?1 AND (valid_until IS NULL OR valid_until > ?1) ORDER BY valid_from DESC";
@@ -24,19 +23,20 @@ pub(super) struct Joined {
 
 impl Question<'_> {
     /// The blocks that were ever held at the address.
-    pub(super) fn blocks(&self) -> rusqlite::Result<Vec<Ports>> {
-        let mut statement = self.connection.prepare_cached(BLOCKS)?;
+    pub(super) fn blocks(&self) -> Result<Vec<Ports>, AuditError> {
         let key = Key::of(self.address.into());
-        let mut rows = statement.query((self.realm.number(), key.network))?;
-        let mut blocks = Vec::new();
-        while let Some(row) = rows.next()? {
-            blocks.extend(unpacked(row.get(0)?));
+        let mut blocks: Vec<Ports> = Vec::new();
+        for hold in self.seen.holds(self.realm.number(), key)?.iter() {
+            if !hold.ports.is_all() && !blocks.contains(&hold.ports) {
+                blocks.push(hold.ports);
+            }
         }
+        blocks.sort_unstable();
         Ok(blocks)
     }
 
     /// Who had the port, where the address was shared. `None`: it was not.
-    pub(super) fn shared(&self, blocks: &[Ports]) -> rusqlite::Result<Option<PastOwner>> {
+    pub(super) fn shared(&self, blocks: &[Ports]) -> Result<Option<PastOwner>, AuditError> {
         let answer = match self.port {
             None => self.sharers(blocks)?,
             Some(port) => self.block(blocks, port)?,
@@ -48,12 +48,12 @@ impl Question<'_> {
     }
 
     /// Everybody who shared the address.
-    fn sharers(&self, blocks: &[Ports]) -> rusqlite::Result<Option<PastOwner>> {
-        let mut sharers = self.holders(blocks.iter())?.candidates;
+    fn sharers(&self, blocks: &[Ports]) -> Result<Option<PastOwner>, AuditError> {
+        let mut sharers = self.holders_of(blocks.iter())?.candidates;
         if sharers.is_empty() {
             return Ok(None);
         }
-        sharers.extend(self.holders([&Ports::ALL].into_iter())?.candidates);
+        sharers.extend(self.holders_of([&Ports::ALL].into_iter())?.candidates);
         sharers.sort_by_key(|sharer| sharer.ports);
         let mut candidates = Vec::new();
         for sharer in sharers {
@@ -62,17 +62,17 @@ impl Question<'_> {
         Ok(Some(answer(Confidence::Ambiguous, candidates, PORT_REQUIRED)))
     }
 
-    fn block(&self, blocks: &[Ports], port: u16) -> rusqlite::Result<Option<PastOwner>> {
+    fn block(&self, blocks: &[Ports], port: u16) -> Result<Option<PastOwner>, AuditError> {
         let (inside, outside): (Vec<Ports>, Vec<Ports>) =
             blocks.iter().partition(|ports| ports.contains(port));
-        let given = self.holders(inside.iter())?;
-        let others = self.holders(outside.iter())?;
+        let given = self.holders_of(inside.iter())?;
+        let others = self.holders_of(outside.iter())?;
         if given.candidates.is_empty() && others.candidates.is_empty() {
             return Ok(None);
         }
         let is_given = !given.candidates.is_empty();
         let mut around = given;
-        around.add(self.holders([&Ports::ALL].into_iter())?);
+        around.add(self.holders_of([&Ports::ALL].into_iter())?);
         let Some(newest) = around.candidates.iter().max_by_key(|candidate| candidate.valid_from).cloned()
         else {
             return self.nobody(&inside).map(Some);
@@ -98,7 +98,7 @@ impl Question<'_> {
         }
     }
 
-    fn holders<'a>(&self, blocks: impl Iterator<Item = &'a Ports>) -> rusqlite::Result<Around> {
+    fn holders_of<'a>(&self, blocks: impl Iterator<Item = &'a Ports>) -> Result<Around, AuditError> {
         let key = Key::of(self.address.into());
         let mut holders = Around::default();
         for ports in blocks {
@@ -107,7 +107,7 @@ impl Question<'_> {
         Ok(holders)
     }
 
-    fn several(&self, candidates: Vec<Candidate>, because: &'static str) -> rusqlite::Result<PastOwner> {
+    fn several(&self, candidates: Vec<Candidate>, because: &'static str) -> Result<PastOwner, AuditError> {
         let mut all = Vec::new();
         for candidate in candidates {
             all.extend(self.joined(candidate)?.candidates);
@@ -116,7 +116,7 @@ impl Question<'_> {
     }
 
     /// The answer about a block as one about whoever had the address behind it.
-    fn behind(&self, found: PastOwner) -> rusqlite::Result<PastOwner> {
+    fn behind(&self, found: PastOwner) -> Result<PastOwner, AuditError> {
         let PastOwner { confidence, candidates, because } = found;
         let mut behind = answer(confidence, Vec::new(), because);
         for candidate in candidates {
@@ -130,7 +130,7 @@ impl Question<'_> {
     }
 
     /// Whoever had a block: its holder, or who had the address behind the translator that reported it.
-    pub(super) fn joined(&self, block: Candidate) -> rusqlite::Result<Joined> {
+    pub(super) fn joined(&self, block: Candidate) -> Result<Joined, AuditError> {
         let Some((realm, address)) = block.inside else {
             return Ok(Joined { sure: None, candidates: vec![block] });
         };
@@ -150,7 +150,7 @@ impl Question<'_> {
     }
 
     /// Who had an address behind a translator.
-    fn unshared(&self) -> rusqlite::Result<PastOwner> {
+    fn unshared(&self) -> Result<PastOwner, AuditError> {
         match self.static_owner()? {
             Some(candidate) => Ok(answer(Confidence::Exact, vec![candidate], "a static prefix")),
             None => self.whole(&[]),
@@ -158,7 +158,7 @@ impl Question<'_> {
     }
 
     /// Translators that report no blocks.
-    fn translated(&self) -> rusqlite::Result<Option<PastOwner>> {
+    fn translated(&self) -> Result<Option<PastOwner>, AuditError> {
         let Some((realm, translation)) = self.translation()? else { return Ok(None) };
         let Some(port) = self.port else {
             return Ok(Some(answer(Confidence::Unknown, Vec::new(), PORT_REQUIRED)));
@@ -176,16 +176,18 @@ impl Question<'_> {
         Ok(Some(found))
     }
 
-    fn translation(&self) -> rusqlite::Result<Option<(Realm, Translation)>> {
-        let mut statement = self.connection.prepare_cached(TRANSLATIONS)?;
-        let mut rows = statement.query((Moment(self.at),))?;
-        while let Some(row) = rows.next()? {
-            let translation: Translation = unpacked_value(row, 1)?;
-            if translation.outside.contains(&self.address) {
-                return Ok(Some((Realm::of_number(row.get(0)?), translation)));
+    fn translation(&self) -> Result<Option<(Realm, Translation)>, AuditError> {
+        self.seen.register.get(|connection| {
+            let mut statement = connection.prepare_cached(TRANSLATIONS)?;
+            let mut rows = statement.query((Moment(self.at),))?;
+            while let Some(row) = rows.next()? {
+                let translation: Translation = unpacked_value(row, 1)?;
+                if translation.outside.contains(&self.address) {
+                    return Ok(Some((Realm::of_number(row.get(0)?), translation)));
+                }
             }
-        }
-        Ok(None)
+            Ok(None)
+        })
     }
 }
 

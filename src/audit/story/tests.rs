@@ -9,6 +9,7 @@ use crate::audit::past::Past;
 use crate::audit::rows::SessionFilter;
 use crate::log::entry::Entry;
 use crate::session;
+use crate::session::Ports;
 use crate::session::event::{
     Applied, Claim, ClaimSource, Event, Kind, Record, Refresh, Release, Rules, Span, Translation,
 };
@@ -32,7 +33,7 @@ impl World {
     fn new() -> World {
         let data = tempfile::tempdir().unwrap();
         let index = Index::open(data.path()).unwrap();
-        let past = Past::open(data.path()).unwrap();
+        let past = index.past().unwrap();
         let mut world = World { _data: data, index, past, views: Views::new(Arc::default()), sequence: 0 };
         world.apply(0, Applied::default());
         world
@@ -49,6 +50,9 @@ impl World {
         let mut folded: Vec<Folded> = Vec::new();
         self.views.fold(at(minute), self.sequence, &Entry::Session(event), &mut folded);
         self.index.apply(self.sequence, &folded).unwrap();
+        if self.sequence % 3 == 0 {
+            self.index.sync(at(minute)).unwrap();
+        }
     }
 
     /// A record of a moment that reaches us in another.
@@ -393,7 +397,7 @@ fn of_a_session_that_only_its_stop_tells_of_staff_sees_all_that_the_stop_says() 
     let [short, long] = sessions.as_slice() else { panic!("{sessions:#?}") };
     for (session, from, until) in [(long, at(10), at(60)), (short, at(70), at(70))] {
         assert_eq!((session.key.incarnation, session.valid_until), (from, Some(until)));
-        assert_eq!(session.how.as_deref(), Some("stopped"));
+        assert_eq!(session.how.map(crate::audit::rows::How::word), Some("stopped"));
         assert_eq!((&session.line, &session.user_name), (&line, &Some(Name::from("Alice"))));
         let [binding] = session.bindings.as_slice() else { panic!("{session:#?}") };
         assert!(binding.valid_from == from && binding.valid_until >= Some(until), "{binding:?}");

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::audit::index::Index;
+use crate::config::Retention;
 use crate::log::LogError;
 use crate::radius::duplicate::Key;
 use crate::relay::Profile;
@@ -18,6 +19,8 @@ use crate::session::Realm;
 use crate::session::bindings::Lookup;
 use crate::session::event::{Applied, Claim, ClaimSource, Kind, Rules, Span};
 use crate::views::Shared;
+
+const KEPT: Retention = Retention::of_all(Duration::from_secs(180 * 86_400));
 
 /// What was made durable, and how many appends are still to fail.
 #[derive(Default)]
@@ -77,7 +80,8 @@ impl World {
         let index = Index::open(dir.path()).unwrap();
         let (applied, _) = watch::channel(0);
         let keeper =
-            Keeper::start(dir.path().to_path_buf(), index, Arc::new(applied), Arc::clone(&health)).unwrap();
+            Keeper::start(dir.path().to_path_buf(), index, Arc::new(applied), Arc::clone(&health), || KEPT)
+                .unwrap();
         let (tell, acknowledged) = channel();
         let disk = Arc::clone(&paper.0);
         let mut engine = Engine::new(
@@ -112,7 +116,7 @@ impl World {
             Lookup::Ambiguous(all) => all,
             Lookup::Absent | Lookup::Unready(..) => Vec::new(),
         };
-        found.into_iter().filter_map(|found| found.subscriber).map(|name| name.to_string()).collect()
+        found.into_iter().filter_map(|found| found.subscriber()).map(|name| name.to_string()).collect()
     }
 
     fn durable(&self) -> usize {

@@ -88,6 +88,11 @@ const PURPOSE: Given =
     Given("purpose", Kindred::Text, "Why you ask, or the ticket; the header Purpose says the same.");
 const SUBSCRIBER: Given = Given("subscriber", Kindred::Text, "Whose.");
 const LOGIN: Given = Given("login", Kindred::Text, "With this SASL login.");
+const SENDER: Given = Given("sender", Kindred::Text, "From this envelope sender, whatever its case.");
+const RECIPIENT: Given = Given("recipient", Kindred::Text, "To this recipient, of the first hundred.");
+const RECIPIENT_DOMAIN: Given =
+    Given("recipient_domain", Kindred::Text, "To a recipient in this domain, whatever its case.");
+const HELO: Given = Given("helo", Kindred::Text, "With this HELO name, whatever its case.");
 const QUEUE_ID: Given = Given("queue_id", Kindred::Text, "With this queue id.");
 const MESSAGE_TOKEN: Given = Given("token", Kindred::Text, "With this token in the header.");
 const AT: Given = Given("at", Kindred::Moment, "Then instead of now: RFC 3339 with an offset.");
@@ -190,6 +195,10 @@ fn about(method: &str, path: &str) -> Option<About> {
                 QUEUE_ID,
                 MESSAGE_TOKEN,
                 LOGIN,
+                SENDER,
+                RECIPIENT,
+                RECIPIENT_DOMAIN,
+                HELO,
                 SINCE,
                 UNTIL,
                 LIMIT,

@@ -20,7 +20,19 @@ use crate::session::Name;
 /// A ticket's number and a sentence.
 const PURPOSE_OCTETS_MAX: usize = 1024;
 /// Parameters whose values are whom or what a question is about.
-const ABOUT: [&str; 7] = ["address", "subscriber", "login", "queue_id", "token", "about", "by"];
+const ABOUT: [&str; 11] = [
+    "address",
+    "subscriber",
+    "login",
+    "queue_id",
+    "token",
+    "about",
+    "by",
+    "sender",
+    "recipient",
+    "recipient_domain",
+    "helo",
+];
 /// Some browsers say so of a page that nobody has asked for yet: no purpose of a person's.
 const PREFETCH: &str = "prefetch";
 

@@ -225,8 +225,8 @@ impl Gate {
             return;
         }
         self.shared.offer.offer(&mut self.batch);
-        let refused = std::mem::take(&mut self.batch);
-        for Origin { key, nas, client, held_back } in std::mem::take(&mut self.origins) {
+        let (mut refused, mut origins) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.origins));
+        for Origin { key, nas, client, held_back } in origins.drain(..) {
             match refused.iter().find(|refused| refused.receipt.key == key) {
                 None => {
                     count(&self.shared.counters.accepted);
@@ -240,6 +240,9 @@ impl Gate {
                 }
             }
         }
+        // Their room is the next batch's.
+        refused.clear();
+        (self.batch, self.origins) = (refused, origins);
     }
 
     fn receipt(&self, datagram: &Datagram<'_>, key: Key, response: Response) -> Receipt {

@@ -34,7 +34,7 @@ pub(super) fn answer(mut who: Who, candidates: Vec<Candidate>, confidence: Confi
 pub(super) fn living(found: &Found, ports: Option<Ports>) -> Candidate {
     let session = found.session.as_ref();
     Candidate {
-        subscriber: found.subscriber.as_ref().map(Name::to_string),
+        subscriber: found.subscriber().map(|name| name.to_string()),
         session: session.map(|session| session.key().to_string()),
         nas: session.map(|session| session.nas().name.to_string()),
         valid_from: rfc3339(found.since),

@@ -18,7 +18,10 @@ use crate::server::inbox::{self, Inbox, Input};
 use crate::server::radius;
 use crate::session::Name;
 
-const CONFIG: &str = "[[radius.client]]\nname = 'freeradius'\naddress = '127.0.0.1'\nsecret = 'sixteen octets!!'\n\
+const RETENTION: &str = "[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n";
+
+const CONFIG: &str = "[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n\
+    [[radius.client]]\nname = 'freeradius'\naddress = '127.0.0.1'\nsecret = 'sixteen octets!!'\n\
     role = 'proxy'\nmay-assign = ['192.0.2.0/24']\n[[radius.detail]]\ndirectory = '/nowhere'\nclient = 'freeradius'\n";
 
 struct OneFile(&'static str);
@@ -523,7 +526,7 @@ fn nothing_is_deleted_unless_that_is_wanted() {
 #[test]
 fn without_its_client_nothing_is_read_and_nothing_lost() {
     let mut world = World::new();
-    world.shared.config.store(Arc::new(config("")));
+    world.shared.config.store(Arc::new(config(RETENTION)));
     world.write("detail", &record("1"));
     assert_eq!(world.read(), [""; 0]);
     world.shared.config.store(Arc::new(config(CONFIG)));

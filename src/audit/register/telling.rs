@@ -1,11 +1,12 @@
-//! Adds to the story of a prefix what came of an entry for it. Nothing that was told is ever corrected.
+//! Adds to the story of a prefix what is not about one session. Nothing that was told is ever corrected.
 //!
 //! Knows: where a line of a story goes. Must not know: what follows from it for the other tables.
 
+use super::By;
 use super::writing::Writing;
+use crate::audit::facts::{Position, Told};
 use crate::audit::rows::What;
-use crate::audit::schema::{By, Spot, column, packed_value};
-use crate::audit::story::Told;
+use crate::audit::schema::{Moment, Spot, column, packed_value};
 use crate::session::event::Translation;
 use crate::session::{Name, Place, Realm, Timestamp};
 use crate::views::Cause;
@@ -15,20 +16,12 @@ impl Writing<'_> {
         let told = Told { ports: place.ports, ..told };
         let Spot { realm, key, .. } = Spot::of(place);
         self.in_use(By::Stories, realm, key)?;
-        let told = packed_value(&told)?;
-        if let Some(step) = self.known.step(self.sequence, self.applied, realm, key) {
-            self.execute(
-                "INSERT INTO story VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                (realm, key.length, key.network, column(self.sequence), step, told),
-            )?;
-            return Ok(());
-        }
-        // An entry may do several things to one prefix, and deadlines after it carry its sequence.
+        let Position { sequence, step } = self.position;
+        // An entry may tell several things of one prefix, and one outcome may be told of several.
         self.execute(
-            "INSERT INTO story
-             SELECT ?1, ?2, ?3, ?4, coalesce(max(step) + 1, 0), ?5 FROM story
+            "INSERT INTO story SELECT ?1, ?2, ?3, ?4, coalesce(max(step) + 1, ?5), ?6, ?7 FROM story
              WHERE realm = ?1 AND length = ?2 AND network = ?3 AND sequence = ?4",
-            (realm, key.length, key.network, column(self.sequence), told),
+            (realm, key.length, key.network, column(sequence), step, Moment(told.at), packed_value(&told)?),
         )?;
         Ok(())
     }
@@ -47,8 +40,8 @@ impl Writing<'_> {
     pub(super) fn restarted(&self, cause: Cause, nas: &Name, at: Timestamp) -> rusqlite::Result<()> {
         let told = Told::new(cause, at, What::Restarted);
         self.execute(
-            "INSERT INTO restart VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            (nas.octets(), column(self.sequence), packed_value(&told)?),
+            "INSERT INTO restart VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            (nas.octets(), column(self.position.sequence), Moment(at), packed_value(&told)?),
         )?;
         Ok(())
     }

@@ -1,0 +1,93 @@
+//! How long the past is kept: partitions that are too old are removed as a whole.
+//!
+//! What somebody may still have to answer for is moved to a younger partition before: facts of sessions that have not ended, or
+//! ended within the time. A fact that moves keeps its position, so that nothing comes of it twice.
+//!
+//! Knows: what is too old, and what of it moves. Must not know: why it is kept for so long.
+
+use std::sync::Arc;
+
+use super::AuditError;
+use super::facts::{Facts, PlaceFact, Said, SessionFact};
+use super::holds::holds;
+use super::partition::Partition;
+use super::schema::Key;
+use super::sessions::{Sessions, place_facts_of, sessions_after};
+use crate::session::{SessionKey, Timestamp};
+
+/// So many sessions are looked at in one step, so that nobody waits long for the thread.
+const AT_ONCE: u32 = 1_000;
+
+/// A partition of sessions that is being emptied.
+pub(super) struct Retiring {
+    pub(super) partition: Arc<Partition>,
+    /// What ended before is not moved.
+    limit: Timestamp,
+    /// The last session that was looked at.
+    after: Option<SessionKey>,
+    moved: Facts,
+}
+
+impl Retiring {
+    pub(super) fn begin(partition: Arc<Partition>, limit: Timestamp) -> Retiring {
+        Retiring { partition, limit, after: None, moved: Facts::default() }
+    }
+
+    /// Looks at some more sessions; what moves when it has seen all.
+    pub(super) fn step(&mut self, sessions: &Sessions) -> Result<Option<Facts>, AuditError> {
+        let keys =
+            self.partition.ask(|connection| sessions_after(connection, self.after.as_ref(), AT_ONCE))?;
+        for key in &keys {
+            if self.moves(sessions, key)? {
+                self.take(key)?;
+            }
+        }
+        let seen_all = keys.len() < AT_ONCE as usize;
+        self.after = keys.into_iter().next_back();
+        Ok(seen_all.then(|| std::mem::take(&mut self.moved)))
+    }
+
+    /// Whether somebody may still be asked about a session.
+    fn moves(&self, sessions: &Sessions, key: &SessionKey) -> Result<bool, AuditError> {
+        if let Some(closed) = sessions.closed(key, self.partition.about.number)? {
+            return Ok(closed >= self.limit);
+        }
+        // It lives, or nothing but a past was ever told of it.
+        for (_, said) in sessions.of_session(key)? {
+            if matches!(said, Said::Opened { .. }) {
+                return Ok(true);
+            }
+            for place in said.places() {
+                let facts = sessions.of_place(place.realm.number(), Key::of(place.prefix))?;
+                let of_session = facts.iter().filter(|fact| fact.told.session.as_ref() == Some(key));
+                let held = holds(of_session.map(|fact| (fact.position, &fact.told)));
+                if held.iter().any(|hold| hold.until.is_none_or(|until| until >= self.limit)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn take(&mut self, key: &SessionKey) -> Result<(), AuditError> {
+        let said = self.partition.ask(|connection| super::sessions::said(connection, key))?;
+        // Sessions of which only an end is told here have their places elsewhere, too.
+        let places = said
+            .iter()
+            .flat_map(|(_, said)| said.places())
+            .map(|place| (place.realm.number(), Key::of(place.prefix)));
+        let mut places: Vec<(u16, Key)> = places.collect();
+        places.sort_unstable();
+        places.dedup();
+        for (realm, key_of_place) in places {
+            let facts = self.partition.ask(|connection| place_facts_of(connection, realm, key_of_place))?;
+            self.moved
+                .places
+                .extend(facts.into_iter().filter(|fact: &PlaceFact| fact.told.session.as_ref() == Some(key)));
+        }
+        let facts =
+            said.into_iter().map(|(position, said)| SessionFact { session: key.clone(), position, said });
+        self.moved.sessions.extend(facts);
+        Ok(())
+    }
+}

@@ -1,0 +1,376 @@
+//! The partitions of one kind, and the rows that have gathered for the next.
+//!
+//! New rows are gathered in memory, in sorted runs, and written many at a time: sorted, each page of an index is touched once
+//! for all of them. What was not written when the process ended comes again from the log.
+//!
+//! Knows: when rows are written, and when a partition is closed. Must not know: what a row is ([`Rows`]).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rusqlite::{Connection, Transaction};
+
+use super::AuditError;
+use super::checksum::Checksum;
+use super::facts::Position;
+use super::partition::{self, Partition, Span, Writer};
+use super::progress::{Marked, Progress};
+use crate::session::Timestamp;
+use crate::views::Outcome;
+
+/// A partition of so many rows is closed.
+const ROWS_MAX: u64 = 1_000_000;
+
+/// Rows of one kind.
+pub(super) trait Rows: Default + Send + Sync + 'static {
+    /// What files of this kind are called.
+    const KIND: &'static str;
+    /// Their tables.
+    const TABLES: &'static [&'static str];
+
+    /// Whether an outcome makes any.
+    fn are_in(outcome: &Outcome) -> bool;
+
+    /// Adds what an outcome makes.
+    fn gather(&mut self, position: Position, outcome: &Outcome);
+
+    /// Puts them in the order in which they are found and written.
+    fn sort(&mut self);
+
+    /// Adds others; not in order afterwards.
+    fn add(&mut self, others: &Self);
+
+    /// How many.
+    fn count(&self) -> usize;
+
+    /// The moments that they tell of.
+    fn span(&self) -> Option<Span>;
+
+    /// Writes them, in their order, save those that are there already; says how many were not.
+    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)>;
+
+    /// What was written into a file, read again.
+    fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)>;
+}
+
+/// Everything of one kind, at one moment.
+pub(super) struct View<R> {
+    /// In the order of their numbers; the last may be open.
+    pub(super) partitions: Vec<Arc<Partition>>,
+    /// Gathered and perhaps not written yet. What is in both is there once: facts have positions.
+    pub(super) runs: Vec<Arc<R>>,
+    /// Partitions that should be there.
+    pub(super) lost: Vec<Lost>,
+}
+
+/// A partition that can't be read, or is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) number: u32,
+    /// It tells of nothing before this moment; `EARLIEST`: not known.
+    pub(super) since: Timestamp,
+}
+
+/// What readers have.
+pub(super) struct Published<R>(Arc<Inner<R>>);
+
+struct Inner<R> {
+    view: ArcSwap<View<R>>,
+    /// Odd while rows go from memory to a file, where they are for a moment in both.
+    turns: AtomicU64,
+}
+
+impl<R> Clone for Published<R> {
+    fn clone(&self) -> Self {
+        Published(Arc::clone(&self.0))
+    }
+}
+
+/// How long a reader waits for rows to be written before it looks again, and how often.
+const LOOK_AGAIN: (Duration, u32) = (Duration::from_millis(5), 1_000);
+
+impl<R> Published<R> {
+    fn new() -> Self {
+        let view = View { partitions: Vec::new(), runs: Vec::new(), lost: Vec::new() };
+        Published(Arc::new(Inner { view: ArcSwap::from_pointee(view), turns: AtomicU64::new(0) }))
+    }
+
+    /// Everything of this kind now. What is being written may be found twice.
+    pub(super) fn now(&self) -> Arc<View<R>> {
+        self.0.view.load_full()
+    }
+
+    /// An answer from each row once, for what can't tell that it saw one before.
+    pub(super) fn once<T>(
+        &self,
+        mut answer: impl FnMut(&View<R>) -> Result<T, AuditError>,
+    ) -> Result<T, AuditError> {
+        let (wait, times) = LOOK_AGAIN;
+        for _ in 0..times {
+            let before = self.0.turns.load(Ordering::Acquire);
+            if before.is_multiple_of(2) {
+                let answer = answer(&self.now())?;
+                if self.0.turns.load(Ordering::Acquire) == before {
+                    return Ok(answer);
+                }
+            }
+            std::thread::sleep(wait);
+        }
+        let error = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        Err(AuditError::storage(Path::new("audit"), &error))
+    }
+
+    fn publish(&self, view: View<R>) {
+        self.0.view.store(Arc::new(view));
+    }
+}
+
+/// The writer's side.
+pub(super) struct Shelf<R> {
+    directory: PathBuf,
+    progress: Progress,
+    open: Option<Writer>,
+    /// The number of the next partition.
+    next: u32,
+    gathered: usize,
+    published: Published<R>,
+}
+
+impl<R: Rows> Shelf<R> {
+    /// Opens what is in a directory.
+    pub(super) fn open(directory: &Path) -> Result<Shelf<R>, AuditError> {
+        let mut view = View { partitions: Vec::new(), runs: Vec::new(), lost: Vec::new() };
+        let mut numbers = numbers(directory, R::KIND)?;
+        let mut shelf = Shelf {
+            directory: directory.to_path_buf(),
+            progress: Progress::default(),
+            open: None,
+            next: 1,
+            gathered: 0,
+            published: Published::new(),
+        };
+        shelf.pass_over_begun(&mut numbers)?;
+        for (index, &number) in numbers.iter().enumerate() {
+            let known =
+                view.partitions.last().map_or(Timestamp::EARLIEST, |last: &Arc<Partition>| last.about.began);
+            let before = index.checked_sub(1).and_then(|index| numbers.get(index).copied());
+            for number in before.map_or(number, |before| before.saturating_add(1))..number {
+                view.lost.push(Lost { number, since: known });
+            }
+            let path = shelf.path(number);
+            let is_last = index.saturating_add(1) == numbers.len();
+            match shelf.open_one(path.clone(), number, is_last) {
+                Ok(partition) => view.partitions.push(Arc::new(partition)),
+                Err(error @ AuditError::Damaged { .. }) => {
+                    tracing::error!(%error, "a partition of the past is damaged: it is set aside, and answers that need it say so");
+                    partition::set_aside(&path).map_err(|error| AuditError::storage(&path, &error))?;
+                    view.lost.push(Lost { number, since: known });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        shelf.next = view.partitions.last().map_or(1, |last| last.about.number.saturating_add(1));
+        for number in set_aside(directory, R::KIND)? {
+            if view.partitions.iter().all(|partition| partition.about.number != number)
+                && view.lost.iter().all(|lost| lost.number != number)
+            {
+                let before = view.partitions.iter().rfind(|partition| partition.about.number < number);
+                view.lost.push(Lost {
+                    number,
+                    since: before.map_or(Timestamp::EARLIEST, |before| before.about.began),
+                });
+            }
+        }
+        // What a damaged partition had taken beyond the one before it is taken again, as far as the log has it.
+        if let Some(last) = view.partitions.last().filter(|_| shelf.open.is_none()) {
+            shelf.progress = last.ask(Progress::load)?;
+        }
+        shelf.published.publish(view);
+        Ok(shelf)
+    }
+
+    /// One that was begun before a crash, and into which nothing was written, knows nothing of what was taken before it.
+    fn pass_over_begun(&self, numbers: &mut Vec<u32>) -> Result<(), AuditError> {
+        while let [.., _, last] = numbers.as_slice() {
+            let path = self.path(*last);
+            match Writer::go_on(path.clone(), *last) {
+                Ok(writer) if writer.progress()?.applied() == 0 => drop(writer),
+                Ok(_) | Err(AuditError::Damaged { .. }) => break,
+                Err(error) => return Err(error),
+            }
+            partition::remove(&path).map_err(|error| AuditError::storage(&path, &error))?;
+            numbers.pop();
+        }
+        Ok(())
+    }
+
+    fn open_one(&mut self, path: PathBuf, number: u32, is_last: bool) -> Result<Partition, AuditError> {
+        if !is_last {
+            return Partition::open_closed(&path, number);
+        }
+        let writer = Writer::go_on(path.clone(), number)?;
+        if writer.about.closed.is_some() {
+            drop(writer);
+            return Partition::open_closed(&path, number);
+        }
+        self.progress = writer.progress()?;
+        let partition = Partition::open_beside(&path, writer.about)?;
+        self.open = Some(writer);
+        Ok(partition)
+    }
+
+    fn path(&self, number: u32) -> PathBuf {
+        self.directory.join(format!("{}-{number:06}.sqlite3", R::KIND))
+    }
+
+    /// Sequence of the last entry whose rows are written or gathered.
+    pub(super) fn applied(&self) -> u64 {
+        self.progress.applied()
+    }
+
+    pub(super) fn readers(&self) -> Published<R> {
+        self.published.clone()
+    }
+
+    /// How many rows have gathered.
+    pub(super) fn gathered(&self) -> usize {
+        self.gathered
+    }
+
+    /// Gathers what is new.
+    pub(super) fn apply(&mut self, through: u64, items: &[Marked<'_>]) {
+        let mut rows = R::default();
+        for (position, outcome) in self.progress.sift(through, items, R::are_in) {
+            rows.gather(position, outcome);
+        }
+        self.gather(rows);
+    }
+
+    fn gather(&mut self, mut rows: R) {
+        if rows.count() == 0 {
+            return;
+        }
+        self.gathered = self.gathered.saturating_add(rows.count());
+        let view = self.published.now();
+        let mut runs = view.runs.clone();
+        // Runs grow geometrically, so that there are few, and each row is copied a few times at most.
+        while let Some(last) = runs.pop_if(|last| last.count() <= rows.count().saturating_mul(2)) {
+            rows.add(&last);
+        }
+        rows.sort();
+        runs.push(Arc::new(rows));
+        let view = View { partitions: view.partitions.clone(), runs, lost: view.lost.clone() };
+        self.published.publish(view);
+    }
+
+    /// Writes what has gathered. After an error nothing was written, and it may be tried again.
+    pub(super) fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        self.published.0.turns.fetch_add(1, Ordering::AcqRel);
+        let flushed = self.write_gathered(at);
+        self.published.0.turns.fetch_add(1, Ordering::AcqRel);
+        flushed
+    }
+
+    fn write_gathered(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        let view = self.published.now();
+        let mut rows = R::default();
+        view.runs.iter().for_each(|run| rows.add(run));
+        rows.sort();
+        let mut partitions = view.partitions.clone();
+        if let Some(writer) = &mut self.open
+            && writer.about.rows > 0
+            && (writer.about.is_of_another_day(at)
+                || writer.about.rows.saturating_add(rows.count() as u64) > ROWS_MAX)
+        {
+            writer.close(at)?;
+            let closed = Partition::open_closed(&writer.path, writer.about.number)?;
+            partitions.pop();
+            partitions.push(Arc::new(closed));
+            self.open = None;
+        }
+        let mut writer = match self.open.take() {
+            Some(writer) => writer,
+            None => {
+                let path = self.path(self.next);
+                let writer = Writer::begin(path, self.next, at, R::TABLES, &Progress::default())?;
+                self.next = self.next.saturating_add(1);
+                writer
+            }
+        };
+        let written = writer.write(&self.progress, rows.span(), |transaction| rows.write(transaction));
+        let partition = Partition::open_beside(&writer.path, writer.about);
+        self.open = Some(writer);
+        written?;
+        if partitions.last().is_some_and(|last| last.about.closed.is_none()) {
+            partitions.pop();
+        }
+        partitions.push(Arc::new(partition?));
+        self.gathered = 0;
+        // A partition that was damaged while it was the last is made again under its number.
+        let mut lost = view.lost.clone();
+        lost.retain(|lost| partitions.iter().all(|partition| partition.about.number != lost.number));
+        self.published.publish(View { partitions, runs: Vec::new(), lost });
+        Ok(())
+    }
+
+    /// The oldest partition, when all of it is older than that.
+    pub(super) fn too_old(&self, limit: Timestamp) -> Option<Arc<Partition>> {
+        let view = self.published.now();
+        view.partitions.first().filter(|oldest| oldest.about.latest() < limit).cloned()
+    }
+
+    /// Removes a partition. Whoever is reading it goes on reading.
+    pub(super) fn remove(&mut self, partition: &Partition) -> Result<(), AuditError> {
+        let view = self.published.now();
+        let mut partitions = view.partitions.clone();
+        partitions.retain(|other| other.about.number != partition.about.number);
+        let mut lost = view.lost.clone();
+        // What is missing before the oldest that is kept is not missed.
+        lost.retain(|lost| lost.number > partition.about.number);
+        self.published.publish(View { partitions, runs: view.runs.clone(), lost });
+        partition::remove(&partition.path).map_err(|error| AuditError::storage(&partition.path, &error))
+    }
+
+    /// Takes rows that were in another partition, to be written again.
+    pub(super) fn adopt(&mut self, rows: R) {
+        self.gather(rows);
+    }
+
+    /// Has the next partition not take the place of one that was damaged.
+    pub(super) fn give_up_lost(&mut self) {
+        let lost = self.published.now().lost.iter().map(|lost| lost.number).max();
+        self.next = self.next.max(lost.unwrap_or_default().saturating_add(1));
+    }
+
+    /// Makes what was written survive a loss of power.
+    pub(super) fn sync(&self) -> Result<(), AuditError> {
+        self.open.as_ref().map_or(Ok(()), Writer::sync)
+    }
+}
+
+/// The numbers of the partitions of a kind, in order.
+pub(super) fn numbers(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
+    numbered(directory, kind, ".sqlite3")
+}
+
+/// The numbers of those that were set aside.
+pub(super) fn set_aside(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
+    numbered(directory, kind, ".sqlite3.damaged")
+}
+
+fn numbered(directory: &Path, kind: &str, suffix: &str) -> Result<Vec<u32>, AuditError> {
+    let failed = |error: std::io::Error| AuditError::storage(directory, &error);
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let number =
+            name.to_str().and_then(|name| name.strip_prefix(kind)?.strip_prefix('-')?.strip_suffix(suffix));
+        numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}

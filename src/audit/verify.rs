@@ -1,0 +1,162 @@
+//! Looks through all files of the past: are they what was written, how large are they, and how fast do they grow.
+//!
+//! It only reads, and may do so beside the daemon that writes. Nothing is set aside: the daemon does that at its start.
+//!
+//! Knows: which files there should be. Must not know: what is in them, or how a report is shown.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::AuditError;
+use super::facts::Facts;
+use super::messages::Gathered;
+use super::partition::{About, Partition};
+use super::questions::Questions;
+use super::register;
+use super::schema::open_for_reading;
+use super::shelf::{Rows, numbers, set_aside};
+use crate::session::Timestamp;
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// It should be there.
+    Missing,
+    /// It was set aside before, and nothing took its place.
+    SetAside,
+    /// It can't be read, or its parts do not fit together.
+    Damaged(String),
+    /// Its rows are not those that were written.
+    OtherRows,
+}
+
+/// One file of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileReport {
+    /// Which.
+    pub file: PathBuf,
+    /// Its kind: sessions, messages, questions, or the register.
+    pub kind: &'static str,
+    /// Octets on the disk, with what SQLite keeps beside it.
+    pub octets: u64,
+    /// Rows that were written; `None`: not known.
+    pub rows: Option<u64>,
+    /// When it was begun, and the first and last moment of which it tells.
+    pub began: Option<Timestamp>,
+    /// When it was closed; `None`: it is open, or not known.
+    pub closed: Option<Timestamp>,
+    /// What is wrong with it; `None`: nothing was found, or nobody looked.
+    pub wrong: Option<Wrong>,
+}
+
+/// Lists all files below `data`, in order; with `thorough` each row is read. `before` is told each file before it is read, and
+/// how many there are.
+///
+/// # Errors
+/// The directory can't be read. A file that can't is in the report.
+pub fn files(
+    data: &Path,
+    thorough: bool,
+    before: &mut dyn FnMut(&Path, usize),
+) -> Result<Vec<FileReport>, AuditError> {
+    let directory = data.join("audit");
+    let register = register::file_in(&directory);
+    let mut plan: Vec<(PathBuf, &'static str, u32)> = vec![(register, "register", 0)];
+    let kinds: [(&'static str, Look); 3] = [
+        (Facts::KIND, look::<Facts>),
+        (Gathered::KIND, look::<Gathered>),
+        (Questions::KIND, look::<Questions>),
+    ];
+    for (kind, _) in kinds {
+        let there = numbers(&directory, kind)?;
+        let aside = set_aside(&directory, kind)?;
+        let mut expected: Vec<u32> = match (there.first(), there.last()) {
+            (Some(first), Some(last)) => (*first..=*last).collect(),
+            _ => Vec::new(),
+        };
+        expected.extend(aside);
+        expected.sort_unstable();
+        expected.dedup();
+        plan.extend(
+            expected
+                .into_iter()
+                .map(|number| (directory.join(format!("{kind}-{number:06}.sqlite3")), kind, number)),
+        );
+    }
+    let mut reports = Vec::with_capacity(plan.len());
+    let count = plan.len();
+    for (file, kind, number) in plan {
+        before(&file, count);
+        let look = kinds.iter().find(|(name, _)| *name == kind).map(|(_, look)| *look);
+        reports.push(report(file, kind, number, look.filter(|_| thorough)));
+    }
+    Ok(reports)
+}
+
+type Look = fn(&Connection, About) -> rusqlite::Result<Option<Wrong>>;
+
+/// Whether the rows of a partition are those that were written.
+fn look<R: Rows>(connection: &Connection, about: About) -> rusqlite::Result<Option<Wrong>> {
+    let said = R::read_again(connection)?;
+    Ok((said != (about.rows, about.checksum)).then_some(Wrong::OtherRows))
+}
+
+fn report(file: PathBuf, kind: &'static str, number: u32, look: Option<Look>) -> FileReport {
+    let octets = ["", "-wal"].into_iter().filter_map(|companion| {
+        let mut name = file.clone().into_os_string();
+        name.push(companion);
+        fs::metadata(name).ok()
+    });
+    let octets = octets.map(|metadata| metadata.len()).sum();
+    let mut report = FileReport { file, kind, octets, rows: None, began: None, closed: None, wrong: None };
+    let damaged = |error: &dyn ToString| Some(Wrong::Damaged(error.to_string()));
+    if !report.file.exists() {
+        let aside = report.file.with_extension("sqlite3.damaged").exists();
+        report.wrong = Some(if aside { Wrong::SetAside } else { Wrong::Missing });
+        return report;
+    }
+    if kind == "register" {
+        let thorough = look.is_some();
+        let fits =
+            open_for_reading(&report.file).and_then(|connection| whole(&report.file, &connection, thorough));
+        report.wrong = fits.err().as_ref().and_then(|error| damaged(error));
+        return report;
+    }
+    // The last may be written meanwhile: it is read as its readers do, in one piece.
+    let partition = match Partition::open_any(&report.file, number) {
+        Ok(partition) => partition,
+        Err(error) => {
+            report.wrong = damaged(&error);
+            return report;
+        }
+    };
+    report.began = Some(partition.about.began);
+    report.closed = partition.about.closed;
+    report.rows = Some(partition.about.rows);
+    if let Some(look) = look {
+        let found = partition.ask(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let about = About::read(number, &transaction)?;
+            let fits: String = transaction.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+            if fits == "ok" { look(&transaction, about) } else { Ok(Some(Wrong::Damaged(fits))) }
+        });
+        report.wrong = match found {
+            Ok(wrong) => wrong,
+            Err(error) => damaged(&error),
+        };
+    }
+    report
+}
+
+fn whole(file: &Path, connection: &Connection, thorough: bool) -> Result<(), AuditError> {
+    if !thorough {
+        return Ok(());
+    }
+    let check = connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get::<_, String>(0));
+    match check.map_err(|error| super::schema::failed(file, &error))?.as_str() {
+        "ok" => Ok(()),
+        _ => Err(AuditError::Damaged { file: file.to_path_buf(), what: "its parts do not fit together" }),
+    }
+}
