@@ -10,8 +10,9 @@
 //!   files ───────► detail ──── record ──┤                               │
 //!   MTA ── TCP, ─► mta ────── message ──┼─► inbox ─► engine ─► LOG ─────┼─► standing   who may not send at all
 //!          Unix                         │              │  commit  fold  ├─► messages   seen already, so counted once
+//!                                       │              │                ├─► cases      what somebody should look at
 //!   staff ─ Unix ► http ── order,       │              │                └─► index      the past, filled behind it
-//!                          question  ───┘              └─► then answer whoever waits
+//!                   question, complaint ┘              └─► then answer whoever waits
 //! ```
 //!
 //! - An entry holds what happened, resolved by the rules that were in force when it came. Folding it takes the entry and
@@ -30,6 +31,7 @@
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
 //! | [`paste`] | a line of somebody's log to address, port and moment | what time it is, whose an address is |
+//! | [`complaint`] | a report about a message to what it says | what was written down, whose an address is |
 //! | [`views`] | which view wants which entry | clocks, configuration, files |
 //! | [`log`] | what is durable, and what is damage | what an entry means |
 //! | [`access`] | who may do what, which token is good, how questions are tied together | requests, the clock, random numbers |
@@ -198,6 +200,32 @@
 //! | gigabytes without a record | a piece at a time | none | `a_file_without_a_record_does_not_hold_a_turn_for_ever` |
 //! | any octets whatever | no panic | as above | `any_octets_are_survived` |
 //!
+//! **Complaints** (`complaint`, `/v1/complaints`). What is refused opens no case.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | no mail and no JSON; a mail without a report; X-ARF of another version | 400 `bad-body`; 65 | none | `what_is_no_report_says_what_it_is_instead`, `a_mail_server_that_pipes_a_complaint_keeps_it_while_the_daemon_is_away` |
+//! | more than 10 MiB | 413; 65 | none | `a_report_of_10_mib_is_read_and_a_longer_one_is_not`, `a_mail_server_that_pipes_a_complaint_keeps_it_while_the_daemon_is_away` |
+//! | mails within mails, parts within parts, JSON that nests, without end | as far as they are looked at | as any other | `mails_within_mails_and_parts_within_parts_end_where_they_are_no_longer_looked_at` |
+//! | endless lists and texts | their first part | as any other | `lists_and_texts_of_a_report_have_an_end` |
+//! | an address, a port, a date that is none | missing, and said so | as any other | `a_report_that_says_nothing_says_what_is_missing` |
+//! | a forged Received header, token or source address | nobody is named where the ways differ | as any other | `ways_that_agree_name_the_subscriber_and_those_that_do_not_name_nobody`, `a_complaint_leads_to_its_subscriber_by_each_way_and_opens_a_case_that_lasts` |
+//! | the same report again and again | joins its case | as any other | `the_same_complaint_again_joins_its_case_and_another_opens_one`, `evidence_and_history_of_one_case_have_an_end_and_what_opened_it_stays` |
+//! | more reports than cases are kept | the oldest closed ones go | as any other | `the_oldest_closed_case_goes_first_and_an_open_one_only_when_none_is_closed` |
+//! | a case that is not there, or closed; no reason | 404; 409; 400 | none | `each_wrong_question_about_cases_is_named` |
+//! | names and ids meant to act on a terminal | `0x...`, or spelled out | as any other | `what_a_reporter_chose_does_not_act_on_a_terminal` |
+//! | any octets whatever | no panic | as above | `any_octets_and_any_report_that_was_changed_are_survived` |
+//!
+//! **Lines of logs** (`who -`). A line that is not understood is answered as such, and the others are answered.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | no address; several, none marked as the client's | said so; nothing is asked | none | `each_line_is_answered_in_its_turn_with_what_was_understood_of_it`, `every_line_of_the_table_is_understood_as_it_says` |
+//! | a local time that was there twice, or never | both readings; nothing is asked | none | `each_line_is_answered_in_its_turn_with_what_was_understood_of_it` |
+//! | a line above 16 KiB, however long | as without the rest | none | `what_stands_behind_the_longest_line_is_not_looked_at`, `lines_are_cut_at_their_longest_and_the_next_one_is_whole` |
+//! | more than 10,000 lines | 2 | none | `more_lines_than_are_answered_at_once_are_2` |
+//! | any octets whatever | no panic, nothing that could act on a terminal | none | `any_line_is_survived_and_what_is_found_can_be_asked_about`, `one_row_per_line_in_every_format_and_nothing_that_could_act` |
+//!
 //! **Files of others** (`import`). What can't be read is told with its line, and the rest is read.
 //!
 //! | input | answer | record | test |
@@ -227,6 +255,7 @@ pub mod access;
 pub mod audit;
 pub mod cli;
 pub mod clock;
+pub mod complaint;
 pub mod config;
 pub mod console;
 pub mod log;

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
+use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
@@ -106,6 +108,8 @@ pub struct Shared {
     pub tokens: ArcSwap<Tokens>,
     /// The link of the last question, and the sequence of its entry.
     pub link: ArcSwap<(u64, Link)>,
+    /// What somebody should look at, by number.
+    cases: DashMap<u64, Arc<Case>>,
     committed: AtomicU64,
 }
 
@@ -114,6 +118,27 @@ impl Shared {
     #[must_use]
     pub fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)
+    }
+
+    /// The case of this number.
+    #[must_use]
+    pub fn case(&self, id: u64) -> Option<Arc<Case>> {
+        self.cases.get(&id).map(|case| Arc::clone(&case))
+    }
+
+    /// All cases, the newest first.
+    #[must_use]
+    pub fn cases(&self) -> Vec<Arc<Case>> {
+        let mut cases: Vec<Arc<Case>> = self.cases.iter().map(|case| Arc::clone(&case)).collect();
+        cases.sort_unstable_by_key(|case| std::cmp::Reverse(case.id));
+        cases
+    }
+
+    /// The case that this entry opened, joined or acted on.
+    #[must_use]
+    pub fn case_of_entry(&self, sequence: u64) -> Option<Arc<Case>> {
+        let of = |case: &Case| case.history.iter().rev().any(|event| event.sequence == sequence);
+        self.case(sequence).or_else(|| self.cases().into_iter().find(|case| of(case)))
     }
 }
 
@@ -125,6 +150,7 @@ pub struct Views {
     recent: RecentMessages,
     tokens: Tokens,
     link: (u64, Link),
+    cases: Cases,
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -140,9 +166,10 @@ struct Rest {
     recent: RecentMessages,
     tokens: Tokens,
     link: (u64, Link),
+    cases: Cases,
 }
 
-/// The same up to version 3, which ends where there were no tokens and no chain yet.
+/// The same up to version 3, which ends where there were no tokens, no chain and no cases yet.
 #[derive(Deserialize)]
 struct RestBefore {
     sequence: u64,
@@ -160,8 +187,8 @@ const BEFORE: u8 = 3;
 impl From<RestBefore> for Rest {
     fn from(before: RestBefore) -> Self {
         let RestBefore { sequence, ahead, sessions, standing, recent } = before;
-        let (tokens, link) = (Tokens::default(), Default::default());
-        Rest { sequence, ahead, sessions, standing, recent, tokens, link }
+        let (tokens, link, cases) = (Tokens::default(), Default::default(), Cases::default());
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases }
     }
 }
 
@@ -179,6 +206,7 @@ impl Views {
             recent: RecentMessages::default(),
             tokens: Tokens::default(),
             link: Default::default(),
+            cases: Cases::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -200,6 +228,9 @@ impl Views {
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.tokens.store(Arc::new(rest.tokens.clone()));
         shared.link.store(Arc::new(rest.link));
+        for case in rest.cases.newest_first() {
+            shared.cases.insert(case.id, Arc::clone(case));
+        }
         shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
@@ -207,6 +238,7 @@ impl Views {
             recent: rest.recent,
             tokens: rest.tokens,
             link: rest.link,
+            cases: rest.cases,
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -236,6 +268,7 @@ impl Views {
             recent: self.recent.clone(),
             tokens: self.tokens.clone(),
             link: self.link,
+            cases: self.cases.clone(),
         };
         postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
     }
@@ -301,6 +334,16 @@ impl Views {
                 self.drain(Cause::Held, folded);
                 Outcome::Hold(hold.clone())
             }
+            Entry::Complaint(complaint) => {
+                let changed = self.cases.complain(sequence, complaint);
+                self.show(&changed);
+                return self.shared.committed.store(sequence, Ordering::Release);
+            }
+            Entry::Case(action) => {
+                let changed = self.cases.act(sequence, action);
+                self.show(&changed);
+                return self.shared.committed.store(sequence, Ordering::Release);
+            }
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 return self.shared.committed.store(sequence, Ordering::Release);
@@ -308,6 +351,15 @@ impl Views {
         };
         folded.push(Folded { sequence, outcome });
         self.shared.committed.store(sequence, Ordering::Release);
+    }
+
+    fn show(&self, changed: &Changed) {
+        if let Some(case) = changed.case.and_then(|id| self.cases.get(id)) {
+            self.shared.cases.insert(case.id, Arc::clone(case));
+        }
+        for id in &changed.gone {
+            self.shared.cases.remove(id);
+        }
     }
 
     /// Ties a question to those before it.
@@ -332,6 +384,9 @@ impl Views {
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
         self.drain(Cause::Deadline, folded);
+        for id in self.cases.advance(at) {
+            self.shared.cases.remove(&id);
+        }
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
@@ -347,6 +402,8 @@ mod tests {
     use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
     use crate::access::{Role, Via};
     use crate::log::entry::Question;
+    use crate::relay::case::{Act, Action, Complaint, Reported, State};
+    use crate::relay::confidence::Confidence;
     use crate::session::Name;
 
     const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
@@ -360,6 +417,28 @@ mod tests {
         let (scopes, note) = (Vec::new(), Name::from(""));
         let verb = Verb::Create { hash, role: Role::Viewer, scopes, expires: None, note };
         Entry::Token(Box::new(TokenOrder { at: AT, by: Name::from("root"), id: TokenId(7), verb }))
+    }
+
+    fn complaint() -> Entry {
+        let evidence = Reported {
+            form: Name::from("arf"),
+            feedback: None,
+            reporter: None,
+            address: None,
+            port: None,
+            arrival: None,
+            message_id: None,
+            token: None,
+            messages: Vec::new(),
+            found_by: Vec::new(),
+        };
+        let (by, about, confidence) = (Name::from("mail"), vec![Name::from("alice")], Confidence::Exact);
+        Entry::Complaint(Box::new(Complaint { at: AT, by, about, confidence, key: None, evidence }))
+    }
+
+    fn close(case: u64, kept_until: Timestamp) -> Entry {
+        let (by, act, reason) = (Name::from("root"), Act::Close { kept_until }, Name::from("cleaned"));
+        Entry::Case(Action { at: AT, by, case, act, reason })
     }
 
     fn folded(entries: &[Entry]) -> (Views, Vec<Folded>) {
@@ -387,11 +466,34 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_yet() {
+    fn a_case_goes_on_from_a_snapshot_and_goes_at_its_end_with_or_without_an_entry() {
+        let case = close(1, AT.plus(Duration::from_secs(60)));
+        let (before, told) = folded(&[complaint()]);
+        assert!(told.is_empty(), "the index has no rows of it");
+        let shared = Arc::<Shared>::default();
+        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+        assert!(views.are_as(&before) && shared.case(1).is_some());
+        views.fold(AT, 2, &case, &mut Vec::new());
+        let (mut whole, _) = folded(&[complaint(), case]);
+        assert!(views.are_as(&whole));
+        views.advance(AT.plus(Duration::from_secs(59)), &mut Vec::new());
+        assert_eq!(shared.case(1).unwrap().state, State::Closed);
+        views.advance(AT.plus(Duration::from_secs(60)), &mut Vec::new());
+        assert!(shared.case(1).is_none() && shared.cases().is_empty());
+        // A replay looks only when there is an entry, and comes to the same.
+        let later = AT.plus(Duration::from_secs(90));
+        for views in [&mut views, &mut whole] {
+            views.fold(later, 3, &question("/a"), &mut Vec::new());
+        }
+        assert!(views.are_as(&whole));
+    }
+
+    #[test]
+    fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_and_no_cases_yet() {
         let (views, _) = folded(&[]);
         let mut octets = views.snapshot();
-        // What came with version 4: no tokens, no entry, and a link of zeros.
-        octets.truncate(octets.len() - 1 - 1 - 32);
+        // What came with version 4: no tokens, no entry and a link of zeros, no cases, of no key and with no end.
+        octets.truncate(octets.len() - 1 - 1 - 32 - 3);
         octets[0] = BEFORE;
         let restored = Views::restore(Arc::default(), &octets).unwrap();
         assert!(restored.are_as(&views));

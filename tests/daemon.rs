@@ -11,6 +11,10 @@ mod common;
 mod house;
 
 #[cfg(test)]
+#[path = "daemon/complaints.rs"]
+mod complaints;
+
+#[cfg(test)]
 #[path = "daemon/reload.rs"]
 mod reload;
 

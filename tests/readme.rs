@@ -96,7 +96,7 @@ mod tests {
                     Some(78),
                 ),
                 // They read their files before they speak to anybody.
-                "send" | "import" => (arguments.to_vec(), Some(74)),
+                "send" | "import" | "complaint" => (arguments.to_vec(), Some(74)),
                 _ => (arguments.to_vec(), Some(69)),
             };
             let output = run(&arguments);

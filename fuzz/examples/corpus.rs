@@ -1,4 +1,4 @@
-//! Writes the beginnings of the corpus anew, from `tests/data/samples` and `dictionaries`: what real equipment sends, in the
+//! Writes the beginnings of the corpus anew, from `tests/data` and `dictionaries`: what real equipment and people send, in the
 //! shapes that the targets take. The corpus of `machine` is what fuzzing found.
 //!
 //! `cargo run --manifest-path fuzz/Cargo.toml --example corpus`
@@ -93,6 +93,15 @@ fn main() {
     stories.iter().for_each(|(name, octets)| write("accounting", name, octets));
     let told = vendors_of.iter().filter(|(_, octets)| !octets.is_empty());
     told.for_each(|(name, octets)| write("vendors", name, octets));
+    for (name, report) in files("tests/data/complaint") {
+        write("report", &name, report.as_bytes());
+    }
+    for (name, lines) in files("tests/data/paste") {
+        let lines = lines.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', ' ']));
+        for (number, line) in (1..).zip(lines) {
+            write("report", &format!("{name}-{number}"), line.as_bytes());
+        }
+    }
     for (name, dictionary) in files("dictionaries") {
         let lines = dictionary.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let some: Vec<&str> = lines.take(DICTIONARY_LINES).collect();

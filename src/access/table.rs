@@ -56,6 +56,14 @@ scopes! {
     Metrics = "metrics";
     /// Pages for people.
     Console = "console";
+    /// Complaints about messages.
+    Complaints = "complaints";
+    /// Cases.
+    Cases = "cases";
+    /// Who had an address, in the words of other programs. A token for nothing else is what they are given.
+    Resolver = "resolver";
+    /// For how long the past is kept, and when nothing was heard.
+    Coverage = "coverage";
 }
 
 impl Scope {
@@ -114,6 +122,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/top", Role::Viewer, Scope::Console),
     row("GET", "/feeds", Role::Viewer, Scope::Console),
     row("GET", "/cases", Role::Viewer, Scope::Console),
+    row("GET", "/case/{id}", Role::Viewer, Scope::Console),
+    row("POST", "/case/{id}/close", Role::Operator, Scope::Console),
     row("GET", "/suspensions", Role::Viewer, Scope::Console),
     row("POST", "/suspensions/suspend", Role::Operator, Scope::Console),
     row("POST", "/suspensions/release", Role::Operator, Scope::Console),
@@ -126,6 +136,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/top", Role::Viewer, Scope::Messages),
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),
+    row("GET", "/v1/cases", Role::Viewer, Scope::Cases),
+    row("GET", "/v1/cases/{id}", Role::Viewer, Scope::Cases),
+    row("GET", "/v1/resolver/abusehq", Role::Viewer, Scope::Resolver),
+    row("GET", "/v1/resolver/abuseio", Role::Viewer, Scope::Resolver),
+    row("GET", "/v1/coverage", Role::Viewer, Scope::Coverage),
     row("GET", "/v1/suspensions", Role::Viewer, Scope::Suspensions),
     row("POST", "/v1/suspensions", Role::Operator, Scope::Suspensions),
     row("POST", "/v1/suspensions/release", Role::Operator, Scope::Suspensions),
@@ -133,6 +148,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("POST", "/v1/nas/hold", Role::Operator, Scope::Nas),
     row("POST", "/v1/nas/unhold", Role::Operator, Scope::Nas),
     row("POST", "/v1/import", Role::Operator, Scope::Import),
+    row("POST", "/v1/complaints", Role::Operator, Scope::Complaints),
+    row("POST", "/v1/cases/{id}/close", Role::Operator, Scope::Cases),
     row("GET", "/v1/questions", Role::Auditor, Scope::Questions),
     row("GET", "/v1/questions/verify", Role::Auditor, Scope::Questions),
     row("GET", "/v1/tokens", Role::Auditor, Scope::Tokens),

@@ -202,6 +202,11 @@ impl Messages {
         Messages(published.now())
     }
 
+    /// Since when something that should be known is lost; `None`: nothing is.
+    pub(super) fn lost_since(&self) -> Option<Timestamp> {
+        self.0.lost.iter().map(|lost| lost.since).min()
+    }
+
     /// Those that fit, newest first.
     pub(super) fn list(&self, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
         let term = By::narrowest(filter).term();

@@ -171,6 +171,36 @@ impl Past {
         Messages::minutes(&self.messages, subject, (since, until))
     }
 
+    /// Spans in which nothing was received, as far as they lie from `since` on and before `until`; oldest first. One may have begun
+    /// before, or ended after.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn gaps(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(Timestamp, Timestamp)>, AuditError> {
+        self.ask(|register| {
+            register.get(|connection| {
+                let mut statement = connection.prepare_cached(GAPS_BETWEEN)?;
+                let row =
+                    |row: &rusqlite::Row<'_>| Ok((row.get::<_, Moment>(0)?.0, row.get::<_, Moment>(1)?.0));
+                statement.query_map((Moment(since), Moment(until)), row)?.collect()
+            })
+        })
+    }
+
+    /// Since when the index knows anything, and since when a part of that is lost.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn known_from(&self) -> Result<(Option<Timestamp>, Option<Timestamp>), AuditError> {
+        let begins = self.ask(|register| register.begins())?;
+        let lost = [Sessions::now(&self.sessions).lost_since(), Messages::now(&self.messages).lost_since()];
+        Ok((begins, lost.into_iter().flatten().min()))
+    }
+
     /// Who asked what, newest first.
     ///
     /// # Errors
@@ -241,6 +271,13 @@ impl Register<'_> {
     ) -> Result<T, AuditError> {
         question(self.connection).map_err(|error| failed(self.path, &error))
     }
+
+    /// Since when anything is known; `None`: nothing is.
+    fn begins(&self) -> Result<Option<Timestamp>, AuditError> {
+        let begins: Option<Moment> =
+            self.get(|connection| connection.prepare_cached(BEGINS)?.query_row((), |row| row.get(0)))?;
+        Ok(begins.map(|Moment(begins)| begins))
+    }
 }
 
 pub(super) const STATIC: &str = "SELECT subscriber, valid_from, valid_until FROM static_binding
@@ -253,6 +290,9 @@ pub(super) const CLAIMANTS: &str = "SELECT m.nas, m.session_id, m.incarnation
     FROM conflict c CROSS JOIN claimant m ON m.conflict = c.id
     WHERE c.realm = ?1 AND c.length = ?2 AND c.network = ?3 AND c.ports = ?5
       AND c.valid_from <= ?4 AND (c.valid_until IS NULL OR c.valid_until > ?4)";
+
+pub(super) const GAPS_BETWEEN: &str =
+    "SELECT since, until FROM gap WHERE until > ?1 AND since < ?2 ORDER BY until";
 
 pub(super) const BEGINS: &str = "SELECT begins FROM state";
 
@@ -464,11 +504,7 @@ impl Question<'_> {
     /// The lower half of the table: no row covers the moment.
     fn nobody(&self, blocks: &[Ports]) -> Result<PastOwner, AuditError> {
         let unknown = |candidates, because| Ok(answer(Confidence::Unknown, candidates, because));
-        let begins: Option<Moment> = self
-            .seen
-            .register
-            .get(|connection| connection.prepare_cached(BEGINS)?.query_row((), |row| row.get(0)))?;
-        if begins.is_none_or(|Moment(begins)| self.at < begins) {
+        if self.seen.register.begins()?.is_none_or(|begins| self.at < begins) {
             return unknown(Vec::new(), "before the first record");
         }
         let around: Option<Moment> = self.moment(GAP_AROUND)?;

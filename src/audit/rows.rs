@@ -7,36 +7,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use crate::relay::confidence::Confidence;
 use crate::relay::message::Message;
 use crate::session::effect::{Ended, Remark};
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 use crate::views::Cause;
-
-/// How far an answer about the past can be trusted; the worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Confidence {
-    /// It was so; with no candidate: nobody owned it.
-    Exact,
-    /// The owner was not heard of again before its end was inferred: probably still the same one.
-    UntilLastInterim,
-    /// More than one may have owned it.
-    Ambiguous,
-    /// Nobody is known, and somebody may have owned it.
-    Unknown,
-}
-
-impl Confidence {
-    /// The word in output.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Confidence::Exact => "exact",
-            Confidence::UntilLastInterim => "until-last-interim",
-            Confidence::Ambiguous => "ambiguous",
-            Confidence::Unknown => "unknown",
-        }
-    }
-}
 
 /// How something that was held ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,6 +95,9 @@ fn exit_of(problem: &Problem) -> Exit {
             | Kind::NotSuspended
             | Kind::UnknownNas
             | Kind::NotHeld
+            | Kind::NotResolved
+            | Kind::UnknownCase
+            | Kind::CaseClosed
             | Kind::UnknownToken,
         ) => Exit::NothingFound,
         Some(Kind::NotPermitted | Kind::NoToken | Kind::BadToken | Kind::WrongHost | Kind::CrossSite) => {
@@ -213,10 +216,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
-        let pairs: Vec<String> =
-            query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        let target = if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) };
-        self.exchange(Method::GET, &target, Vec::new())
+        self.exchange(Method::GET, &target(path, query), Vec::new())
     }
 
     /// Asks a question that is answered in lines.
@@ -235,6 +235,19 @@ impl Client {
     /// See [`ClientError`].
     pub fn order<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
         self.exchange(Method::POST, path, body)
+    }
+
+    /// Hands something in that is a question, too.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn hand_in<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        body: Vec<u8>,
+    ) -> Result<T, ClientError> {
+        self.exchange(Method::POST, &target(path, query), body)
     }
 
     fn exchange<T: DeserializeOwned>(
@@ -298,6 +311,11 @@ impl Client {
 
 fn understood<T: DeserializeOwned>(answer: &[u8]) -> Result<T, ClientError> {
     serde_json::from_slice(answer).map_err(|error| ClientError::NotUnderstood(error.to_string()))
+}
+
+fn target(path: &str, query: &[(&str, String)]) -> String {
+    let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
 }
 
 /// RFC 3986, 2.1: everything but the unreserved characters as `%` and two hex digits.

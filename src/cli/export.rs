@@ -1,4 +1,5 @@
-//! `export`: the live map as a table that a mail server can go on with when the daemon is gone.
+//! `export`: the live map as a table that a mail server can go on with when the daemon is gone; what is kept about somebody
+//! is in `request.rs`.
 //!
 //! Knows: the form of Postfix's tables (cidr_table(5)), and when an old table is better than a new one. Must not know:
 //! who may relay, or how that is found.
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
 use super::client::ClientError;
+use super::request::{self, RequestArgs};
 use super::{Answer, Daemon, Exit, Failure, whole};
 use crate::server::http::permitted::Line;
 
@@ -20,10 +22,13 @@ const RESULT_OCTETS_MAX: usize = 1024;
 
 /// `export`
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ExportArgs {
     /// Which form
     #[command(subcommand)]
-    pub form: Form,
+    pub form: Option<Form>,
+    #[command(flatten)]
+    request: RequestArgs,
 }
 
 /// What the live map can be written as.
@@ -70,7 +75,8 @@ fn result(text: &str) -> Result<String, &'static str> {
 /// See [`Failure`].
 pub fn run(args: &ExportArgs) -> Result<Answer, Failure> {
     match &args.form {
-        Form::Cidr(args) => cidr(args),
+        Some(Form::Cidr(args)) => cidr(args),
+        None => request::run(&args.request),
     }
 }
 

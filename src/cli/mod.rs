@@ -3,18 +3,22 @@
 //! Knows: commands, options and their help. Must not know: how the daemon works; reading and ordering go through its
 //! API like everybody else's.
 
+pub mod cases;
 pub mod check;
 pub mod client;
 pub mod command;
+pub mod complaint;
 pub mod export;
 pub mod feeds;
 pub mod import;
+mod lines;
 pub mod nas;
 pub mod output;
 pub mod past;
 pub mod questions;
 pub mod read;
 pub mod rehearse;
+pub mod request;
 pub mod rows;
 pub mod send;
 pub mod serve;
@@ -110,7 +114,11 @@ pub enum Command {
     /// Who owns an address, or owned it then; why it may relay or not
     #[command(
         after_help = "Examples:\n  relaywarden who 198.51.100.7\n  relaywarden who 198.51.100.7 --port 40112 --at \
-                            '2026-11-23 14:00' --tz Europe/Berlin\n  relaywarden who --token Zk3vQ"
+                            '2026-11-23 14:00' --tz Europe/Berlin\n  relaywarden who 198.51.100.7 --at \
+                            2026-11-23T14:00:00Z --within 2m\n  relaywarden who --token Zk3vQ\n  relaywarden who - -o \
+                            csv < mail.log\n\nLines on standard input may be of Postfix, Exim, a web server, a \
+                            firewall, or a mail's header. Blank ones are passed over. Where a line tells no port or \
+                            no time, --port and --at count."
     )]
     Who(read::WhoArgs),
     /// The story of an address: what came of each report about it, oldest first
@@ -161,8 +169,27 @@ pub enum Command {
     /// Let a suspended subscriber or login send again
     #[command(after_help = "Example:\n  relaywarden release bob@isp.example --reason 'case 4711: cleaned'")]
     Release(command::ReleaseArgs),
-    /// Write the live map as a table for a mail server, for the day when the daemon is gone
-    #[command(after_help = "Example:\n  relaywarden export cidr -o /etc/postfix/online.cidr")]
+    /// Take a complaint about a message (ARF, X-ARF): whose it was, which messages match, and a case
+    #[command(
+        after_help = "Exit status: 0 taken, 65 it is no report, 75 not now, try again (also when the daemon is not \
+                            there): so a mail server may pipe a mailbox into it.\n\nExamples:\n  relaywarden complaint \
+                            report.eml\n  relaywarden complaint - < report.json"
+    )]
+    Complaint(complaint::ComplaintArgs),
+    /// Cases: what somebody should look at; everything about one; close it
+    #[command(
+        after_help = "Examples:\n  relaywarden cases --state open\n  relaywarden cases 4711\n  relaywarden cases close \
+                            4711 --reason 'customer cleaned the machine'"
+    )]
+    Cases(cases::CasesArgs),
+    /// Write what is kept about a subscriber or an address, for a lawful request; or the live map as a table
+    #[command(
+        after_help = "What is kept goes into one file that says what it is about, its time basis, precision and gaps; its \
+                            SHA-256 into FILE.sha256.\n\nExamples:\n  relaywarden export cidr -o \
+                            /etc/postfix/online.cidr\n  relaywarden export --subscriber alice@isp.example --since \
+                            2026-11-01T00:00:00Z --until 2026-12-01T00:00:00Z --reference '4711 Js 1/26' --file \
+                            alice.json"
+    )]
     Export(export::ExportArgs),
     /// Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past
     #[command(
@@ -276,6 +303,8 @@ impl Shown {
 pub enum Failure {
     /// The daemon is not there, or refused.
     Client(ClientError),
+    /// A complaint was not taken.
+    NotTaken(ClientError),
     /// An option holds no moment or no zone.
     Time(&'static str, TimeError),
     /// The answer has no spelling in this format.
@@ -298,6 +327,12 @@ pub enum Failure {
     Configuration(Box<ConfigError>),
     /// The server's name means nothing.
     NoServer(String, io::Error),
+    /// Neither a form nor somebody to export.
+    NothingToExport,
+    /// More rows than are answered at once.
+    TooManyRows(usize),
+    /// More lines on standard input than are answered at once.
+    TooManyLines(u64),
     /// An import came to nothing, or to a halt.
     Import(Box<import::ImportFailure>),
 }
@@ -306,6 +341,7 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Failure::Client(error) => error.exit(),
+            Failure::NotTaken(error) => complaint::exit_of(error),
             Failure::Time(..) => Exit::Usage,
             Failure::Unspellable => Exit::Software,
             Failure::Output(_) => Exit::InputOutput,
@@ -317,6 +353,9 @@ impl Failure {
             | Failure::List(..)
             | Failure::EmptyList(_)
             | Failure::NoServer(..)
+            | Failure::TooManyLines(_)
+            | Failure::TooManyRows(_)
+            | Failure::NothingToExport
             | Failure::Story(..) => Exit::Usage,
             Failure::Configuration(_) => Exit::Config,
             Failure::Import(failure) => failure.exit(),
@@ -327,7 +366,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Client(error) => write!(f, "{error}"),
+            Failure::Client(error) | Failure::NotTaken(error) => write!(f, "{error}"),
             Failure::Time(option, error) => write!(f, "{option}: {error}"),
             Failure::Unspellable => write!(f, "the answer can't be spelled so; try -o json"),
             Failure::Output(error) => write!(f, "standard output: {error}"),
@@ -341,6 +380,16 @@ impl fmt::Display for Failure {
                 write!(f, "{}:{}", path.display(), output::safe(&mistake.to_string()))
             }
             Failure::Configuration(error) => write!(f, "{error}"),
+            Failure::NothingToExport => write!(
+                f,
+                "say what to export: cidr; or --subscriber or --address, with --since, --until, --reference and --file"
+            ),
+            Failure::TooManyRows(most) => {
+                write!(f, "{most} rows or more, which would not all be in it; export shorter periods")
+            }
+            Failure::TooManyLines(most) => {
+                write!(f, "more than {most} lines, each of which is a question about a person; ask in parts")
+            }
             Failure::NoServer(server, error) => {
                 write!(f, "--server {}: {error}; say HOST:PORT, such as 127.0.0.1:1813", output::safe(server))
             }
@@ -390,6 +439,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
         Command::Release(args) => command::release(args),
+        Command::Complaint(args) => complaint::run(args),
+        Command::Cases(args) => cases::run(args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),
@@ -468,6 +519,6 @@ mod tests {
                 _ => words.push(part.to_owned()),
             }
         }
-        words.into_iter().take_while(|word| word != ">" && word != "&&").collect()
+        words.into_iter().take_while(|word| ![">", "<", "&&"].contains(&word.as_str())).collect()
     }
 }

@@ -3,7 +3,10 @@
 //! Knows: which options become which parameters, and when "nothing found" is the answer. Must not know: how an answer is
 //! found or spelled.
 
+use std::borrow::Cow;
+use std::io;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -12,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::output::{self, Format, Row, Style};
 use super::rows;
-use super::{Answer, Daemon, Exit, Failure, Shown, time};
+use super::{Answer, Daemon, Exit, Failure, Shown, lines, time};
 use crate::clock;
 use crate::server::http::api::{MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339};
 use crate::session::Name;
@@ -20,9 +23,9 @@ use crate::session::Name;
 /// `who`
 #[derive(Debug, Clone, Args)]
 pub struct WhoArgs {
-    /// The address
-    #[arg(required_unless_present = "token")]
-    pub address: Option<IpAddr>,
+    /// The address; or - to read lines of a log from standard input and answer each
+    #[arg(required_unless_present = "token", allow_hyphen_values = true)]
+    pub address: Option<Whom>,
     /// The source port; needed where an address is shared
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
@@ -32,13 +35,37 @@ pub struct WhoArgs {
     /// Then instead of now
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+    /// All who had it so long before and after that time, such as 2m
+    #[arg(long, value_name = "SPAN")]
+    pub within: Option<String>,
     /// Whose message carries this token in its header
-    #[arg(long, conflicts_with_all = ["address", "port", "realm", "at"])]
+    #[arg(long, conflicts_with_all = ["address", "port", "realm", "at", "within"])]
     pub token: Option<String>,
     #[command(flatten)]
-    shown: Shown,
+    pub(super) shown: Shown,
     #[command(flatten)]
-    daemon: Daemon,
+    pub(super) daemon: Daemon,
+}
+
+/// Whom a question is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// An address.
+    Address(IpAddr),
+    /// Whoever the lines on standard input name.
+    Lines,
+}
+
+impl FromStr for Whom {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "-" {
+            return Ok(Whom::Lines);
+        }
+        let wrong = "not an IP address; quote a whole line of a log and give it to `who -` instead";
+        text.parse().map(Whom::Address).map_err(|_| wrong)
+    }
 }
 
 /// `explain`
@@ -148,13 +175,17 @@ fn address_or_prefix(text: &str) -> Result<IpNet, &'static str> {
 
 /// Parameters of one question.
 pub(super) struct Question {
-    path: &'static str,
+    path: Cow<'static, str>,
     query: Vec<(&'static str, String)>,
 }
 
 impl Question {
     pub(super) fn new(path: &'static str, shown: &Shown) -> Self {
-        let mut question = Question { path, query: Vec::new() };
+        Question::of(path, shown)
+    }
+
+    pub(super) fn of(path: impl Into<Cow<'static, str>>, shown: &Shown) -> Self {
+        let mut question = Question { path: path.into(), query: Vec::new() };
         question.with("purpose", shown.purpose.as_ref());
         question
     }
@@ -184,7 +215,7 @@ impl Question {
     }
 
     pub(super) fn ask<T: DeserializeOwned>(&self, daemon: &Daemon) -> Result<T, Failure> {
-        Ok(daemon.client()?.ask(self.path, &self.query)?)
+        Ok(daemon.client()?.ask(&self.path, &self.query)?)
     }
 }
 
@@ -198,12 +229,18 @@ pub(super) fn name(text: Option<&String>) -> Option<Name> {
 /// # Errors
 /// See [`Failure`].
 pub fn who(args: &WhoArgs) -> Result<Answer, Failure> {
+    let address = match args.address {
+        Some(Whom::Lines) => return lines::answer(args, io::stdin().lock()),
+        Some(Whom::Address(address)) => Some(address),
+        None => None,
+    };
     let style = args.shown.style()?;
-    let past = args.at.is_some() || args.token.is_some();
+    let past = args.at.is_some() || args.within.is_some() || args.token.is_some();
     let mut question = Question::new(if past { "/v1/owner" } else { "/v1/lookup" }, &args.shown);
-    question.with("address", args.address);
+    question.with("address", address);
     question.with("port", args.port);
     question.with("realm", name(args.realm.as_ref()));
+    question.with("within", args.within.as_ref());
     question.with("token", name(args.token.as_ref()));
     question.with_time("at", "--at", args.at.as_deref(), &style.zone)?;
     let who: Who = question.ask(&args.daemon)?;

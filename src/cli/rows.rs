@@ -33,6 +33,11 @@ pub(super) fn number<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
+/// The names of everybody it may have been.
+pub(super) fn candidates_of(who: &Who) -> String {
+    subscribers(&who.candidates)
+}
+
 fn subscribers(candidates: &[Candidate]) -> String {
     let names: Vec<&str> =
         candidates.iter().filter_map(|candidate| candidate.subscriber.as_deref()).collect();
@@ -262,6 +267,7 @@ pub fn card(who: &Who, zone: &TimeZone) -> String {
         ("Address", address),
         ("Realm", who.realm.clone()),
         ("At", Some(both(&who.at))),
+        ("Within", who.within_seconds.map(|seconds| format!("{seconds} s before and after"))),
         ("Verdict", verdict(who)),
         ("Subscriber", Some(whose(who))),
         ("Session", who.session.clone()),

@@ -55,15 +55,14 @@ impl By {
 }
 
 impl Row for TopRow {
-    const HEADINGS: &'static [&'static str] =
-        &["SUBSCRIBER", "MESSAGES", "RECIPIENTS", "BYTES", "USUAL", "MOST"];
+    const HEADINGS: &'static [&'static str] = &["WHO", "MESSAGES", "RECIPIENTS", "BYTES", "USUAL", "MOST"];
     const FIELDS: &'static [&'static str] =
-        &["subscriber", "messages", "recipients", "bytes", "usual", "most_before", "at_least"];
+        &["kind", "subject", "messages", "recipients", "bytes", "usual", "most_before"];
 
     fn line(&self, _: &TimeZone) -> Vec<String> {
         let known = |count: Option<u64>| count.map_or_else(|| NOTHING.to_owned(), |count| count.to_string());
         vec![
-            self.subscriber.clone(),
+            self.subject.clone(),
             self.messages.to_string(),
             self.recipients.to_string(),
             self.bytes.to_string(),
@@ -74,13 +73,13 @@ impl Row for TopRow {
 
     fn fields(&self) -> Vec<String> {
         vec![
-            self.subscriber.clone(),
+            self.kind.clone(),
+            self.subject.clone(),
             self.messages.to_string(),
             self.recipients.to_string(),
             self.bytes.to_string(),
             number(self.usual),
             number(self.most_before),
-            self.at_least.to_string(),
         ]
     }
 }

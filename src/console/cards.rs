@@ -9,6 +9,7 @@ use super::link::{Href, Link};
 use super::lists::{MessageTable, SessionTable};
 use super::{Frame, NOTHING, words};
 use crate::server::http::api::{MessageRow, SessionRow, SuspensionRow, Who, parse_rfc3339};
+use crate::server::http::cases::EvidenceRow;
 use crate::session::Timestamp;
 
 /// The first page: a box that takes anything, and what came of it.
@@ -224,6 +225,23 @@ impl Frame {
     #[must_use]
     pub fn client(&self, row: &MessageRow) -> Link {
         self.address(row.address.as_deref(), row.port, Some(row.at.as_str()))
+    }
+
+    /// The address that a report names, and whose it was then.
+    #[must_use]
+    pub fn reported(&self, evidence: &EvidenceRow) -> Link {
+        self.address(evidence.address.as_deref(), evidence.port, evidence.arrival.as_deref())
+    }
+
+    /// A message by its mail server and queue id, as evidence names it.
+    #[must_use]
+    pub fn named(&self, message: &str) -> Link {
+        match message.split_once(' ') {
+            Some((mta, queue_id)) => {
+                Link::new(self.href("/message", &[("mta", mta), ("queue_id", queue_id)]), message)
+            }
+            None => Link::nowhere(message),
+        }
     }
 
     /// What a session held: an address, and whose it was then. A prefix, or a block of ports, is no one address.

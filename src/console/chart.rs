@@ -294,14 +294,14 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Counts moments by the hours of the wall or, in a window of more than eight days, by its days.
+    /// Adds up counts by the hours of the wall or, in a window of more than eight days, by its days.
     #[must_use]
     pub fn new(
         id: &'static str,
         what: &str,
         window: Window,
         zone: &Zone,
-        moments: impl Iterator<Item = Timestamp>,
+        counted: impl Iterator<Item = (Timestamp, u64)>,
     ) -> Self {
         let days = window.length() > HOUR.saturating_mul(8 * 24);
         let mut edges = vec![zone.midnight(window.since)];
@@ -315,10 +315,10 @@ impl Bars {
         edges.retain(|edge| *edge > window.since && *edge < window.until);
         edges.insert(0, window.since);
         let mut counts = vec![0_u64; edges.len()];
-        for at in moments.filter(|at| window.holds(*at)) {
+        for (at, more) in counted.filter(|(at, _)| window.holds(*at)) {
             let index = edges.partition_point(|edge| *edge <= at).saturating_sub(1);
             if let Some(count) = counts.get_mut(index) {
-                *count = count.saturating_add(1);
+                *count = count.saturating_add(more);
             }
         }
         let most = counts.iter().copied().max().unwrap_or(0);
@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn every_moment_within_is_counted_once_in_the_hour_it_is_of() {
         let moments = [0, 0, 1, 23, 24, -1].map(hours);
-        let bars = Bars::new("x", "Messages", day(), &utc(), moments.into_iter());
+        let bars = Bars::new("x", "Messages", day(), &utc(), moments.into_iter().map(|at| (at, 1)));
         let counts: Vec<u64> = bars.bars.iter().map(|bar| bar.count).collect();
         assert_eq!((counts.len(), counts[0], counts[1], counts[23]), (24, 2, 1, 1));
         assert_eq!((bars.sum, bars.most), (4, 2));

@@ -8,6 +8,7 @@ use askama::filters::HtmlSafe;
 use super::link::{Href, Link};
 use super::{Frame, NOTHING, words};
 use crate::server::http::api::{MessageRow, SessionRow, StoryRow, SuspensionRow};
+use crate::server::http::cases::CaseRow;
 use crate::server::http::nas::NasRow;
 use crate::server::http::questions::{ChainRow, QuestionRow};
 use crate::server::http::top::TopRow;
@@ -165,10 +166,6 @@ impl Top {
             _ => None,
         }
     }
-
-    fn partial(&self) -> bool {
-        self.rows.iter().any(|row| row.at_least)
-    }
 }
 
 /// The feed of each NAS.
@@ -195,6 +192,39 @@ impl Feeds {
 pub struct Cases {
     /// What is around it.
     pub frame: Frame,
+    /// Which; each state, and whether it is this one.
+    pub states: Vec<(Link, bool)>,
+    /// Only about them; empty: about anybody.
+    pub subscriber: String,
+    /// What is in it.
+    pub rows: Vec<CaseRow>,
+    /// The way through it.
+    pub pager: Pager,
+}
+
+/// One of them.
+#[derive(Debug, Template)]
+#[template(path = "case.html")]
+pub struct Case {
+    /// What is around it.
+    pub frame: Frame,
+    /// It.
+    pub row: CaseRow,
+    /// The same for programs.
+    pub json: Href,
+}
+
+impl Cases {
+    fn href(&self, row: &CaseRow) -> Link {
+        Link::new(self.frame.href(&format!("/case/{}", row.id), &[]), &row.id.to_string())
+    }
+
+    /// What the first complaint is about, and from whom.
+    fn first(row: &CaseRow) -> String {
+        let Some(first) = row.evidence.first() else { return NOTHING.to_owned() };
+        let parts = [&first.feedback, &first.reporter];
+        parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" from ")
+    }
 }
 
 /// Who may not send.

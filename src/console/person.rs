@@ -2,8 +2,6 @@
 //!
 //! Knows: what is looked for first about somebody. Must not know: how it was found.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 
 use super::chart::{Bars, Held, Lanes, Window};
@@ -37,14 +35,14 @@ pub struct Subscriber {
     pub recipients: u64,
     /// Octets of it.
     pub octets: u64,
-    /// Whether there was more than was counted.
-    pub partial: bool,
     /// Sessions, newest first.
     pub sessions: Vec<SessionRow>,
     /// Messages, newest first.
     pub messages: Vec<MessageRow>,
     /// The suspension in force.
     pub suspension: Option<SuspensionRow>,
+    /// To open cases that may be about them.
+    pub cases: Vec<Link>,
     /// To all sessions and messages.
     pub all_sessions: Link,
     /// To all messages.
@@ -70,16 +68,6 @@ impl Subscriber {
 
     fn to(&self) -> String {
         self.frame.zone.spelled(self.window.until)
-    }
-
-    /// Every verdict and reason, and how many messages it let go or would have stopped.
-    fn verdicts(&self) -> Vec<(String, u64)> {
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        for row in &self.messages {
-            let count = counts.entry(format!("{}, {}", row.verdict, row.reason)).or_default();
-            *count = count.saturating_add(1);
-        }
-        counts.into_iter().collect()
     }
 }
 

@@ -7,13 +7,14 @@ use jiff::tz::TimeZone;
 use super::cards::{Card, Found, Look, Message, Outcome, Overview, owners};
 use super::chart::{Bars, Window};
 use super::link::{Href, Link};
-use super::lists::{Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
+use super::lists::{Case, Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
 use super::moment::Zone;
 use super::person::{Subscriber, addresses};
 use super::*;
 use crate::server::http::api::{
     Candidate, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, parse_rfc3339,
 };
+use crate::server::http::cases::{CaseRow, EvidenceRow, HistoryRow};
 use crate::server::http::nas::{NasRow, UnusableRow};
 use crate::server::http::questions::QuestionRow;
 use crate::server::http::top::TopRow;
@@ -130,6 +131,7 @@ fn who() -> Who {
         port: Some(25),
         realm: some(),
         at: hostile(),
+        within_seconds: Some(7),
         verdict: some(),
         reason: some(),
         subscriber: some(),
@@ -178,14 +180,14 @@ fn card() -> Card {
 fn person(sessions: Vec<SessionRow>, messages: Vec<MessageRow>) -> Subscriber {
     Subscriber {
         addresses: addresses(&frame(), HOSTILE, &sessions, window()),
-        hours: Bars::new("hours", HOSTILE, window(), &frame().zone, messages.iter().map(|_| at(NOON))),
+        hours: Bars::new("hours", HOSTILE, window(), &frame().zone, messages.iter().map(|_| (at(NOON), 1))),
         frame: frame(),
         name: hostile(),
         spans: vec![(link(), true), (link(), false)],
         window: window(),
         recipients: 7,
         octets: 7,
-        partial: true,
+        cases: vec![link()],
         sessions,
         messages,
         suspension: Some(suspension()),
@@ -229,6 +231,33 @@ fn feed() -> NasRow {
     }
 }
 
+fn case() -> CaseRow {
+    let evidence = EvidenceRow {
+        form: hostile(),
+        feedback: some(),
+        reporter: some(),
+        address: some(),
+        port: Some(25),
+        arrival: some(),
+        message_id: some(),
+        token: some(),
+        messages: vec![hostile()],
+        found_by: vec![hostile()],
+    };
+    let history =
+        HistoryRow { at: some(), by: hostile(), what: hostile(), note: some(), ..HistoryRow::default() };
+    CaseRow {
+        opened: some(),
+        kind: hostile(),
+        state: "open".to_owned(),
+        subscribers: vec![hostile()],
+        confidence: hostile(),
+        evidence: vec![evidence],
+        history: vec![history],
+        ..CaseRow::default()
+    }
+}
+
 fn question() -> QuestionRow {
     QuestionRow {
         at: some(),
@@ -266,7 +295,7 @@ fn hostile_values_stay_inert_wherever_they_stand() {
         subscriber: true,
     };
     let row =
-        TopRow { subscriber: hostile(), messages: 7, usual: Some(0), at_least: true, ..TopRow::default() };
+        TopRow { kind: hostile(), subject: hostile(), messages: 7, usual: Some(0), ..TopRow::default() };
     let overview = Overview { reasons: vec![hostile()], ..Overview::default() };
     let again = vec![(hostile(), hostile())];
     let pages: Vec<(&str, Result<String, askama::Error>)> = vec![
@@ -291,6 +320,18 @@ fn hostile_values_stay_inert_wherever_they_stand() {
         ("story", list(Rows::Story(vec![story])).render()),
         ("top", top(vec![row]).render()),
         ("feeds", Feeds { frame: frame(), rows: vec![feed()], pager: pager() }.render()),
+        ("case", Case { frame: frame(), row: case(), json: Href::default() }.render()),
+        (
+            "cases",
+            Cases {
+                frame: frame(),
+                states: vec![(link(), true)],
+                subscriber: hostile(),
+                rows: vec![case()],
+                pager: pager(),
+            }
+            .render(),
+        ),
         ("suspensions", Suspensions { frame: frame(), rows: vec![suspension()], pager: pager() }.render()),
         (
             "questions",
@@ -350,7 +391,18 @@ fn an_empty_page_says_what_to_do() {
         "suspensions",
         "The form below",
     );
-    quiet(Cases { frame: frame() }.render(), "cases", "A case is");
+    quiet(
+        Cases {
+            frame: frame(),
+            states: Vec::new(),
+            subscriber: String::new(),
+            rows: Vec::new(),
+            pager: nothing(),
+        }
+        .render(),
+        "cases",
+        "A case is",
+    );
     quiet(person(Vec::new(), Vec::new()).render(), "subscriber", "A longer time may show more");
     let message = Message {
         frame: frame(),

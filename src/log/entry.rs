@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Via;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
+use crate::relay::case::{Action, Complaint};
 use crate::relay::message::Message;
 use crate::relay::standing::Command;
 use crate::session::event::{Event, NasHold};
@@ -42,6 +43,10 @@ pub enum Entry {
     Asked(Box<Asked>),
     /// A token was given or taken back.
     Token(Box<TokenOrder>),
+    /// Somebody complained about a message.
+    Complaint(Box<Complaint>),
+    /// Staff did something about a case.
+    Case(Action),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

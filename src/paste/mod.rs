@@ -40,13 +40,28 @@ pub struct Understood {
     pub at: Option<Result<Timestamp, NotOnce>>,
 }
 
+/// The endpoints of a text without a line's conventions, such as a part of a Received header.
+#[must_use]
+pub fn endpoints(text: &str) -> Vec<Endpoint> {
+    addresses::find(&ascii(text.as_bytes()), false)
+}
+
+/// A moment that is told with its offset: RFC 5322 or RFC 3339. Without one it would mean something else to each reader.
+#[must_use]
+pub fn dated(text: &str) -> Option<Timestamp> {
+    moment::dated(&ascii(text.as_bytes()))
+}
+
+/// Octet by octet, so that a line in any charset has the same places; nothing that is looked for goes beyond ASCII.
+fn ascii(line: &[u8]) -> String {
+    let line = line.get(..LINE_OCTETS_MAX).unwrap_or(line);
+    line.iter().map(|&octet| if octet.is_ascii() { char::from(octet) } else { '?' }).collect()
+}
+
 /// Reads a line. Without a year or an offset it is read as of `now` and in `zone`.
 #[must_use]
 pub fn read(line: &[u8], now: Timestamp, zone: &TimeZone) -> Understood {
-    let line = line.get(..LINE_OCTETS_MAX).unwrap_or(line);
-    // Octet by octet, so that a line in any charset has the same places; nothing that is looked for goes beyond ASCII.
-    let text: String =
-        line.iter().map(|&octet| if octet.is_ascii() { char::from(octet) } else { '?' }).collect();
+    let text = ascii(line);
     let stamp = moment::find(&text, now, zone);
     let endpoints = addresses::find(&text, stamp.as_ref().is_some_and(|stamp| stamp.common_log));
     Understood { endpoints, at: stamp.map(|stamp| stamp.at) }

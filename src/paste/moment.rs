@@ -62,6 +62,21 @@ pub(super) fn find(line: &str, now: Timestamp, zone: &TimeZone) -> Option<Stamp>
     Some(Stamp { at: Ok(at), common_log: false })
 }
 
+/// The first stamp that has its offset.
+pub(super) fn dated(text: &str) -> Option<Timestamp> {
+    let mut inside = false;
+    for (at, c) in text.char_indices() {
+        if !inside && let Some(rest) = text.get(at..) {
+            let written = [dashed, mail].iter().find_map(|spelling| spelling(&mut Scanner(rest)));
+            if let Some(Written { year: Some(year), offset: Some(_), .. }) = written {
+                return written?.in_year(year, &TimeZone::UTC)?.ok();
+            }
+        }
+        inside = c.is_ascii_alphanumeric();
+    }
+    None
+}
+
 impl Written {
     fn moment(&self, now: Timestamp, zone: &TimeZone) -> Option<Result<Timestamp, NotOnce>> {
         let Some(year) = self.year else { return self.latest(now, zone) };

@@ -4,6 +4,8 @@
 //! files, or what time it is.
 
 pub mod attribution;
+pub mod case;
+pub mod confidence;
 pub mod message;
 pub mod permitted;
 pub mod ruling;

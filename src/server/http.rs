@@ -6,6 +6,9 @@
 
 pub mod api;
 pub mod auth;
+pub mod cases;
+pub mod complaints;
+pub mod coverage;
 pub mod document;
 pub mod hosts;
 pub mod import;
@@ -50,6 +53,7 @@ use self::api::{
     Instruction, MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
 use self::auth::{Gate, Keeper};
+use self::coverage::CoverageRow;
 use self::import::{Chunk, ImportAnswer, import};
 use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
@@ -63,10 +67,10 @@ use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::access::{Asker, Role};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
-use crate::clock;
+use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter, Sum};
 use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Realm, Timestamp};
+use crate::{clock, complaint};
 
 /// No order is longer; what is longer is refused unread.
 const BODY_OCTETS_MAX: usize = 64 * 1024;
@@ -80,7 +84,7 @@ const PUBLIC: &str = "public";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whoever holds the answers for staff.
-pub trait Staff: Send + Sync + 'static {
+pub trait Staff: complaints::Desk {
     /// The address space of this name; `None`: nothing was ever heard of it.
     fn realm(&self, name: &Name) -> Option<Realm>;
 
@@ -94,6 +98,16 @@ pub trait Staff: Send + Sync + 'static {
         address: IpAddr,
         port: Option<u16>,
         at: Timestamp,
+    ) -> impl Future<Output = Result<Who, Trouble>> + Send;
+
+    /// Who owned the address at any moment from `within` before `at` to `within` after it?
+    fn owner_within(
+        &self,
+        realm: Realm,
+        address: IpAddr,
+        port: Option<u16>,
+        at: Timestamp,
+        within: Duration,
     ) -> impl Future<Output = Result<Who, Trouble>> + Send;
 
     /// The messages that carry this token.
@@ -120,8 +134,23 @@ pub trait Staff: Send + Sync + 'static {
     /// Who sent most.
     fn top(&self, filter: &TopFilter) -> impl Future<Output = Result<Vec<TopRow>, Trouble>> + Send;
 
+    /// What a subscriber sent, by the minute; minutes without messages are not there.
+    fn minutes(
+        &self,
+        subscriber: &Name,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(Timestamp, Sum)>, Trouble>> + Send;
+
     /// In which zone the site tells times.
     fn zone(&self) -> TimeZone;
+
+    /// For how long the past is kept, and in which spans from `since` on and before `until` nothing was heard.
+    fn coverage(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> impl Future<Output = Result<CoverageRow, Trouble>> + Send;
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
@@ -306,6 +335,7 @@ impl<S: Staff> Routes<S> {
 
 fn routes<S: Staff>() -> Routes<S> {
     let chunk = DefaultBodyLimit::max(import::BODY_OCTETS_MAX);
+    let report = DefaultBodyLimit::max(complaint::OCTETS_MAX);
     Routes { router: Router::new(), listed: Vec::new() }
         .at("GET", "/healthz", |m| on(m, async || "alive\n"))
         .at("GET", "/readyz", |m| on(m, readyz::<S>))
@@ -324,6 +354,8 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/top", |m| on(m, pages::top::<S>))
         .at("GET", "/feeds", |m| on(m, pages::feeds::<S>))
         .at("GET", "/cases", |m| on(m, pages::cases::<S>))
+        .at("GET", "/case/{id}", |m| on(m, pages::case::<S>))
+        .at("POST", "/case/{id}/close", |m| on(m, pages::close::<S>))
         .at("GET", "/suspensions", |m| on(m, pages::suspensions::<S>))
         .at("POST", "/suspensions/suspend", |m| on(m, pages::suspend::<S>))
         .at("POST", "/suspensions/release", |m| on(m, pages::release::<S>))
@@ -340,6 +372,13 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
         .at("GET", "/v1/permitted", |m| on(m, permitted::<S>))
         .at("POST", "/v1/import", |m| on(m, import::<S>).layer(chunk))
+        .at("POST", "/v1/complaints", |m| on(m, complaints::complain::<S>).layer(report))
+        .at("GET", "/v1/cases", |m| on(m, cases::list::<S>))
+        .at("GET", "/v1/cases/{id}", |m| on(m, cases::one::<S>))
+        .at("POST", "/v1/cases/{id}/close", |m| on(m, cases::close::<S>))
+        .at("GET", "/v1/resolver/abusehq", |m| on(m, complaints::abusehq::<S>))
+        .at("GET", "/v1/resolver/abuseio", |m| on(m, complaints::abuseio::<S>))
+        .at("GET", "/v1/coverage", |m| on(m, coverage::show::<S>))
         .at("GET", "/v1/suspensions", |m| on(m, suspensions::<S>))
         .at("POST", "/v1/suspensions", |m| on(m, suspend::<S>))
         .at("POST", "/v1/suspensions/release", |m| on(m, release::<S>))
@@ -441,10 +480,15 @@ async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut question: Question) ->
     }
     let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut question.parameters)?;
     let at = question.parameters.time("at")?;
+    let within = question.parameters.span("within")?;
+    if within.is_some() && at.is_none() {
+        return Err(Problem::parameter("within", "says how far before and after at; name that too"));
+    }
     let ready = question.ready(&*staff)?;
-    let who = match at {
-        Some(at) => staff.owner(realm, address, port, at).await?,
-        None => staff.lookup(realm, address, port),
+    let who = match (at, within) {
+        (Some(at), Some(within)) => staff.owner_within(realm, address, port, at, within).await?,
+        (Some(at), None) => staff.owner(realm, address, port, at).await?,
+        (None, _) => staff.lookup(realm, address, port),
     };
     ready.answered(&*staff, who.candidates.len()).await?;
     Ok(Json(Who { realm: name, ..who }))

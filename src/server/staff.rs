@@ -3,9 +3,11 @@
 //! Knows: which view answers which question, and how its values are spelled in the API. Must not know: HTTP, paths,
 //! or tables.
 
+mod complaints;
 mod numbers;
 mod rows;
 mod top;
+mod window;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -16,11 +18,13 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use self::rows::{answer, kept, living, past_candidate, spelled, story_row};
+use self::window::Window;
 use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
 use super::http::auth;
+use super::http::coverage::{CoverageRow, GapRow, RetentionRow};
 use super::http::import::{Chunk, ImportAnswer};
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
@@ -167,32 +171,44 @@ impl Staff for StaffDesk {
             let because = Some("this moment is yet to come".to_owned());
             return Ok(answer(Who { because, ..asked }, Vec::new(), Confidence::Unknown));
         }
-        let indexed = self.indexed().await;
-        let whole = indexed && self.health.is_ready() && !self.health.is_blind(clock::now());
+        let known = self.known().await;
+        let past = Arc::clone(&self.past);
+        let shared = Arc::clone(&self.shared);
+        let owner =
+            blocking(move || opened(&past)?.owner(realm, address, port, at, &known.last_seen(&shared)))
+                .await?;
+        Ok(self.as_known(asked, owner, at, known))
+    }
+
+    async fn owner_within(
+        &self,
+        realm: Realm,
+        address: IpAddr,
+        port: Option<u16>,
+        at: Timestamp,
+        within: Duration,
+    ) -> Result<Who, Trouble> {
+        let asked = Who {
+            address: Some(address.to_string()),
+            port,
+            at: rfc3339(at).unwrap_or_default(),
+            within_seconds: Some(within.as_secs()),
+            ..Who::default()
+        };
+        let (since, until) = (at.minus(within), at.plus(within).min(clock::now()));
+        if since > until {
+            let because = Some("these moments are yet to come".to_owned());
+            return Ok(answer(Who { because, ..asked }, Vec::new(), Confidence::Unknown));
+        }
+        let known = self.known().await;
         let past = Arc::clone(&self.past);
         let shared = Arc::clone(&self.shared);
         let owner = blocking(move || {
-            // An owner that has not ended is the one the live map has at this place. While it is active and its NAS
-            // is heard, it is known to be alive as much as anything is known.
-            let seen = |key: &SessionKey, place: Place| {
-                let holder = shared.map.holder(place, key)?;
-                let known = whole && holder.is_believed() && !holder.session.is_stale();
-                Some(if known { clock::now() } else { holder.session.seen() })
-            };
-            opened(&past)?.owner(realm, address, port, at, &seen)
+            let seen = known.last_seen(&shared);
+            Window { realm, address, port, since, until }.owners(opened(&past)?, &seen)
         })
         .await?;
-        // What happened last may not be indexed or not even be taken: then neither "nobody" nor a name is sure.
-        let (confidence, because) = match owner.confidence {
-            _ if !indexed => (Confidence::Unknown, "the index does not hold yet what was taken last"),
-            Confidence::Exact if !whole && owner.candidates.is_empty() && at > self.health.last_commit() => {
-                (Confidence::Unknown, "nothing could be taken at this moment")
-            }
-            as_told => (as_told, owner.because),
-        };
-        let who = Who { because: Some(because.to_owned()), ..asked };
-        let candidates = owner.candidates.into_iter().map(past_candidate).collect();
-        Ok(answer(who, candidates, confidence))
+        Ok(self.as_known(asked, owner, until, known))
     }
 
     async fn by_token(&self, token: &Name) -> Result<Vec<MessageRow>, Trouble> {
@@ -232,8 +248,48 @@ impl Staff for StaffDesk {
         blocking(move || top::top(opened(&past)?, &filter)).await
     }
 
+    async fn minutes(
+        &self,
+        subscriber: &Name,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(Timestamp, past::Sum)>, Trouble> {
+        self.indexed().await;
+        let subject = Subject::Subscriber(self.canonical(subscriber));
+        let past = Arc::clone(&self.past);
+        blocking(move || opened(&past)?.minutes(&subject, since, until)).await
+    }
+
     fn zone(&self) -> TimeZone {
         self.config.load().http.zone.clone().unwrap_or_else(TimeZone::system)
+    }
+
+    async fn coverage(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<CoverageRow, Trouble> {
+        self.indexed().await;
+        let past = Arc::clone(&self.past);
+        let (since, until) =
+            (since.unwrap_or(Timestamp::EARLIEST), until.unwrap_or(Timestamp::from_millis(i64::MAX)));
+        let known = move || {
+            let past = opened(&past)?;
+            Ok((past.known_from()?, past.gaps(since, until)?))
+        };
+        let ((known_from, lost_from), gaps) = blocking(known).await?;
+        let retention = self.config.load().retention;
+        let gap = |(since, until)| Some(GapRow { since: rfc3339(since), until: rfc3339(until)? });
+        Ok(CoverageRow {
+            retention: RetentionRow {
+                sessions_seconds: retention.sessions.as_secs(),
+                messages_seconds: retention.messages.as_secs(),
+                questions_seconds: retention.questions.as_secs(),
+            },
+            known_from: known_from.and_then(rfc3339),
+            lost_from: lost_from.and_then(rfc3339),
+            gaps: gaps.into_iter().filter_map(gap).collect(),
+        })
     }
 
     fn nas(&self) -> Vec<NasRow> {
@@ -400,7 +456,48 @@ impl Staff for StaffDesk {
     }
 }
 
+/// How much of what happened an answer about the past can rest on.
+#[derive(Clone, Copy)]
+struct Known {
+    /// The index holds what was committed.
+    indexed: bool,
+    /// And we hear and write.
+    whole: bool,
+}
+
+impl Known {
+    /// An owner that has not ended is the one the live map has at this place. While it is active and its NAS is heard, it
+    /// is known to be alive as much as anything is known.
+    fn last_seen(self, shared: &Shared) -> impl Fn(&SessionKey, Place) -> Option<Timestamp> {
+        move |key, place| {
+            let holder = shared.map.holder(place, key)?;
+            let known = self.whole && holder.is_believed() && !holder.session.is_stale();
+            Some(if known { clock::now() } else { holder.session.seen() })
+        }
+    }
+}
+
 impl StaffDesk {
+    async fn known(&self) -> Known {
+        let indexed = self.indexed().await;
+        Known { indexed, whole: indexed && self.health.is_ready() && !self.health.is_blind(clock::now()) }
+    }
+
+    /// What happened last may not be indexed or not even be taken: then neither "nobody" nor a name is sure.
+    fn as_known(&self, asked: Who, owner: past::PastOwner, at: Timestamp, known: Known) -> Who {
+        let (confidence, because) = match owner.confidence {
+            _ if !known.indexed => (Confidence::Unknown, "the index does not hold yet what was taken last"),
+            Confidence::Exact
+                if !known.whole && owner.candidates.is_empty() && at > self.health.last_commit() =>
+            {
+                (Confidence::Unknown, "nothing could be taken at this moment")
+            }
+            as_told => (as_told, owner.because),
+        };
+        let who = Who { because: Some(because.to_owned()), ..asked };
+        answer(who, owner.candidates.into_iter().map(past_candidate).collect(), confidence)
+    }
+
     /// Everybody who shares an address, as far as is known: nobody of them is named for it.
     fn sharers(&self, realm: Realm, address: IpAddr, now: Timestamp) -> Vec<Candidate> {
         let map = &self.shared.map;

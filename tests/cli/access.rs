@@ -51,6 +51,7 @@ pub(crate) fn sent(daemon: &Daemon, line: &str, head: &[&str], body: &str) -> Re
     Response { status, headers, body: body.to_owned() }
 }
 
+const REPORT: &str = include_str!("../data/complaint/arf.eml");
 const EVER: Timestamp = Timestamp::from_seconds(1_000_000_000);
 
 /// A token as it would have been made long ago.
@@ -125,7 +126,8 @@ fn every_path_lets_in_whom_the_table_says_and_nobody_else() {
         let daemon = Daemon::start(fresh);
         let Endpoint { needs, .. } =
             ENDPOINTS.iter().find(|row| (row.method, row.path) == (method, path)).unwrap();
-        let ask = |head: &[&str]| match sent(&daemon, &format!("{method} {path}"), head, "{}") {
+        let line = format!("{method} {}", path.replace("{id}", "4711"));
+        let ask = |head: &[&str]| match sent(&daemon, &line, head, "{}") {
             // Whoever goes is sent there, too.
             Response { status: 303, .. } if path == "/logout" => "in",
             reply => outcome(&reply),
@@ -358,6 +360,66 @@ fn a_question_is_written_down_with_who_what_why_and_how_many() {
 }
 
 #[test]
+fn a_program_that_resolves_addresses_may_nothing_else_and_is_written_down() {
+    let answers = Answers::full();
+    let token = given(&mut answers.tokens.lock().unwrap(), 6, Role::Viewer, &[Scope::Resolver], None);
+    let daemon = Daemon::start(answers);
+    let ask = |line: &str, body: &str| sent(&daemon, line, &[&bearer(&token), "Purpose: AbuseHQ"], body);
+    let reply = ask("GET /v1/resolver/abusehq?ip=198.51.100.7&timestamp=2026-11-23T14:00:00Z", "");
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let nobody = ask("GET /v1/resolver/abuseio?ip=203.0.113.77", "");
+    assert_eq!(
+        (nobody.status, problem(&nobody).as_str()),
+        (404, "not-resolved"),
+        "of several nobody is named"
+    );
+    for line in
+        ["GET /v1/owner?address=198.51.100.7", "GET /v1/cases", "GET /v1/cases/4711", "POST /v1/complaints"]
+    {
+        assert_eq!(ask(line, REPORT).status, 403, "{line}");
+    }
+    let questions = daemon.answers.questions.lock().unwrap();
+    let told: Vec<_> = questions.iter().map(|asked| (asked.about.clone(), asked.reply)).collect();
+    let about = |address: &str| vec![Name::from(address)];
+    assert_eq!(told[..2], [(about("198.51.100.7"), Reply::Rows(1)), (about("203.0.113.77"), Reply::Rows(0))],);
+    assert!(told[2..].iter().all(|(_, reply)| *reply == Reply::Refused), "{told:?}");
+    assert!(questions.iter().all(|asked| asked.via == Via::Token(TokenId(6))));
+    assert_eq!(questions[0].purpose, Some(Name::from("AbuseHQ")));
+}
+
+#[test]
+fn a_complaint_and_a_case_are_questions_about_everybody_they_name() {
+    let (daemon, [viewer, operator, _]) = daemon();
+    assert_eq!(sent(&daemon, "POST /v1/complaints", &[&bearer(&viewer)], REPORT).status, 403);
+    daemon.answers.questions.lock().unwrap().clear();
+    let taken = sent(&daemon, "POST /v1/complaints?purpose=mailbox", &[&bearer(&operator)], REPORT);
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    // A report that is none has no answer.
+    assert_eq!(
+        sent(&daemon, "POST /v1/complaints", &[&bearer(&operator)], "From: a@b\n\nStop\n").status,
+        400
+    );
+    assert_eq!(sent(&daemon, "GET /v1/cases/4711", &[&bearer(&viewer)], "").status, 200);
+    assert_eq!(sent(&daemon, "GET /v1/cases/7", &[&bearer(&viewer)], "").status, 404);
+    let questions = daemon.answers.questions.lock().unwrap();
+    let told: Vec<_> = questions
+        .iter()
+        .map(|asked| {
+            (asked.what.to_string(), asked.reply, asked.about.contains(&Name::from("alice@isp.example")))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("/v1/complaints?purpose=mailbox".to_owned(), Reply::Rows(1), true),
+            ("/v1/cases/4711".to_owned(), Reply::Rows(1), true),
+            ("/v1/cases/7".to_owned(), Reply::Rows(0), false),
+        ]
+    );
+    assert_eq!(questions[0].by, Name::from("token:00000002 desk <b>1</b>"));
+}
+
+#[test]
 fn where_a_purpose_is_required_there_is_no_answer_without_one() {
     let answers = Answers { purpose_required: true, ..Answers::full() };
     let token = given(&mut answers.tokens.lock().unwrap(), 3, Role::Auditor, &[], None);
@@ -370,18 +432,37 @@ fn where_a_purpose_is_required_there_is_no_answer_without_one() {
         "/v1/sessions",
         "/v1/messages",
         "/v1/suspensions",
+        "/v1/complaints",
+        "/v1/cases",
+        "/v1/cases/4711",
+        "/v1/resolver/abusehq?ip=198.51.100.7",
+        "/v1/resolver/abuseio?ip=198.51.100.7",
         "/v1/questions",
         "/v1/questions/verify",
     ] {
-        let line = format!("GET {path}");
-        let reply = sent(&daemon, &line, &[&bearer(&token), "Purpose:  "], "");
+        let (method, body) = match path {
+            "/v1/complaints" => ("POST", REPORT),
+            _ => ("GET", ""),
+        };
+        let line = format!("{method} {path}");
+        let reply = sent(&daemon, &line, &[&bearer(&token), "Purpose:  "], body);
         assert_eq!((reply.status, problem(&reply).as_str()), (400, "purpose-required"), "{path}");
         assert!(daemon.answers.questions.lock().unwrap().is_empty());
-        assert_eq!(sent(&daemon, &line, &[&bearer(&token), "Purpose: case 1"], "").status, 200, "{path}");
-        daemon.answers.questions.lock().unwrap().clear();
+        assert_eq!(sent(&daemon, &line, &[&bearer(&token), "Purpose: case 1"], body).status, 200, "{path}");
+        let questions = std::mem::take(&mut *daemon.answers.questions.lock().unwrap());
+        assert_eq!(questions.len(), 1, "{path}");
+        assert_eq!(questions[0].purpose, Some(Name::from("case 1")), "{path}");
     }
     // What names nobody needs none.
-    assert_eq!(sent(&daemon, "GET /v1/nas", &[&bearer(&token)], "").status, 200);
+    for path in ["/v1/nas", "/v1/coverage"] {
+        assert_eq!(sent(&daemon, &format!("GET {path}"), &[&bearer(&token)], "").status, 200);
+    }
+    assert!(daemon.answers.questions.lock().unwrap().is_empty());
+    let report = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/complaint/arf.eml");
+    let run = daemon.run(&["complaint", report]);
+    assert_eq!(run.exit, 75, "a mail is kept until somebody has mended that: {run:?}");
+    assert!(run.err.contains("--purpose TEXT"), "{run:?}");
+    assert_eq!(daemon.run(&["complaint", report, "--purpose", "abuse mailbox"]).exit, 0);
     let run = daemon.run(&["who", "198.51.100.7"]);
     assert_eq!(run.exit, 2, "{run:?}");
     assert!(run.err.contains("--purpose TEXT"), "{run:?}");

@@ -51,6 +51,41 @@ fn empty_lists_are_1_in_every_format() {
 }
 
 #[test]
+fn a_complaint_is_0_when_it_is_taken_65_when_it_is_none_and_75_whatever_else_is_wrong() {
+    let report = include_bytes!("../data/complaint/arf.eml");
+    let daemon = Daemon::start(Answers::full());
+    let run = daemon.run_fed(&["complaint", "-"], report);
+    expect(&run, 0, "");
+    assert!(run.out.starts_with("Case        4711 (new)\nSubscriber  alice@isp.example\n"), "{run:?}");
+    expect(&daemon.run_fed(&["complaint", "-"], b"From: a@b\n\nStop\n"), 65, "a mail without a report");
+    expect(&daemon.run(&["complaint", "/nonexistent/report.eml"]), 74, "/nonexistent/report.eml");
+    for trouble in [Trouble::Unrecorded, Trouble::Storage, Trouble::Damaged, Trouble::NotReady] {
+        let daemon = Daemon::start(Answers { trouble: Some(trouble), ..Answers::default() });
+        let run = daemon.run_fed(&["complaint", "-"], report);
+        assert_eq!((run.exit, run.out.as_str()), (75, ""), "{run:?}");
+    }
+    // What a mailbox is piped into must not lose a mail to somebody's mistake in a configuration.
+    expect(
+        &daemon.run_fed(&["complaint", "-", "--config", "/nonexistent/relaywarden.toml"], report),
+        75,
+        "/nonexistent/relaywarden.toml",
+    );
+}
+
+#[test]
+fn a_case_is_found_or_not_and_closed_once() {
+    let daemon = Daemon::start(Answers::full());
+    expect(&daemon.run(&["cases"]), 0, "");
+    expect(&daemon.run(&["cases", "4711"]), 0, "");
+    expect(&daemon.run(&["cases", "--state", "closed"]), 1, "no case matches");
+    expect(&daemon.run(&["cases", "7"]), 1, "There is no case of that number");
+    expect(&daemon.run(&["cases", "close", "4711", "--reason", "x"]), 0, "");
+    expect(&daemon.run(&["cases", "close", "4710", "--reason", "x"]), 1, "closed already");
+    expect(&daemon.run(&["cases", "close", "4709", "--reason", "x"]), 75, "see /readyz");
+    expect(&daemon.run(&["cases", "close", "4711", "--reason", " "]), 2, "reason");
+}
+
+#[test]
 fn a_realm_never_heard_of_is_1_and_says_so() {
     let daemon = Daemon::start(Answers::full());
     for command in

@@ -5,20 +5,27 @@ use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use axum::body::Bytes;
 use jiff::tz::TimeZone;
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
-use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter, Sum};
+use relaywarden::complaint;
 use relaywarden::config::Http;
+use relaywarden::relay::case::State;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
 use relaywarden::server::http::auth::Gate;
+use relaywarden::server::http::cases::{CaseError, CaseFilter, CaseRow, EvidenceRow, HistoryRow};
+use relaywarden::server::http::complaints::{ComplaintRow, Desk, Refused};
+use relaywarden::server::http::coverage::{CoverageRow, GapRow, RetentionRow};
 use relaywarden::server::http::hosts::Hosts;
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
@@ -48,6 +55,8 @@ pub(crate) struct Answers {
     /// So many messages, seven to a millisecond.
     pub(crate) messages_there: Option<usize>,
     pub(crate) most_at_once: AtomicUsize,
+    /// So many cases, less one, beside the usual one, with smaller numbers.
+    pub(crate) cases_there: u64,
     pub(crate) imported: Mutex<Vec<Chunk>>,
     pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
@@ -285,6 +294,80 @@ impl Answers {
     }
 }
 
+impl Desk for Answers {
+    async fn complain(&self, by: Name, report: Bytes) -> Result<ComplaintRow, Refused> {
+        let complaint = complaint::read(&report, Some("X-Subscriber-Token")).map_err(Refused::Unreadable)?;
+        let messages = self.rows(vec![message()]).map_err(Refused::Trouble)?;
+        self.asked.lock().unwrap().push(format!("{by} complains"));
+        Ok(ComplaintRow {
+            case: 4711,
+            subscriber: some("alice@isp.example"),
+            confidence: "exact".to_owned(),
+            because: "by token".to_owned(),
+            candidates: vec!["alice@isp.example".to_owned()],
+            form: complaint.form.word().to_owned(),
+            reporter: complaint.reporter.map(|reporter| reporter.to_string()),
+            messages,
+            ..ComplaintRow::default()
+        })
+    }
+
+    fn cases(&self, filter: &CaseFilter) -> Vec<CaseRow> {
+        let mut rows = self.rows(vec![case()]).unwrap_or_default();
+        rows.extend((1..self.cases_there).rev().map(|id| CaseRow { id, ..case() }));
+        rows.retain(|row| {
+            filter.state != Some(State::Closed) && filter.before.is_none_or(|before| row.id < before)
+        });
+        rows.truncate(filter.limit);
+        rows
+    }
+
+    fn case(&self, id: u64) -> Option<CaseRow> {
+        (id == 4711).then(case)
+    }
+
+    async fn close(&self, _: Name, id: u64, _: Name) -> Result<Ordered, CaseError> {
+        match id {
+            4711 => Ok(Ordered { reference: 4712, at: Timestamp::from_seconds(1_795_442_405) }),
+            4710 => Err(CaseError::Closed),
+            4709 => Err(CaseError::Storage),
+            _ => Err(CaseError::Unknown),
+        }
+    }
+}
+
+fn case() -> CaseRow {
+    CaseRow {
+        id: 4711,
+        opened: some("2026-11-23T14:00:05.000Z"),
+        kind: "complaint".to_owned(),
+        state: "open".to_owned(),
+        subscribers: vec!["alice@isp.example".to_owned(), "=cmd()\u{1b}[2J".to_owned()],
+        confidence: "ambiguous".to_owned(),
+        evidence_count: 3,
+        evidence: vec![EvidenceRow {
+            form: "arf".to_owned(),
+            feedback: some("abuse"),
+            reporter: some("complaints@example.org"),
+            address: some("198.51.100.7"),
+            port: Some(40112),
+            arrival: some("2026-11-23T13:59:00.000Z"),
+            message_id: some("1@x"),
+            messages: vec!["mx1 4bX".to_owned()],
+            found_by: vec!["queue-id".to_owned()],
+            ..EvidenceRow::default()
+        }],
+        history: vec![HistoryRow {
+            reference: 4711,
+            at: some("2026-11-23T14:00:05.000Z"),
+            by: "mail".to_owned(),
+            what: "opened".to_owned(),
+            note: None,
+        }],
+        kept_until: None,
+    }
+}
+
 impl Staff for Answers {
     fn realm(&self, name: &Name) -> Option<Realm> {
         (*name == Name::from("blue")).then_some(Realm::of_number(1))
@@ -326,6 +409,18 @@ impl Staff for Answers {
         let because = some("the end was never reported; sure only until the last sign of life");
         let confidence = "until-last-interim".to_owned();
         Ok(Who { at, confidence, because, ..whose(address, port, vec![bob()]) })
+    }
+
+    async fn owner_within(
+        &self,
+        realm: Realm,
+        address: IpAddr,
+        port: Option<u16>,
+        at: Timestamp,
+        within: Duration,
+    ) -> Result<Who, Trouble> {
+        let who = self.owner(realm, address, port, at).await?;
+        Ok(Who { within_seconds: Some(within.as_secs()), ..who })
     }
 
     async fn explain(&self, filter: &StoryFilter) -> Result<Vec<StoryRow>, Trouble> {
@@ -377,19 +472,56 @@ impl Staff for Answers {
     async fn top(&self, filter: &TopFilter) -> Result<Vec<TopRow>, Trouble> {
         *self.top_asked.lock().unwrap() = Some(*filter);
         let row = |subscriber: &str, messages, usual| TopRow {
-            subscriber: subscriber.to_owned(),
+            kind: "subscriber".to_owned(),
+            subject: subscriber.to_owned(),
             messages,
             recipients: messages * 3,
             bytes: messages * 2048,
             usual,
             most_before: usual,
-            at_least: false,
         };
         self.rows(vec![row("alice@isp.example", 1024, Some(7)), row("=cmd|' /C calc'!A0", 2, None)])
     }
 
+    async fn minutes(
+        &self,
+        _: &Name,
+        since: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<(Timestamp, Sum)>, Trouble> {
+        self.rows(vec![(since, Sum { messages: 2, recipients: 4, octets: 4096 })])
+    }
+
     fn zone(&self) -> TimeZone {
         TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
+    }
+
+    async fn coverage(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<CoverageRow, Trouble> {
+        let gap = |since: Option<&str>, until: &str| GapRow {
+            since: since.map(str::to_owned),
+            until: until.to_owned(),
+        };
+        let at = |text: &str| api::parse_rfc3339(text).unwrap();
+        let mut gaps = self.rows(vec![
+            gap(None, "2026-11-01T00:00:00.000Z"),
+            gap(Some("2026-11-23T13:00:00.000Z"), "2026-11-23T13:05:00.000Z"),
+        ])?;
+        gaps.retain(|gap| {
+            since.is_none_or(|since| at(&gap.until) > since)
+                && until.is_none_or(|until| gap.since.as_deref().is_none_or(|since| at(since) < until))
+        });
+        let day = 86_400;
+        let retention = RetentionRow {
+            sessions_seconds: 180 * day,
+            messages_seconds: 90 * day,
+            questions_seconds: 365 * day,
+        };
+        let known_from = some("2026-11-01T00:00:00.000Z");
+        Ok(CoverageRow { retention, known_from, lost_from: None, gaps })
     }
 
     fn nas(&self) -> Vec<NasRow> {
@@ -545,6 +677,13 @@ impl<S: Staff> Daemon<S> {
         run_with(arguments, &[("RELAYWARDEN_SOCKET", socket.as_os_str())])
     }
 
+    /// The same, with these octets on its standard input.
+    pub(crate) fn run_fed(&self, arguments: &[&str], input: &[u8]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relaywarden"));
+        command.env_clear().env("TZ", "UTC").env("RELAYWARDEN_SOCKET", self.socket()).args(arguments);
+        fed(command, input)
+    }
+
     /// Says stop, and returns when nothing is served any more.
     pub(crate) fn stop(self) {
         self.stop.send(true).unwrap();
@@ -577,6 +716,18 @@ pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &std::ffi::OsSt
     let mut command = Command::new(env!("CARGO_BIN_EXE_relaywarden"));
     command.env_clear().env("TZ", "UTC").envs(environment.iter().copied()).args(arguments);
     Run::from(command.output().unwrap())
+}
+
+/// Runs it with these octets on its standard input.
+pub(crate) fn fed(mut command: Command, input: &[u8]) -> Run {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        // It may end before it has read everything.
+        scope.spawn(move || stdin.write_all(input).map_err(|error| error.kind()));
+        Run::from(child.wait_with_output().unwrap())
+    })
 }
 
 /// Something else that listens on a Unix socket: reads a head, says these octets, and closes.

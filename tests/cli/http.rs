@@ -70,6 +70,9 @@ fn each_wrong_parameter_is_named() {
         ("/v1/owner?at=2026-11-23T14:00:00Z", "address"),
         ("/v1/owner?address=198.51.100.7&port=0&at=2026-11-23T14:00:00Z", "port"),
         ("/v1/owner?token=x&realm=blue", "realm"),
+        ("/v1/owner?address=198.51.100.7&within=2m", "within"),
+        ("/v1/owner?address=198.51.100.7&at=2026-11-23T14:00:00Z&within=25h", "within"),
+        ("/v1/owner?address=198.51.100.7&at=2026-11-23T14:00:00Z&within=2", "within"),
         ("/v1/explain", "address"),
         ("/v1/explain?address=198.51.100.0/24", "address"),
         ("/v1/explain?address=198.51.100.7&port=65536", "port"),
@@ -92,6 +95,8 @@ fn each_wrong_parameter_is_named() {
         ("/v1/nas?nas=bras1&nas=bras2", "nas"),
         ("/v1/suspensions?x=1", "x"),
         ("/v1/permitted?x=1", "x"),
+        ("/v1/coverage?x=1", "x"),
+        ("/v1/coverage?since=2026-11-23T14:00:00Z&until=2026-11-23T14:00:00Z", "until"),
     ] {
         problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
     }
@@ -160,6 +165,36 @@ fn each_wrong_hold_is_named() {
     }
     problem(&asked(&daemon, "GET", "/v1/nas/hold", ""), 405, "no-such-method", None);
     assert!(daemon.answers.held.lock().unwrap().is_empty());
+}
+
+#[test]
+fn each_wrong_question_about_cases_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    let close = |id: &str, body: &str| asked(&daemon, "POST", &format!("/v1/cases/{id}/close"), body);
+    problem(&close("4711", ""), 400, "bad-body", None);
+    problem(&close("4711", r#"{"reason":" "}"#), 400, "bad-parameter", Some("reason"));
+    problem(&close("4711", r#"{"reason":"x","force":true}"#), 400, "bad-body", None);
+    problem(&close("x", r#"{"reason":"x"}"#), 400, "bad-parameter", Some("id"));
+    problem(&close("7", r#"{"reason":"x"}"#), 404, "unknown-case", None);
+    problem(&close("4710", r#"{"reason":"x"}"#), 409, "case-closed", None);
+    problem(&close("4709", r#"{"reason":"x"}"#), 503, "unrecorded", None);
+    assert_eq!(close("4711", r#"{"reason":"x"}"#).status, 200);
+    for (target, parameter) in [
+        ("/v1/cases?state=new", "state"),
+        ("/v1/cases?limit=0", "limit"),
+        ("/v1/cases?id=7", "id"),
+        ("/v1/cases/-1", "id"),
+        ("/v1/cases/18446744073709551616", "id"),
+        ("/v1/resolver/abusehq", "ip"),
+        ("/v1/resolver/abusehq?ip=198.51.100.7&timestamp=yesterday", "timestamp"),
+        ("/v1/resolver/abuseio?ip=198.51.100.7&port=0", "port"),
+    ] {
+        problem(&asked(&daemon, "GET", target, ""), 400, "bad-parameter", Some(parameter));
+    }
+    problem(&asked(&daemon, "GET", "/v1/cases/7", ""), 404, "unknown-case", None);
+    problem(&asked(&daemon, "POST", "/v1/complaints", "x"), 400, "bad-body", None);
+    problem(&asked(&daemon, "GET", "/v1/complaints", ""), 405, "no-such-method", None);
+    problem(&asked(&daemon, "GET", "/v1/cases/%ff", ""), 400, "bad-parameter", Some("id"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod formats;
 mod http;
 #[cfg(test)]
 mod import;
+mod lines;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]

@@ -219,8 +219,13 @@ fn whatever_is_asked_no_answer_is_an_error_of_ours_or_undocumented() {
                 let rounds = if operation.is_null() { 1 } else { 25 };
                 for _ in 0..rounds {
                     let mut query = Vec::new();
+                    let mut target = path.clone();
                     for given in operation["parameters"].as_array().into_iter().flatten() {
-                        if dice.below(3) > 0 {
+                        if given["in"] == "path" {
+                            let name = format!("{{{}}}", given["name"].as_str().unwrap());
+                            let number = dice.one(&["4711", "4710", "7", "-1", "x", "%ff"]);
+                            target = target.replace(&name, number);
+                        } else if dice.below(3) > 0 {
                             let name = given["name"].as_str().unwrap();
                             query.push(format!("{name}={}", value(&mut dice)));
                         }
@@ -235,13 +240,16 @@ fn whatever_is_asked_no_answer_is_an_error_of_ours_or_undocumented() {
                     let content = operation["requestBody"]["content"].as_object();
                     let schema =
                         content.and_then(|content| content.values().next()).map(|media| &media["schema"]);
+                    let is_report = content.is_some_and(|content| content.contains_key("message/rfc822"));
                     let sent = schema.map(|schema| match dice.below(3) {
+                        0 if is_report => include_str!("../data/complaint/arf.eml").to_owned(),
                         0 => right_body(&mut dice, schema, &document),
                         _ => body(&mut dice, schema, &document, 0),
                     });
                     let sent = sent.unwrap_or_default();
-                    let target =
-                        if query.is_empty() { path.clone() } else { format!("{path}?{}", query.join("&")) };
+                    if !query.is_empty() {
+                        target = format!("{target}?{}", query.join("&"));
+                    }
                     let head = dice.one(&[
                         "",
                         "accept: application/x-ndjson\r\n",
@@ -309,6 +317,29 @@ fn a_long_list_is_whole_page_by_page_and_each_page_is_written_down() {
     let rows: Vec<Reply> = questions.iter().map(|asked| asked.reply).collect();
     assert_eq!((rows.len(), rows[0], rows[9]), (10, Reply::Rows(10), Reply::Rows(5)));
     assert!(questions.iter().all(|asked| asked.purpose.is_some()));
+}
+
+#[test]
+fn cases_come_page_by_page_and_what_has_not_changed_does_not_come_again() {
+    let daemon = Daemon::start(Answers { cases_there: 25, ..Answers::full() });
+    let (mut target, mut ids) = (Some("/v1/cases?limit=10".to_owned()), Vec::new());
+    while let Some(page) = target {
+        let reply = asked(&daemon, "GET", &page, "", "");
+        ids.extend(reply.rows().iter().map(|row| row["id"].as_u64().unwrap()));
+        target = next(&reply);
+    }
+    assert_eq!(ids, std::iter::once(4711).chain((1..25).rev()).collect::<Vec<_>>());
+    for target in ["/v1/cases?limit=10", "/v1/cases/4711"] {
+        let first = asked(&daemon, "GET", target, "", "");
+        let known = format!("if-none-match: {}\r\n", first.header("etag").unwrap());
+        let again = asked(&daemon, "GET", target, &known, "");
+        assert_eq!((again.status, again.body.len()), (304, 0), "{target}");
+        assert_eq!(next(&again), next(&first), "{target}");
+    }
+    let lines = asked(&daemon, "GET", "/v1/cases", "accept: application/x-ndjson\r\n", "");
+    assert_eq!(lines.body.split(|octet| *octet == b'\n').count(), 26);
+    let questions = daemon.answers.questions.lock().unwrap();
+    assert_eq!(questions.len(), 3 + 4 + 1, "a question is one whatever its answer needs to say");
 }
 
 #[test]

@@ -371,3 +371,60 @@ fn the_story_of_a_port_is_told_and_the_question_is_written_down() {
         Some("/v1/explain?purpose=case%207&address=203.0.113.77&port=2048")
     );
 }
+
+#[test]
+fn a_span_names_its_owner_only_if_nobody_else_had_it_at_any_moment_of_it() {
+    let world = world();
+    let began = relaywarden::server::http::api::rfc3339(world.began).unwrap();
+    let then = world.then();
+    let port = ["who", NAT, "--port", "1024", "--at"];
+    // Since ten minutes ago; five minutes ago, and two before and after that.
+    let who = world.cli(&[port.as_slice(), &[&then, "--within", "2m"]].concat(), 0);
+    assert_eq!((&who["subscriber"], &who["within_seconds"]), (&"alice".into(), &120.into()), "{who}");
+    // Before it began nothing is known of it.
+    let who = world.cli(&[port.as_slice(), &[&began, "--within", "2m"]].concat(), 0);
+    names_nobody(&who);
+    assert_eq!((sharers(&who), &who["confidence"]), (vec![ALL[0].to_owned()], &"ambiguous".into()), "{who}");
+    // Without a port everybody is a candidate, as at any one moment.
+    let who = world.cli(&["who", NAT, "--at", &then, "--within", "2m"], 0);
+    names_nobody(&who);
+    assert_eq!((sharers(&who), &who["confidence"]), (ALL.map(str::to_owned).to_vec(), &"ambiguous".into()));
+    // What is yet to come is nobody's, and what reaches into it ends now.
+    let who = world.cli(&[port.as_slice(), &["2199-01-01T00:00:00Z", "--within", "2m"]].concat(), 1);
+    assert_eq!(who["confidence"], "unknown", "{who}");
+}
+
+#[test]
+fn a_span_in_which_the_address_changed_hands_lists_both_and_one_beside_it_names_its_owner() {
+    let before = |seconds| clock::now().minus(BEFORE + Duration::from_secs(seconds));
+    let record = |kind, id: &str, subscriber: &str, seconds| Record {
+        subscriber: Some(Name::from(subscriber)),
+        claims: whole("198.51.100.50"),
+        ..Record::bare(kind, Name::from("bras1"), Name::from(id), before(seconds))
+    };
+    let world = World::new([
+        record(Kind::Start, "a", "alice", 900),
+        record(Kind::Stop, "a", "alice", 500),
+        record(Kind::Start, "b", "bob", 480),
+    ]);
+    let asked = |seconds, within| {
+        let at = relaywarden::server::http::api::rfc3339(before(seconds)).unwrap();
+        world.cli(&["who", "198.51.100.50", "--at", &at, "--within", within], 0)
+    };
+    let who = asked(700, "1m");
+    assert_eq!((&who["subscriber"], &who["confidence"]), (&"alice".into(), &"exact".into()), "{who}");
+    // Each of the changes lies between two of the moments that are asked about anyway.
+    let who = asked(490, "2m");
+    names_nobody(&who);
+    assert_eq!(
+        (sharers(&who), &who["confidence"]),
+        (vec!["alice -".to_owned(), "bob -".to_owned()], &"ambiguous".into())
+    );
+    let who = asked(300, "1m");
+    // He was not heard of for a quarter of an hour.
+    assert_eq!(
+        (&who["subscriber"], &who["confidence"]),
+        (&"bob".into(), &"until-last-interim".into()),
+        "{who}"
+    );
+}

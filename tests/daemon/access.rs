@@ -16,16 +16,22 @@ use crate::house::{edit, metric, printed, refused, serve};
 /// A running daemon, and where it listens for HTTP.
 fn listening() -> (Daemon, SocketAddr) {
     let mut daemon = Daemon::start();
-    daemon.terminate();
-    let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    edit(&daemon, "listen = []", &format!("listen = [\"{http}\"]"));
-    daemon.launch();
-    daemon.wait_until_ready();
+    let http = listen(&mut daemon);
     (daemon, http)
 }
 
+/// Starts it again, listening for HTTP there.
+pub(crate) fn listen(daemon: &mut Daemon) -> SocketAddr {
+    daemon.terminate();
+    let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    edit(daemon, "listen = []", &format!("listen = [\"{http}\"]"));
+    daemon.launch();
+    daemon.wait_until_ready();
+    http
+}
+
 /// Status and body of a `GET` over TCP with a token.
-fn get(http: SocketAddr, path: &str, token: &str) -> (u16, String) {
+pub(crate) fn get(http: SocketAddr, path: &str, token: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(http).expect("the daemon listens");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
     let head = format!("Host: localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");

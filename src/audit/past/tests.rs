@@ -655,6 +655,7 @@ fn every_question_walks_an_index() {
         STATIC_NAMED,
         CLAIMANTS,
         BEGINS,
+        GAPS_BETWEEN,
         GAP_AROUND,
         GAP_BEFORE,
     ];

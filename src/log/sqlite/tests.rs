@@ -326,3 +326,17 @@ proptest! {
         prop_assert_eq!(replay(data.path(), 0).unwrap().1, acknowledged);
     }
 }
+
+#[test]
+fn entries_of_the_version_before_are_read_and_older_ones_are_not() {
+    let entries = batch(7, 2).entries;
+    let row = |format: u8| {
+        let packed = postcard::to_extend(&entries, vec![format]).unwrap();
+        let (sequence, at, count) = (7, Timestamp::from_millis(0), 2);
+        replay::unpack(&Row { sequence, at, count, packed: &packed }, Path::new("log"))
+    };
+    assert_eq!(row(FORMAT).unwrap(), entries);
+    assert_eq!(row(FORMAT - 1).unwrap(), entries);
+    assert!(matches!(row(FORMAT - 2), Err(LogError::Damaged { .. })));
+    assert!(matches!(row(FORMAT + 1), Err(LogError::TooNew { .. })));
+}

@@ -21,6 +21,8 @@ use crate::radius::accounting::{Rules, read};
 use crate::radius::nas_clock::NasClocks;
 use crate::radius::packet::Packet;
 use crate::relay::Profile;
+use crate::relay::case::{Complaint, Reported};
+use crate::relay::confidence::Confidence;
 use crate::relay::message::Message;
 use crate::relay::ruling::{Client, rule};
 use crate::relay::standing::{Command, Order, Subject};
@@ -338,7 +340,31 @@ fn staff(since: Timestamp, until: Timestamp, now: Timestamp) -> Vec<Entry> {
     let later = happens(hours(3)).map(|at| {
         question(at, "/v1/lookup?address=198.51.100.8&purpose=ticket+4720", "198.51.100.8", "ticket 4720", 1)
     });
-    asked.into_iter().chain(suspended).chain(later).collect()
+    asked.into_iter().chain(suspended).chain(later).chain(happens(hours(1)).map(complaint)).collect()
+}
+
+/// Somebody got what the infected machine sends.
+fn complaint(at: Timestamp) -> Entry {
+    let about = Name::from("home1003@isp.example");
+    Entry::Complaint(Box::new(Complaint {
+        at,
+        by: Name::from("abuse"),
+        about: vec![about],
+        confidence: Confidence::Exact,
+        key: None,
+        evidence: Reported {
+            form: Name::from("arf"),
+            feedback: Some(Name::from("abuse")),
+            reporter: Some(Name::from("spam@town.example")),
+            address: Some(std::net::IpAddr::from([198, 51, 100, 10])),
+            port: None,
+            arrival: Some(at.minus(Duration::from_secs(700))),
+            message_id: Some(Name::from("<20261123.4711@laptop.home>")),
+            token: None,
+            messages: Vec::new(),
+            found_by: vec![Name::from("address")],
+        },
+    }))
 }
 
 /// A token for whoever tries the pages, good for everything.

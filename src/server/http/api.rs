@@ -64,6 +64,9 @@ pub struct Who {
     pub realm: Option<String>,
     /// The moment the answer is about.
     pub at: String,
+    /// How far before and after that moment, in seconds; `None`: at that moment alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_seconds: Option<u64>,
     /// `permit`, `refuse` or `defer`; `None` for a past in which nothing was decided.
     pub verdict: Option<String>,
     /// The verdict's reason.

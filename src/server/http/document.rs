@@ -22,6 +22,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::Health;
 use super::api::{MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who};
+use super::cases::{CaseRow, CloseBody, CloseRow};
+use super::complaints::{AbuseHq, AbuseIo, ComplaintRow};
+use super::coverage::CoverageRow;
 use super::import::{ImportAnswer, ImportBody};
 use super::nas::{HoldBody, HoldRow, NasRow};
 use super::permitted::Line;
@@ -35,12 +38,16 @@ use crate::access::table::{ENDPOINTS, Endpoint, Needs, Scope};
 
 const JSON: &str = "application/json";
 const TOKEN: &str = "token";
+/// A report as it came; which kind it is shows in the content.
+const REPORT: &str = "message/rfc822";
 
 /// What a parameter's value is.
 #[derive(Clone, Copy)]
 enum Kindred {
     Text,
     Moment,
+    Span,
+    Number,
     Port,
     Limit,
 }
@@ -95,6 +102,11 @@ const RECIPIENT_DOMAIN: Given =
 const HELO: Given = Given("helo", Kindred::Text, "With this HELO name, whatever its case.");
 const QUEUE_ID: Given = Given("queue_id", Kindred::Text, "With this queue id.");
 const MESSAGE_TOKEN: Given = Given("token", Kindred::Text, "With this token in the header.");
+const WITHIN: Given =
+    Given("within", Kindred::Span, "All who had it so long before and after that time, such as 2m.");
+const IP: Given = Given("ip", Kindred::Text, "An IP address.");
+const TIMESTAMP: Given = Given("timestamp", Kindred::Moment, "Then instead of now: RFC 3339 with an offset.");
+const ID: Given = Given("id", Kindred::Number, "The number of a case.");
 const AT: Given = Given("at", Kindred::Moment, "Then instead of now: RFC 3339 with an offset.");
 
 /// What any question about the past can run into.
@@ -167,7 +179,7 @@ fn about(method: &str, path: &str) -> Option<About> {
         },
         ("GET", "/v1/owner") => About {
             summary: "Who owned an address then, or whose message has a token",
-            takes: &[ADDRESS, PORT, REALM, AT, MESSAGE_TOKEN, PURPOSE],
+            takes: &[ADDRESS, PORT, REALM, AT, WITHIN, MESSAGE_TOKEN, PURPOSE],
             answer: Answered::One("Who"),
             refuses: PAST_IN_REALM,
             ..PLAIN
@@ -236,6 +248,80 @@ fn about(method: &str, path: &str) -> Option<About> {
             takes: &[PURPOSE],
             answer: Answered::Lines("Line"),
             refuses: &[Kind::BadParameter, Kind::NotReady, Kind::Storage],
+            ..PLAIN
+        },
+        ("POST", "/v1/complaints") => About {
+            summary: "Takes a report about a message (ARF or X-ARF), finds whose it was and opens a case",
+            takes: &[PURPOSE],
+            body: Some(REPORT),
+            answer: Answered::One("ComplaintRow"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BadParameter,
+                Kind::PurposeRequired,
+                Kind::BodyTooLarge,
+                Kind::Unrecorded,
+                Kind::Storage,
+                Kind::Damaged,
+            ],
+            ..PLAIN
+        },
+        ("GET", "/v1/cases") => About {
+            summary: "Cases, newest first",
+            takes: &[
+                Given("state", Kindred::Text, "Only those in this state: open or closed."),
+                Given("subscriber", Kindred::Text, "Only those that may be about this one."),
+                LIMIT,
+                CURSOR,
+                PURPOSE,
+            ],
+            answer: Answered::Walk("CaseRow"),
+            refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::Unrecorded],
+            ..PLAIN
+        },
+        ("GET", "/v1/cases/{id}") => About {
+            summary: "A case",
+            takes: &[ID, PURPOSE],
+            answer: Answered::One("CaseRow"),
+            refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::UnknownCase, Kind::Unrecorded],
+            ..PLAIN
+        },
+        ("POST", "/v1/cases/{id}/close") => About {
+            summary: "Says that a case is dealt with",
+            takes: &[ID],
+            body: Some("CloseBody"),
+            answer: Answered::One("CloseRow"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BadParameter,
+                Kind::BodyTooLarge,
+                Kind::UnknownCase,
+                Kind::CaseClosed,
+                Kind::Unrecorded,
+            ],
+            ..PLAIN
+        },
+        ("GET", "/v1/resolver/abusehq" | "/v1/resolver/abuseio") => About {
+            summary: "Who owned an address then, in the words of another program",
+            takes: &[IP, TIMESTAMP, PORT, REALM, PURPOSE],
+            required: &["ip"],
+            answer: Answered::One(if path.ends_with('q') { "AbuseHq" } else { "AbuseIo" }),
+            refuses: &[
+                Kind::BadParameter,
+                Kind::PurposeRequired,
+                Kind::UnknownRealm,
+                Kind::NotResolved,
+                Kind::Unrecorded,
+                Kind::Storage,
+                Kind::Damaged,
+            ],
+            ..PLAIN
+        },
+        ("GET", "/v1/coverage") => About {
+            summary: "For how long the past is kept, and when nothing was heard",
+            takes: &[SINCE, UNTIL, PURPOSE],
+            answer: Answered::One("CoverageRow"),
+            refuses: &[Kind::BadParameter, Kind::Storage, Kind::Damaged],
             ..PLAIN
         },
         ("GET", "/v1/suspensions") => About {
@@ -368,18 +454,21 @@ fn text(kind: Kindred) -> Schema {
         Kindred::Moment => {
             object.schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         }
+        Kindred::Span => object.schema_type(Type::String).max_length(Some(1024)),
+        Kindred::Number => object.schema_type(Type::Integer).minimum(Some(0)),
         Kindred::Port => object.schema_type(Type::Integer).minimum(Some(1)).maximum(Some(65_535)),
         Kindred::Limit => object.schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100_000)),
     };
     Schema::Object(object.build())
 }
 
-fn parameter(given: &Given, required: &[&str]) -> Parameter {
+fn parameter(given: &Given, endpoint: &Endpoint, required: &[&str]) -> Parameter {
     let Given(name, kind, description) = given;
-    let required = if required.contains(name) { Required::True } else { Required::False };
+    let in_path = endpoint.path.contains(&format!("{{{name}}}"));
+    let required = if in_path || required.contains(name) { Required::True } else { Required::False };
     ParameterBuilder::new()
         .name(*name)
-        .parameter_in(ParameterIn::Query)
+        .parameter_in(if in_path { ParameterIn::Path } else { ParameterIn::Query })
         .required(required)
         .description(Some(*description))
         .schema(Some(text(*kind)))
@@ -427,7 +516,9 @@ fn well(responses: &mut Responses, answer: &Answered, endpoint: &Endpoint) {
     if matches!(answer, Answered::Page) {
         say("303", said("Where a browser goes next."));
     }
-    if let ("GET", "/v1/nas" | "/v1/suspensions") = (endpoint.method, endpoint.path) {
+    if let ("GET", "/v1/nas" | "/v1/suspensions" | "/v1/cases" | "/v1/cases/{id}") =
+        (endpoint.method, endpoint.path)
+    {
         say("304", said("What If-None-Match names is still so."));
     }
     if endpoint.path == "/readyz" {
@@ -469,11 +560,12 @@ fn operation(endpoint: &Endpoint, about: &About) -> Operation {
     }
     let mut operation = OperationBuilder::new().summary(Some(about.summary)).responses(responses);
     for given in about.takes {
-        operation = operation.parameter(parameter(given, about.required));
+        operation = operation.parameter(parameter(given, endpoint, about.required));
     }
     if let Some(body) = about.body {
         let (kind, schema) = match body {
             "form" => ("application/x-www-form-urlencoded", anything()),
+            REPORT => (REPORT, plain()),
             name => (JSON, named(name)),
         };
         let content = ContentBuilder::new().schema(Some(schema)).build();
@@ -529,6 +621,13 @@ pub fn openapi() -> OpenApi {
     add::<ImportBody>(&mut components);
     add::<ImportAnswer>(&mut components);
     add::<Line>(&mut components);
+    add::<ComplaintRow>(&mut components);
+    add::<CaseRow>(&mut components);
+    add::<CloseBody>(&mut components);
+    add::<CloseRow>(&mut components);
+    add::<AbuseHq>(&mut components);
+    add::<AbuseIo>(&mut components);
+    add::<CoverageRow>(&mut components);
     add::<QuestionRow>(&mut components);
     add::<ChainRow>(&mut components);
     add::<TokenBody>(&mut components);

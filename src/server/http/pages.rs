@@ -20,9 +20,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-pub(super) use self::lists::{cases, feeds, messages, questions, sessions, story, suspensions, top};
+pub(super) use self::lists::{case, cases, feeds, messages, questions, sessions, story, suspensions, top};
 pub(super) use self::look::look;
-pub(super) use self::orders::{release, suspend};
+pub(super) use self::orders::{close, release, suspend};
 pub(super) use self::people::{message, subscriber};
 use super::Staff;
 use super::auth::Csrf;

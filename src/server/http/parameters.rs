@@ -4,8 +4,10 @@
 //! Knows: how values are spelled. Must not know: which path takes which parameter.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::fmt::friendly::SpanParser;
 
 use super::api::parse_rfc3339;
 use super::problem::Problem;
@@ -17,6 +19,8 @@ const VALUE_OCTETS_MAX: usize = 1024;
 const LIMIT_DEFAULT: usize = 1000;
 /// Rows that are answered at most; more would be held in memory at once.
 const LIMIT_MAX: usize = 100_000;
+/// Whoever does not know the day asks for the sessions of a period.
+const SPAN_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Parameters not yet taken.
 #[derive(Debug)]
@@ -107,6 +111,18 @@ impl Parameters {
         time(name, &text).map(Some)
     }
 
+    /// A span of time such as `2m` or `90s`; a day at most.
+    ///
+    /// # Errors
+    /// It is none, negative, or longer.
+    pub fn span(&mut self, name: &str) -> Result<Option<Duration>, Problem> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let span = SpanParser::new().parse_unsigned_duration(&text).ok();
+        let span = span.filter(|span| *span <= SPAN_MAX && !text.starts_with(['+', '-']));
+        span.map(Some)
+            .ok_or_else(|| Problem::parameter(name, "not a span such as 2m or 90s, of a day at most"))
+    }
+
     /// How many rows are wanted.
     ///
     /// # Errors
@@ -175,6 +191,18 @@ mod tests {
         assert_eq!(parsed("198.51.100.7").as_deref(), Some("198.51.100.7/32"));
         assert_eq!(parsed("198.51.100.7/24").as_deref(), Some("198.51.100.0/24"));
         assert!(given(&[("address", "198.51.100.0/33")]).prefix("address").is_err());
+    }
+
+    #[test]
+    fn a_span_is_a_day_at_most() {
+        let span =
+            |text| given(&[("within", text)]).span("within").map(|span| span.map(|span| span.as_secs()));
+        assert_eq!(span("2m"), Ok(Some(120)));
+        assert_eq!(span("1h 30m"), Ok(Some(5400)));
+        assert_eq!(span("24h"), Ok(Some(86_400)));
+        for text in ["86401s", "-2m", "2m ago", "2", "1 month", "soon"] {
+            assert!(span(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -61,6 +61,12 @@ problems! {
     UnknownNas = "unknown-nas", NOT_FOUND, "No NAS of that name was ever heard";
     /// The NAS that is to be held no longer is not held.
     NotHeld = "not-held", NOT_FOUND, "This NAS is not held";
+    /// Nobody can be named for the address at that time.
+    NotResolved = "not-resolved", NOT_FOUND, "Nobody can be named for this address at that time";
+    /// There is no case of that number.
+    UnknownCase = "unknown-case", NOT_FOUND, "There is no case of that number";
+    /// The case is closed already.
+    CaseClosed = "case-closed", CONFLICT, "The case is closed already";
     /// The subject is the name of a static range.
     StaticRange = "static-range", CONFLICT, "The name stands for a static range";
     /// No question about a person without its purpose, as the configuration says.

@@ -20,8 +20,9 @@ use crate::session::Name;
 /// A ticket's number and a sentence.
 const PURPOSE_OCTETS_MAX: usize = 1024;
 /// Parameters whose values are whom or what a question is about.
-const ABOUT: [&str; 11] = [
+const ABOUT: [&str; 12] = [
     "address",
+    "ip",
     "subscriber",
     "login",
     "queue_id",
@@ -123,6 +124,16 @@ impl Question {
 }
 
 impl Ready {
+    /// The same, also about these: what is asked about may stand in no parameter.
+    pub(super) fn and_about(mut self, more: impl IntoIterator<Item = Name>) -> Ready {
+        for name in more {
+            if !self.about.contains(&name) {
+                self.about.push(name);
+            }
+        }
+        self
+    }
+
     /// Writes the question down, with how many rows are its answer. Only then may they leave.
     pub(super) async fn answered<S: Staff>(&self, staff: &S, rows: usize) -> Result<(), Problem> {
         let asked = Asked {

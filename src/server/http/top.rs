@@ -16,7 +16,7 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::question::Question;
 use super::{Staff, in_order, sheet};
-use crate::audit::top::Measure;
+use crate::audit::rows::Count;
 use crate::clock;
 use crate::session::Timestamp;
 
@@ -32,8 +32,10 @@ const WINDOW_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Who sent much.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct TopRow {
+    /// `subscriber`, or `login` for what is no subscriber's.
+    pub kind: String,
     /// Who.
-    pub subscriber: String,
+    pub subject: String,
     /// Messages.
     pub messages: u64,
     /// Recipients of all of them.
@@ -45,15 +47,21 @@ pub struct TopRow {
     pub usual: Option<u64>,
     /// The most on one of those days.
     pub most_before: Option<u64>,
-    /// Whether there was more than was counted: all numbers are lower bounds.
-    pub at_least: bool,
+}
+
+/// What can be counted, and its word.
+pub(super) const MEASURES: [(Count, &str); 3] =
+    [(Count::Messages, "messages"), (Count::Recipients, "recipients"), (Count::Octets, "bytes")];
+
+fn measure(word: &str) -> Option<Count> {
+    MEASURES.into_iter().find(|(_, known)| *known == word).map(|(count, _)| count)
 }
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopFilter {
     /// In which order.
-    pub by: Measure,
+    pub by: Count,
     /// From then on.
     pub since: Timestamp,
     /// Before then.
@@ -77,8 +85,8 @@ impl TopFilter {
         until: Timestamp,
     ) -> Result<TopFilter, Problem> {
         let by = match parameters.text("by")? {
-            None => Measure::default(),
-            Some(word) => Measure::of(&word)
+            None => Count::Messages,
+            Some(word) => measure(&word)
                 .ok_or_else(|| Problem::parameter("by", "none of messages, recipients and bytes"))?,
         };
         let limit = parameters.limit_if_told()?.unwrap_or(LIMIT_DEFAULT);

@@ -39,6 +39,8 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 pub(super) trait Walked: Send + Sync + 'static {
     /// What it is of.
     type Row: Serialize + Default + Send;
+    /// Whether a page has a validator: what is asked for again and again, and seldom changes.
+    const TAGGED: bool = false;
 
     /// The newest rows at or below the mark.
     fn rows<S: Staff>(
@@ -67,6 +69,7 @@ pub(super) struct Walk {
     from: Cursor,
     lines: bool,
     sheet: bool,
+    known: HeaderMap,
 }
 
 impl fmt::Display for Cursor {
@@ -123,7 +126,9 @@ impl Walk {
         let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains(NDJSON));
         let lines = headers.get_all(header::ACCEPT).iter().any(accepts);
         let sheet = sheet::is_wanted(headers, parameters)?;
-        Ok(Walk { path: path.to_owned(), pairs, limit, from, lines, sheet })
+        let validators = headers.get_all(header::IF_NONE_MATCH).iter();
+        let known = validators.map(|value| (header::IF_NONE_MATCH, value.clone())).collect();
+        Ok(Walk { path: path.to_owned(), pairs, limit, from, lines, sheet, known })
     }
 
     /// Answers a part of the list, and writes each part down before it leaves.
@@ -139,8 +144,11 @@ impl Walk {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         let part = part(&list, &*staff, self.from, limit).await?;
         ready.answered(&*staff, part.rows.len()).await?;
-        let mut response =
-            if self.sheet { sheet::answer(&self.path, &part.rows) } else { Json(&part.rows).into_response() };
+        let mut response = match (self.sheet, L::TAGGED) {
+            (true, _) => sheet::answer(&self.path, &part.rows),
+            (false, true) => tagged(&self.known, &part.rows),
+            (false, false) => Json(&part.rows).into_response(),
+        };
         if let Some(link) = part.next.and_then(|next| self.link(next)) {
             response.headers_mut().insert(header::LINK, link);
         }

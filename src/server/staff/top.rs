@@ -1,66 +1,58 @@
-//! Who sent most: walks the messages of a time and of the same hours on the days before, as many as a question may cost.
+//! Who sent most, from the counts by the minute; and what they sent in the same hours on the days before.
 //!
-//! Knows: how many messages are walked at most. Must not know: what is made of the counts.
+//! Knows: which windows are compared. Must not know: how anything is counted.
 
 use std::time::Duration;
 
 use crate::audit::AuditError;
 use crate::audit::past::Past;
-use crate::audit::rows::MessageFilter;
-use crate::audit::top::{Counts, Sender, senders};
+use crate::audit::top::{Window, usual};
+use crate::relay::standing::Subject;
 use crate::server::http::top::{TopFilter, TopRow};
+use crate::session::Timestamp;
 
-/// Messages of the time that is asked about.
-const COUNTED_MAX: usize = 50_000;
-/// Messages of each day before: what is usual need not be exact.
-const COUNTED_BEFORE_MAX: usize = 20_000;
 /// Days before.
 const DAYS: u64 = 7;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Walks them.
 pub(super) fn top(past: &Past, filter: &TopFilter) -> Result<Vec<TopRow>, AuditError> {
-    let (counts, whole) = counted(past, filter, Duration::ZERO, COUNTED_MAX)?;
-    let (mut before, mut all_whole) = (Vec::new(), whole);
-    // A time of more than a day is compared with times that begin as many days earlier.
-    let days = filter.until.since(filter.since).as_secs().div_ceil(DAY.as_secs()).max(1);
-    for window in 1..=DAYS.div_ceil(days) {
-        let back = DAY.saturating_mul(u32::try_from(window.saturating_mul(days)).unwrap_or(u32::MAX));
-        let (earlier, whole) = counted(past, filter, back, COUNTED_BEFORE_MAX)?;
-        // A day on which nobody sent anything is one of which nothing is kept.
-        if !earlier.0.is_empty() {
-            before.push(earlier);
-            all_whole &= whole;
-        }
+    let (known_from, lost_from) = past.known_from()?;
+    // What is lost in part tells of nothing usual.
+    let known_from = known_from.filter(|_| lost_from.is_none());
+    let windows = known_from.map(|known_from| before(filter, known_from)).unwrap_or_default();
+    let since = windows.iter().map(|(since, _)| *since).min();
+    let mut rows = Vec::new();
+    for (subject, sum) in past.top(filter.by, filter.since, filter.until, filter.limit)? {
+        let usual = match since {
+            Some(since) => usual(filter.by, &past.minutes(&subject, since, filter.since)?, &windows),
+            None => None,
+        };
+        let (kind, name) = match &subject {
+            Subject::Subscriber(name) => ("subscriber", name),
+            Subject::Login(name) => ("login", name),
+        };
+        rows.push(TopRow {
+            kind: kind.to_owned(),
+            subject: name.to_string(),
+            messages: sum.messages,
+            recipients: sum.recipients,
+            bytes: sum.octets,
+            usual: usual.map(|usual| usual.average),
+            most_before: usual.map(|usual| usual.most),
+        });
     }
-    let rows = senders(filter.by, counts, &before, filter.limit);
-    let row = |Sender { subscriber, count, usual, most_before }| TopRow {
-        subscriber: subscriber.to_string(),
-        messages: count.messages,
-        recipients: count.recipients,
-        bytes: count.bytes,
-        usual,
-        most_before,
-        at_least: !all_whole,
-    };
-    Ok(rows.into_iter().map(row).collect())
+    Ok(rows)
 }
 
-/// The counts of a time, so much earlier; and whether all of it was counted.
-fn counted(
-    past: &Past,
-    filter: &TopFilter,
-    back: Duration,
-    most: usize,
-) -> Result<(Counts, bool), AuditError> {
-    let filter = MessageFilter {
-        since: Some(filter.since.minus(back)),
-        until: Some(filter.until.minus(back)),
-        limit: most,
-        ..MessageFilter::default()
-    };
-    let messages = past.messages(&filter)?;
-    let mut counts = Counts::default();
-    messages.iter().for_each(|message| counts.add(message));
-    Ok((counts, messages.len() < most))
+/// The same hours on the days before, as far as they are known; a time of more than a day is compared with times that begin as
+/// many whole days earlier.
+fn before(filter: &TopFilter, known_from: Timestamp) -> Vec<Window> {
+    let days = filter.until.since(filter.since).as_secs().div_ceil(DAY.as_secs()).max(1);
+    let back =
+        |window: u64| DAY.saturating_mul(u32::try_from(window.saturating_mul(days)).unwrap_or(u32::MAX));
+    let windows = (1..=DAYS.div_ceil(days)).map(back);
+    windows
+        .map(|back| (filter.since.minus(back), filter.until.minus(back)))
+        .take_while(|(since, _)| *since >= known_from)
+        .collect()
 }

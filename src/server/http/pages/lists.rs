@@ -4,21 +4,22 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::{Looker, ROWS, moment, page};
 use crate::audit::asked::AskedFilter;
 use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
-use crate::audit::top::Measure;
 use crate::console::link::{Href, Link};
-use crate::console::lists::{Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
+use crate::console::lists::{Case, Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
 use crate::console::{Frame, Place};
+use crate::relay::case::State as CaseState;
 use crate::server::http::api::rfc3339;
+use crate::server::http::cases::{CaseError, CaseFilter};
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
-use crate::server::http::top::TopFilter;
+use crate::server::http::top::{MEASURES, TopFilter};
 use crate::server::http::{Staff, Wanted, in_order, realm};
 use crate::session::{Name, Realm, Timestamp};
 
@@ -112,12 +113,17 @@ pub(in super::super) async fn messages<S: Staff>(
     let frame = looker.frame(&*staff, Place::Elsewhere, question.purpose());
     let walk = question.walk(&headers)?;
     let parameters = &mut question.parameters;
+    let recipient = parameters.name("recipient")?;
     let filter = MessageFilter {
         subscriber: parameters.name("subscriber")?,
         address: parameters.address("address")?,
         queue_id: parameters.name("queue_id")?,
         token: parameters.name("token")?,
         login: parameters.name("login")?,
+        sender: parameters.name("sender")?,
+        recipient: recipient.as_ref().map(|recipient| staff.recipient(recipient)),
+        recipient_domain: parameters.name("recipient_domain")?,
+        helo: parameters.name("helo")?,
         since: moment(parameters, "since", &frame.zone)?,
         until: moment(parameters, "until", &frame.zone)?,
         limit: 0,
@@ -129,14 +135,30 @@ pub(in super::super) async fn messages<S: Staff>(
         ("queue_id", spelled(filter.queue_id.as_ref())),
         ("token", spelled(filter.token.as_ref())),
         ("login", spelled(filter.login.as_ref())),
+        ("sender", spelled(filter.sender.as_ref())),
+        ("recipient", spelled(recipient.as_ref())),
+        ("recipient_domain", spelled(filter.recipient_domain.as_ref())),
+        ("helo", spelled(filter.helo.as_ref())),
         ("since", instant(filter.since)),
         ("until", instant(filter.until)),
     ];
     let ready = question.ready(&*staff)?;
     let (rows, next) = walk.part(&filter, &*staff, ROWS, &told).await?;
     ready.answered(&*staff, rows.len()).await?;
-    let labels = ["Subscriber", "Address", "Queue-id", "Token", "Login", "From", "Until"];
-    let examples = ["", "198.51.100.7", "", "", "", "2026-11-23 14:00", "now"];
+    let labels = [
+        "Subscriber",
+        "Address",
+        "Queue-id",
+        "Token",
+        "Login",
+        "Sender",
+        "Recipient",
+        "Recipient's domain",
+        "HELO",
+        "From",
+        "Until",
+    ];
+    let examples = ["", "198.51.100.7", "", "", "", "", "", "", "", "2026-11-23 14:00", "now"];
     let fields = told.iter().zip(labels).zip(examples);
     let fields = fields.map(|(((name, value), label), example)| field(name, label, value, example)).collect();
     let pager = pager(&frame, "/messages", "/v1/messages", &told, walk.goes_on(), next.as_deref());
@@ -199,15 +221,13 @@ pub(in super::super) async fn top<S: Staff>(
     let rows = staff.top(&filter).await?;
     ready.answered(&*staff, rows.len()).await?;
     let told: Told = vec![("since", instant(from)), ("until", instant(to))];
-    let by = filter.by.word();
-    let measure = |measure: Measure| {
-        let word = measure.word();
-        (Link::new(href(&frame, "/top", &told, &[("by", word)]), word), measure == filter.by)
-    };
+    let by = MEASURES.into_iter().find(|(count, _)| *count == filter.by).map_or("messages", |(_, word)| word);
+    let measure =
+        |(count, word)| (Link::new(href(&frame, "/top", &told, &[("by", word)]), word), count == filter.by);
     let as_api: Told =
         vec![("by", by.to_owned()), ("since", instant(Some(since))), ("until", instant(Some(until)))];
     let top = Top {
-        measures: Measure::ALL.into_iter().map(measure).collect(),
+        measures: MEASURES.into_iter().map(measure).collect(),
         by,
         from: frame.zone.spelled(since),
         to: frame.zone.spelled(until),
@@ -235,11 +255,56 @@ pub(in super::super) async fn feeds<S: Staff>(
 pub(in super::super) async fn cases<S: Staff>(
     State(staff): State<Arc<S>>,
     looker: Looker,
-    question: Question,
+    headers: HeaderMap,
+    mut question: Question,
 ) -> Result<Response, Problem> {
     let frame = looker.frame(&*staff, Place::Cases, question.purpose());
-    question.parameters.finish()?;
-    Ok(page(StatusCode::OK, &Cases { frame }))
+    let walk = question.walk(&headers)?;
+    let parameters = &mut question.parameters;
+    let (state, word) = match parameters.text("state")?.as_deref() {
+        None | Some("open") => (Some(CaseState::Open), "open"),
+        Some("closed") => (Some(CaseState::Closed), "closed"),
+        Some("all") => (None, "all"),
+        Some(_) => return Err(Problem::parameter("state", "none of open, closed and all")),
+    };
+    let filter = CaseFilter { state, subscriber: parameters.name("subscriber")?, before: None, limit: 0 };
+    let of = spelled(filter.subscriber.as_ref());
+    let told: Told = vec![("state", word.to_owned()), ("subscriber", of.clone())];
+    let ready = question.ready(&*staff)?;
+    let (rows, next) = walk.part(&filter, &*staff, ROWS, &told).await?;
+    ready.answered(&*staff, rows.len()).await?;
+    let as_api: Told =
+        vec![("state", if state.is_some() { word } else { "" }.to_owned()), ("subscriber", of.clone())];
+    let state = |each: &'static str| {
+        (Link::new(frame.href("/cases", &[("state", each), ("subscriber", &of)]), each), each == word)
+    };
+    let states = ["open", "closed", "all"].into_iter().map(state).collect();
+    let api = pager(&frame, "/cases", "/v1/cases", &as_api, false, None);
+    let pager = Pager {
+        csv: api.csv,
+        json: api.json,
+        ..pager(&frame, "/cases", "", &told, walk.goes_on(), next.as_deref())
+    };
+    Ok(page(StatusCode::OK, &Cases { frame, states, subscriber: of, rows, pager }))
+}
+
+pub(in super::super) async fn case<S: Staff>(
+    State(staff): State<Arc<S>>,
+    Path(id): Path<String>,
+    looker: Looker,
+    mut question: Question,
+) -> Result<Response, Problem> {
+    let frame = looker.frame(&*staff, Place::Cases, question.purpose());
+    let unknown = || Problem::from(CaseError::Unknown);
+    let row = staff.case(id.parse().map_err(|_| Problem::parameter("id", "not the number of a case"))?);
+    for name in row.iter().flat_map(|row| &row.subscribers) {
+        question.concerning(Name::from_text(name));
+    }
+    let ready = question.ready(&*staff)?;
+    ready.answered(&*staff, row.iter().count()).await?;
+    let row = row.ok_or_else(unknown)?;
+    let json = frame.href(&format!("/v1/cases/{}", row.id), &[]);
+    Ok(page(StatusCode::OK, &Case { frame, row, json }))
 }
 
 pub(in super::super) async fn suspensions<S: Staff>(

@@ -1,4 +1,4 @@
-//! Forms that give orders: suspend and release. The gate has seen to it that a page of ours sent them.
+//! Forms that give orders: suspend, release, close a case. The gate has seen to it that a page of ours sent them.
 //!
 //! Knows: their fields. Must not know: what an order does.
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::access::Asker;
@@ -17,7 +17,7 @@ use crate::relay::standing::Order;
 use crate::server::http::api::OrderBody;
 use crate::server::http::auth::{CSRF_FIELD, form};
 use crate::server::http::problem::{Kind, Problem};
-use crate::server::http::{Staff, carry_out};
+use crate::server::http::{Staff, carry_out, reason};
 
 /// A form's fields, each taken by name; what is left over is refused.
 struct Fields(Vec<(String, String)>);
@@ -71,6 +71,20 @@ pub(in super::super) async fn release<S: Staff>(
     body: Bytes,
 ) -> Result<Response, Problem> {
     ordered(&*staff, asker, Fields::of(&body)?, Order::Release, false).await
+}
+
+pub(in super::super) async fn close<S: Staff>(
+    State(staff): State<Arc<S>>,
+    Path(id): Path<String>,
+    asker: Asker,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::of(&body)?;
+    let id = id.parse().map_err(|_| Problem::parameter("id", "not the number of a case"))?;
+    let reason = reason(&fields.take("reason").unwrap_or_default())?;
+    fields.finish()?;
+    staff.close(asker.name, id, reason).await.map_err(Problem::from)?;
+    Ok(Redirect::to(&format!("/case/{id}")).into_response())
 }
 
 async fn ordered<S: Staff>(

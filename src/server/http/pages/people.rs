@@ -16,16 +16,20 @@ use crate::console::cards::Message;
 use crate::console::chart::{Bars, Window};
 use crate::console::link::{self, Href, Link};
 use crate::console::person::{Subscriber, addresses};
+use crate::relay::case::State as CaseState;
 use crate::server::http::Staff;
-use crate::server::http::api::{parse_rfc3339, rfc3339};
+use crate::server::http::api::rfc3339;
+use crate::server::http::cases::{CaseFilter, CaseRow};
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
 use crate::session::Name;
 
 /// Sessions of a subscriber's page.
 const SESSIONS_MAX: usize = 500;
-/// Messages that are counted there.
-const MESSAGES_MAX: usize = 20_000;
+/// Messages of it; all of them have a page of their own.
+const MESSAGES_MAX: usize = 25;
+/// Open cases of it.
+const CASES_MAX: usize = 20;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// For how long a subscriber can be looked at.
 const SPANS: [(u32, &str); 3] = [(1, "24 hours"), (7, "7 days"), (30, "30 days")];
@@ -61,20 +65,34 @@ pub(in super::super) async fn subscriber<S: Staff>(
     };
     let sessions = staff.sessions(&sessions).await?;
     let messages = MessageFilter {
-        subscriber: Some(asked),
+        subscriber: Some(asked.clone()),
         since,
         until,
         limit: MESSAGES_MAX,
         ..MessageFilter::default()
     };
     let messages = staff.messages(&messages).await?;
-    ready.answered(&*staff, sessions.len().saturating_add(messages.len())).await?;
+    let minutes = staff.minutes(&asked, window.since, window.until).await?;
+    let filter =
+        CaseFilter { state: Some(CaseState::Open), subscriber: Some(asked), before: None, limit: CASES_MAX };
+    let cases = staff.cases(&filter);
+    ready
+        .answered(&*staff, sessions.len().saturating_add(messages.len()).saturating_add(cases.len()))
+        .await?;
+    let case = |row: &CaseRow| {
+        Link::new(frame.href(&format!("/case/{}", row.id), &[]), &format!("Case {}, {}", row.id, row.kind))
+    };
+    let cases = cases.iter().map(case).collect();
     // Of several owners nobody is accused: what may be somebody else's is listed, and not counted.
-    let counted = || messages.iter().filter(|row| row.subscriber.is_some());
-    let moments = counted().filter_map(|row| parse_rfc3339(&row.at));
-    let hours = Bars::new("hours", "Messages", window, &frame.zone, moments);
-    let recipients = counted().fold(0_u64, |sum, row| sum.saturating_add(u64::from(row.recipient_count)));
-    let octets = counted().fold(0_u64, |sum, row| sum.saturating_add(row.size));
+    let hours = Bars::new(
+        "hours",
+        "Messages",
+        window,
+        &frame.zone,
+        minutes.iter().map(|(at, sum)| (*at, sum.messages)),
+    );
+    let recipients = minutes.iter().fold(0_u64, |all, (_, sum)| all.saturating_add(sum.recipients));
+    let octets = minutes.iter().fold(0_u64, |all, (_, sum)| all.saturating_add(sum.octets));
     let suspension =
         staff.suspensions().into_iter().find(|row| row.kind == "subscriber" && row.subject == name);
     let path = link::subscriber(&name);
@@ -87,7 +105,7 @@ pub(in super::super) async fn subscriber<S: Staff>(
     let subscriber = Subscriber {
         spans: SPANS.into_iter().map(span).collect(),
         addresses: addresses(&frame, &name, &sessions, window),
-        partial: messages.len() >= MESSAGES_MAX,
+        cases,
         all_sessions: Link::new(frame.href("/sessions", &about), "All sessions of this time"),
         all_messages: Link::new(frame.href("/messages", &about), "All messages of this time"),
         name,

@@ -1,0 +1,451 @@
+//! Cases: what a human should look at, as a fold over complaints and what staff did about them.
+//!
+//! A case is about the subscribers that it may have been, with the confidence of that; it has evidence, a history and a
+//! state. Whatever opens a case or acts on one is an entry of its own; kinds of either are added at the end of their lists.
+//!
+//! An open case waits for somebody, however old it is. Whoever closes it says until when it is kept, by the rules of that moment.
+//!
+//! Knows: entries about cases. Must not know: how a complaint was read, how a subscriber was found, or for how long anything
+//! is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::confidence::Confidence;
+use crate::session::{Name, Timestamp};
+
+/// So many cases are kept. Beyond that the oldest closed one goes first, and an open one only where none is closed.
+const CASES_MAX: usize = 10_000;
+/// So many pieces of evidence of one case are kept; further ones are counted.
+const EVIDENCE_MAX: usize = 20;
+/// So much of the history of one case is kept, the newest; what opened it stays.
+const HISTORY_MAX: usize = 100;
+/// So many messages of one complaint are named.
+pub const MESSAGES_MAX: usize = 20;
+
+/// A complaint that was taken; a log entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complaint {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// By whom it was handed in: see [`crate::access::Asker::name`].
+    pub by: Name,
+    /// Whom it may be about, as found when it came.
+    pub about: Vec<Name>,
+    /// How far that can be trusted.
+    pub confidence: Confidence,
+    /// Who complains and of which message; a second complaint with the same belongs to the same case.
+    pub key: Option<(Name, Name)>,
+    /// What it says.
+    pub evidence: Reported,
+}
+
+/// What a complaint says, as far as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// `arf` or `x-arf`.
+    pub form: Name,
+    /// What is complained about.
+    pub feedback: Option<Name>,
+    /// Who complains.
+    pub reporter: Option<Name>,
+    /// The source address it names.
+    pub address: Option<IpAddr>,
+    /// The source port it names.
+    pub port: Option<u16>,
+    /// When the message arrived there.
+    pub arrival: Option<Timestamp>,
+    /// Message-ID.
+    pub message_id: Option<Name>,
+    /// The token in the message's header.
+    pub token: Option<Name>,
+    /// Messages that were written down and match: mail server and queue id.
+    pub messages: Vec<(Name, Name)>,
+    /// By which ways it was found whose it is.
+    pub found_by: Vec<Name>,
+}
+
+/// What staff does to a case; a log entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// When.
+    pub at: Timestamp,
+    /// Who: see [`crate::access::Asker::name`].
+    pub by: Name,
+    /// Which case.
+    pub case: u64,
+    /// What.
+    pub act: Act,
+    /// Why.
+    pub reason: Name,
+}
+
+/// What can be done to a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// It is dealt with.
+    Close {
+        /// Until when it is kept: how long that is changes, and a replay must not change what is there.
+        kept_until: Timestamp,
+    },
+}
+
+/// What opened a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A complaint.
+    Complaint,
+}
+
+impl Kind {
+    /// The word in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Complaint => "complaint",
+        }
+    }
+}
+
+/// Whether a case waits for somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// It does.
+    Open,
+    /// It is dealt with.
+    Closed,
+}
+
+impl State {
+    /// The word in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Open => "open",
+            State::Closed => "closed",
+        }
+    }
+}
+
+/// What speaks for a case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evidence {
+    /// A complaint.
+    Complaint(Reported),
+}
+
+/// What happened to a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Happened {
+    /// It was opened.
+    Opened,
+    /// More came of the same.
+    Joined,
+    /// Staff closed it.
+    Closed,
+}
+
+impl Happened {
+    /// The word in output.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Happened::Opened => "opened",
+            Happened::Joined => "joined",
+            Happened::Closed => "closed",
+        }
+    }
+}
+
+/// A line of the history of a case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Sequence of the entry.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: Name,
+    /// What.
+    pub what: Happened,
+    /// Why, in the words of whoever did it.
+    pub note: Option<Name>,
+}
+
+/// A case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case {
+    /// Sequence of the entry that opened it.
+    pub id: u64,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// By what.
+    pub kind: Kind,
+    /// Whom it may be about.
+    pub about: Vec<Name>,
+    /// How far that can be trusted.
+    pub confidence: Confidence,
+    /// Whether it waits for somebody.
+    pub state: State,
+    /// What speaks for it, the first pieces.
+    pub evidence: Vec<Evidence>,
+    /// How many pieces there were.
+    pub evidence_count: u64,
+    /// What happened, oldest first.
+    pub history: Vec<Event>,
+    /// When it goes; `None`: not before it is closed.
+    pub kept_until: Option<Timestamp>,
+    key: Option<(Name, Name)>,
+}
+
+impl Case {
+    fn note(&mut self, event: Event) {
+        if self.history.len() >= HISTORY_MAX {
+            // What opened it stays first.
+            self.history.remove(1);
+        }
+        self.history.push(event);
+    }
+}
+
+/// Which cases an entry has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changed {
+    /// The one that it opened, joined or acted on.
+    pub case: Option<u64>,
+    /// Those that had to go for it.
+    pub gone: Vec<u64>,
+}
+
+/// All cases. A view: rebuilt from the log. Each case is shared as a value, so that what one entry costs does not grow with
+/// their number.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cases {
+    cases: BTreeMap<u64, Arc<Case>>,
+    by_key: BTreeMap<(Name, Name), u64>,
+    ends: BTreeSet<(Timestamp, u64)>,
+}
+
+impl Cases {
+    /// Folds a complaint: it opens a case, or joins the one that the same complaint has opened before. A closed case stays
+    /// closed then: the same report again says nothing new.
+    pub fn complain(&mut self, sequence: u64, complaint: &Complaint) -> Changed {
+        let evidence = Evidence::Complaint(complaint.evidence.clone());
+        let event = |what| Event { sequence, at: complaint.at, by: complaint.by.clone(), what, note: None };
+        let known = complaint.key.as_ref().and_then(|key| self.by_key.get(key)).copied();
+        if let Some(case) = known.and_then(|id| self.cases.get_mut(&id)) {
+            let case = Arc::make_mut(case);
+            case.evidence_count = case.evidence_count.saturating_add(1);
+            if case.evidence.len() < EVIDENCE_MAX && !case.evidence.contains(&evidence) {
+                case.evidence.push(evidence);
+            }
+            case.note(event(Happened::Joined));
+            return Changed { case: Some(case.id), gone: Vec::new() };
+        }
+        let gone = self.make_room();
+        if let Some(key) = complaint.key.clone() {
+            self.by_key.insert(key, sequence);
+        }
+        let case = Case {
+            id: sequence,
+            opened: complaint.at,
+            kind: Kind::Complaint,
+            about: complaint.about.clone(),
+            confidence: complaint.confidence,
+            state: State::Open,
+            evidence: vec![evidence],
+            evidence_count: 1,
+            history: vec![event(Happened::Opened)],
+            kept_until: None,
+            key: complaint.key.clone(),
+        };
+        self.cases.insert(sequence, Arc::new(case));
+        Changed { case: Some(sequence), gone }
+    }
+
+    /// Folds what staff did. A case that has gone meanwhile stays gone.
+    pub fn act(&mut self, sequence: u64, action: &Action) -> Changed {
+        let Some(case) = self.cases.get_mut(&action.case) else { return Changed::default() };
+        let case = Arc::make_mut(case);
+        let what = match action.act {
+            Act::Close { kept_until } => {
+                // Two may close it at once.
+                let before = case.kept_until.replace(kept_until);
+                self.ends.extend([(kept_until, case.id)]);
+                if let Some(before) = before.filter(|before| *before != kept_until) {
+                    self.ends.remove(&(before, case.id));
+                }
+                case.state = State::Closed;
+                Happened::Closed
+            }
+        };
+        let note = Some(action.reason.clone());
+        case.note(Event { sequence, at: action.at, by: action.by.clone(), what, note });
+        Changed { case: Some(case.id), gone: Vec::new() }
+    }
+
+    fn make_room(&mut self) -> Vec<u64> {
+        let mut all = Vec::new();
+        while self.cases.len() >= CASES_MAX {
+            let closed = self.cases.values().find(|case| case.state == State::Closed).map(|case| case.id);
+            let oldest = closed.or_else(|| self.cases.keys().next().copied());
+            let Some(oldest) = oldest else { break };
+            self.forget(oldest);
+            all.push(oldest);
+        }
+        all
+    }
+
+    /// Lets cases go that were to be kept until this moment. Returns which.
+    pub fn advance(&mut self, at: Timestamp) -> Vec<u64> {
+        let mut gone = Vec::new();
+        while let Some(&(_, id)) = self.ends.first().filter(|(end, _)| *end <= at) {
+            self.forget(id);
+            gone.push(id);
+        }
+        gone
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(case) = self.cases.remove(&id) else { return };
+        if let Some(key) = &case.key {
+            self.by_key.remove(key);
+        }
+        if let Some(end) = case.kept_until {
+            self.ends.remove(&(end, id));
+        }
+    }
+
+    /// The case of this number.
+    #[must_use]
+    pub fn get(&self, id: u64) -> Option<&Arc<Case>> {
+        self.cases.get(&id)
+    }
+
+    /// All of them, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Case>> {
+        self.cases.values().rev()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEPT_UNTIL: Timestamp = Timestamp::from_seconds(1000);
+
+    fn complaint(at: i64, key: Option<(&str, &str)>) -> Complaint {
+        Complaint {
+            at: Timestamp::from_seconds(at),
+            by: Name::from("mail"),
+            about: vec![Name::from("alice")],
+            confidence: Confidence::Exact,
+            key: key.map(|(reporter, message)| (Name::from(reporter), Name::from(message))),
+            evidence: Reported {
+                form: Name::from("arf"),
+                feedback: Some(Name::from("abuse")),
+                reporter: None,
+                address: None,
+                port: None,
+                arrival: Some(Timestamp::from_seconds(at)),
+                message_id: None,
+                token: None,
+                messages: Vec::new(),
+                found_by: Vec::new(),
+            },
+        }
+    }
+
+    fn close(case: u64) -> Action {
+        let (at, by) = (Timestamp::from_seconds(99), Name::from("root"));
+        let act = Act::Close { kept_until: KEPT_UNTIL };
+        Action { at, by, case, act, reason: Name::from("cleaned") }
+    }
+
+    fn ids(cases: &Cases) -> Vec<u64> {
+        cases.newest_first().map(|case| case.id).collect()
+    }
+
+    #[test]
+    fn the_same_complaint_again_joins_its_case_and_another_opens_one() {
+        let mut cases = Cases::default();
+        let key = Some(("complaints@example.org", "<1@x>"));
+        cases.complain(7, &complaint(1, key));
+        assert_eq!(cases.complain(8, &complaint(1, key)).case, Some(7));
+        cases.complain(9, &complaint(1, Some(("complaints@example.net", "<1@x>"))));
+        cases.complain(10, &complaint(1, None));
+        cases.complain(11, &complaint(1, None));
+        assert_eq!(ids(&cases), [11, 10, 9, 7], "without a key nothing tells two apart");
+        let case = cases.get(7).unwrap();
+        assert_eq!((case.evidence_count, case.evidence.len(), case.history.len()), (2, 1, 2));
+        assert_eq!(case.history[1].what, Happened::Joined);
+    }
+
+    #[test]
+    fn a_closed_case_stays_closed_and_says_who_closed_it_and_why() {
+        let mut cases = Cases::default();
+        cases.complain(7, &complaint(1, Some(("r", "m"))));
+        cases.act(8, &close(7));
+        cases.act(9, &close(700));
+        cases.complain(10, &complaint(2, Some(("r", "m"))));
+        let case = cases.get(7).unwrap();
+        assert_eq!((case.state, ids(&cases)), (State::Closed, vec![7]));
+        let closed = &case.history[1];
+        assert_eq!(
+            (closed.what, &closed.by, closed.note.as_ref()),
+            (Happened::Closed, &Name::from("root"), Some(&Name::from("cleaned")))
+        );
+    }
+
+    #[test]
+    fn the_oldest_closed_case_goes_first_and_an_open_one_only_when_none_is_closed() {
+        let mut cases = Cases::default();
+        let many = u64::try_from(CASES_MAX).unwrap();
+        for sequence in 1..=many {
+            cases.complain(sequence, &complaint(1, Some(("r", &sequence.to_string()))));
+        }
+        assert_eq!(ids(&cases).len(), CASES_MAX);
+        cases.act(many + 1, &close(5));
+        assert_eq!(cases.complain(many + 2, &complaint(1, None)).gone, [5]);
+        assert!(cases.get(5).is_none() && cases.get(1).is_some());
+        cases.complain(many + 3, &complaint(1, None));
+        assert!(cases.get(1).is_none() && cases.get(2).is_some());
+        assert_eq!((ids(&cases).len(), cases.by_key.len()), (CASES_MAX, CASES_MAX - 2));
+        assert!(cases.ends.is_empty(), "what has gone has no end before it");
+    }
+
+    #[test]
+    fn a_closed_case_goes_when_its_time_is_over_and_an_open_one_stays() {
+        let mut cases = Cases::default();
+        cases.complain(7, &complaint(1, Some(("r", "m"))));
+        cases.complain(8, &complaint(1, None));
+        cases.act(9, &close(7));
+        // Who closed it again, a moment later, said another end.
+        let later = KEPT_UNTIL.plus(std::time::Duration::from_secs(1));
+        cases.act(10, &Action { act: Act::Close { kept_until: later }, ..close(7) });
+        let before = Timestamp::from_millis(later.millis() - 1);
+        assert_eq!((cases.advance(before), ids(&cases)), (Vec::new(), vec![8, 7]));
+        assert_eq!((cases.advance(later), ids(&cases)), (vec![7], vec![8]));
+        assert!(cases.advance(Timestamp::from_millis(i64::MAX)).is_empty(), "an open one waits for somebody");
+        // The same complaint after that is news.
+        assert_eq!(cases.complain(11, &complaint(3, Some(("r", "m")))).case, Some(11));
+        assert!(cases.ends.is_empty());
+    }
+
+    #[test]
+    fn evidence_and_history_of_one_case_have_an_end_and_what_opened_it_stays() {
+        let mut cases = Cases::default();
+        for sequence in 1..=500 {
+            cases.complain(sequence, &complaint(i64::try_from(sequence).unwrap(), Some(("r", "m"))));
+        }
+        let case = cases.get(1).unwrap();
+        assert_eq!((case.evidence.len(), case.evidence_count), (EVIDENCE_MAX, 500));
+        assert_eq!(
+            (case.history.len(), case.history[0].sequence, case.history[1].sequence),
+            (HISTORY_MAX, 1, 402)
+        );
+    }
+}
