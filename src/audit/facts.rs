@@ -191,10 +191,10 @@ impl Facts {
             .filter(|last| last.position.sequence == position.sequence && last.session == *session);
         match last.map(|last| &mut last.said) {
             Some(Said::Opened { opened, places }) if opened.subscriber.as_ref() == subscriber => {
-                places.push(place)
+                places.push(place);
             }
             Some(Said::Held { subscriber: held_by, places }) if held_by.as_ref() == subscriber => {
-                places.push(place)
+                places.push(place);
             }
             _ => self.say(
                 session,

@@ -330,7 +330,7 @@ fn walk(
 
 /// The newest of these, each once: what is being written may be found in a file and in a run.
 fn newest(found: &mut Vec<(Timestamp, u64, Message)>, limit: usize) {
-    found.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+    found.sort_by_key(|found| std::cmp::Reverse((found.0, found.1)));
     found.dedup_by_key(|(at, sequence, _)| (*at, *sequence));
     found.truncate(limit);
 }

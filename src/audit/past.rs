@@ -300,11 +300,14 @@ pub(super) const GAP_AROUND: &str = "SELECT since FROM gap WHERE until > ?1 ORDE
 
 pub(super) const GAP_BEFORE: &str = "SELECT until FROM gap WHERE until <= ?1 ORDER BY until DESC LIMIT 1";
 
+/// By realm and prefix.
+type Folded = HashMap<(u16, Key), Rc<[Hold]>>;
+
 /// The index at one moment, and what was folded of it already.
 struct Seen<'a> {
     register: &'a Register<'a>,
     sessions: Sessions,
-    holds: RefCell<HashMap<(u16, Key), Rc<[Hold]>>>,
+    holds: RefCell<Folded>,
 }
 
 impl<'a> Seen<'a> {
@@ -468,7 +471,7 @@ impl Question<'_> {
         let all = self.seen.holds(spot.realm, spot.key)?;
         let mut holds: Vec<&Hold> =
             all.iter().filter(|hold| hold.ports == place.ports && wanted(hold)).collect();
-        holds.sort_by(|a, b| b.from.cmp(&a.from));
+        holds.sort_by_key(|hold| std::cmp::Reverse(hold.from));
         holds.into_iter().map(|hold| self.candidate(place, hold)).collect()
     }
 

@@ -65,7 +65,7 @@ pub(super) fn open_closed(path: &Path) -> Result<Connection, AuditError> {
     for octet in path.as_os_str().as_encoded_bytes() {
         match octet {
             b'/' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                uri.push(char::from(*octet))
+                uri.push(char::from(*octet));
             }
             other => uri.push_str(&format!("%{other:02x}")),
         }

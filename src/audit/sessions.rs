@@ -101,7 +101,7 @@ impl Rows for Facts {
     }
 
     fn sort(&mut self) {
-        self.places.sort_by(|a, b| (a.realm, a.key, a.position).cmp(&(b.realm, b.key, b.position)));
+        self.places.sort_by_key(|fact| (fact.realm, fact.key, fact.position));
         self.sessions.sort_by(|a, b| (&a.session, a.position).cmp(&(&b.session, b.position)));
     }
 

@@ -163,7 +163,7 @@ impl<R: Rows> Shelf<R> {
             }
             let path = shelf.path(number);
             let is_last = index.saturating_add(1) == numbers.len();
-            match shelf.open_one(path.clone(), number, is_last) {
+            match shelf.open_one(&path, number, is_last) {
                 Ok(partition) => view.partitions.push(Arc::new(partition)),
                 Err(error @ AuditError::Damaged { .. }) => {
                     tracing::error!(%error, "a partition of the past is damaged: it is set aside, and answers that need it say so");
@@ -208,17 +208,17 @@ impl<R: Rows> Shelf<R> {
         Ok(())
     }
 
-    fn open_one(&mut self, path: PathBuf, number: u32, is_last: bool) -> Result<Partition, AuditError> {
+    fn open_one(&mut self, path: &Path, number: u32, is_last: bool) -> Result<Partition, AuditError> {
         if !is_last {
-            return Partition::open_closed(&path, number);
+            return Partition::open_closed(path, number);
         }
-        let writer = Writer::go_on(path.clone(), number)?;
+        let writer = Writer::go_on(path.to_path_buf(), number)?;
         if writer.about.closed.is_some() {
             drop(writer);
-            return Partition::open_closed(&path, number);
+            return Partition::open_closed(path, number);
         }
         self.progress = writer.progress()?;
-        let partition = Partition::open_beside(&path, writer.about)?;
+        let partition = Partition::open_beside(path, writer.about)?;
         self.open = Some(writer);
         Ok(partition)
     }

@@ -212,6 +212,7 @@ pub fn sizes(args: &SizeArgs) -> Result<Answer, Failure> {
 fn told(data: &Path, kinds: &[KindRow]) -> String {
     let end: u64 = kinds.iter().filter_map(|kind| kind.octets_in_the_end).sum();
     let now: u64 = kinds.iter().map(|kind| kind.octets).sum();
+    #[allow(clippy::useless_conversion, reason = "where a word has 32 bits these are u32")]
     let free = nix::sys::statvfs::statvfs(data)
         .map(|disk| u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size())));
     match free {

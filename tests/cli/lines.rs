@@ -20,7 +20,7 @@ fn rows(out: &str) -> Vec<Value> {
 #[test]
 fn each_line_is_answered_in_its_turn_with_what_was_understood_of_it() {
     let daemon = Daemon::start(Answers::full());
-    let zone = ["who", "-", "--tz", "Europe/Berlin", "--why", "ticket 7"];
+    let zone = ["who", "-", "--tz", "Europe/Berlin", "--purpose", "ticket 7"];
     let run = daemon.run_fed(&[zone.as_slice(), &["-o", "ndjson"]].concat(), LINES.as_bytes());
     assert_eq!((run.exit, run.err.as_str()), (0, ""), "{run:?}");
     let rows = rows(&run.out);
@@ -40,7 +40,7 @@ fn each_line_is_answered_in_its_turn_with_what_was_understood_of_it() {
     assert_eq!(rows[4]["answer"]["subscriber"], "alice@isp.example");
     let asked = daemon.answers.asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 2, "what was not asked about is not recorded: {asked:?}");
-    assert!(asked[0].contains("/v1/owner?") && asked[0].contains("why=ticket%207"), "{asked:?}");
+    assert!(asked[0].contains("/v1/owner?") && asked[0].contains("purpose=ticket%207"), "{asked:?}");
 }
 
 #[test]

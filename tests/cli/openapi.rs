@@ -147,6 +147,13 @@ fn value(dice: &mut Dice) -> String {
     }
 }
 
+const REPORT: &str = include_str!("../data/complaint/arf.eml");
+
+/// A path with numbers that are of a case, of a closed one, of none, or none.
+fn filled(dice: &mut Dice, path: &str) -> String {
+    path.replace("{id}", dice.one(&["4711", "4710", "7", "-1", "x", "%ff"]))
+}
+
 /// A value that is right for a member of this name.
 fn right(name: &str) -> &'static str {
     match name {
@@ -219,13 +226,10 @@ fn whatever_is_asked_no_answer_is_an_error_of_ours_or_undocumented() {
                 let rounds = if operation.is_null() { 1 } else { 25 };
                 for _ in 0..rounds {
                     let mut query = Vec::new();
-                    let mut target = path.clone();
-                    for given in operation["parameters"].as_array().into_iter().flatten() {
-                        if given["in"] == "path" {
-                            let name = format!("{{{}}}", given["name"].as_str().unwrap());
-                            let number = dice.one(&["4711", "4710", "7", "-1", "x", "%ff"]);
-                            target = target.replace(&name, number);
-                        } else if dice.below(3) > 0 {
+                    let mut target = filled(&mut dice, path);
+                    let given = operation["parameters"].as_array().into_iter().flatten();
+                    for given in given.filter(|given| given["in"] == "query") {
+                        if dice.below(3) > 0 {
                             let name = given["name"].as_str().unwrap();
                             query.push(format!("{name}={}", value(&mut dice)));
                         }
@@ -238,13 +242,12 @@ fn whatever_is_asked_no_answer_is_an_error_of_ours_or_undocumented() {
                         ));
                     }
                     let content = operation["requestBody"]["content"].as_object();
-                    let schema =
-                        content.and_then(|content| content.values().next()).map(|media| &media["schema"]);
-                    let is_report = content.is_some_and(|content| content.contains_key("message/rfc822"));
-                    let sent = schema.map(|schema| match dice.below(3) {
-                        0 if is_report => include_str!("../data/complaint/arf.eml").to_owned(),
-                        0 => right_body(&mut dice, schema, &document),
-                        _ => body(&mut dice, schema, &document, 0),
+                    let sent = content.and_then(|content| content.iter().next()).map(|(kind, media)| {
+                        match dice.below(3) {
+                            0 if kind == "message/rfc822" => REPORT.to_owned(),
+                            0 => right_body(&mut dice, &media["schema"], &document),
+                            _ => body(&mut dice, &media["schema"], &document, 0),
+                        }
                     });
                     let sent = sent.unwrap_or_default();
                     if !query.is_empty() {

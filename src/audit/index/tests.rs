@@ -233,7 +233,7 @@ proptest! {
             gathering.apply(through, items).unwrap();
             writing.apply(through, items).unwrap();
             // A partition a day.
-            writing.sync(Timestamp::from_seconds(day as i64 * 86_400)).unwrap();
+            writing.sync(Timestamp::from_seconds(i64::try_from(day).unwrap() * 86_400)).unwrap();
             if day % 3 == 2 {
                 writing = reopened(writing, written.path());
             }
@@ -351,9 +351,9 @@ fn a_partition_that_is_damaged_or_gone_is_told_by_each_answer_that_would_have_ne
         assert_eq!([owner(&index, 2, 2), owner(&index, 9, 3)], [(Exact, 1), (Exact, 0)]);
         drop(index);
         if is_gone {
-            fs::remove_file(&file).unwrap()
+            fs::remove_file(&file).unwrap();
         } else {
-            fs::write(&file, SPOILED).unwrap()
+            fs::write(&file, SPOILED).unwrap();
         }
         for _ in 0..2 {
             let index = Index::open(data.path()).unwrap();
@@ -424,7 +424,7 @@ fn forty_days(data: &Path) -> Index {
     for number in 1..=40 {
         let mut effects = vec![
             Effect::SessionOpened {
-                session: SessionKey { incarnation: day(number), ..key(number as u8) },
+                session: SessionKey { incarnation: day(number), ..key(u8::try_from(number).unwrap()) },
                 subscriber: alice(),
                 user_name: None,
                 line: Line::default(),
@@ -432,7 +432,7 @@ fn forty_days(data: &Path) -> Index {
                 kept: Vec::new(),
             },
             Effect::Bound {
-                session: SessionKey { incarnation: day(number), ..key(number as u8) },
+                session: SessionKey { incarnation: day(number), ..key(u8::try_from(number).unwrap()) },
                 subscriber: alice(),
                 place: place(number),
                 from: day(number),
@@ -445,7 +445,7 @@ fn forty_days(data: &Path) -> Index {
             other => Some(other - 1).filter(|other| *other > 2),
         };
         for ending in ending.into_iter().chain((number == 32).then_some(31)) {
-            let session = SessionKey { incarnation: day(ending), ..key(ending as u8) };
+            let session = SessionKey { incarnation: day(ending), ..key(u8::try_from(ending).unwrap()) };
             let (at, how) = (day(number), Ended::Stopped);
             let unbound = Effect::Unbound {
                 session: session.clone(),

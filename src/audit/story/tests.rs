@@ -50,7 +50,7 @@ impl World {
         let mut folded: Vec<Folded> = Vec::new();
         self.views.fold(at(minute), self.sequence, &Entry::Session(event), &mut folded);
         self.index.apply(self.sequence, &folded).unwrap();
-        if self.sequence % 3 == 0 {
+        if self.sequence.is_multiple_of(3) {
             self.index.sync(at(minute)).unwrap();
         }
     }
