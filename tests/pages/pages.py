@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import urllib.parse
 
@@ -44,6 +45,7 @@ PAGES = {
     "top-bytes": "/top?by=bytes&since=2d+ago&until=1d+ago",
     "feeds": "/feeds",
     "cases": "/cases",
+    "cases-closed": "/cases?state=closed",
     "suspensions": "/suspensions",
     "questions": "/questions?verify=yes",
 }
@@ -272,6 +274,35 @@ class Pages(unittest.TestCase):
                 expect(page.get_by_role("heading", level=1)).to_have_text("Nobody of that name was ever seen")
                 page.context.set_extra_http_headers({})
                 self.amiss = [said for said in self.amiss if "404" not in said]
+
+    def test_a_case_leads_to_its_evidence_and_its_subscriber_and_is_closed(self):
+        report = (
+            "From: <b>spam</b>@town.example\r\nMIME-Version: 1.0\r\n"
+            'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\r\n\r\n'
+            "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n"
+            "Feedback-Type: abuse\r\nUser-Agent: x/1\r\nVersion: 1\r\nSource-IP: 203.0.113.7\r\n"
+            "Arrival-Date: {at}\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
+            "Message-ID: <{id}@x>\r\n\r\n--b--\r\n"
+        )
+        for scripts in (True, False):
+            at = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(time.time() - 3600))
+            path = os.path.join(self.demo.directory.name, "report.eml")
+            with open(path, "w", newline="") as file:
+                file.write(report.format(at=at, id=f"case-{scripts}"))
+            self.demo.run("complaint", path)
+            with self.looking(scripts) as page:
+                page.goto(HERE + "/subscriber/carol@isp.example")
+                page.get_by_role("link", name="Case").last.click()
+                expect(page.get_by_role("heading", level=1)).to_contain_text("Case")
+                expect(page.get_by_role("article").first).to_contain_text("203.0.113.7")
+                page.screenshot(path=f"{SEEN}/case.png", full_page=True)
+                page.get_by_label("What came of it").fill("<b>called</b>")
+                page.get_by_role("button", name="Close").click()
+                expect(page.get_by_role("region", name="History")).to_contain_text("<b>called</b>")
+                self.assertEqual(page.locator("main b").count(), 0)
+                page.goto(HERE + "/cases")
+                page.get_by_role("link", name="closed").click()
+                expect(page.locator("tbody")).to_contain_text("carol@isp.example")
 
     def test_hostile_names_and_messages_stay_inert(self):
         names = {"198.51.100.211": HOSTILE, "198.51.100.212": FORMULA, "198.51.100.213": "x" * 253, "198.51.100.214": "a\u202eb",
