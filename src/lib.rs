@@ -37,6 +37,7 @@
 //! | [`access`] | who may do what, which token is good, how questions are tied together | requests, the clock, random numbers |
 //! | [`audit`] | the past as rows | the present |
 //! | [`server`] | sockets, threads, order of start and stop | how anything is decided |
+//! | [`console`] | pages for people: values to HTML | requests, how an answer was found |
 //! | [`rehearsal`] | scenarios as text, played through the rooms above | sockets, what time it is |
 //! | [`cli`] | commands, formats, exit codes | the daemon, but for its API |
 //! | [`clock`] | what time it is; nobody else reads it | who asks |
@@ -45,7 +46,7 @@
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
 //! the sockets, `detail` the files that another server writes for us, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
-//! its gate (`auth`).
+//! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true
 //!
@@ -151,6 +152,12 @@
 //! | a row that concerns no session | `ignored`, with why | `imported_rows{outcome="ignored"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected` |
 //! | a row with an address outside of the client's pools | taken, claim dropped, told | none | `pools_and_our_own_addresses_hold_for_files_too` |
 //! | a row that is old | `history`: the past only | `imported_rows{outcome="history"}` | `what_was_not_heard_of_for_an_hour_fills_the_past_and_owns_nothing` |
+//! | a page's question that is wrong | its status, and a page that names it | none | `wrong_questions_are_told_on_a_page_and_by_what_is_wrong` |
+//! | a time on a page that was there twice, or never | 400, with both readings | none | `wrong_questions_are_told_on_a_page_and_by_what_is_wrong` |
+//! | a form that is not of its session, or is wrong | 403; 400, named | `cross_site` | `forms_give_orders_as_their_session_and_only_with_its_token` |
+//! | a name, a sender or a queue id that would act on a page or in a spreadsheet | shown, inert | none | `hostile_values_stay_inert_wherever_they_stand`, `a_cell_that_a_spreadsheet_would_calculate_is_inert_and_a_number_stays_one` |
+//! | a login page that is to lead elsewhere | it leads to the first page | none | `nobody_is_led_elsewhere_from_the_login_page` |
+//! | a format of rows that is none | 400, named | none | `the_same_rows_are_there_as_csv_and_hostile_cells_are_inert` |
 //! | a question that can't be written down | answered, and noted in the journal | line | `a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal` |
 //!
 //! **Configuration, environment, places.** Refused at the start, with exit code; at a reload the old one is kept.
@@ -259,6 +266,7 @@ pub mod cli;
 pub mod clock;
 pub mod complaint;
 pub mod config;
+pub mod console;
 pub mod log;
 pub mod mta;
 pub mod paste;

@@ -24,6 +24,7 @@ mod schema;
 mod sessions;
 mod shelf;
 mod story;
+pub mod top;
 pub mod verify;
 
 use std::fmt;

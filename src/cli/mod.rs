@@ -26,6 +26,7 @@ pub mod serve;
 pub mod story;
 pub mod time;
 pub mod token;
+pub mod top;
 pub mod whole;
 
 use std::fmt;
@@ -135,6 +136,12 @@ pub enum Command {
     /// Messages that were let go
     #[command(after_help = "Example:\n  relaywarden messages --queue-id 4XyZ1b2c3d -o json")]
     Messages(read::MessagesArgs),
+    /// Who sent most in the last 24 hours, or another time, and what is usual for them
+    #[command(
+        after_help = "USUAL is the average of the same hours on up to seven days before, MOST the most on one of them.\n\n\
+                            Examples:\n  relaywarden top\n  relaywarden top --by recipients --since '2h ago'"
+    )]
+    Top(top::TopArgs),
     /// Feed health: a line per NAS, what is wrong and what to do; or everything about one
     #[command(
         after_help = "Examples:\n  relaywarden nas\n  relaywarden nas bras1\n  relaywarden nas -o csv > \
@@ -426,6 +433,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Explain(args) => read::explain(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
+        Command::Top(args) => top::top(args),
         Command::Nas(args) => nas::run(args),
         Command::Token(command) => token::run(command),
         Command::Audit(command) => questions::run(command),

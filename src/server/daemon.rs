@@ -75,6 +75,8 @@ pub struct Demo {
     pub banner: String,
     /// The secret of the client on loopback.
     pub secret: String,
+    /// What was before.
+    pub before: demo::past::Begun,
 }
 
 struct Sockets {
@@ -411,7 +413,7 @@ impl House {
         let server = server.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1813)));
         announce(&demo.banner);
         let stopping = self.stop.subscribe();
-        tokio::spawn(async move { demo::feed(server, demo.secret.as_bytes(), stopping).await })
+        tokio::spawn(async move { demo::go_on(demo.before, server, demo.secret.as_bytes(), stopping).await })
     }
 
     async fn stop(self, engine: JoinHandle<()>, feed: Option<tokio::task::JoinHandle<()>>) {

@@ -16,6 +16,7 @@ mod lists;
 mod login;
 pub mod metrics;
 pub mod nas;
+mod pages;
 pub mod parameters;
 pub mod peers;
 pub mod permitted;
@@ -24,8 +25,10 @@ pub mod problem;
 mod question;
 pub mod questions;
 pub mod sessions;
+mod sheet;
 pub mod throttle;
 pub mod tokens;
+pub mod top;
 mod walk;
 pub mod web;
 
@@ -42,6 +45,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Json, Router};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -58,13 +62,14 @@ use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
+use self::top::{TopFilter, TopRow};
 use self::walk::tagged;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::access::{Asker, Role};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter, Sum};
 use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
@@ -127,6 +132,20 @@ pub trait Staff: complaints::Desk {
         &self,
         filter: &MessageFilter,
     ) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
+
+    /// Who sent most.
+    fn top(&self, filter: &TopFilter) -> impl Future<Output = Result<Vec<TopRow>, Trouble>> + Send;
+
+    /// What a subscriber sent, by the minute; minutes without messages are not there.
+    fn minutes(
+        &self,
+        subscriber: &Name,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(Timestamp, Sum)>, Trouble>> + Send;
+
+    /// In which zone the site tells times.
+    fn zone(&self) -> TimeZone;
 
     /// For how long the past is kept, and in which spans from `since` on and before `until` nothing was heard.
     fn coverage(
@@ -335,13 +354,30 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/login", |m| on(m, login::ask))
         .at("POST", "/login", |m| on(m, login::login::<S>))
         .at("POST", "/logout", |m| on(m, login::logout))
-        .at("GET", "/", |m| on(m, login::home))
+        .at("GET", "/assets/page.css", |m| on(m, pages::style))
+        .at("GET", "/assets/icon.svg", |m| on(m, pages::icon))
+        .at("GET", "/", |m| on(m, pages::look::<S>))
+        .at("GET", "/subscriber/{name}", |m| on(m, pages::subscriber::<S>))
+        .at("GET", "/message", |m| on(m, pages::message::<S>))
+        .at("GET", "/messages", |m| on(m, pages::messages::<S>))
+        .at("GET", "/sessions", |m| on(m, pages::sessions::<S>))
+        .at("GET", "/story", |m| on(m, pages::story::<S>))
+        .at("GET", "/top", |m| on(m, pages::top::<S>))
+        .at("GET", "/feeds", |m| on(m, pages::feeds::<S>))
+        .at("GET", "/cases", |m| on(m, pages::cases::<S>))
+        .at("GET", "/case/{id}", |m| on(m, pages::case::<S>))
+        .at("POST", "/case/{id}/close", |m| on(m, pages::close::<S>))
+        .at("GET", "/suspensions", |m| on(m, pages::suspensions::<S>))
+        .at("POST", "/suspensions/suspend", |m| on(m, pages::suspend::<S>))
+        .at("POST", "/suspensions/release", |m| on(m, pages::release::<S>))
+        .at("GET", "/questions", |m| on(m, pages::questions::<S>))
         .at("GET", "/v1/openapi.json", |m| on(m, document::show))
         .at("GET", "/v1/lookup", |m| on(m, lookup::<S>))
         .at("GET", "/v1/owner", |m| on(m, owner::<S>))
         .at("GET", "/v1/sessions", |m| on(m, lists::sessions::<S>))
         .at("GET", "/v1/explain", |m| on(m, explain::<S>))
         .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
+        .at("GET", "/v1/top", |m| on(m, top::top::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
@@ -384,6 +420,7 @@ pub fn router<S: Staff>(staff: Arc<S>, gate: Arc<Gate>) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(Extension(gate))
         .layer(axum::middleware::from_fn(within_time))
+        .layer(axum::middleware::from_fn(pages::for_people))
         .layer(axum::middleware::map_response(auth::secured))
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(staff)
@@ -473,8 +510,10 @@ async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut question: Question) ->
 
 async fn explain<S: Staff>(
     State(staff): State<Arc<S>>,
+    headers: HeaderMap,
     mut question: Question,
-) -> Result<Json<Vec<StoryRow>>, Problem> {
+) -> Result<Response, Problem> {
+    let as_sheet = question.sheet(&headers)?;
     let Wanted { realm, address, port, .. } = Wanted::of(&*staff, &mut question.parameters)?;
     let parameters = &mut question.parameters;
     let filter = StoryFilter {
@@ -489,18 +528,19 @@ async fn explain<S: Staff>(
     let ready = question.ready(&*staff)?;
     let rows = staff.explain(&filter).await?;
     ready.answered(&*staff, rows.len()).await?;
-    Ok(Json(rows))
+    Ok(if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() })
 }
 
 async fn suspensions<S: Staff>(
     State(staff): State<Arc<S>>,
     headers: HeaderMap,
-    question: Question,
+    mut question: Question,
 ) -> Result<Response, Problem> {
+    let as_sheet = question.sheet(&headers)?;
     let ready = question.ready(&*staff)?;
     let rows = staff.suspensions();
     ready.answered(&*staff, rows.len()).await?;
-    Ok(tagged(&headers, &rows))
+    Ok(if as_sheet { sheet::answer("suspensions", &rows) } else { tagged(&headers, &rows) })
 }
 
 async fn suspend<S: Staff>(

@@ -6,6 +6,7 @@
 mod complaints;
 mod numbers;
 mod rows;
+mod top;
 mod window;
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use self::rows::{answer, kept, living, past_candidate, spelled, story_row};
@@ -27,6 +29,7 @@ use super::http::import::{Chunk, ImportAnswer};
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
+use super::http::top::{TopFilter, TopRow};
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
@@ -238,6 +241,28 @@ impl Staff for StaffDesk {
         let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
         let filter = MessageFilter { subscriber, ..filter.clone() };
         self.messages_by(filter).await
+    }
+
+    async fn top(&self, filter: &TopFilter) -> Result<Vec<TopRow>, Trouble> {
+        self.indexed().await;
+        let (past, filter) = (Arc::clone(&self.past), *filter);
+        blocking(move || top::top(opened(&past)?, &filter)).await
+    }
+
+    async fn minutes(
+        &self,
+        subscriber: &Name,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(Timestamp, past::Sum)>, Trouble> {
+        self.indexed().await;
+        let subject = Subject::Subscriber(self.canonical(subscriber));
+        let past = Arc::clone(&self.past);
+        blocking(move || opened(&past)?.minutes(&subject, since, until)).await
+    }
+
+    fn zone(&self) -> TimeZone {
+        self.config.load().http.zone.clone().unwrap_or_else(TimeZone::system)
     }
 
     async fn coverage(

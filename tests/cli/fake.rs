@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use jiff::tz::TimeZone;
 use relaywarden::access::preservation::{PreservationOrder, Preservations};
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
-use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter, Sum};
 use relaywarden::complaint;
 use relaywarden::config::Http;
 use relaywarden::relay::case::State;
@@ -32,6 +33,7 @@ use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
+use relaywarden::server::http::top::{TopFilter, TopRow};
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Realm, Timestamp};
@@ -64,6 +66,7 @@ pub(crate) struct Answers {
     pub(crate) sessions_asked: Mutex<Option<SessionFilter>>,
     pub(crate) messages_asked: Mutex<Option<MessageFilter>>,
     pub(crate) story_asked: Mutex<Option<StoryFilter>>,
+    pub(crate) top_asked: Mutex<Option<TopFilter>>,
 }
 
 fn some(text: &str) -> Option<String> {
@@ -466,6 +469,33 @@ impl Staff for Answers {
             ..message()
         };
         self.rows(vec![message(), forged])
+    }
+
+    async fn top(&self, filter: &TopFilter) -> Result<Vec<TopRow>, Trouble> {
+        *self.top_asked.lock().unwrap() = Some(*filter);
+        let row = |subscriber: &str, messages, usual| TopRow {
+            kind: "subscriber".to_owned(),
+            subject: subscriber.to_owned(),
+            messages,
+            recipients: messages * 3,
+            bytes: messages * 2048,
+            usual,
+            most_before: usual,
+        };
+        self.rows(vec![row("alice@isp.example", 1024, Some(7)), row("=cmd|' /C calc'!A0", 2, None)])
+    }
+
+    async fn minutes(
+        &self,
+        _: &Name,
+        since: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<(Timestamp, Sum)>, Trouble> {
+        self.rows(vec![(since, Sum { messages: 2, recipients: 4, octets: 4096 })])
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
     }
 
     async fn coverage(

@@ -7,7 +7,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 14] = [
+    let commands: [(&str, &[&str]); 15] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -17,6 +17,7 @@ fn every_command_looks_as_it_always_did() {
         ("explain", &["explain", "198.51.100.7"]),
         ("sessions", &["sessions"]),
         ("messages", &["messages"]),
+        ("top", &["top"]),
         ("nas", &["nas"]),
         ("nas-one", &["nas", "bras2/192.0.2.9"]),
         ("suspensions", &["suspensions"]),
@@ -34,9 +35,19 @@ fn every_command_looks_as_it_always_did() {
 
 #[test]
 fn help_looks_as_it_always_did() {
-    for command in
-        ["who", "explain", "sessions", "messages", "nas", "suspend", "send", "import", "complaint", "cases"]
-    {
+    for command in [
+        "who",
+        "explain",
+        "sessions",
+        "messages",
+        "top",
+        "nas",
+        "suspend",
+        "send",
+        "import",
+        "complaint",
+        "cases",
+    ] {
         golden(&format!("help-{command}.txt"), crate::fake::run_with(&[command, "--help"], &[]).out);
     }
 }

@@ -18,6 +18,8 @@ mod lines;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod rehearse;
 #[cfg(test)]
 mod send;

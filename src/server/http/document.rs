@@ -31,9 +31,11 @@ use super::permitted::Line;
 use super::preservations::{PreservationBody, PreservationRow};
 use super::problem::{Kind, Problem};
 use super::questions::{ChainRow, QuestionRow};
+use super::sheet::CSV;
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
+use super::top::TopRow;
 use super::walk::NDJSON;
-use crate::access::table::{ENDPOINTS, Endpoint, Needs};
+use crate::access::table::{ENDPOINTS, Endpoint, Needs, Scope};
 
 const JSON: &str = "application/json";
 const TOKEN: &str = "token";
@@ -59,7 +61,9 @@ enum Answered {
     /// An object, or an array of them.
     One(&'static str),
     Rows(&'static str),
-    /// Rows as an array, or as lines for whoever asks for them.
+    /// Rows as an array, or as CSV.
+    Sheet(&'static str),
+    /// Rows as an array, as lines for whoever asks for them, or as CSV.
     Walk(&'static str),
     Lines(&'static str),
     Text(&'static str),
@@ -87,6 +91,7 @@ const UNTIL: Given = Given("until", Kindred::Moment, "Before then: RFC 3339 with
 const LIMIT: Given = Given("limit", Kindred::Limit, "At most so many rows.");
 const CURSOR: Given =
     Given("cursor", Kindred::Text, "Where the list goes on: from the Link header of the page before.");
+const FORMAT: Given = Given("format", Kindred::Text, "json, or csv; the header Accept says the same.");
 const PURPOSE: Given =
     Given("purpose", Kindred::Text, "Why you ask, or the ticket; the header Purpose says the same.");
 const SUBSCRIBER: Given = Given("subscriber", Kindred::Text, "Whose.");
@@ -165,7 +170,6 @@ fn about(method: &str, path: &str) -> Option<About> {
             refuses: &[Kind::CrossSite, Kind::BodyTooLarge],
             ..PLAIN
         },
-        ("GET", "/") => About { summary: "The page for people", answer: Answered::Page, ..PLAIN },
         ("GET", "/v1/lookup") => About {
             summary: "Who owns an address now, and may it relay",
             takes: &[ADDRESS, PORT, REALM, PURPOSE],
@@ -183,15 +187,15 @@ fn about(method: &str, path: &str) -> Option<About> {
         },
         ("GET", "/v1/explain") => About {
             summary: "The story of an address, oldest first",
-            takes: &[ADDRESS, PORT, REALM, SINCE, UNTIL, LIMIT, PURPOSE],
+            takes: &[ADDRESS, PORT, REALM, SINCE, UNTIL, LIMIT, FORMAT, PURPOSE],
             required: &["address"],
-            answer: Answered::Rows("StoryRow"),
+            answer: Answered::Sheet("StoryRow"),
             refuses: PAST_IN_REALM,
             ..PLAIN
         },
         ("GET", "/v1/sessions") => About {
             summary: "Sessions, newest first",
-            takes: &[SUBSCRIBER, ADDRESS, REALM, SINCE, UNTIL, LIMIT, CURSOR, PURPOSE],
+            takes: &[SUBSCRIBER, ADDRESS, REALM, SINCE, UNTIL, LIMIT, CURSOR, FORMAT, PURPOSE],
             answer: Answered::Walk("SessionRow"),
             refuses: PAST_IN_REALM,
             ..PLAIN
@@ -212,16 +216,31 @@ fn about(method: &str, path: &str) -> Option<About> {
                 UNTIL,
                 LIMIT,
                 CURSOR,
+                FORMAT,
                 PURPOSE,
             ],
             answer: Answered::Walk("MessageRow"),
             refuses: PAST,
             ..PLAIN
         },
+        ("GET", "/v1/top") => About {
+            summary: "Who sent most, and what is usual",
+            takes: &[
+                Given("by", Kindred::Text, "messages (the default), recipients or bytes."),
+                SINCE,
+                UNTIL,
+                LIMIT,
+                FORMAT,
+                PURPOSE,
+            ],
+            answer: Answered::Sheet("TopRow"),
+            refuses: PAST,
+            ..PLAIN
+        },
         ("GET", "/v1/nas") => About {
             summary: "The feed of each NAS",
-            takes: &[Given("nas", Kindred::Text, "Only this one."), PURPOSE],
-            answer: Answered::Rows("NasRow"),
+            takes: &[Given("nas", Kindred::Text, "Only this one."), FORMAT, PURPOSE],
+            answer: Answered::Sheet("NasRow"),
             refuses: &[Kind::BadParameter],
             ..PLAIN
         },
@@ -308,8 +327,8 @@ fn about(method: &str, path: &str) -> Option<About> {
         },
         ("GET", "/v1/suspensions") => About {
             summary: "Suspensions in force",
-            takes: &[PURPOSE],
-            answer: Answered::Rows("SuspensionRow"),
+            takes: &[FORMAT, PURPOSE],
+            answer: Answered::Sheet("SuspensionRow"),
             refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::Unrecorded],
             ..PLAIN
         },
@@ -377,6 +396,7 @@ fn about(method: &str, path: &str) -> Option<About> {
                 UNTIL,
                 LIMIT,
                 CURSOR,
+                FORMAT,
                 PURPOSE,
             ],
             answer: Answered::Walk("QuestionRow"),
@@ -506,7 +526,11 @@ fn well(responses: &mut Responses, answer: &Answered, endpoint: &Endpoint) {
     let good = match answer {
         Answered::One(name) => good.content(JSON, content(named(name))),
         Answered::Rows(name) => good.content(JSON, content(rows(name))),
-        Answered::Walk(name) => good.content(JSON, content(rows(name))).content(NDJSON, content(named(name))),
+        Answered::Sheet(name) => good.content(JSON, content(rows(name))).content(CSV, content(plain())),
+        Answered::Walk(name) => good
+            .content(JSON, content(rows(name)))
+            .content(NDJSON, content(named(name)))
+            .content(CSV, content(plain())),
         Answered::Lines(name) => good.content(NDJSON, content(named(name))),
         Answered::Text(kind) => good.content(*kind, content(plain())),
         Answered::Page => good.content("text/html", content(plain())),
@@ -592,11 +616,16 @@ fn add<T: ToSchema + PartialSchema>(components: &mut Components) {
     components.schemas.extend(schemas);
 }
 
+/// Pages are for people, and no part of what programs rely on.
+fn is_page(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.needs, Needs::Role(_, Scope::Console)) || endpoint.path.starts_with("/assets/")
+}
+
 /// The document.
 #[must_use]
 pub fn openapi() -> OpenApi {
     let mut paths = Paths::new();
-    for endpoint in ENDPOINTS {
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| !is_page(endpoint)) {
         let Some(about) = about(endpoint.method, endpoint.path) else { continue };
         let method = match endpoint.method {
             "POST" => HttpMethod::Post,
@@ -610,6 +639,7 @@ pub fn openapi() -> OpenApi {
     add::<SessionRow>(&mut components);
     add::<StoryRow>(&mut components);
     add::<MessageRow>(&mut components);
+    add::<TopRow>(&mut components);
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);
     add::<HoldRow>(&mut components);
@@ -658,7 +688,7 @@ mod tests {
 
     #[test]
     fn everything_in_the_table_stands_in_the_document() {
-        for endpoint in ENDPOINTS {
+        for endpoint in ENDPOINTS.iter().filter(|endpoint| !is_page(endpoint)) {
             assert!(about(endpoint.method, endpoint.path).is_some(), "{endpoint:?}");
         }
     }
