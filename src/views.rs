@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
+use crate::relay::attempts::Attempt;
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
 use crate::session::Timestamp;
@@ -45,6 +46,8 @@ pub enum Outcome {
     Token(Box<TokenOrder>),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
+    /// What was not let go.
+    Attempts(Vec<Attempt>),
 }
 
 /// What an effect came of.
@@ -301,6 +304,7 @@ impl Views {
                 self.drain(Cause::Held, folded);
                 Outcome::Hold(hold.clone())
             }
+            Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 return self.shared.committed.store(sequence, Ordering::Release);

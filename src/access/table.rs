@@ -56,6 +56,8 @@ scopes! {
     Metrics = "metrics";
     /// Pages for people.
     Console = "console";
+    /// Attempts that were refused or deferred.
+    Attempts = "attempts";
 }
 
 impl Scope {
@@ -109,6 +111,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/explain", Role::Viewer, Scope::Explain),
     row("GET", "/v1/sessions", Role::Viewer, Scope::Sessions),
     row("GET", "/v1/messages", Role::Viewer, Scope::Messages),
+    row("GET", "/v1/attempts", Role::Viewer, Scope::Attempts),
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),
     row("GET", "/v1/suspensions", Role::Viewer, Scope::Suspensions),

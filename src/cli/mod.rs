@@ -3,6 +3,7 @@
 //! Knows: commands, options and their help. Must not know: how the daemon works; reading and ordering go through its
 //! API like everybody else's.
 
+pub mod attempts;
 pub mod check;
 pub mod client;
 pub mod command;
@@ -125,6 +126,13 @@ pub enum Command {
     /// Messages that were let go
     #[command(after_help = "Example:\n  relaywarden messages --queue-id 4XyZ1b2c3d -o json")]
     Messages(read::MessagesArgs),
+    /// Attempts that were refused or deferred: why, and what to do about it
+    #[command(
+        after_help = "Examples:\n  relaywarden attempts 1a2b3c4d\n  relaywarden attempts --address 198.51.100.7 --since \
+                            '2026-11-23 14:04' --until '2026-11-23 14:06'\n  relaywarden attempts --reason suspended \
+                            --since '1d ago' -o csv"
+    )]
+    Attempts(attempts::AttemptsArgs),
     /// Feed health: a line per NAS, what is wrong and what to do; or everything about one
     #[command(
         after_help = "Examples:\n  relaywarden nas\n  relaywarden nas bras1\n  relaywarden nas -o csv > \
@@ -375,6 +383,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Explain(args) => read::explain(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
+        Command::Attempts(args) => attempts::run(args),
         Command::Nas(args) => nas::run(args),
         Command::Token(command) => token::run(command),
         Command::Audit(command) => questions::run(command),

@@ -33,7 +33,7 @@ pub(super) fn number<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn subscribers(candidates: &[Candidate]) -> String {
+pub(super) fn subscribers(candidates: &[Candidate]) -> String {
     let names: Vec<&str> =
         candidates.iter().filter_map(|candidate| candidate.subscriber.as_deref()).collect();
     names.join(" ")

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Via;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
+use crate::relay::attempts::Attempt;
 use crate::relay::message::Message;
 use crate::relay::standing::Command;
 use crate::session::event::{Event, NasHold};
@@ -42,6 +43,8 @@ pub enum Entry {
     Asked(Box<Asked>),
     /// A token was given or taken back.
     Token(Box<TokenOrder>),
+    /// What was not let go, of minutes that are over.
+    Attempts(Vec<Attempt>),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

@@ -5,6 +5,7 @@
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
 pub mod api;
+pub mod attempts;
 pub mod auth;
 pub mod document;
 pub mod hosts;
@@ -45,6 +46,7 @@ use utoipa::ToSchema;
 use self::api::{
     Instruction, MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
+use self::attempts::AttemptRow;
 use self::auth::{Gate, Keeper};
 use self::import::{Chunk, ImportAnswer, import};
 use self::nas::{HoldOrder, NasRow};
@@ -58,7 +60,7 @@ use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::access::{Asker, Role};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter};
 use crate::clock;
 use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Realm, Timestamp};
@@ -111,6 +113,12 @@ pub trait Staff: Send + Sync + 'static {
         &self,
         filter: &MessageFilter,
     ) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
+
+    /// Attempts that were refused or deferred, newest first.
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+    ) -> impl Future<Output = Result<Vec<AttemptRow>, Trouble>> + Send;
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
@@ -309,6 +317,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/sessions", |m| on(m, lists::sessions::<S>))
         .at("GET", "/v1/explain", |m| on(m, explain::<S>))
         .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
+        .at("GET", "/v1/attempts", |m| on(m, attempts::list::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))

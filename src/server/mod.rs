@@ -1,5 +1,6 @@
 //! Sockets, tasks, deadlines; start order, signals, stop in two phases.
 
+pub mod attempts;
 mod complaints;
 pub mod daemon;
 pub mod demo;

@@ -6,6 +6,7 @@
 mod numbers;
 mod rows;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,10 +15,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use self::rows::{answer, kept, living, past_candidate, spelled, story_row};
+use super::attempts::Gathering;
 use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
+use super::http::attempts::AttemptRow;
 use super::http::auth;
 use super::http::import::{Chunk, ImportAnswer};
 use super::http::nas::{HoldOrder, NasRow};
@@ -33,7 +36,9 @@ use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::AuditError;
 use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
-use crate::audit::rows::{self as past, Confidence, MessageFilter, SessionFilter, StoryFilter};
+use crate::audit::rows::{
+    self as past, AttemptFilter, Confidence, MessageFilter, SessionFilter, StoryFilter,
+};
 use crate::clock;
 use crate::config::Config;
 use crate::log::entry::Entry;
@@ -79,6 +84,8 @@ pub struct StaffDesk {
     pub key: Arc<SecretKey>,
     /// What became of rows of files.
     pub imported: import::Counters,
+    /// What was not let go, and is not written down yet.
+    pub attempts: Arc<Gathering>,
 }
 
 /// Everybody's counters.
@@ -221,6 +228,25 @@ impl Staff for StaffDesk {
         let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
         let filter = MessageFilter { subscriber, ..filter.clone() };
         self.messages_by(filter).await
+    }
+
+    async fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<AttemptRow>, Trouble> {
+        let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
+        let filter = AttemptFilter { subscriber, ..filter.clone() };
+        // Whoever calls the help desk at once asks about a minute that is not over.
+        let mut found = self.attempts.gathered(&filter);
+        found.sort_by_key(|attempt| std::cmp::Reverse((attempt.first, attempt.reference)));
+        let known: HashSet<_> = found.iter().map(|attempt| (attempt.reference, attempt.first)).collect();
+        self.indexed().await;
+        let (past, limit) = (Arc::clone(&self.past), filter.limit);
+        let written = blocking(move || opened(&past)?.attempts(&filter)).await?;
+        // Handed over meanwhile, it is in both.
+        found.extend(
+            written.into_iter().filter(|attempt| !known.contains(&(attempt.reference, attempt.first))),
+        );
+        found.sort_by_key(|attempt| std::cmp::Reverse(attempt.first));
+        found.truncate(limit);
+        Ok(found.iter().map(AttemptRow::from).collect())
     }
 
     fn nas(&self) -> Vec<NasRow> {

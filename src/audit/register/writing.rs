@@ -34,7 +34,7 @@ pub(super) fn is_in(outcome: &Outcome) -> bool {
                 | Effect::Gap { .. }
                 | Effect::Restarted { .. }
         ),
-        Outcome::Message(_) | Outcome::Asked(..) => false,
+        Outcome::Message(_) | Outcome::Attempts(_) | Outcome::Asked(..) => false,
     }
 }
 
@@ -45,7 +45,7 @@ impl Writing<'_> {
             Outcome::Command(command) => self.command(command),
             Outcome::Hold(hold) => self.hold(hold),
             Outcome::Token(order) => self.token(order),
-            Outcome::Message(_) | Outcome::Asked(..) => Ok(()),
+            Outcome::Message(_) | Outcome::Attempts(_) | Outcome::Asked(..) => Ok(()),
         }
     }
 

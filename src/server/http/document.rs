@@ -22,6 +22,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::Health;
 use super::api::{MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who};
+use super::attempts::AttemptRow;
 use super::import::{ImportAnswer, ImportBody};
 use super::nas::{HoldBody, HoldRow, NasRow};
 use super::permitted::Line;
@@ -202,6 +203,27 @@ fn about(method: &str, path: &str) -> Option<About> {
                 PURPOSE,
             ],
             answer: Answered::Walk("MessageRow"),
+            refuses: PAST,
+            ..PLAIN
+        },
+        ("GET", "/v1/attempts") => About {
+            summary: "Attempts that were refused or deferred, newest first",
+            takes: &[
+                Given(
+                    "reference",
+                    Kindred::Text,
+                    "That the text of the refusal ended with: eight hex digits.",
+                ),
+                SUBSCRIBER,
+                ADDRESS,
+                Given("reason", Kindred::Text, "For this reason, by its word."),
+                SINCE,
+                UNTIL,
+                LIMIT,
+                CURSOR,
+                PURPOSE,
+            ],
+            answer: Answered::Walk("AttemptRow"),
             refuses: PAST,
             ..PLAIN
         },
@@ -490,6 +512,7 @@ pub fn openapi() -> OpenApi {
     add::<SessionRow>(&mut components);
     add::<StoryRow>(&mut components);
     add::<MessageRow>(&mut components);
+    add::<AttemptRow>(&mut components);
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);
     add::<HoldRow>(&mut components);
