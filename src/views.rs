@@ -15,6 +15,7 @@ use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
+use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
 use crate::session::effect::Effect;
@@ -284,7 +285,10 @@ impl Views {
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Message(message) => {
-                self.recent.insert(message);
+                // What a file tells of is repeated by nobody, and must not push out what may be.
+                if message.reason != Reason::Imported {
+                    self.recent.insert(message);
+                }
                 Outcome::Message(message.clone())
             }
             Entry::Command(command) => {

@@ -121,6 +121,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("POST", "/v1/nas/hold", Role::Operator, Scope::Nas),
     row("POST", "/v1/nas/unhold", Role::Operator, Scope::Nas),
     row("POST", "/v1/import", Role::Operator, Scope::Import),
+    row("POST", "/v1/import/messages", Role::Operator, Scope::Import),
     row("GET", "/v1/questions", Role::Auditor, Scope::Questions),
     row("GET", "/v1/questions/verify", Role::Auditor, Scope::Questions),
     row("GET", "/v1/tokens", Role::Auditor, Scope::Tokens),

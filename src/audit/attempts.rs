@@ -208,7 +208,7 @@ fn walk(
 
 /// The newest of these, each once: what is being written may be found in a file and in a run.
 fn newest(found: &mut Found, limit: usize) {
-    found.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+    found.sort_by_key(|found| std::cmp::Reverse((found.0, found.1)));
     found.dedup_by_key(|(at, place, _)| (*at, *place));
     found.truncate(limit);
 }

@@ -383,6 +383,7 @@ impl Question<'_> {
                         Ok(Candidate {
                             subscriber: Some(row.get::<_, Octets>(0)?.0),
                             session: None,
+                            key: None,
                             nas: None,
                             line: Line::default(),
                             prefix,
@@ -458,6 +459,7 @@ impl Question<'_> {
         Ok(Candidate {
             subscriber: hold.subscriber.clone(),
             session: Some(hold.session.to_string()),
+            key: Some(hold.session.clone()),
             nas: Some(hold.session.nas.clone()),
             line: opened.line,
             prefix: place.prefix,

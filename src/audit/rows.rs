@@ -87,6 +87,8 @@ pub struct Candidate {
     pub subscriber: Option<Name>,
     /// The session, as text; `None` for a static prefix.
     pub session: Option<String>,
+    /// The session, taken apart.
+    pub key: Option<SessionKey>,
     /// Its NAS.
     pub nas: Option<Name>,
     /// Where the line ends.

@@ -164,21 +164,25 @@ pub enum Command {
     /// Write the live map as a table for a mail server, for the day when the daemon is gone
     #[command(after_help = "Example:\n  relaywarden export cidr -o /etc/postfix/online.cidr")]
     Export(export::ExportArgs),
-    /// Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past
+    /// Take what others wrote down: accounting records of a FreeRADIUS, messages of a Postfix (--maillog)
     #[command(
-        long_about = "Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past\n\n\
+        long_about = "Take what others wrote down: accounting records of a FreeRADIUS, messages of a Postfix (--maillog)\n\n\
                       An open row of radacct counts as its Start and an interim update at acctupdatetime, a closed one\n\
                       as Start and Stop; a record of a detail file as what it is. All are read by the rules for packets\n\
                       (identity, may-assign, never).\n\n\
                       What was fresh when the file was made, in a file that is fresh now (stale-limit, both times),\n\
                       counts for who owns what. Everything else fills the past only. An address that nobody owns\n\
                       stays deferred until warm-up is over: a table may lack whoever came last.\n\n\
+                      With --maillog: logs of Postfix. Each message that was taken into the queue while nobody asked us is\n\
+                      attributed by what is known of the past (so import accounting records first), and recorded with\n\
+                      the reason `imported`; those that are recorded already are passed over.\n\n\
                       Rows are taken in chunks, each durable before the next. The same command goes on with a run that\n\
                       was interrupted.",
         after_help = "Exit status: 0 all rows were taken, 1 there were none, 65 some were rejected.\n\nExamples:\n  \
                       relaywarden import radacct.csv --dry-run\n  relaywarden import radacct.csv --tz Europe/Berlin \
                       --rejects rejects.txt\n  relaywarden import detail-20261122.gz detail-20261123 --client radius1\n  \
-                      relaywarden import - --as-of '5m ago'"
+                      relaywarden import - --as-of '5m ago'\n  relaywarden import --maillog mail.log.1 mail.log --mta mx1 \
+                      --tz Europe/Berlin"
     )]
     Import(import::ImportArgs),
     /// Speak RADIUS to an accounting server, to try things

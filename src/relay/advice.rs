@@ -24,7 +24,7 @@ impl Advice {
     #[must_use]
     pub fn on(reason: Reason) -> Advice {
         let (meaning, remedy) = match reason {
-            Reason::Online | Reason::FeedStale | Reason::Static | Reason::Login => {
+            Reason::Online | Reason::FeedStale | Reason::Static | Reason::Login | Reason::Imported => {
                 ("it was permitted", "nothing")
             }
             Reason::ChangedHands => {

@@ -12,6 +12,7 @@ pub mod hosts;
 pub mod import;
 mod lists;
 mod login;
+pub mod maillog;
 pub mod metrics;
 pub mod nas;
 pub mod parameters;
@@ -49,6 +50,7 @@ use self::api::{
 use self::attempts::AttemptRow;
 use self::auth::{Gate, Keeper};
 use self::import::{Chunk, ImportAnswer, import};
+use self::maillog::MailChunk;
 use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
 use self::permitted::{Permitted, permitted};
@@ -128,6 +130,9 @@ pub trait Staff: Send + Sync + 'static {
 
     /// Takes a chunk of somebody else's records; answers once what came of them is durable.
     fn import(&self, chunk: Chunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
+
+    /// Takes a chunk of what a mail server logged; answers once what came of it is durable.
+    fn import_mail(&self, chunk: MailChunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -323,6 +328,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
         .at("GET", "/v1/permitted", |m| on(m, permitted::<S>))
         .at("POST", "/v1/import", |m| on(m, import::<S>).layer(chunk))
+        .at("POST", "/v1/import/messages", |m| on(m, maillog::import::<S>).layer(chunk))
         .at("GET", "/v1/suspensions", |m| on(m, suspensions::<S>))
         .at("POST", "/v1/suspensions", |m| on(m, suspend::<S>))
         .at("POST", "/v1/suspensions/release", |m| on(m, release::<S>))

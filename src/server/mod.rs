@@ -15,6 +15,7 @@ pub mod import;
 pub mod inbox;
 pub mod inherited;
 pub mod keeper;
+pub mod maillog;
 pub mod mta;
 pub mod nas;
 pub mod radius;

@@ -23,6 +23,7 @@ use super::http::api::{
 use super::http::attempts::AttemptRow;
 use super::http::auth;
 use super::http::import::{Chunk, ImportAnswer};
+use super::http::maillog::MailChunk;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
@@ -30,7 +31,8 @@ use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::secret_key::SecretKey;
-use super::{desk, detail, engine, feed_health, mta, radius};
+use super::{desk, detail, engine, feed_health, maillog, mta, radius};
+use crate::access::Asker;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::AuditError;
@@ -43,12 +45,13 @@ use crate::clock;
 use crate::config::Config;
 use crate::log::entry::Entry;
 use crate::relay::Profile;
+use crate::relay::message::Message;
 use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
 use crate::session::bindings::{Doubt, Found, Lookup, Session};
-use crate::session::event::NasHold;
+use crate::session::event::{NasHold, Record};
 use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::Shared;
 
@@ -289,19 +292,44 @@ impl Staff for StaffDesk {
             }
             return Ok(ImportAnswer { reference: 0, rows });
         }
-        let by = Entry::Asked(Box::new(Asked {
-            at: now,
-            by: chunk.by.name.clone(),
-            role: Some(chunk.by.role),
-            via: chunk.by.via,
-            what: import::spelled(&chunk),
-            about: Vec::new(),
-            purpose: None,
-            reply: Reply::Rows(u64::try_from(rows.len()).unwrap_or(u64::MAX)),
-        }));
-        let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
-        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
-        let reference = committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)?;
+        let (by, what) = (chunk.by.clone(), import::spelled(&chunk));
+        let reference = self.take_import(by, what, rows.len(), records, Vec::new()).await?;
+        self.imported.count(&rows);
+        Ok(ImportAnswer { reference, rows })
+    }
+
+    async fn import_mail(&self, chunk: MailChunk) -> Result<ImportAnswer, Trouble> {
+        let now = clock::now();
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        if self.health.is_blind(now) {
+            return Err(Trouble::Unrecorded);
+        }
+        // What the chunk before brought must be found, or it would be taken twice.
+        if !self.indexed().await {
+            return Err(Trouble::Behind);
+        }
+        let (past, shared, config) =
+            (Arc::clone(&self.past), Arc::clone(&self.shared), self.config.load_full());
+        let (by, what, dry_run) = (chunk.by.clone(), maillog::spelled(&chunk), chunk.dry_run);
+        let judged = blocking(move || {
+            let seen = |key: &SessionKey, place: Place| {
+                let holder = shared.map.holder(place, key)?;
+                let known = holder.is_believed() && !holder.session.is_stale();
+                Some(if known { now } else { holder.session.seen() })
+            };
+            let realm = |mta: &Name| shared.map.realm(maillog::vrf(&config, mta).as_ref());
+            maillog::judge(&chunk, &realm, opened(&past)?, &seen, now)
+        });
+        let maillog::Judged { messages, rows } = judged.await?;
+        if dry_run || messages.is_empty() {
+            if !dry_run {
+                self.imported.count(&rows);
+            }
+            return Ok(ImportAnswer { reference: 0, rows });
+        }
+        let reference = self.take_import(by, what, rows.len(), Vec::new(), messages).await?;
         self.imported.count(&rows);
         Ok(ImportAnswer { reference, rows })
     }
@@ -414,6 +442,31 @@ impl Staff for StaffDesk {
 }
 
 impl StaffDesk {
+    /// Makes what came out of a file durable, with who brought it; the sequence of that entry.
+    async fn take_import(
+        &self,
+        by: Asker,
+        what: Name,
+        rows: usize,
+        records: Vec<Record>,
+        messages: Vec<Message>,
+    ) -> Result<u64, Trouble> {
+        let by = Entry::Asked(Box::new(Asked {
+            at: clock::now(),
+            by: by.name,
+            role: Some(by.role),
+            via: by.via,
+            what,
+            about: Vec::new(),
+            purpose: None,
+            reply: Reply::Rows(u64::try_from(rows).unwrap_or(u64::MAX)),
+        }));
+        let import = Import { by, records, messages };
+        let done = self.inbox.submit_import(import).ok_or(Trouble::Behind)?;
+        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
+        committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)
+    }
+
     /// Everybody who shares an address, as far as is known: nobody of them is named for it.
     fn sharers(&self, realm: Realm, address: IpAddr, now: Timestamp) -> Vec<Candidate> {
         let map = &self.shared.map;

@@ -23,6 +23,7 @@ use relaywarden::server::http::attempts::AttemptRow;
 use relaywarden::server::http::auth::Gate;
 use relaywarden::server::http::hosts::Hosts;
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
+use relaywarden::server::http::maillog::MailChunk;
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
@@ -50,6 +51,7 @@ pub(crate) struct Answers {
     pub(crate) messages_there: Option<usize>,
     pub(crate) most_at_once: AtomicUsize,
     pub(crate) imported: Mutex<Vec<Chunk>>,
+    pub(crate) mail_imported: Mutex<Vec<MailChunk>>,
     pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
     pub(crate) held: Mutex<Vec<HoldOrder>>,
@@ -462,6 +464,23 @@ impl Staff for Answers {
         let rows = chunk.rows.iter().map(fate).collect();
         self.imported.lock().unwrap().push(chunk);
         Ok(ImportAnswer { reference: 4713, rows })
+    }
+
+    /// As for records, but whatever is taken is accepted.
+    async fn import_mail(&self, chunk: MailChunk) -> Result<ImportAnswer, Trouble> {
+        if let Some(Some(trouble)) = self.import_troubles.lock().unwrap().pop_front() {
+            return Err(trouble);
+        }
+        let fate = |line| {
+            let (outcome, reason) = match line % 10 {
+                7 => (Fate::Ignored, Some("recorded already".to_owned())),
+                _ => (Fate::Accepted, None),
+            };
+            Outcome { line, outcome, reason }
+        };
+        let rows = chunk.rows.iter().map(|row| fate(row.line)).collect();
+        self.mail_imported.lock().unwrap().push(chunk);
+        Ok(ImportAnswer { reference: 4714, rows })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

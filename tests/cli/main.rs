@@ -15,6 +15,8 @@ mod http;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod maillog;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod rehearse;

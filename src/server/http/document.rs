@@ -24,6 +24,7 @@ use super::Health;
 use super::api::{MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who};
 use super::attempts::AttemptRow;
 use super::import::{ImportAnswer, ImportBody};
+use super::maillog::MailBody;
 use super::nas::{HoldBody, HoldRow, NasRow};
 use super::permitted::Line;
 use super::problem::{Kind, Problem};
@@ -303,6 +304,22 @@ fn about(method: &str, path: &str) -> Option<About> {
             ],
             ..PLAIN
         },
+        ("POST", "/v1/import/messages") => About {
+            summary: "Takes a chunk of what a mail server logged",
+            body: Some("MailBody"),
+            answer: Answered::One("ImportAnswer"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BadParameter,
+                Kind::BodyTooLarge,
+                Kind::NotReady,
+                Kind::TooSlow,
+                Kind::Storage,
+                Kind::Damaged,
+                Kind::Unrecorded,
+            ],
+            ..PLAIN
+        },
         ("GET", "/v1/questions") => About {
             summary: "Who asked what, newest first",
             takes: &[
@@ -520,6 +537,7 @@ pub fn openapi() -> OpenApi {
     add::<OrderBody>(&mut components);
     add::<OrderRow>(&mut components);
     add::<ImportBody>(&mut components);
+    add::<MailBody>(&mut components);
     add::<ImportAnswer>(&mut components);
     add::<Line>(&mut components);
     add::<QuestionRow>(&mut components);
