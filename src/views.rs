@@ -14,9 +14,11 @@ use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
+use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
+use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
 use crate::session::effect::Effect;
@@ -50,6 +52,8 @@ pub enum Outcome {
     Preservation(Box<PreservationOrder>),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
+    /// What was not let go.
+    Attempts(Vec<Attempt>),
 }
 
 /// What an effect came of.
@@ -325,7 +329,10 @@ impl Views {
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Message(message) => {
-                self.recent.insert(message);
+                // What a file tells of is repeated by nobody, and must not push out what may be.
+                if message.reason != Reason::Imported {
+                    self.recent.insert(message);
+                }
                 Outcome::Message(message.clone())
             }
             Entry::Command(command) => {
@@ -360,6 +367,7 @@ impl Views {
                 self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
+            Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 self.recent.forget(at);

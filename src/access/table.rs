@@ -66,6 +66,8 @@ scopes! {
     Coverage = "coverage";
     /// What must be kept longer.
     Preservations = "preservations";
+    /// Attempts that were refused or deferred.
+    Attempts = "attempts";
 }
 
 impl Scope {
@@ -136,6 +138,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/sessions", Role::Viewer, Scope::Sessions),
     row("GET", "/v1/messages", Role::Viewer, Scope::Messages),
     row("GET", "/v1/top", Role::Viewer, Scope::Messages),
+    row("GET", "/v1/attempts", Role::Viewer, Scope::Attempts),
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),
     row("GET", "/v1/cases", Role::Viewer, Scope::Cases),
@@ -152,6 +155,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("POST", "/v1/import", Role::Operator, Scope::Import),
     row("POST", "/v1/complaints", Role::Operator, Scope::Complaints),
     row("POST", "/v1/cases/{id}/close", Role::Operator, Scope::Cases),
+    row("POST", "/v1/import/messages", Role::Operator, Scope::Import),
     row("GET", "/v1/questions", Role::Auditor, Scope::Questions),
     row("GET", "/v1/questions/verify", Role::Auditor, Scope::Questions),
     row("GET", "/v1/preservations", Role::Auditor, Scope::Preservations),

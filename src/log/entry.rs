@@ -10,6 +10,7 @@ use crate::access::Via;
 use crate::access::preservation::PreservationOrder;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
+use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Complaint};
 use crate::relay::message::Message;
 use crate::relay::standing::Command;
@@ -50,6 +51,8 @@ pub enum Entry {
     Case(Action),
     /// Something must be kept longer, or no longer.
     Preservation(Box<PreservationOrder>),
+    /// What was not let go, of minutes that are over.
+    Attempts(Vec<Attempt>),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

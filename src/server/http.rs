@@ -5,6 +5,7 @@
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
 pub mod api;
+pub mod attempts;
 pub mod auth;
 pub mod cases;
 pub mod complaints;
@@ -14,6 +15,7 @@ pub mod hosts;
 pub mod import;
 mod lists;
 mod login;
+pub mod maillog;
 pub mod metrics;
 pub mod nas;
 mod pages;
@@ -53,9 +55,11 @@ use utoipa::ToSchema;
 use self::api::{
     Instruction, MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
+use self::attempts::AttemptRow;
 use self::auth::{Gate, Keeper};
 use self::coverage::CoverageRow;
 use self::import::{Chunk, ImportAnswer, import};
+use self::maillog::MailChunk;
 use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
 use self::permitted::{Permitted, permitted};
@@ -69,7 +73,7 @@ use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::access::{Asker, Role};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
 use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
@@ -154,6 +158,12 @@ pub trait Staff: complaints::Desk {
         until: Option<Timestamp>,
     ) -> impl Future<Output = Result<CoverageRow, Trouble>> + Send;
 
+    /// Attempts that were refused or deferred, newest first.
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+    ) -> impl Future<Output = Result<Vec<AttemptRow>, Trouble>> + Send;
+
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
 
@@ -162,6 +172,9 @@ pub trait Staff: complaints::Desk {
 
     /// Takes a chunk of somebody else's records; answers once what came of them is durable.
     fn import(&self, chunk: Chunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
+
+    /// Takes a chunk of what a mail server logged; answers once what came of it is durable.
+    fn import_mail(&self, chunk: MailChunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -378,6 +391,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/explain", |m| on(m, explain::<S>))
         .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
         .at("GET", "/v1/top", |m| on(m, top::top::<S>))
+        .at("GET", "/v1/attempts", |m| on(m, attempts::list::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
@@ -390,6 +404,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/resolver/abusehq", |m| on(m, complaints::abusehq::<S>))
         .at("GET", "/v1/resolver/abuseio", |m| on(m, complaints::abuseio::<S>))
         .at("GET", "/v1/coverage", |m| on(m, coverage::show::<S>))
+        .at("POST", "/v1/import/messages", |m| on(m, maillog::import::<S>).layer(chunk))
         .at("GET", "/v1/suspensions", |m| on(m, suspensions::<S>))
         .at("POST", "/v1/suspensions", |m| on(m, suspend::<S>))
         .at("POST", "/v1/suspensions/release", |m| on(m, release::<S>))

@@ -9,6 +9,7 @@ mod rows;
 mod top;
 mod window;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,13 +20,16 @@ use tokio::sync::watch;
 
 use self::rows::{answer, kept, living, past_candidate, spelled, story_row};
 use self::window::Window;
+use super::attempts::Gathering;
 use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
+use super::http::attempts::AttemptRow;
 use super::http::auth;
 use super::http::coverage::{CoverageRow, GapRow, RetentionRow};
 use super::http::import::{Chunk, ImportAnswer};
+use super::http::maillog::MailChunk;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
@@ -34,24 +38,28 @@ use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::secret_key::SecretKey;
-use super::{desk, detail, engine, feed_health, mta, radius};
+use super::{desk, detail, engine, feed_health, maillog, mta, radius};
+use crate::access::Asker;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Reply};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::AuditError;
 use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
-use crate::audit::rows::{self as past, Confidence, MessageFilter, SessionFilter, StoryFilter};
+use crate::audit::rows::{
+    self as past, AttemptFilter, Confidence, MessageFilter, SessionFilter, StoryFilter,
+};
 use crate::clock;
 use crate::config::Config;
 use crate::log::entry::Entry;
 use crate::relay::Profile;
+use crate::relay::message::Message;
 use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
 use crate::session::bindings::{Doubt, Found, Lookup, Session};
-use crate::session::event::NasHold;
+use crate::session::event::{NasHold, Record};
 use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::Shared;
 
@@ -87,6 +95,8 @@ pub struct StaffDesk {
     pub key: Arc<SecretKey>,
     /// What became of rows of files.
     pub imported: import::Counters,
+    /// What was not let go, and is not written down yet.
+    pub attempts: Arc<Gathering>,
 }
 
 /// Everybody's counters.
@@ -293,6 +303,25 @@ impl Staff for StaffDesk {
         })
     }
 
+    async fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<AttemptRow>, Trouble> {
+        let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
+        let filter = AttemptFilter { subscriber, ..filter.clone() };
+        // Whoever calls the help desk at once asks about a minute that is not over.
+        let mut found = self.attempts.gathered(&filter);
+        found.sort_by_key(|attempt| std::cmp::Reverse((attempt.first, attempt.reference)));
+        let known: HashSet<_> = found.iter().map(|attempt| (attempt.reference, attempt.first)).collect();
+        self.indexed().await;
+        let (past, limit) = (Arc::clone(&self.past), filter.limit);
+        let written = blocking(move || opened(&past)?.attempts(&filter)).await?;
+        // Handed over meanwhile, it is in both.
+        found.extend(
+            written.into_iter().filter(|attempt| !known.contains(&(attempt.reference, attempt.first))),
+        );
+        found.sort_by_key(|attempt| std::cmp::Reverse(attempt.first));
+        found.truncate(limit);
+        Ok(found.iter().map(AttemptRow::from).collect())
+    }
+
     fn nas(&self) -> Vec<NasRow> {
         feed_health::rows(&self.shared.map, &self.radius, &self.config.load(), clock::now())
     }
@@ -333,19 +362,44 @@ impl Staff for StaffDesk {
             }
             return Ok(ImportAnswer { reference: 0, rows });
         }
-        let by = Entry::Asked(Box::new(Asked {
-            at: now,
-            by: chunk.by.name.clone(),
-            role: Some(chunk.by.role),
-            via: chunk.by.via,
-            what: import::spelled(&chunk),
-            about: Vec::new(),
-            purpose: None,
-            reply: Reply::Rows(u64::try_from(rows.len()).unwrap_or(u64::MAX)),
-        }));
-        let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
-        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
-        let reference = committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)?;
+        let (by, what) = (chunk.by.clone(), import::spelled(&chunk));
+        let reference = self.take_import(by, what, rows.len(), records, Vec::new()).await?;
+        self.imported.count(&rows);
+        Ok(ImportAnswer { reference, rows })
+    }
+
+    async fn import_mail(&self, chunk: MailChunk) -> Result<ImportAnswer, Trouble> {
+        let now = clock::now();
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        if self.health.is_blind(now) {
+            return Err(Trouble::Unrecorded);
+        }
+        // What the chunk before brought must be found, or it would be taken twice.
+        if !self.indexed().await {
+            return Err(Trouble::Behind);
+        }
+        let (past, shared, config) =
+            (Arc::clone(&self.past), Arc::clone(&self.shared), self.config.load_full());
+        let (by, what, dry_run) = (chunk.by.clone(), maillog::spelled(&chunk), chunk.dry_run);
+        let judged = blocking(move || {
+            let seen = |key: &SessionKey, place: Place| {
+                let holder = shared.map.holder(place, key)?;
+                let known = holder.is_believed() && !holder.session.is_stale();
+                Some(if known { now } else { holder.session.seen() })
+            };
+            let realm = |mta: &Name| shared.map.realm(maillog::vrf(&config, mta).as_ref());
+            maillog::judge(&chunk, &realm, opened(&past)?, &seen, now)
+        });
+        let maillog::Judged { messages, rows } = judged.await?;
+        if dry_run || messages.is_empty() {
+            if !dry_run {
+                self.imported.count(&rows);
+            }
+            return Ok(ImportAnswer { reference: 0, rows });
+        }
+        let reference = self.take_import(by, what, rows.len(), Vec::new(), messages).await?;
         self.imported.count(&rows);
         Ok(ImportAnswer { reference, rows })
     }
@@ -511,6 +565,31 @@ impl StaffDesk {
         };
         let who = Who { because: Some(because.to_owned()), ..asked };
         answer(who, owner.candidates.into_iter().map(past_candidate).collect(), confidence)
+    }
+
+    /// Makes what came out of a file durable, with who brought it; the sequence of that entry.
+    async fn take_import(
+        &self,
+        by: Asker,
+        what: Name,
+        rows: usize,
+        records: Vec<Record>,
+        messages: Vec<Message>,
+    ) -> Result<u64, Trouble> {
+        let by = Entry::Asked(Box::new(Asked {
+            at: clock::now(),
+            by: by.name,
+            role: Some(by.role),
+            via: by.via,
+            what,
+            about: Vec::new(),
+            purpose: None,
+            reply: Reply::Rows(u64::try_from(rows).unwrap_or(u64::MAX)),
+        }));
+        let import = Import { by, records, messages };
+        let done = self.inbox.submit_import(import).ok_or(Trouble::Behind)?;
+        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
+        committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)
     }
 
     /// Everybody who shares an address, as far as is known: nobody of them is named for it.

@@ -431,6 +431,7 @@ fn where_a_purpose_is_required_there_is_no_answer_without_one() {
         "/v1/explain?address=198.51.100.7",
         "/v1/sessions",
         "/v1/messages",
+        "/v1/attempts",
         "/v1/suspensions",
         "/v1/complaints",
         "/v1/cases",

@@ -16,19 +16,23 @@ use relaywarden::access::preservation::{PreservationOrder, Preservations};
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
-use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter, Sum};
+use relaywarden::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
 use relaywarden::complaint;
 use relaywarden::config::Http;
+use relaywarden::relay::advice::{Advice, COUNTED};
 use relaywarden::relay::case::State;
+use relaywarden::relay::verdict::Reason;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
+use relaywarden::server::http::attempts::AttemptRow;
 use relaywarden::server::http::auth::Gate;
 use relaywarden::server::http::cases::{CaseError, CaseFilter, CaseRow, EvidenceRow, HistoryRow};
 use relaywarden::server::http::complaints::{ComplaintRow, Desk, Refused};
 use relaywarden::server::http::coverage::{CoverageRow, GapRow, RetentionRow};
 use relaywarden::server::http::hosts::Hosts;
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
+use relaywarden::server::http::maillog::MailChunk;
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
@@ -60,6 +64,7 @@ pub(crate) struct Answers {
     /// So many cases, less one, beside the usual one, with smaller numbers.
     pub(crate) cases_there: u64,
     pub(crate) imported: Mutex<Vec<Chunk>>,
+    pub(crate) mail_imported: Mutex<Vec<MailChunk>>,
     pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
     pub(crate) held: Mutex<Vec<HoldOrder>>,
@@ -67,6 +72,7 @@ pub(crate) struct Answers {
     pub(crate) messages_asked: Mutex<Option<MessageFilter>>,
     pub(crate) story_asked: Mutex<Option<StoryFilter>>,
     pub(crate) top_asked: Mutex<Option<TopFilter>>,
+    pub(crate) attempts_asked: Mutex<Option<AttemptFilter>>,
 }
 
 fn some(text: &str) -> Option<String> {
@@ -149,6 +155,56 @@ fn message() -> MessageRow {
         candidates: vec![alice()],
         ..MessageRow::default()
     }
+}
+
+/// A suspended customer, nobody's address, and a flood.
+fn attempts() -> Vec<AttemptRow> {
+    let row = |reference: &str, reason: Reason| AttemptRow {
+        reference: reference.to_owned(),
+        at: "2026-11-23T13:05:02.100Z".to_owned(),
+        until: "2026-11-23T13:05:41.000Z".to_owned(),
+        count: 1,
+        mta: "mx1".to_owned(),
+        profile: "relay".to_owned(),
+        verdict: some(reason.verdict().word()),
+        reason: reason.word().to_owned(),
+        meaning: Advice::on(reason).meaning.to_owned(),
+        remedy: Advice::on(reason).remedy.to_owned(),
+        helo: "laptop.home".to_owned(),
+        ..AttemptRow::default()
+    };
+    vec![
+        AttemptRow {
+            count: 340,
+            address: some("198.51.100.7"),
+            port: Some(40112),
+            subscriber: some("alice@isp.example"),
+            session: some("bras1/00a1/1795438800000"),
+            nas: some("bras1"),
+            sender: "a\u{1b}[2J\u{202e}".to_owned(),
+            recipient_domain: "b.example".to_owned(),
+            suspension: Some(4711),
+            candidates: vec![alice()],
+            ..row("1a2b3c4d", Reason::Suspended)
+        },
+        AttemptRow {
+            address: some("198.51.100.200"),
+            sender: "=cmd|' /c calc'!a1".to_owned(),
+            observed: true,
+            ..row("0000002b", Reason::NotOnline)
+        },
+        AttemptRow {
+            count: 81_022,
+            verdict: None,
+            reason: "too-many".to_owned(),
+            meaning: COUNTED.meaning.to_owned(),
+            remedy: COUNTED.remedy.to_owned(),
+            mta: String::new(),
+            profile: String::new(),
+            helo: String::new(),
+            ..row("ffffffff", Reason::NotOnline)
+        },
+    ]
 }
 
 fn session(subscriber: &str, state: &str, until: Option<&str>) -> SessionRow {
@@ -526,6 +582,16 @@ impl Staff for Answers {
         Ok(CoverageRow { retention, known_from, lost_from: None, gaps })
     }
 
+    async fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<AttemptRow>, Trouble> {
+        *self.attempts_asked.lock().unwrap() = Some(filter.clone());
+        let mut rows = self.rows(attempts())?;
+        rows.retain(|row| {
+            filter.reference.is_none_or(|reference| row.reference == reference.to_string())
+                && filter.reason.is_none_or(|reason| row.reason == reason.word())
+        });
+        Ok(rows)
+    }
+
     fn nas(&self) -> Vec<NasRow> {
         self.rows(feeds()).unwrap_or_default()
     }
@@ -553,6 +619,23 @@ impl Staff for Answers {
         let rows = chunk.rows.iter().map(fate).collect();
         self.imported.lock().unwrap().push(chunk);
         Ok(ImportAnswer { reference: 4713, rows })
+    }
+
+    /// As for records, but whatever is taken is accepted.
+    async fn import_mail(&self, chunk: MailChunk) -> Result<ImportAnswer, Trouble> {
+        if let Some(Some(trouble)) = self.import_troubles.lock().unwrap().pop_front() {
+            return Err(trouble);
+        }
+        let fate = |line| {
+            let (outcome, reason) = match line % 10 {
+                7 => (Fate::Ignored, Some("recorded already".to_owned())),
+                _ => (Fate::Accepted, None),
+            };
+            Outcome { line, outcome, reason }
+        };
+        let rows = chunk.rows.iter().map(|row| fate(row.line)).collect();
+        self.mail_imported.lock().unwrap().push(chunk);
+        Ok(ImportAnswer { reference: 4714, rows })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

@@ -16,6 +16,8 @@ mod http;
 mod import;
 mod lines;
 #[cfg(test)]
+mod maillog;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod pages;

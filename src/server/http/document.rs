@@ -22,10 +22,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::Health;
 use super::api::{MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who};
+use super::attempts::AttemptRow;
 use super::cases::{CaseRow, CloseBody, CloseRow};
 use super::complaints::{AbuseHq, AbuseIo, ComplaintRow};
 use super::coverage::CoverageRow;
 use super::import::{ImportAnswer, ImportBody};
+use super::maillog::MailBody;
 use super::nas::{HoldBody, HoldRow, NasRow};
 use super::permitted::Line;
 use super::preservations::{PreservationBody, PreservationRow};
@@ -237,6 +239,27 @@ fn about(method: &str, path: &str) -> Option<About> {
             refuses: PAST,
             ..PLAIN
         },
+        ("GET", "/v1/attempts") => About {
+            summary: "Attempts that were refused or deferred, newest first",
+            takes: &[
+                Given(
+                    "reference",
+                    Kindred::Text,
+                    "That the text of the refusal ended with: eight hex digits.",
+                ),
+                SUBSCRIBER,
+                ADDRESS,
+                Given("reason", Kindred::Text, "For this reason, by its word."),
+                SINCE,
+                UNTIL,
+                LIMIT,
+                CURSOR,
+                PURPOSE,
+            ],
+            answer: Answered::Walk("AttemptRow"),
+            refuses: PAST,
+            ..PLAIN
+        },
         ("GET", "/v1/nas") => About {
             summary: "The feed of each NAS",
             takes: &[Given("nas", Kindred::Text, "Only this one."), FORMAT, PURPOSE],
@@ -383,6 +406,22 @@ fn about(method: &str, path: &str) -> Option<About> {
                 Kind::BodyTooLarge,
                 Kind::NotReady,
                 Kind::TooSlow,
+                Kind::Unrecorded,
+            ],
+            ..PLAIN
+        },
+        ("POST", "/v1/import/messages") => About {
+            summary: "Takes a chunk of what a mail server logged",
+            body: Some("MailBody"),
+            answer: Answered::One("ImportAnswer"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BadParameter,
+                Kind::BodyTooLarge,
+                Kind::NotReady,
+                Kind::TooSlow,
+                Kind::Storage,
+                Kind::Damaged,
                 Kind::Unrecorded,
             ],
             ..PLAIN
@@ -640,6 +679,7 @@ pub fn openapi() -> OpenApi {
     add::<StoryRow>(&mut components);
     add::<MessageRow>(&mut components);
     add::<TopRow>(&mut components);
+    add::<AttemptRow>(&mut components);
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);
     add::<HoldRow>(&mut components);
@@ -647,6 +687,7 @@ pub fn openapi() -> OpenApi {
     add::<OrderBody>(&mut components);
     add::<OrderRow>(&mut components);
     add::<ImportBody>(&mut components);
+    add::<MailBody>(&mut components);
     add::<ImportAnswer>(&mut components);
     add::<Line>(&mut components);
     add::<ComplaintRow>(&mut components);

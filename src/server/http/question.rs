@@ -20,7 +20,7 @@ use crate::session::Name;
 /// A ticket's number and a sentence.
 const PURPOSE_OCTETS_MAX: usize = 1024;
 /// Parameters whose values are whom or what a question is about.
-const ABOUT: [&str; 12] = [
+const ABOUT: [&str; 13] = [
     "address",
     "ip",
     "subscriber",
@@ -33,6 +33,7 @@ const ABOUT: [&str; 12] = [
     "recipient",
     "recipient_domain",
     "helo",
+    "reference",
 ];
 /// Some browsers say so of a page that nobody has asked for yet: no purpose of a person's.
 const PREFETCH: &str = "prefetch";
