@@ -307,7 +307,7 @@ impl Worker {
                 match made {
                     Ok(thread) => self.making = Some(thread),
                     Err(error) => {
-                        tracing::warn!(%error, "no snapshot: no thread could be started; the log is kept")
+                        tracing::warn!(%error, "no snapshot: no thread could be started; the log is kept");
                     }
                 }
             }

@@ -247,6 +247,28 @@ fn each_wrong_chunk_of_a_file_is_named() {
 }
 
 #[test]
+fn each_wrong_chunk_of_a_log_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    let chunk = |rows: &str| format!(r#"{{"file":"mail.log","rows":[{rows}]}}"#);
+    let row = r#"{"line":3,"at":"2026-11-23T13:00:00Z","mta":"mx1","queue_id":"4AA2D1C0E9","address":"198.51.100.7","size":7,"recipients":1}"#;
+    for (body, kind, parameter) in [
+        ("", "bad-body", None),
+        (r#"{"rows":[]}"#, "bad-body", None),
+        (&chunk("").replace("rows", "row"), "bad-body", None),
+        (&chunk(&row.replace("198.51.100.7", "unknown")), "bad-body", None),
+        (&chunk(&row.replace("\"size\":7", "\"size\":-7")), "bad-body", None),
+        (&chunk("").replace("mail.log", ""), "bad-parameter", Some("file")),
+        (&chunk("").replace("mail.log", &"a".repeat(1025)), "bad-parameter", Some("file")),
+        (&chunk(&vec![row; 1001].join(",")), "bad-parameter", Some("rows")),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/import/messages", body), 400, kind, parameter);
+    }
+    assert!(daemon.answers.mail_imported.lock().unwrap().is_empty());
+    let whole = chunk(&vec![row; 1000].join(","));
+    assert_eq!(asked(&daemon, "POST", "/v1/import/messages", &whole).status, 200);
+}
+
+#[test]
 fn a_chunk_of_4_mib_is_read_and_a_longer_one_is_not() {
     let daemon = Daemon::start(Answers::full());
     let chunk = |octets: usize| {

@@ -125,7 +125,7 @@ fn two_files_of_a_rotation_are_one_log_and_gzip_is_read() {
     let home = Home::with(&whole[middle..]);
     let older = home.0.path().join("mail.log.1.gz");
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(whole[..middle].as_bytes()).unwrap();
+    encoder.write_all(&whole.as_bytes()[..middle]).unwrap();
     fs::write(&older, encoder.finish().unwrap()).unwrap();
     let (older, newer) = (older.to_str().unwrap().to_owned(), home.file());
     let run = daemon.run(&["import", "--maillog", &older, newer.to_str().unwrap(), "--tz", "UTC"]);
