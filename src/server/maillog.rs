@@ -267,13 +267,14 @@ mod tests {
             row(3, "2026-11-23T12:00:00Z", "4bB"),
             MailRow { address: elsewhere, ..row(4, "2026-11-23T13:00:00Z", "4bC") },
             row(5, "2026-11-23T12:00:00Z", "4bD"),
-            row(6, "2026-11-23T12:59:59Z", "4bD"),
+            row(6, "2026-11-23T13:00:00Z", "4bD"),
             MailRow { address: "127.0.0.1".parse().ok(), ..row(7, "2026-11-23T12:00:00Z", "4bE") },
             row(8, "2026-11-23T14:00:00.001Z", "4bF"),
             row(9, "yesterday", "4bG"),
             row(10, "2026-11-23T12:00:00Z", ""),
             MailRow { sender: "a".repeat(1025), ..row(11, "2026-11-23T12:00:00Z", "4bH") },
             row(12, "2026-11-23T11:59:59.999Z", "4bA"),
+            row(13, "2026-11-23T13:00:00.001Z", "4bD"),
         ];
         let by =
             Asker { name: Name::from("root"), role: Role::Operator, via: Via::Socket, scopes: Vec::new() };
@@ -293,9 +294,10 @@ mod tests {
             (10, "rejected"),
             (11, "rejected"),
             (12, "accepted"),
+            (13, "accepted"),
         ];
         assert_eq!(fates, expected);
         assert!(judged.messages.iter().all(|message| message.reason == Reason::Imported));
-        assert_eq!(spelled(&chunk).to_string(), "/v1/import/messages?file=mail.log&lines=1-12");
+        assert_eq!(spelled(&chunk).to_string(), "/v1/import/messages?file=mail.log&lines=1-13");
     }
 }
