@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::access::preservation::{About, PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
@@ -45,6 +46,8 @@ pub enum Outcome {
     Asked(Box<Asked>, Link),
     /// A token was given or taken back.
     Token(Box<TokenOrder>),
+    /// Something must be kept longer, or no longer.
+    Preservation(Box<PreservationOrder>),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
 }
@@ -108,6 +111,8 @@ pub struct Shared {
     pub tokens: ArcSwap<Tokens>,
     /// The link of the last question, and the sequence of its entry.
     pub link: ArcSwap<(u64, Link)>,
+    /// What must be kept.
+    pub preserved: ArcSwap<Preservations>,
     /// What somebody should look at, by number.
     cases: DashMap<u64, Arc<Case>>,
     committed: AtomicU64,
@@ -150,6 +155,7 @@ pub struct Views {
     recent: RecentMessages,
     tokens: Tokens,
     link: (u64, Link),
+    preserved: Preservations,
     cases: Cases,
     sequence: u64,
     ahead: (Timestamp, Duration),
@@ -166,10 +172,11 @@ struct Rest {
     recent: RecentMessages,
     tokens: Tokens,
     link: (u64, Link),
+    preserved: Preservations,
     cases: Cases,
 }
 
-/// The same up to version 3, which ends where there were no tokens, no chain and no cases yet.
+/// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders and no cases yet.
 #[derive(Deserialize)]
 struct RestBefore {
     sequence: u64,
@@ -187,8 +194,8 @@ const BEFORE: u8 = 3;
 impl From<RestBefore> for Rest {
     fn from(before: RestBefore) -> Self {
         let RestBefore { sequence, ahead, sessions, standing, recent } = before;
-        let (tokens, link, cases) = (Tokens::default(), Default::default(), Cases::default());
-        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases }
+        let (tokens, link, preserved, cases) = Default::default();
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link, preserved, cases }
     }
 }
 
@@ -206,6 +213,7 @@ impl Views {
             recent: RecentMessages::default(),
             tokens: Tokens::default(),
             link: Default::default(),
+            preserved: Preservations::default(),
             cases: Cases::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
@@ -228,6 +236,7 @@ impl Views {
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.tokens.store(Arc::new(rest.tokens.clone()));
         shared.link.store(Arc::new(rest.link));
+        shared.preserved.store(Arc::new(rest.preserved.clone()));
         for case in rest.cases.newest_first() {
             shared.cases.insert(case.id, Arc::clone(case));
         }
@@ -238,6 +247,7 @@ impl Views {
             recent: rest.recent,
             tokens: rest.tokens,
             link: rest.link,
+            preserved: rest.preserved,
             cases: rest.cases,
             sequence: rest.sequence,
             ahead: rest.ahead,
@@ -268,6 +278,7 @@ impl Views {
             recent: self.recent.clone(),
             tokens: self.tokens.clone(),
             link: self.link,
+            preserved: self.preserved.clone(),
             cases: self.cases.clone(),
         };
         postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
@@ -329,6 +340,13 @@ impl Views {
                 self.shared.tokens.store(Arc::new(self.tokens.clone()));
                 Outcome::Token(order.clone())
             }
+            Entry::Preservation(order) => {
+                self.preserved.fold(sequence, order);
+                let changed = self.cases.reconsider();
+                self.show(&changed);
+                self.shared.preserved.store(Arc::new(self.preserved.clone()));
+                Outcome::Preservation(order.clone())
+            }
             Entry::Hold(hold) => {
                 self.machine.hold_nas(at, hold, &mut self.effects);
                 self.drain(Cause::Held, folded);
@@ -346,6 +364,7 @@ impl Views {
             }
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
+                self.recent.forget(at);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
         };
@@ -354,7 +373,7 @@ impl Views {
     }
 
     fn show(&self, changed: &Changed) {
-        if let Some(case) = changed.case.and_then(|id| self.cases.get(id)) {
+        for case in changed.cases.iter().filter_map(|id| self.cases.get(*id)) {
             self.shared.cases.insert(case.id, Arc::clone(case));
         }
         for id in &changed.gone {
@@ -384,9 +403,9 @@ impl Views {
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
         self.drain(Cause::Deadline, folded);
-        for id in self.cases.advance(at) {
-            self.shared.cases.remove(&id);
-        }
+        let preserved = &self.preserved;
+        let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
+        self.show(&changed);
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
@@ -394,6 +413,15 @@ impl Views {
         let outcome = |effect| Outcome::Effect(cause, effect);
         folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));
     }
+}
+
+/// Until when orders that are in force at this moment keep a case: it may be about whom they name, or of an address.
+fn kept_longer(preserved: &Preservations, case: &Case, at: Timestamp) -> Option<Timestamp> {
+    let orders = preserved.in_force(at).filter(|(about, _)| match about {
+        About::Subscriber(name) => case.about.contains(name),
+        About::Prefix(prefix) => case.addresses().any(|address| prefix.contains(&address)),
+    });
+    orders.map(|(_, order)| order.until).max()
 }
 
 #[cfg(test)]
@@ -424,7 +452,7 @@ mod tests {
             form: Name::from("arf"),
             feedback: None,
             reporter: None,
-            address: None,
+            address: Some("192.0.2.7".parse().unwrap()),
             port: None,
             arrival: None,
             message_id: None,
@@ -489,11 +517,48 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_case_that_an_order_keeps_goes_with_the_order() {
+        let later = |seconds| AT.plus(Duration::from_secs(seconds));
+        let order = |about: About, until: Option<u64>| {
+            let (by, reason) = (Name::from("dpo"), Name::from("4 Js 17/26"));
+            let order = PreservationOrder { at: AT, by, about, until: until.map(later), reason };
+            Entry::Preservation(Box::new(order))
+        };
+        let alice = || About::Subscriber(Name::from("alice"));
+        let source = || About::Prefix("192.0.2.0/24".parse().unwrap());
+        for about in [alice(), source()] {
+            let entries = [complaint(), order(about, Some(200)), close(1, later(60))];
+            let (mut views, _) = folded(&entries);
+            let is_there = |views: &mut Views, seconds| {
+                views.advance(later(seconds), &mut Vec::new());
+                views.shared.case(1).is_some()
+            };
+            assert!(is_there(&mut views, 60) && is_there(&mut views, 199));
+            assert_eq!(views.shared.case(1).unwrap().kept_until, Some(later(200)), "and it says so");
+            assert!(!is_there(&mut views, 200));
+        }
+        // Two orders; one is lifted, then the other.
+        let (mut views, _) = folded(&[
+            complaint(),
+            order(alice(), Some(200)),
+            order(source(), Some(150)),
+            close(1, later(60)),
+        ]);
+        for (sequence, lifted, end) in [(5, alice(), Some(later(150))), (6, source(), None)] {
+            views.advance(later(100), &mut Vec::new());
+            views.fold(later(100), sequence, &order(lifted, None), &mut Vec::new());
+            views.advance(later(100), &mut Vec::new());
+            assert_eq!(views.shared.case(1).and_then(|case| case.kept_until), end);
+        }
+    }
+
+    #[test]
     fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_and_no_cases_yet() {
         let (views, _) = folded(&[]);
         let mut octets = views.snapshot();
-        // What came with version 4: no tokens, no entry and a link of zeros, no cases, of no key and with no end.
-        octets.truncate(octets.len() - 1 - 1 - 32 - 3);
+        // What came with version 4: no tokens, no entry and a link of zeros, no preservation orders, and no cases, of no key
+        // and with no end.
+        octets.truncate(octets.len() - 1 - 1 - 32 - 1 - 3);
         octets[0] = BEFORE;
         let restored = Views::restore(Arc::default(), &octets).unwrap();
         assert!(restored.are_as(&views));

@@ -3,6 +3,7 @@
 //! Knows: which role a path needs, which token is good now, how questions are chained. Must not know: HTTP, sockets, what time
 //! it is, or where random octets come from.
 
+pub mod preservation;
 pub mod question;
 pub mod table;
 pub mod token;

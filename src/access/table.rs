@@ -56,6 +56,8 @@ scopes! {
     Metrics = "metrics";
     /// Pages for people.
     Console = "console";
+    /// What must be kept longer.
+    Preservations = "preservations";
     /// Complaints about messages.
     Complaints = "complaints";
     /// Cases.
@@ -135,6 +137,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("POST", "/v1/cases/{id}/close", Role::Operator, Scope::Cases),
     row("GET", "/v1/questions", Role::Auditor, Scope::Questions),
     row("GET", "/v1/questions/verify", Role::Auditor, Scope::Questions),
+    row("GET", "/v1/preservations", Role::Auditor, Scope::Preservations),
+    row("POST", "/v1/preservations", Role::Auditor, Scope::Preservations),
+    row("POST", "/v1/preservations/lift", Role::Auditor, Scope::Preservations),
     row("GET", "/v1/tokens", Role::Auditor, Scope::Tokens),
     row("POST", "/v1/tokens", Role::Auditor, Scope::Tokens),
     row("POST", "/v1/tokens/revoke", Role::Auditor, Scope::Tokens),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::AuditError;
 use super::facts::Facts;
-use super::messages::Gathered;
+use super::messages::{self, Gathered};
 use super::partition;
 use super::past::Past;
 use super::progress::marked;
@@ -22,7 +22,8 @@ use super::questions::Questions;
 use super::register::{self, Register};
 use super::retention::Retiring;
 use super::sessions::Sessions;
-use super::shelf::Shelf;
+use super::shelf::{Rows, Shelf};
+use crate::access::preservation::Preservations;
 use crate::config::Retention;
 use crate::session::Timestamp;
 use crate::session::effect::Effect;
@@ -161,11 +162,15 @@ impl Index {
     ///
     /// # Errors
     /// What SQLite or the file system said; it may be tried again.
-    pub fn retire(&mut self, at: Timestamp, kept: &Retention) -> Result<bool, AuditError> {
+    pub fn retire(
+        &mut self,
+        at: Timestamp,
+        kept: &Retention,
+        preserved: &Preservations,
+    ) -> Result<bool, AuditError> {
         if let Some(retiring) = &mut self.retiring {
-            let Some(moved) = retiring.step(&Sessions::now(&self.sessions.readers()))? else {
-                return Ok(true);
-            };
+            let sessions = Sessions::now(&self.sessions.readers());
+            let Some(moved) = retiring.step(&sessions, preserved, at)? else { return Ok(true) };
             let partition = Arc::clone(&retiring.partition);
             self.retiring = None;
             self.sessions.adopt(moved);
@@ -175,6 +180,11 @@ impl Index {
             return Ok(true);
         }
         while let Some(partition) = self.messages.too_old(at.minus(kept.messages)) {
+            let moved = messages::preserved(&partition, preserved, at)?;
+            if moved.count() > 0 {
+                self.messages.adopt(moved);
+                self.sync(at)?;
+            }
             self.messages.remove(&partition)?;
         }
         while let Some(partition) = self.questions.too_old(at.minus(kept.questions)) {
@@ -215,6 +225,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
         Outcome::Command(command) => Some(command.at),
         Outcome::Asked(asked, _) => Some(asked.at),
         Outcome::Token(order) => Some(order.at),
+        Outcome::Preservation(order) => Some(order.at),
         Outcome::Hold(hold) => Some(hold.at),
         Outcome::Effect(_, effect) => match effect {
             Effect::Gap { until, .. } => Some(*until),

@@ -20,6 +20,7 @@ use super::rows::{Count, MessageFilter, Sum};
 use super::schema::{Moment, column, packed_value, unpacked_value};
 use super::shelf::{Published, Rows, View};
 use super::{AuditError, counts};
+use crate::access::preservation::Preservations;
 use crate::relay::message::Message;
 use crate::relay::standing::Subject;
 use crate::session::{Name, Timestamp};
@@ -192,6 +193,34 @@ impl Rows for Gathered {
         }
         Ok((count, sum))
     }
+}
+
+/// The messages of a partition that must be kept although it goes. With none to be kept, nothing is read.
+pub(super) fn preserved(
+    partition: &Partition,
+    preserved: &Preservations,
+    now: Timestamp,
+) -> Result<Gathered, AuditError> {
+    let mut moved = Gathered::default();
+    if preserved.in_force(now).next().is_none() {
+        return Ok(moved);
+    }
+    partition.ask(|connection| {
+        let mut statement = connection.prepare_cached("SELECT sequence, packed FROM message")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let message: Message = unpacked_value(row, 1)?;
+            let mut owners = message.owners.iter().filter_map(|owner| owner.subscriber.as_ref());
+            let is_owners = owners.any(|name| preserved.keep_subscriber(name, now));
+            if is_owners || message.address.is_some_and(|address| preserved.keep_address(address, now)) {
+                let sequence = u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
+                let terms = terms(&message);
+                moved.0.push(Arc::new(Kept { sequence, message, terms }));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(moved)
 }
 
 /// What readers ask of messages.

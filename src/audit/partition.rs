@@ -27,6 +27,7 @@ CREATE TABLE partition (
     rows INTEGER NOT NULL,
     first INTEGER,
     last INTEGER,
+    written INTEGER NOT NULL,
     closed INTEGER,
     checksum INTEGER NOT NULL
 ) STRICT;
@@ -61,6 +62,8 @@ pub(super) struct About {
     pub(super) rows: u64,
     /// Which moments its rows tell of; `None`: it has none.
     pub(super) span: Option<Span>,
+    /// When rows were written last.
+    pub(super) written: Timestamp,
     /// When it was closed.
     pub(super) closed: Option<Timestamp>,
     /// Of all its rows.
@@ -74,25 +77,30 @@ impl About {
         day(self.began) != day(at)
     }
 
-    /// The last moment of which it tells, or at which it was told of any.
-    pub(super) fn latest(&self) -> Timestamp {
-        let last = self.span.map_or(self.began, |span| span.last);
-        last.max(self.closed.unwrap_or(Timestamp::from_millis(i64::MAX)))
+    /// The last moment of which it tells, or at which it was told of any; `None`: it is open.
+    pub(super) fn latest(&self) -> Option<Timestamp> {
+        self.closed?;
+        Some(self.span.map_or(self.written, |span| span.last.max(self.written)))
     }
 
     pub(super) fn read(number: u32, connection: &Connection) -> rusqlite::Result<About> {
-        connection.query_row("SELECT began, rows, first, last, closed, checksum FROM partition", (), |row| {
-            let (first, last): (Option<Moment>, Option<Moment>) = (row.get(2)?, row.get(3)?);
-            let span = first.zip(last).map(|(Moment(first), Moment(last))| Span { first, last });
-            Ok(About {
-                number,
-                began: row.get::<_, Moment>(0)?.0,
-                rows: row.get::<_, i64>(1)?.try_into().unwrap_or_default(),
-                span,
-                closed: row.get::<_, Option<Moment>>(4)?.map(|closed| closed.0),
-                checksum: Checksum::of_column(row.get(5)?),
-            })
-        })
+        connection.query_row(
+            "SELECT began, rows, first, last, closed, checksum, written FROM partition",
+            (),
+            |row| {
+                let (first, last): (Option<Moment>, Option<Moment>) = (row.get(2)?, row.get(3)?);
+                let span = first.zip(last).map(|(Moment(first), Moment(last))| Span { first, last });
+                Ok(About {
+                    number,
+                    began: row.get::<_, Moment>(0)?.0,
+                    rows: row.get::<_, i64>(1)?.try_into().unwrap_or_default(),
+                    span,
+                    closed: row.get::<_, Option<Moment>>(4)?.map(|closed| closed.0),
+                    checksum: Checksum::of_column(row.get(5)?),
+                    written: row.get::<_, Moment>(6)?.0,
+                })
+            },
+        )
     }
 }
 
@@ -163,15 +171,25 @@ impl Writer {
         let lay_out = || -> rusqlite::Result<()> {
             let mut connection = schema::create(&new, &[&[progress::TABLES, TABLES][..], rows].concat())?;
             let transaction = connection.transaction()?;
-            transaction
-                .execute("INSERT INTO partition VALUES (1, ?1, 0, NULL, NULL, NULL, 0)", (Moment(began),))?;
+            transaction.execute(
+                "INSERT INTO partition VALUES (1, ?1, 0, NULL, NULL, ?1, NULL, 0)",
+                (Moment(began),),
+            )?;
             progress.store(&transaction)?;
             transaction.commit()
         };
         lay_out().map_err(|error| failed(&new, &error))?;
         fs::rename(&new, &path).map_err(|error| AuditError::storage(&path, &error))?;
         let connection = schema::open_for_writing(&path, &[])?;
-        let about = About { number, began, rows: 0, span: None, closed: None, checksum: Checksum::default() };
+        let about = About {
+            number,
+            began,
+            rows: 0,
+            span: None,
+            written: began,
+            closed: None,
+            checksum: Checksum::default(),
+        };
         Ok(Writer { path, about, connection })
     }
 
@@ -192,9 +210,13 @@ impl Writer {
         &mut self,
         progress: &Progress,
         span: Option<Span>,
+        at: Timestamp,
         rows: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<(u64, Checksum)>,
     ) -> Result<(), AuditError> {
         let mut about = self.about;
+        if span.is_some() {
+            about.written = at;
+        }
         about.span = match (about.span, span) {
             (Some(known), Some(new)) => Some(known.and(new)),
             (known, new) => known.or(new),
@@ -230,7 +252,8 @@ impl Writer {
             about.checksum = about.checksum.and(checksum);
             transaction
                 .prepare_cached(
-                    "UPDATE partition SET rows = ?1, first = ?2, last = ?3, closed = ?4, checksum = ?5",
+                    "UPDATE partition
+                     SET rows = ?1, first = ?2, last = ?3, closed = ?4, checksum = ?5, written = ?6",
                 )?
                 .execute((
                     i64::try_from(about.rows).unwrap_or(i64::MAX),
@@ -238,6 +261,7 @@ impl Writer {
                     about.span.map(|span| Moment(span.last)),
                     about.closed.map(Moment),
                     about.checksum.column(),
+                    Moment(about.written),
                 ))?;
             transaction.commit()?;
             Ok(about)

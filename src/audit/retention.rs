@@ -1,18 +1,19 @@
 //! How long the past is kept: partitions that are too old are removed as a whole.
 //!
 //! What somebody may still have to answer for is moved to a younger partition before: facts of sessions that have not ended, or
-//! ended within the time. A fact that moves keeps its position, so that nothing comes of it twice.
+//! ended within the time, and what somebody ordered to be kept. A fact that moves keeps its position, so that nothing comes of it twice.
 //!
 //! Knows: what is too old, and what of it moves. Must not know: why it is kept for so long.
 
 use std::sync::Arc;
 
 use super::AuditError;
-use super::facts::{Facts, PlaceFact, Said, SessionFact};
+use super::facts::{Facts, PlaceFact, Position, Said, SessionFact};
 use super::holds::holds;
 use super::partition::Partition;
 use super::schema::Key;
 use super::sessions::{Sessions, place_facts_of, sessions_after};
+use crate::access::preservation::Preservations;
 use crate::session::{SessionKey, Timestamp};
 
 /// So many sessions are looked at in one step, so that nobody waits long for the thread.
@@ -34,11 +35,18 @@ impl Retiring {
     }
 
     /// Looks at some more sessions; what moves when it has seen all.
-    pub(super) fn step(&mut self, sessions: &Sessions) -> Result<Option<Facts>, AuditError> {
+    pub(super) fn step(
+        &mut self,
+        sessions: &Sessions,
+        preserved: &Preservations,
+        now: Timestamp,
+    ) -> Result<Option<Facts>, AuditError> {
+        let any_is_preserved = preserved.in_force(now).next().is_some();
         let keys =
             self.partition.ask(|connection| sessions_after(connection, self.after.as_ref(), AT_ONCE))?;
         for key in &keys {
-            if self.moves(sessions, key)? {
+            let is_preserved = any_is_preserved && is_preserved(&sessions.of_session(key)?, preserved, now);
+            if is_preserved || self.moves(sessions, key)? {
                 self.take(key)?;
             }
         }
@@ -90,4 +98,12 @@ impl Retiring {
         self.moved.sessions.extend(facts);
         Ok(())
     }
+}
+
+/// Whether somebody ordered that a session be kept: its subscriber, under whatever name, or what it held.
+fn is_preserved(facts: &[(Position, Said)], preserved: &Preservations, now: Timestamp) -> bool {
+    facts.iter().any(|(_, said)| {
+        said.subscriber().is_some_and(|name| preserved.keep_subscriber(name, now))
+            || said.places().iter().any(|place| preserved.keep_prefix(place.prefix, now))
+    })
 }

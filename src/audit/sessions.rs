@@ -83,9 +83,9 @@ pub(super) const BEGUN: &str = "SELECT nas, session_id, incarnation FROM begun
 
 pub(super) const IS_NAMED: &str = "SELECT 1 FROM named WHERE subscriber = ?1 LIMIT 1";
 
-/// The next length in use after one: the table is never walked for it.
-pub(super) const NEXT_LENGTH: &str = "SELECT realm, length FROM place_fact
-    WHERE (realm, length) > (?1, ?2) ORDER BY realm, length LIMIT 1";
+/// The next length in use after one. As a comparison of rows it would walk all that have the same length.
+pub(super) const NEXT_LENGTH: &str =
+    "SELECT length FROM place_fact WHERE realm = ?1 AND length > ?2 ORDER BY length LIMIT 1";
 
 /// Facts that are not written yet, in the order of the tables.
 impl Rows for Facts {
@@ -372,10 +372,7 @@ impl Sessions {
                 loop {
                     let mut rows = statement.query((number, after))?;
                     let Some(row) = rows.next()? else { return Ok(()) };
-                    let (realm, length): (u16, u8) = (row.get(0)?, row.get(1)?);
-                    if realm != number {
-                        return Ok(());
-                    }
+                    let length: u8 = row.get(0)?;
                     lengths.insert(length);
                     after = i64::from(length);
                 }

@@ -301,7 +301,7 @@ impl<R: Rows> Shelf<R> {
                 writer
             }
         };
-        let written = writer.write(&self.progress, rows.span(), |transaction| rows.write(transaction));
+        let written = writer.write(&self.progress, rows.span(), at, |transaction| rows.write(transaction));
         let partition = Partition::open_beside(&writer.path, writer.about);
         self.open = Some(writer);
         written?;
@@ -320,7 +320,10 @@ impl<R: Rows> Shelf<R> {
     /// The oldest partition, when all of it is older than that.
     pub(super) fn too_old(&self, limit: Timestamp) -> Option<Arc<Partition>> {
         let view = self.published.now();
-        view.partitions.first().filter(|oldest| oldest.about.latest() < limit).cloned()
+        view.partitions
+            .first()
+            .filter(|oldest| oldest.about.latest().is_some_and(|latest| latest < limit))
+            .cloned()
     }
 
     /// Removes a partition. Whoever is reading it goes on reading.

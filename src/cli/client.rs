@@ -98,7 +98,8 @@ fn exit_of(problem: &Problem) -> Exit {
             | Kind::NotResolved
             | Kind::UnknownCase
             | Kind::CaseClosed
-            | Kind::UnknownToken,
+            | Kind::UnknownToken
+            | Kind::NotPreserved,
         ) => Exit::NothingFound,
         Some(Kind::NotPermitted | Kind::NoToken | Kind::BadToken | Kind::WrongHost | Kind::CrossSite) => {
             Exit::NotPermitted

@@ -15,6 +15,7 @@ mod lines;
 pub mod nas;
 pub mod output;
 pub mod past;
+pub mod preservation;
 pub mod questions;
 pub mod read;
 pub mod rehearse;

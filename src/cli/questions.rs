@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 
 use super::output::{self, Format, Row};
-use super::past;
 use super::read::{Question, Within, listed, name};
 use super::rows::{local, number, or_nothing, text};
 use super::{Answer, Daemon, Exit, Failure, Shown};
+use super::{past, preservation};
 use crate::server::http::questions::{ChainRow, QuestionRow};
 
 /// `audit`
@@ -27,6 +27,20 @@ pub enum AuditCommand {
         after_help = "Examples:\n  relaywarden audit verify\n  relaywarden audit verify --data-dir /backup/relaywarden"
     )]
     Verify(past::FilesArgs),
+    /// Keep all about a subscriber or an address until then, however old it is; for auditors
+    #[command(
+        after_help = "Examples:\n  relaywarden audit hold alice@isp.example --until 2027-06-30 --reason '4 Js 17/26'\n  relaywarden \
+                            audit hold 203.0.113.77 --until 180d --reason 'ticket 4711'"
+    )]
+    Hold(preservation::HoldArgs),
+    /// Keep it as long as everything else
+    #[command(
+        after_help = "Example:\n  relaywarden audit unhold alice@isp.example --reason '4 Js 17/26 closed'"
+    )]
+    Unhold(preservation::UnholdArgs),
+    /// What must be kept longer
+    #[command(after_help = "Example:\n  relaywarden audit holds")]
+    Holds(preservation::HoldsArgs),
     /// How large the past is, and will be
     #[command(after_help = "Example:\n  relaywarden audit size --forecast")]
     Size(past::SizeArgs),
@@ -59,6 +73,9 @@ pub struct QuestionsArgs {
 pub fn run(command: &AuditCommand) -> Result<Answer, Failure> {
     let args = match command {
         AuditCommand::Questions(args) => args,
+        AuditCommand::Hold(args) => return preservation::hold(args),
+        AuditCommand::Unhold(args) => return preservation::unhold(args),
+        AuditCommand::Holds(args) => return preservation::holds(args),
         AuditCommand::Verify(args) => return past::verify(args),
         AuditCommand::Size(args) => return past::sizes(args),
     };

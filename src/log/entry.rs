@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Via;
+use crate::access::preservation::PreservationOrder;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
 use crate::relay::case::{Action, Complaint};
@@ -43,6 +44,8 @@ pub enum Entry {
     Asked(Box<Asked>),
     /// A token was given or taken back.
     Token(Box<TokenOrder>),
+    /// Something must be kept longer, or no longer.
+    Preservation(Box<PreservationOrder>),
     /// Somebody complained about a message.
     Complaint(Box<Complaint>),
     /// Staff did something about a case.

@@ -106,7 +106,7 @@ impl SqliteLog {
         remove_leftovers(&directory)?;
         let files = numbered_files(&directory)?;
         let number = files.last().map_or(1, |(number, _)| number.saturating_add(1));
-        let mut replay = Replay { after, each, held: None };
+        let mut replay = Replay { after, through: u64::MAX, each, held: None };
         let mut sealed = Vec::new();
         let mut empty = Vec::new();
         for (_, path) in files {
@@ -128,6 +128,36 @@ impl SqliteLog {
             number,
             next_sequence,
             packed: Vec::new(),
+        })
+    }
+
+    /// Hands the entries above `after` and up to `through` to `each`, in order, out of files that are sealed. It reads only, and may
+    /// do so beside the log that writes on.
+    ///
+    /// # Errors
+    /// `Damaged` when one of them is not there or not what was written, `Storage` when the file system refuses.
+    pub fn read_sealed(
+        data: &Path,
+        after: u64,
+        through: u64,
+        each: &mut dyn FnMut(Batch),
+    ) -> Result<(), LogError> {
+        let directory = directory_in(data);
+        let mut replay = Replay { after, through, each, held: None };
+        for (_, path) in numbered_files(&directory)? {
+            if replay.is_done() {
+                break;
+            }
+            replay.sealed_file(&path)?;
+        }
+        let next = replay.finish(&directory)?;
+        if next > through {
+            return Ok(());
+        }
+        Err(LogError::Damaged {
+            file: directory,
+            row: Some(next),
+            what: "it is needed and no file has it any more",
         })
     }
 

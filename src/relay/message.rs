@@ -108,14 +108,24 @@ impl RecentMessages {
         MessageKey::of(message).is_some_and(|key| self.known.contains(&key))
     }
 
+    /// Forgets what is too old to be repeated.
+    pub fn forget(&mut self, now: Timestamp) {
+        while self.in_order.front().is_some_and(|(at, _)| now.since(*at) > REPEATED_WITHIN) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, oldest)) = self.in_order.pop_front() {
+            self.known.remove(&oldest);
+        }
+    }
+
     /// Remembers one that was just written down, and forgets what is too old to be repeated.
     pub fn insert(&mut self, message: &Message) {
-        while let Some((at, _)) = self.in_order.front()
-            && (message.at.since(*at) > REPEATED_WITHIN || self.in_order.len() >= REMEMBERED)
-        {
-            if let Some((_, oldest)) = self.in_order.pop_front() {
-                self.known.remove(&oldest);
-            }
+        self.forget(message.at);
+        while self.in_order.len() >= REMEMBERED {
+            self.forget_oldest();
         }
         if let Some(key) = MessageKey::of(message)
             && self.known.insert(key.clone())
@@ -161,6 +171,16 @@ mod tests {
         recent.insert(&message(3601, "c"));
         assert!(!recent.contains(&message(0, "a")));
         assert!(recent.contains(&message(0, "b")));
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_a_message_after_an_hour_though_no_other_comes() {
+        let mut recent = RecentMessages::default();
+        recent.insert(&message(0, "a"));
+        recent.forget(Timestamp::from_seconds(3600));
+        assert!(recent.contains(&message(0, "a")));
+        recent.forget(Timestamp::from_seconds(3601));
+        assert_eq!(recent, RecentMessages::default());
     }
 
     #[test]

@@ -327,8 +327,8 @@ impl House {
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
                 {
-                    let config = Arc::clone(&self.config);
-                    move || config.load().retention
+                    let (config, shared) = (Arc::clone(&self.config), Arc::clone(&self.shared));
+                    move || (config.load().retention, shared.preserved.load_full())
                 },
             )?;
             recovered.left.into_iter().for_each(|left| keeper.keep(left));
@@ -348,7 +348,7 @@ impl House {
             let work = move || {
                 if engine.begin(first) {
                     if long {
-                        engine.take_snapshot();
+                        engine.take_snapshot(false);
                     }
                     engine.run();
                 }

@@ -395,18 +395,20 @@ impl<L: Log> Engine<L> {
     }
 
     /// Seals the log file in use and hands a snapshot of the views to the keeper.
-    pub fn take_snapshot(&mut self) {
+    pub fn take_snapshot(&mut self, over: bool) {
         self.sealed = self.last;
         if let Err(error) = self.log.seal() {
             tracing::warn!(%error, "the log file could not be sealed; the next one is opened all the same");
         }
-        self.keeper.snapshot(self.views.sequence(), self.last, self.views.snapshot());
+        // In the end nobody waits for this thread, and the next start begins here.
+        let body = over.then(|| self.views.snapshot());
+        self.keeper.snapshot(self.views.sequence(), self.last, body);
     }
 
     fn seal_when_full(&mut self, over: bool) {
         let old = self.last.since(self.sealed) >= LOG_FILE_LASTS;
         if over || old || self.log.size() >= LOG_FILE_OCTETS {
-            self.take_snapshot();
+            self.take_snapshot(over);
         }
         if let Some(sequence) = self.keeper.forgettable()
             && let Err(error) = self.log.forget_below(sequence)

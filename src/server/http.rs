@@ -19,6 +19,7 @@ pub mod nas;
 pub mod parameters;
 pub mod peers;
 pub mod permitted;
+pub mod preservations;
 pub mod problem;
 mod question;
 pub mod questions;
@@ -58,6 +59,7 @@ use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
 use self::walk::tagged;
+use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::access::{Asker, Role};
@@ -168,6 +170,15 @@ pub trait Staff: complaints::Desk {
 
     /// Who may come in with a token.
     fn tokens(&self) -> Arc<Tokens>;
+
+    /// A subscriber's name as it is kept.
+    fn canonical(&self, name: &Name) -> Name;
+
+    /// What must be kept longer.
+    fn preserved(&self) -> Arc<Preservations>;
+
+    /// Has something kept longer, or no longer; answers once that is durable and holds.
+    fn preserve(&self, order: PreservationOrder) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
 
     /// Carries out an order about a token; answers once it is durable and holds.
     fn token(&self, order: TokenOrder) -> impl Future<Output = Result<Ordered, OrderError>> + Send;
@@ -349,6 +360,9 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("DELETE", "/v1/suspensions/release", |m| on(m, release::<S>))
         .at("GET", "/v1/questions", |m| on(m, questions::list::<S>))
         .at("GET", "/v1/questions/verify", |m| on(m, questions::verify::<S>))
+        .at("GET", "/v1/preservations", |m| on(m, preservations::list::<S>))
+        .at("POST", "/v1/preservations", |m| on(m, preservations::give::<S>))
+        .at("POST", "/v1/preservations/lift", |m| on(m, preservations::lift::<S>))
         .at("GET", "/v1/tokens", |m| on(m, tokens::list::<S>))
         .at("POST", "/v1/tokens", |m| on(m, tokens::create::<S>))
         .at("POST", "/v1/tokens/revoke", |m| on(m, tokens::revoke::<S>))

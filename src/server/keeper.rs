@@ -5,14 +5,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::health::Health;
+use super::snapshots;
+use crate::access::preservation::Preservations;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::clock;
@@ -47,7 +49,7 @@ pub struct Keep {
 
 enum Work {
     Keep(Keep),
-    Snapshot { sequence: u64, at: Timestamp, body: Vec<u8> },
+    Snapshot { sequence: u64, at: Timestamp, body: Option<Vec<u8>> },
 }
 
 /// The engine's end.
@@ -71,7 +73,7 @@ impl Keeper {
         index: Index,
         applied: Arc<watch::Sender<u64>>,
         health: Arc<Health>,
-        kept: impl Fn() -> Retention + Send + 'static,
+        kept: impl Fn() -> (Retention, Arc<Preservations>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (work, tasks) = channel();
         let behind = Arc::new(AtomicU64::new(0));
@@ -93,6 +95,8 @@ impl Keeper {
                 kept,
                 retires: Timestamp::EARLIEST,
                 is_failing: false,
+                making: None,
+                stop: Arc::default(),
             }
             .run(&tasks);
         })?;
@@ -120,8 +124,8 @@ impl Keeper {
         self.hand_over(Work::Keep(keep));
     }
 
-    /// Hands over a snapshot of the views at `sequence`.
-    pub fn snapshot(&self, sequence: u64, at: Timestamp, body: Vec<u8>) {
+    /// Has a snapshot of the views at `sequence` stored: this one, or one that is made beside the engine.
+    pub fn snapshot(&self, sequence: u64, at: Timestamp, body: Option<Vec<u8>>) {
         self.hand_over(Work::Snapshot { sequence, at, body });
     }
 
@@ -155,14 +159,23 @@ struct Worker {
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
     behind: Arc<AtomicU64>,
-    kept: Box<dyn Fn() -> Retention + Send>,
+    /// For how long what is kept, and what longer.
+    kept: Box<dyn Fn() -> (Retention, Arc<Preservations>) + Send>,
     /// When is looked next for what is too old.
     retires: Timestamp,
     is_failing: bool,
+    /// A snapshot that is being made, and whether it should stop.
+    making: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Worker {
     fn run(mut self, tasks: &Receiver<Work>) {
+        self.work(tasks);
+        self.stop_making();
+    }
+
+    fn work(&mut self, tasks: &Receiver<Work>) {
         while let Ok(first) = tasks.recv() {
             let (mut folded, mut through) = (Vec::new(), None);
             let mut next = Some(first);
@@ -182,7 +195,7 @@ impl Worker {
                 }
             }
             if let Some(Work::Snapshot { sequence, at, body }) = next {
-                self.store(sequence, at, &body);
+                self.snapshot(sequence, at, body);
             }
         }
     }
@@ -235,7 +248,8 @@ impl Worker {
         if at < self.retires {
             return true;
         }
-        match self.index.retire(at, &(self.kept)()) {
+        let (kept, preserved) = (self.kept)();
+        match self.index.retire(at, &kept, &preserved) {
             Ok(true) => {}
             Ok(false) => {
                 self.health.set_retention_failing(false);
@@ -267,7 +281,7 @@ impl Worker {
         }
     }
 
-    fn store(&mut self, sequence: u64, at: Timestamp, body: &[u8]) {
+    fn snapshot(&mut self, sequence: u64, at: Timestamp, body: Option<Vec<u8>>) {
         // The index must be past the snapshot, also after a loss of power: what is folded before it is not folded again.
         if *self.applied.borrow() < sequence {
             return;
@@ -275,7 +289,64 @@ impl Worker {
         if let Err(error) = self.index.sync(clock::now()) {
             return tracing::warn!(%error, "no snapshot: the audit index cannot be synced; the log is kept");
         }
-        match snapshot::store(&self.dir, sequence, at, body) {
+        let store = Store { dir: self.dir.clone(), sequence, at, forgettable: Arc::clone(&self.forgettable) };
+        match body {
+            Some(body) => {
+                self.stop_making();
+                store.store(&body);
+            }
+            None if self.making.as_ref().is_some_and(|making| !making.is_finished()) => {
+                tracing::info!("no snapshot: the one before is not made yet; the log is kept");
+            }
+            None => {
+                let stop = Arc::clone(&self.stop);
+                let made = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
+                    let _ = rustix::process::setpriority_process(None, STEPS_BACK);
+                    store.make(&stop);
+                });
+                match made {
+                    Ok(thread) => self.making = Some(thread),
+                    Err(error) => {
+                        tracing::warn!(%error, "no snapshot: no thread could be started; the log is kept");
+                    }
+                }
+            }
+        }
+    }
+
+    /// One that is being made is not waited for.
+    fn stop_making(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(making) = self.making.take() {
+            // It has no other way to end than having stopped.
+            let _ = making.join();
+        }
+    }
+}
+
+/// Where a snapshot goes.
+struct Store {
+    dir: PathBuf,
+    sequence: u64,
+    at: Timestamp,
+    forgettable: Arc<AtomicU64>,
+}
+
+impl Store {
+    fn make(&self, stop: &AtomicBool) {
+        let began = Instant::now();
+        match snapshots::made(&self.dir, self.sequence, stop) {
+            Ok(Some(body)) => {
+                self.store(&body);
+                tracing::info!(sequence = self.sequence, took = ?began.elapsed(), "a snapshot is made");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a snapshot could not be made; the log is kept"),
+        }
+    }
+
+    fn store(&self, body: &[u8]) {
+        match snapshot::store(&self.dir, self.sequence, self.at, body) {
             Ok(()) => match snapshot::oldest_sequence(&self.dir) {
                 Ok(Some(oldest)) => self.forgettable.store(oldest.saturating_add(1), Ordering::Release),
                 Ok(None) => {}

@@ -19,4 +19,5 @@ pub mod nas;
 pub mod radius;
 pub mod recovery;
 pub mod secret_key;
+pub mod snapshots;
 pub mod staff;

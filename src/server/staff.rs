@@ -32,6 +32,7 @@ use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::secret_key::SecretKey;
 use super::{desk, detail, engine, feed_health, mta, radius};
+use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Reply};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::AuditError;
@@ -406,6 +407,20 @@ impl Staff for StaffDesk {
 
     fn purpose_required(&self) -> bool {
         self.config.load().require_purpose
+    }
+
+    fn canonical(&self, name: &Name) -> Name {
+        StaffDesk::canonical(self, name)
+    }
+
+    fn preserved(&self) -> Arc<Preservations> {
+        self.shared.preserved.load_full()
+    }
+
+    async fn preserve(&self, order: PreservationOrder) -> Result<Ordered, OrderError> {
+        let at = order.at;
+        let reference = self.commit(Entry::Preservation(Box::new(order))).await.ok_or(OrderError::Storage)?;
+        Ok(Ordered { reference, at })
     }
 
     fn tokens(&self) -> Arc<Tokens> {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use relaywarden::access::preservation::{PreservationOrder, Preservations};
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
@@ -50,6 +51,7 @@ pub(crate) struct Answers {
     pub(crate) asked: Mutex<Vec<String>>,
     pub(crate) questions: Mutex<Vec<Asked>>,
     pub(crate) tokens: Mutex<Tokens>,
+    pub(crate) preserved: Mutex<Preservations>,
     /// So many messages, seven to a millisecond.
     pub(crate) messages_there: Option<usize>,
     pub(crate) most_at_once: AtomicUsize,
@@ -581,6 +583,23 @@ impl Staff for Answers {
 
     fn purpose_required(&self) -> bool {
         self.purpose_required
+    }
+
+    fn canonical(&self, name: &Name) -> Name {
+        name.clone()
+    }
+
+    fn preserved(&self) -> Arc<Preservations> {
+        Arc::new(self.preserved.lock().unwrap().clone())
+    }
+
+    async fn preserve(&self, order: PreservationOrder) -> Result<Ordered, OrderError> {
+        let at = order.at;
+        if let Some(error) = self.order_error {
+            return Err(error);
+        }
+        self.preserved.lock().unwrap().fold(4714, &order);
+        Ok(Ordered { reference: 4714, at })
     }
 
     fn tokens(&self) -> Arc<Tokens> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::daemon::Daemon;
+use crate::common::daemon::{Daemon, text};
 use crate::common::free_port;
 use crate::common::nas::Status;
 use crate::house::{edit, metric, printed, refused, serve};
@@ -157,4 +157,33 @@ fn a_group_that_is_not_there_ends_a_start_with_69_and_names_its_key() {
     let (code, told) = refused(&mut serve(&daemon));
     assert_eq!(code, 69, "{told}");
     assert!(told.contains("http.operators-group no-such-group-of-ours: there is no such group"), "{told}");
+}
+
+#[test]
+fn what_must_be_kept_longer_is_ordered_listed_and_lifted_and_known_after_a_restart() {
+    let mut daemon = Daemon::start();
+    let ran = |daemon: &Daemon, arguments: &[&str]| {
+        let output = daemon.cli(arguments);
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = ran(&daemon, &["audit", "hold", "alice", "--until", "180d", "--reason", "4 Js 17/26"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("subscriber alice is kept until"), "{said}");
+    let held = ["audit", "hold", "198.51.100.7", "--until", "180d", "--reason", "ticket 4711"];
+    assert_eq!(ran(&daemon, &held).0, Some(0));
+    assert_eq!(ran(&daemon, &["audit", "hold", "x", "--until", "1h ago", "--reason", "r"]).0, Some(2));
+    daemon.crash();
+    daemon.launch();
+    daemon.wait_until_ready();
+    let rows = daemon.json(&["audit", "holds"]).expect("orders");
+    let about: Vec<_> =
+        rows.as_array().expect("rows").iter().map(|row| (&row["kind"], &row["about"])).collect();
+    assert_eq!(about, [(&"subscriber".into(), &"alice".into()), (&"prefix".into(), &"198.51.100.7".into())]);
+    let lift = ["audit", "unhold", "alice", "--reason", "closed"];
+    assert_eq!(
+        (ran(&daemon, &lift).0, ran(&daemon, &lift).0),
+        (Some(0), Some(1)),
+        "there is nothing to lift twice"
+    );
+    assert_eq!(daemon.json(&["audit", "holds"]).expect("orders").as_array().map(Vec::len), Some(1));
 }

@@ -157,7 +157,11 @@ fn a_complaint_leads_to_its_subscriber_by_each_way_and_opens_a_case_that_lasts()
     assert_eq!((&case["state"], &case["evidence_count"]), (&"closed".into(), &2.into()), "{case}");
     let moment = |text: &str| parse_rfc3339(text).expect("RFC 3339");
     let (closed, kept_until) = (moment(field(&case["history"][2], "at")), moment(field(&case, "kept_until")));
-    assert_eq!(kept_until.since(closed), Duration::from_secs(MESSAGES_KEPT), "as [retention] says of messages");
+    assert_eq!(
+        kept_until.since(closed),
+        Duration::from_secs(MESSAGES_KEPT),
+        "as [retention] says of messages"
+    );
     let told: Vec<_> =
         case["history"].as_array().expect("a list").iter().map(|line| field(line, "what")).collect();
     assert_eq!(told, ["opened", "joined", "closed"]);
@@ -171,7 +175,16 @@ fn what_is_exported_says_how_long_things_are_kept_and_when_the_daemon_was_away()
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("alice.json");
     let path = file.to_str().expect("text");
-    let period = ["--since", "1h ago", "--until", "2099-01-01T00:00:00Z", "--reference", "4711 Js 1/26", "--file", path];
+    let period = [
+        "--since",
+        "1h ago",
+        "--until",
+        "2099-01-01T00:00:00Z",
+        "--reference",
+        "4711 Js 1/26",
+        "--file",
+        path,
+    ];
     printed(&daemon.cli(&[["export", "--subscriber", "alice"].as_slice(), &period].concat()), 0);
     let export: Value = serde_json::from_slice(&std::fs::read(&file).expect("the file")).expect("JSON");
     let about = &export["about"];

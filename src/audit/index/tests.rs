@@ -11,6 +11,7 @@ use crate::access::question::{Asked, Link, Reply};
 use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use crate::audit::schema::VERSION;
 use crate::config::Retention;
+use crate::relay::message::Message;
 use crate::session::effect::{Ended, Remark};
 use crate::session::event::Translation;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey};
@@ -492,7 +493,7 @@ fn what_is_too_old_goes_and_what_somebody_may_still_be_asked_about_stays() {
         assert_eq!(ask(&index, host, number), (Exact, 1), "host {host} on day {number}");
     }
     for _ in 0..2 {
-        while index.retire(day(40), &keep_days(10)).unwrap() {}
+        while index.retire(day(40), &keep_days(10), &Preservations::default()).unwrap() {}
         // The first lasts, the second ended nine days ago: both are known from their beginning.
         for (host, number) in [(1, 1), (1, 40), (2, 2), (2, 31), (35, 35), (39, 39)] {
             assert_eq!(ask(&index, host, number), (Exact, 1), "host {host} on day {number}");
@@ -503,9 +504,8 @@ fn what_is_too_old_goes_and_what_somebody_may_still_be_asked_about_stays() {
     }
     let sessions =
         index.past().unwrap().sessions(&SessionFilter { limit: 99, ..SessionFilter::default() }).unwrap();
-    // Of the one that ended on the oldest day that is kept, its end is.
     let numbers: Vec<u8> = sessions.iter().map(|row| row.session_id.octets()[0]).collect();
-    assert_eq!(numbers, [40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 2, 1]);
+    assert_eq!(numbers, [40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 2, 1]);
 }
 
 #[test]
@@ -543,11 +543,83 @@ fn no_octet_of_what_is_too_old_stays() {
     index.apply(next + 3, &told(2, next + 3)[..1]).unwrap();
     index.sync(day(40)).unwrap();
     assert!(holds_octets(&audit, secret) && holds_octets(&audit, order));
-    while index.retire(day(80), &keep_days(10)).unwrap() {}
+    while index.retire(day(80), &keep_days(10), &Preservations::default()).unwrap() {}
     index.sync(day(80)).unwrap();
-    while index.retire(day(95), &keep_days(10)).unwrap() {}
+    while index.retire(day(95), &keep_days(10), &Preservations::default()).unwrap() {}
     index.sync(day(95)).unwrap();
     drop(index);
     assert!(!holds_octets(&audit, secret), "a subscriber is still there");
     assert!(!holds_octets(&audit, order), "an order is still there");
+}
+
+#[test]
+fn what_somebody_ordered_to_be_kept_stays_and_goes_when_the_order_ends() {
+    use crate::access::preservation::{About, PreservationOrder};
+    use crate::audit::rows::Confidence::{Exact, Unknown};
+    use crate::relay::Profile;
+    use crate::relay::message::Owner;
+    use crate::relay::verdict::Reason;
+    let data = tempfile::tempdir().unwrap();
+    let mut index = forty_days(data.path());
+    let message = |number: i64, subscriber: &str, address: &str| Message {
+        at: day(number),
+        mta: Name::from("mx1"),
+        profile: Profile::Relay,
+        queue_id: Name::from(subscriber),
+        instance: Name::from("i"),
+        owners: vec![Owner {
+            subscriber: Some(Name::from(subscriber)),
+            session: None,
+            since: day(0),
+            line: Line::default(),
+        }],
+        address: Some(address.parse().unwrap()),
+        port: None,
+        login: None,
+        helo: Name::from("h"),
+        sender: Name::from("s"),
+        recipient_count: 1,
+        recipient_domains: Vec::new(),
+        recipient_hashes: Vec::new(),
+        size: 1,
+        token: None,
+        reason: Reason::Online,
+        observed: false,
+    };
+    let first = index.applied() + 1;
+    let messages = [
+        message(1, "kept", "192.0.2.77"),
+        message(1, "gone", "192.0.2.78"),
+        message(1, "there", "192.0.2.5"),
+    ];
+    let folded: Vec<Folded> = (first..)
+        .zip(messages)
+        .map(|(sequence, message)| Folded { sequence, outcome: Outcome::Message(Box::new(message)) })
+        .collect();
+    index.apply(first + 2, &folded).unwrap();
+    index.sync(day(41)).unwrap();
+    let mut preserved = Preservations::default();
+    let host = |text: &str| About::Prefix(text.parse().unwrap());
+    for about in [About::Subscriber(Name::from("kept")), host("192.0.2.5/32"), host("192.0.2.6/32")] {
+        let (at, by, reason) = (day(40), Name::from("dpo"), Name::from("4 Js 17/26"));
+        preserved.fold(1, &PreservationOrder { at, by, about, until: Some(day(200)), reason });
+    }
+    let queue_ids = |index: &Index| -> Vec<String> {
+        let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
+        let found = index.past().unwrap().messages(&filter).unwrap();
+        found.iter().map(|message| message.queue_id.to_string()).collect()
+    };
+    for now in [60, 100, 150] {
+        index.sync(day(now)).unwrap();
+        while index.retire(day(now), &keep_days(10), &preserved).unwrap() {}
+        assert_eq!(queue_ids(&index), ["there", "kept"], "day {now}");
+        assert_eq!([owner(&index, 5, 5), owner(&index, 6, 6)], [(Exact, 1), (Exact, 1)], "day {now}");
+        assert_eq!(owner(&index, 7, 7), (Unknown, 0), "day {now}");
+    }
+    index.sync(day(201)).unwrap();
+    while index.retire(day(220), &keep_days(10), &preserved).unwrap() {}
+    index.sync(day(221)).unwrap();
+    while index.retire(day(240), &keep_days(10), &preserved).unwrap() {}
+    assert_eq!(queue_ids(&index), Vec::<String>::new(), "the order has ended");
+    assert_eq!(owner(&index, 5, 5), (Unknown, 0));
 }

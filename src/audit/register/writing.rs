@@ -5,6 +5,7 @@
 use rusqlite::{OptionalExtension, Params, Transaction};
 
 use super::By;
+use crate::access::preservation::PreservationOrder;
 use crate::access::token::{TokenOrder, Verb};
 use crate::audit::facts::{Position, Told};
 use crate::audit::rows::What;
@@ -24,7 +25,7 @@ pub(super) struct Writing<'a> {
 /// Whether an outcome is the register's.
 pub(super) fn is_in(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Command(_) | Outcome::Hold(_) | Outcome::Token(_) => true,
+        Outcome::Command(_) | Outcome::Hold(_) | Outcome::Token(_) | Outcome::Preservation(_) => true,
         Outcome::Effect(_, effect) => matches!(
             effect,
             Effect::Conflict { .. }
@@ -45,6 +46,7 @@ impl Writing<'_> {
             Outcome::Command(command) => self.command(command),
             Outcome::Hold(hold) => self.hold(hold),
             Outcome::Token(order) => self.token(order),
+            Outcome::Preservation(order) => self.preservation(order),
             Outcome::Message(_) | Outcome::Asked(..) => Ok(()),
         }
     }
@@ -255,6 +257,23 @@ impl Writing<'_> {
                 verb,
                 until.map(Moment),
                 command.reason.octets(),
+            ),
+        )?;
+        Ok(())
+    }
+
+    fn preservation(&self, order: &PreservationOrder) -> rusqlite::Result<()> {
+        self.execute(
+            "INSERT INTO command VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+            (
+                column(self.position.sequence),
+                Moment(order.at),
+                order.by.octets(),
+                order.about.kind(),
+                order.about.to_string().into_bytes(),
+                if order.until.is_some() { "preserve" } else { "preserve-no-longer" },
+                order.until.map(Moment),
+                order.reason.octets(),
             ),
         )?;
         Ok(())

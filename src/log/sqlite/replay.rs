@@ -5,8 +5,8 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
 use super::files::{beside, damaged_or_refused, refused};
 use super::{APPLICATION, Row, VERSION, checkpoint, connect};
@@ -22,6 +22,8 @@ pub(super) struct Held {
 
 pub(super) struct Replay<'a> {
     pub(super) after: u64,
+    /// What begins after it is not read.
+    pub(super) through: u64,
     pub(super) each: &'a mut dyn FnMut(Batch),
     pub(super) held: Option<Held>,
 }
@@ -35,6 +37,20 @@ impl Replay<'_> {
         let last = self.rows(&connection, path)?;
         settle(connection, path)?;
         Ok(last)
+    }
+
+    /// Reads one file that is not written any more, beside whoever writes the next.
+    pub(super) fn sealed_file(&mut self, path: &Path) -> Result<(), LogError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|error| damaged_or_refused(path, None, &error))?;
+        check_header(&connection, path)?;
+        self.rows(&connection, path).map(drop)
+    }
+
+    /// Whether all that is wanted was read.
+    pub(super) fn is_done(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.next > self.through)
     }
 
     fn rows(&mut self, connection: &Connection, path: &Path) -> Result<Option<u64>, LogError> {
@@ -52,6 +68,9 @@ impl Replay<'_> {
                 |what| LogError::Damaged { file: path.to_path_buf(), row: Some(row.sequence), what };
             if row.checksum() != checksum {
                 return Err(damaged("the checksum does not fit"));
+            }
+            if row.sequence > self.through {
+                return Ok(last);
             }
             let next = row.next().filter(|next| *next > row.sequence);
             let next = next.ok_or_else(|| damaged("it counts no entries"))?;

@@ -80,8 +80,10 @@ impl World {
         let index = Index::open(dir.path()).unwrap();
         let (applied, _) = watch::channel(0);
         let keeper =
-            Keeper::start(dir.path().to_path_buf(), index, Arc::new(applied), Arc::clone(&health), || KEPT)
-                .unwrap();
+            Keeper::start(dir.path().to_path_buf(), index, Arc::new(applied), Arc::clone(&health), || {
+                (KEPT, Arc::default())
+            })
+            .unwrap();
         let (tell, acknowledged) = channel();
         let disk = Arc::clone(&paper.0);
         let mut engine = Engine::new(

@@ -28,6 +28,7 @@ use super::coverage::CoverageRow;
 use super::import::{ImportAnswer, ImportBody};
 use super::nas::{HoldBody, HoldRow, NasRow};
 use super::permitted::Line;
+use super::preservations::{PreservationBody, PreservationRow};
 use super::problem::{Kind, Problem};
 use super::questions::{ChainRow, QuestionRow};
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
@@ -389,6 +390,33 @@ fn about(method: &str, path: &str) -> Option<About> {
             refuses: PAST,
             ..PLAIN
         },
+        ("GET", "/v1/preservations") => About {
+            summary: "What must be kept although it is older than is to be kept",
+            takes: &[PURPOSE],
+            answer: Answered::Rows("PreservationRow"),
+            refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::Unrecorded],
+            ..PLAIN
+        },
+        ("POST", "/v1/preservations") => About {
+            summary: "Has all about a subscriber or addresses kept until then",
+            body: Some("PreservationBody"),
+            answer: Answered::One("PreservationRow"),
+            refuses: &[Kind::BadBody, Kind::BadParameter, Kind::BodyTooLarge, Kind::Unrecorded],
+            ..PLAIN
+        },
+        ("POST", "/v1/preservations/lift") => About {
+            summary: "Has it kept as long as everything else",
+            body: Some("PreservationBody"),
+            answer: Answered::One("PreservationRow"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BadParameter,
+                Kind::BodyTooLarge,
+                Kind::NotPreserved,
+                Kind::Unrecorded,
+            ],
+            ..PLAIN
+        },
         ("GET", "/v1/tokens") => About {
             summary: "Tokens, without their secrets",
             takes: &[PURPOSE],
@@ -603,6 +631,8 @@ pub fn openapi() -> OpenApi {
     add::<TokenBody>(&mut components);
     add::<RevokeBody>(&mut components);
     add::<TokenRow>(&mut components);
+    add::<PreservationBody>(&mut components);
+    add::<PreservationRow>(&mut components);
     add::<NewToken>(&mut components);
     add::<Health>(&mut components);
     add::<Problem>(&mut components);

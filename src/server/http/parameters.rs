@@ -82,12 +82,7 @@ impl Parameters {
     /// # Errors
     /// It is none.
     pub fn prefix(&mut self, name: &str) -> Result<Option<IpNet>, Problem> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
-        let host = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-        let prefix = host.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
-            Problem::parameter(name, "neither an IP address nor a prefix such as 198.51.100.0/24")
-        })?;
-        Ok(Some(prefix.trunc()))
+        self.text(name)?.map(|text| prefix_of(name, &text)).transpose()
     }
 
     /// A source port.
@@ -151,6 +146,18 @@ impl Parameters {
 pub fn time(name: &str, text: &str) -> Result<Timestamp, Problem> {
     parse_rfc3339(text)
         .ok_or_else(|| Problem::parameter(name, "not RFC 3339 with an offset, such as 2026-11-23T14:00:00Z"))
+}
+
+/// An address, or a prefix of them.
+///
+/// # Errors
+/// It is none.
+pub fn prefix_of(name: &str, text: &str) -> Result<IpNet, Problem> {
+    let host = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    let prefix = host.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+        Problem::parameter(name, "neither an IP address nor a prefix such as 198.51.100.0/24")
+    })?;
+    Ok(prefix.trunc())
 }
 
 #[cfg(test)]

@@ -83,6 +83,8 @@ problems! {
     CrossSite = "cross-site", FORBIDDEN, "Not sent by a page of ours";
     /// No token of that number is known, or it is good no longer.
     UnknownToken = "unknown-token", NOT_FOUND, "No good token has this number";
+    /// Nothing was ordered about this.
+    NotPreserved = "not-preserved", NOT_FOUND, "Nothing is ordered to be kept about this";
     /// There are as many tokens as there can be.
     TooManyTokens = "too-many-tokens", CONFLICT, "There are too many tokens";
     /// The asker may not do that.
