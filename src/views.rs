@@ -544,6 +544,8 @@ mod tests {
             order(source(), Some(150)),
             close(1, later(60)),
         ]);
+        views.advance(later(100), &mut Vec::new());
+        assert_eq!(views.shared.case(1).unwrap().kept_until, Some(later(200)), "the longer one counts");
         for (sequence, lifted, end) in [(5, alice(), Some(later(150))), (6, source(), None)] {
             views.advance(later(100), &mut Vec::new());
             views.fold(later(100), sequence, &order(lifted, None), &mut Vec::new());
