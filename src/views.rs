@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::access::preservation::{PreservationOrder, Preservations};
+use crate::access::preservation::{About, PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
@@ -180,7 +180,7 @@ struct Rest {
     preserved: Preservations,
 }
 
-/// The same up to version 3, which ends where there were no tokens, no chain and no cases yet.
+/// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders and no cases yet.
 #[derive(Deserialize)]
 struct RestBefore {
     sequence: u64,
@@ -349,6 +349,8 @@ impl Views {
             }
             Entry::Preservation(order) => {
                 self.preserved.fold(sequence, order);
+                let changed = self.cases.reconsider();
+                self.show(&changed);
                 self.shared.preserved.store(Arc::new(self.preserved.clone()));
                 Outcome::Preservation(order.clone())
             }
@@ -379,7 +381,7 @@ impl Views {
     }
 
     fn show(&self, changed: &Changed) {
-        if let Some(case) = changed.case.and_then(|id| self.cases.get(id)) {
+        for case in changed.cases.iter().filter_map(|id| self.cases.get(*id)) {
             self.shared.cases.insert(case.id, Arc::clone(case));
         }
         for id in &changed.gone {
@@ -409,9 +411,9 @@ impl Views {
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
         self.drain(Cause::Deadline, folded);
-        for id in self.cases.advance(at) {
-            self.shared.cases.remove(&id);
-        }
+        let preserved = &self.preserved;
+        let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
+        self.show(&changed);
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
@@ -419,6 +421,15 @@ impl Views {
         let outcome = |effect| Outcome::Effect(cause, effect);
         folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));
     }
+}
+
+/// Until when orders that are in force at this moment keep a case: it may be about whom they name, or of an address.
+fn kept_longer(preserved: &Preservations, case: &Case, at: Timestamp) -> Option<Timestamp> {
+    let orders = preserved.in_force(at).filter(|(about, _)| match about {
+        About::Subscriber(name) => case.about.contains(name),
+        About::Prefix(prefix) => case.addresses().any(|address| prefix.contains(&address)),
+    });
+    orders.map(|(_, order)| order.until).max()
 }
 
 #[cfg(test)]
@@ -449,7 +460,7 @@ mod tests {
             form: Name::from("arf"),
             feedback: None,
             reporter: None,
-            address: None,
+            address: Some("192.0.2.7".parse().unwrap()),
             port: None,
             arrival: None,
             message_id: None,
@@ -514,11 +525,50 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_case_that_an_order_keeps_goes_with_the_order() {
+        let later = |seconds| AT.plus(Duration::from_secs(seconds));
+        let order = |about: About, until: Option<u64>| {
+            let (by, reason) = (Name::from("dpo"), Name::from("4 Js 17/26"));
+            let order = PreservationOrder { at: AT, by, about, until: until.map(later), reason };
+            Entry::Preservation(Box::new(order))
+        };
+        let alice = || About::Subscriber(Name::from("alice"));
+        let source = || About::Prefix("192.0.2.0/24".parse().unwrap());
+        for about in [alice(), source()] {
+            let entries = [complaint(), order(about, Some(200)), close(1, later(60))];
+            let (mut views, _) = folded(&entries);
+            let is_there = |views: &mut Views, seconds| {
+                views.advance(later(seconds), &mut Vec::new());
+                views.shared.case(1).is_some()
+            };
+            assert!(is_there(&mut views, 60) && is_there(&mut views, 199));
+            assert_eq!(views.shared.case(1).unwrap().kept_until, Some(later(200)), "and it says so");
+            assert!(!is_there(&mut views, 200));
+        }
+        // Two orders; one is lifted, then the other.
+        let (mut views, _) = folded(&[
+            complaint(),
+            order(alice(), Some(200)),
+            order(source(), Some(150)),
+            close(1, later(60)),
+        ]);
+        views.advance(later(100), &mut Vec::new());
+        assert_eq!(views.shared.case(1).unwrap().kept_until, Some(later(200)), "the longer one counts");
+        for (sequence, lifted, end) in [(5, alice(), Some(later(150))), (6, source(), None)] {
+            views.advance(later(100), &mut Vec::new());
+            views.fold(later(100), sequence, &order(lifted, None), &mut Vec::new());
+            views.advance(later(100), &mut Vec::new());
+            assert_eq!(views.shared.case(1).and_then(|case| case.kept_until), end);
+        }
+    }
+
+    #[test]
     fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_and_no_cases_yet() {
         let (views, _) = folded(&[]);
         let mut octets = views.snapshot();
-        // What came with version 4: no tokens, no entry and a link of zeros, no cases, of no key and with no end.
-        octets.truncate(octets.len() - 1 - 1 - 32 - 3);
+        // What came with version 4: no tokens, no entry and a link of zeros, no preservation orders, and no cases, of no key
+        // and with no end.
+        octets.truncate(octets.len() - 1 - 1 - 32 - 1 - 3);
         octets[0] = BEFORE;
         let restored = Views::restore(Arc::default(), &octets).unwrap();
         assert!(restored.are_as(&views));

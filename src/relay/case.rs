@@ -3,7 +3,8 @@
 //! A case is about the subscribers that it may have been, with the confidence of that; it has evidence, a history and a
 //! state. Whatever opens a case or acts on one is an entry of its own; kinds of either are added at the end of their lists.
 //!
-//! An open case waits for somebody, however old it is. Whoever closes it says until when it is kept, by the rules of that moment.
+//! An open case waits for somebody, however old it is. Whoever closes it says until when it is kept, by the rules of that moment;
+//! what must be kept longer is asked about then.
 //!
 //! Knows: entries about cases. Must not know: how a complaint was read, how a subscriber was found, or for how long anything
 //! is kept.
@@ -198,10 +199,19 @@ pub struct Case {
     pub history: Vec<Event>,
     /// When it goes; `None`: not before it is closed.
     pub kept_until: Option<Timestamp>,
+    /// What was said of that when it was closed.
+    wanted_until: Option<Timestamp>,
     key: Option<(Name, Name)>,
 }
 
 impl Case {
+    /// Source addresses that its evidence names.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.evidence.iter().filter_map(|Evidence::Complaint(reported)| {
+            reported.address.map(|address| address.to_canonical())
+        })
+    }
+
     fn note(&mut self, event: Event) {
         if self.history.len() >= HISTORY_MAX {
             // What opened it stays first.
@@ -214,10 +224,16 @@ impl Case {
 /// Which cases an entry has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changed {
-    /// The one that it opened, joined or acted on.
-    pub case: Option<u64>,
-    /// Those that had to go for it.
+    /// Those that are others now.
+    pub cases: Vec<u64>,
+    /// Those that have gone.
     pub gone: Vec<u64>,
+}
+
+impl Changed {
+    fn one(case: u64, gone: Vec<u64>) -> Changed {
+        Changed { cases: vec![case], gone }
+    }
 }
 
 /// All cases. A view: rebuilt from the log. Each case is shared as a value, so that what one entry costs does not grow with
@@ -243,7 +259,7 @@ impl Cases {
                 case.evidence.push(evidence);
             }
             case.note(event(Happened::Joined));
-            return Changed { case: Some(case.id), gone: Vec::new() };
+            return Changed::one(case.id, Vec::new());
         }
         let gone = self.make_room();
         if let Some(key) = complaint.key.clone() {
@@ -260,10 +276,11 @@ impl Cases {
             evidence_count: 1,
             history: vec![event(Happened::Opened)],
             kept_until: None,
+            wanted_until: None,
             key: complaint.key.clone(),
         };
         self.cases.insert(sequence, Arc::new(case));
-        Changed { case: Some(sequence), gone }
+        Changed::one(sequence, gone)
     }
 
     /// Folds what staff did. A case that has gone meanwhile stays gone.
@@ -273,18 +290,15 @@ impl Cases {
         let what = match action.act {
             Act::Close { kept_until } => {
                 // Two may close it at once.
-                let before = case.kept_until.replace(kept_until);
-                self.ends.extend([(kept_until, case.id)]);
-                if let Some(before) = before.filter(|before| *before != kept_until) {
-                    self.ends.remove(&(before, case.id));
-                }
+                end(&mut self.ends, case, kept_until);
+                case.wanted_until = Some(kept_until);
                 case.state = State::Closed;
                 Happened::Closed
             }
         };
         let note = Some(action.reason.clone());
         case.note(Event { sequence, at: action.at, by: action.by.clone(), what, note });
-        Changed { case: Some(case.id), gone: Vec::new() }
+        Changed::one(case.id, Vec::new())
     }
 
     fn make_room(&mut self) -> Vec<u64> {
@@ -299,14 +313,45 @@ impl Cases {
         all
     }
 
-    /// Lets cases go that were to be kept until this moment. Returns which.
-    pub fn advance(&mut self, at: Timestamp) -> Vec<u64> {
-        let mut gone = Vec::new();
-        while let Some(&(_, id)) = self.ends.first().filter(|(end, _)| *end <= at) {
-            self.forget(id);
-            gone.push(id);
+    /// Lets cases go that were to be kept until this moment, but for what must be kept longer: that is asked about as it was at
+    /// the case's end, so that it does not matter when somebody looks.
+    pub fn advance(
+        &mut self,
+        at: Timestamp,
+        kept_longer: impl Fn(&Case, Timestamp) -> Option<Timestamp>,
+    ) -> Changed {
+        let mut changed = Changed::default();
+        while let Some(&(due, id)) = self.ends.first().filter(|(end, _)| *end <= at) {
+            let case = self.cases.get_mut(&id);
+            let longer = case.and_then(|case| {
+                let until = kept_longer(case, due).filter(|until| *until > due)?;
+                Some((Arc::make_mut(case), until))
+            });
+            match longer {
+                Some((case, until)) => {
+                    end(&mut self.ends, case, until);
+                    changed.cases.push(id);
+                }
+                None => {
+                    self.forget(id);
+                    self.ends.remove(&(due, id));
+                    changed.gone.push(id);
+                }
+            }
         }
-        gone
+        changed
+    }
+
+    /// What must be kept longer is something else now: who is kept for it is asked about again.
+    pub fn reconsider(&mut self) -> Changed {
+        let mut changed = Changed::default();
+        for case in self.cases.values_mut() {
+            if let Some(wanted) = case.wanted_until.filter(|wanted| Some(*wanted) != case.kept_until) {
+                end(&mut self.ends, Arc::make_mut(case), wanted);
+                changed.cases.push(case.id);
+            }
+        }
+        changed
     }
 
     fn forget(&mut self, id: u64) {
@@ -329,6 +374,14 @@ impl Cases {
     pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Case>> {
         self.cases.values().rev()
     }
+}
+
+/// Says when a case goes.
+fn end(ends: &mut BTreeSet<(Timestamp, u64)>, case: &mut Case, until: Timestamp) {
+    if let Some(before) = case.kept_until.replace(until) {
+        ends.remove(&(before, case.id));
+    }
+    ends.insert((until, case.id));
 }
 
 #[cfg(test)]
@@ -374,7 +427,7 @@ mod tests {
         let mut cases = Cases::default();
         let key = Some(("complaints@example.org", "<1@x>"));
         cases.complain(7, &complaint(1, key));
-        assert_eq!(cases.complain(8, &complaint(1, key)).case, Some(7));
+        assert_eq!(cases.complain(8, &complaint(1, key)).cases, [7]);
         cases.complain(9, &complaint(1, Some(("complaints@example.net", "<1@x>"))));
         cases.complain(10, &complaint(1, None));
         cases.complain(11, &complaint(1, None));
@@ -427,11 +480,13 @@ mod tests {
         let later = KEPT_UNTIL.plus(std::time::Duration::from_secs(1));
         cases.act(10, &Action { act: Act::Close { kept_until: later }, ..close(7) });
         let before = Timestamp::from_millis(later.millis() - 1);
-        assert_eq!((cases.advance(before), ids(&cases)), (Vec::new(), vec![8, 7]));
-        assert_eq!((cases.advance(later), ids(&cases)), (vec![7], vec![8]));
-        assert!(cases.advance(Timestamp::from_millis(i64::MAX)).is_empty(), "an open one waits for somebody");
+        let at = |cases: &mut Cases, at| cases.advance(at, |_, _| None).gone;
+        assert_eq!((at(&mut cases, before), ids(&cases)), (Vec::new(), vec![8, 7]));
+        assert_eq!((at(&mut cases, later), ids(&cases)), (vec![7], vec![8]));
+        let ever = Timestamp::from_millis(i64::MAX);
+        assert!(at(&mut cases, ever).is_empty(), "an open one waits for somebody");
         // The same complaint after that is news.
-        assert_eq!(cases.complain(11, &complaint(3, Some(("r", "m")))).case, Some(11));
+        assert_eq!(cases.complain(11, &complaint(3, Some(("r", "m")))).cases, [11]);
         assert!(cases.ends.is_empty());
     }
 

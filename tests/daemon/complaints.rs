@@ -189,6 +189,7 @@ fn what_is_exported_says_how_long_things_are_kept_and_since_when_anything_is_kno
     let export: Value = serde_json::from_slice(&std::fs::read(&file).expect("the file")).expect("JSON");
     let about = &export["about"];
     assert_eq!(about["retention"]["messages_seconds"], MESSAGES_KEPT, "{about}");
+    // Before the daemon was started nothing was ever received.
     let gaps = about["gaps"].as_array().expect("a list");
     let first = gaps.first().expect("the time before the first record");
     assert_eq!((&first["since"], &first["until"]), (&Value::Null, &about["known_from"]), "{about}");
