@@ -112,6 +112,7 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "operators-group",
         "auditors-group",
         "names",
+        "time-zone",
         "prefixes",
     ];
     let mut seen = 0;
