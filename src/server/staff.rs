@@ -4,6 +4,7 @@
 //! or tables.
 
 mod complaints;
+mod known;
 mod numbers;
 mod rows;
 mod window;
@@ -15,14 +16,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use self::rows::{answer, kept, living, past_candidate, spelled, story_row};
+use self::rows::{answer, kept, living, spelled, story_row};
 use self::window::Window;
 use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
 use super::http::auth;
-use super::http::coverage::{CoverageRow, GapRow, RetentionRow};
+use super::http::coverage::{CoverageRow, GapRow};
 use super::http::import::{Chunk, ImportAnswer};
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
@@ -49,7 +50,7 @@ use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
 use crate::session::bindings::{Doubt, Found, Lookup, Session};
 use crate::session::event::NasHold;
-use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
+use crate::session::{Name, Realm, Timestamp};
 use crate::views::Shared;
 
 /// How long staff waits for an order or a question to be durable.
@@ -254,14 +255,9 @@ impl Staff for StaffDesk {
             Ok((past.known_from()?, past.gaps(since, until)?))
         };
         let ((known_from, lost_from), gaps) = blocking(known).await?;
-        let retention = self.config.load().retention;
         let gap = |(since, until)| Some(GapRow { since: rfc3339(since), until: rfc3339(until)? });
         Ok(CoverageRow {
-            retention: RetentionRow {
-                sessions_seconds: retention.sessions.as_secs(),
-                messages_seconds: retention.messages.as_secs(),
-                questions_seconds: retention.questions.as_secs(),
-            },
+            retention: self.config.load().retention.into(),
             known_from: known_from.and_then(rfc3339),
             lost_from: lost_from.and_then(rfc3339),
             gaps: gaps.into_iter().filter_map(gap).collect(),
@@ -446,48 +442,7 @@ impl Staff for StaffDesk {
     }
 }
 
-/// How much of what happened an answer about the past can rest on.
-#[derive(Clone, Copy)]
-struct Known {
-    /// The index holds what was committed.
-    indexed: bool,
-    /// And we hear and write.
-    whole: bool,
-}
-
-impl Known {
-    /// An owner that has not ended is the one the live map has at this place. While it is active and its NAS is heard, it
-    /// is known to be alive as much as anything is known.
-    fn last_seen(self, shared: &Shared) -> impl Fn(&SessionKey, Place) -> Option<Timestamp> {
-        move |key, place| {
-            let holder = shared.map.holder(place, key)?;
-            let known = self.whole && holder.is_believed() && !holder.session.is_stale();
-            Some(if known { clock::now() } else { holder.session.seen() })
-        }
-    }
-}
-
 impl StaffDesk {
-    async fn known(&self) -> Known {
-        let indexed = self.indexed().await;
-        Known { indexed, whole: indexed && self.health.is_ready() && !self.health.is_blind(clock::now()) }
-    }
-
-    /// What happened last may not be indexed or not even be taken: then neither "nobody" nor a name is sure.
-    fn as_known(&self, asked: Who, owner: past::PastOwner, at: Timestamp, known: Known) -> Who {
-        let (confidence, because) = match owner.confidence {
-            _ if !known.indexed => (Confidence::Unknown, "the index does not hold yet what was taken last"),
-            Confidence::Exact
-                if !known.whole && owner.candidates.is_empty() && at > self.health.last_commit() =>
-            {
-                (Confidence::Unknown, "nothing could be taken at this moment")
-            }
-            as_told => (as_told, owner.because),
-        };
-        let who = Who { because: Some(because.to_owned()), ..asked };
-        answer(who, owner.candidates.into_iter().map(past_candidate).collect(), confidence)
-    }
-
     /// Everybody who shares an address, as far as is known: nobody of them is named for it.
     fn sharers(&self, realm: Realm, address: IpAddr, now: Timestamp) -> Vec<Candidate> {
         let map = &self.shared.map;
