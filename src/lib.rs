@@ -37,6 +37,7 @@
 //! | [`access`] | who may do what, which token is good, how questions are tied together | requests, the clock, random numbers |
 //! | [`audit`] | the past as rows | the present |
 //! | [`server`] | sockets, threads, order of start and stop | how anything is decided |
+//! | [`console`] | pages for people: values to HTML | requests, how an answer was found |
 //! | [`rehearsal`] | scenarios as text, played through the rooms above | sockets, what time it is |
 //! | [`cli`] | commands, formats, exit codes | the daemon, but for its API |
 //! | [`clock`] | what time it is; nobody else reads it | who asks |
@@ -45,7 +46,7 @@
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
 //! the sockets, `detail` the files that another server writes for us, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
-//! its gate (`auth`).
+//! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true
 //!
@@ -121,6 +122,8 @@
 //! | policy: numbers that are none | as if not told | none | `numbers_that_are_none_count_as_not_told` |
 //! | a request that dribbles in | dropped after 10 s | `dribbled`, line | `a_request_that_dribbles_in_is_cut_off_however_often_an_octet_comes` |
 //! | a peer that never reads | dropped | `unread`, line | `a_peer_that_never_reads_is_dropped_and_nobody_else_waits` |
+//! | more addresses in a minute than attempts are told apart by | as without them; a reference all the same | a row without address; `attempts{kept="counted"}` | `what_is_more_than_can_be_told_apart_is_counted_in_one_row_without_address`, `rows_that_are_not_written_take_no_more_memory_than_two_full_minutes` |
+//! | a HELO name, sender or login of kilobytes | as with a short one | its first 255 octets in `attempts` | `no_name_is_kept_longer_than_mail_allows` |
 //! | a subscriber's name meant to act on the MTA | `0x...`, never a second line | none | `no_control_octet_reaches_the_mta`, `no_text_can_end_the_answer_and_begin_another` |
 //!
 //! **HTTP** (refusals are RFC 9457 problem documents).
@@ -151,6 +154,15 @@
 //! | a row that concerns no session | `ignored`, with why | `imported_rows{outcome="ignored"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected` |
 //! | a row with an address outside of the client's pools | taken, claim dropped, told | none | `pools_and_our_own_addresses_hold_for_files_too` |
 //! | a row that is old | `history`: the past only | `imported_rows{outcome="history"}` | `what_was_not_heard_of_for_an_hour_fills_the_past_and_owns_nothing` |
+//! | a page's question that is wrong | its status, and a page that names it | none | `wrong_questions_are_told_on_a_page_and_by_what_is_wrong` |
+//! | a time on a page that was there twice, or never | 400, with both readings | none | `wrong_questions_are_told_on_a_page_and_by_what_is_wrong` |
+//! | a form that is not of its session, or is wrong | 403; 400, named | `cross_site` | `forms_give_orders_as_their_session_and_only_with_its_token` |
+//! | a name, a sender or a queue id that would act on a page or in a spreadsheet | shown, inert | none | `hostile_values_stay_inert_wherever_they_stand`, `a_cell_that_a_spreadsheet_would_calculate_is_inert_and_a_number_stays_one` |
+//! | a login page that is to lead elsewhere | it leads to the first page | none | `nobody_is_led_elsewhere_from_the_login_page` |
+//! | a format of rows that is none | 400, named | none | `the_same_rows_are_there_as_csv_and_hostile_cells_are_inert` |
+//! | a chunk of a log of mail with something wrong | 400, named | none | `each_wrong_chunk_of_a_log_is_named` |
+//! | a message in it that is still to come, has no queue id, or a name of kilobytes | `rejected`, with why; the others count | `imported_rows{outcome="rejected"}` | `what_is_recorded_already_or_came_twice_or_from_itself_or_is_none_is_not_recorded` |
+//! | one that is recorded already, or came from the mail server itself | `ignored`, with why | `imported_rows{outcome="ignored"}` | `what_is_recorded_already_or_came_twice_or_from_itself_or_is_none_is_not_recorded` |
 //! | a question that can't be written down | answered, and noted in the journal | line | `a_question_that_cant_be_written_down_is_answered_and_noted_in_the_journal` |
 //!
 //! **Configuration, environment, places.** Refused at the start, with exit code; at a reload the old one is kept.
@@ -238,6 +250,11 @@
 //! | a moment, an address, a number that is none; a value no attribute can hold | that row is rejected, with its column | `--rejects` | `a_moment_that_was_there_twice_or_is_none_is_named_with_its_column`, `an_address_that_is_none_is_named_and_one_that_says_nothing_yet_is_told_as_it_is`, `a_name_of_253_octets_fits_and_a_longer_one_is_named` |
 //! | a gzip file that is cut | 74; what came before is taken | standard error | `several_gzip_files_in_one_are_read_to_their_end`, `a_file_that_is_none_is_65_and_one_that_cant_be_had_74` |
 //! | a detail file that ends in the middle of a record | told, and read again by the next run | `--rejects` | `what_a_file_ends_with_in_its_middle_is_read_again_when_it_is_whole` |
+//! | a log of mail without a line of Postfix | 65; nothing is sent | standard error | `a_log_without_a_postfix_is_65_and_a_stamp_that_is_no_moment_is_told_with_its_line` |
+//! | a stamp in it that is no moment, or was there twice | that message is rejected | `--rejects` | `a_log_without_a_postfix_is_65_and_a_stamp_that_is_no_moment_is_told_with_its_line`, `a_stamp_without_a_year_is_of_the_latest_that_is_not_after_the_file` |
+//! | a login or a sender that is meant to look like the rest of its line | no more than itself | none | `a_login_or_a_sender_that_looks_like_a_log_is_no_more_than_itself` |
+//! | messages that never become complete | the oldest are forgotten | none | `messages_that_never_become_complete_take_no_memory_for_ever` |
+//! | any line whatever | no panic | none | `any_line_is_survived` |
 //! | a state that is none, or of another file | 2; nothing is sent | standard error | `a_state_of_another_file_is_not_gone_on_with` |
 //!
 //! **Files of ours.**
@@ -259,6 +276,7 @@ pub mod cli;
 pub mod clock;
 pub mod complaint;
 pub mod config;
+pub mod console;
 pub mod log;
 pub mod mta;
 pub mod paste;

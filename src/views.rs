@@ -14,9 +14,11 @@ use crate::access::preservation::{About, PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
+use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
+use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
 use crate::session::effect::Effect;
@@ -50,6 +52,8 @@ pub enum Outcome {
     Preservation(Box<PreservationOrder>),
     /// Staff asked to believe a NAS for a while.
     Hold(NasHold),
+    /// What was not let go.
+    Attempts(Vec<Attempt>),
 }
 
 /// What an effect came of.
@@ -111,10 +115,10 @@ pub struct Shared {
     pub tokens: ArcSwap<Tokens>,
     /// The link of the last question, and the sequence of its entry.
     pub link: ArcSwap<(u64, Link)>,
-    /// What must be kept.
-    pub preserved: ArcSwap<Preservations>,
     /// What somebody should look at, by number.
     cases: DashMap<u64, Arc<Case>>,
+    /// What must be kept.
+    pub preserved: ArcSwap<Preservations>,
     committed: AtomicU64,
 }
 
@@ -155,8 +159,8 @@ pub struct Views {
     recent: RecentMessages,
     tokens: Tokens,
     link: (u64, Link),
-    preserved: Preservations,
     cases: Cases,
+    preserved: Preservations,
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -172,8 +176,8 @@ struct Rest {
     recent: RecentMessages,
     tokens: Tokens,
     link: (u64, Link),
-    preserved: Preservations,
     cases: Cases,
+    preserved: Preservations,
 }
 
 /// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders and no cases yet.
@@ -194,8 +198,8 @@ const BEFORE: u8 = 3;
 impl From<RestBefore> for Rest {
     fn from(before: RestBefore) -> Self {
         let RestBefore { sequence, ahead, sessions, standing, recent } = before;
-        let (tokens, link, preserved, cases) = Default::default();
-        Rest { sequence, ahead, sessions, standing, recent, tokens, link, preserved, cases }
+        let (tokens, link, cases, preserved) = Default::default();
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved }
     }
 }
 
@@ -213,8 +217,8 @@ impl Views {
             recent: RecentMessages::default(),
             tokens: Tokens::default(),
             link: Default::default(),
-            preserved: Preservations::default(),
             cases: Cases::default(),
+            preserved: Preservations::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -236,10 +240,10 @@ impl Views {
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.tokens.store(Arc::new(rest.tokens.clone()));
         shared.link.store(Arc::new(rest.link));
-        shared.preserved.store(Arc::new(rest.preserved.clone()));
         for case in rest.cases.newest_first() {
             shared.cases.insert(case.id, Arc::clone(case));
         }
+        shared.preserved.store(Arc::new(rest.preserved.clone()));
         shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
@@ -247,8 +251,8 @@ impl Views {
             recent: rest.recent,
             tokens: rest.tokens,
             link: rest.link,
-            preserved: rest.preserved,
             cases: rest.cases,
+            preserved: rest.preserved,
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -278,8 +282,8 @@ impl Views {
             recent: self.recent.clone(),
             tokens: self.tokens.clone(),
             link: self.link,
-            preserved: self.preserved.clone(),
             cases: self.cases.clone(),
+            preserved: self.preserved.clone(),
         };
         postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
     }
@@ -325,7 +329,10 @@ impl Views {
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Message(message) => {
-                self.recent.insert(message);
+                // What a file tells of is repeated by nobody, and must not push out what may be.
+                if message.reason != Reason::Imported {
+                    self.recent.insert(message);
+                }
                 Outcome::Message(message.clone())
             }
             Entry::Command(command) => {
@@ -362,6 +369,7 @@ impl Views {
                 self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
+            Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 self.recent.forget(at);

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use relaywarden::config::file::{Contents, Files, Loaded, read};
 use relaywarden::config::{Config, Endpoint, NamedRealm, NasIdentity, RealmForm};
 use relaywarden::radius::dictionary::Dictionary;
@@ -38,6 +39,10 @@ impl Disk {
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Contents> {
         self.0.get(path).cloned().ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn zone(&self, name: &str) -> Option<TimeZone> {
+        TimeZone::get(name).ok()
     }
 }
 

@@ -51,6 +51,10 @@ mod lies;
 mod access;
 
 #[cfg(test)]
+#[path = "daemon/attempts.rs"]
+mod attempts;
+
+#[cfg(test)]
 #[path = "daemon/answers.rs"]
 mod answers;
 

@@ -7,7 +7,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use relaywarden::access::table::ENDPOINTS;
+    use relaywarden::access::table::{ENDPOINTS, Needs, Scope};
     use relaywarden::rehearsal;
     use relaywarden::relay::verdict::Reason;
 
@@ -145,9 +145,13 @@ mod tests {
 
     #[test]
     fn every_path_of_the_api_stands_in_its_page() {
-        let page = read(&root().join("docs/http.md"));
-        for path in ENDPOINTS.iter().map(|endpoint| endpoint.path).filter(|path| *path != "/") {
-            assert!(page.contains(&format!("`{path}`")), "{path} is not in docs/http.md");
+        let (api, pages) = (read(&root().join("docs/http.md")), read(&root().join("docs/page.md")));
+        for endpoint in ENDPOINTS {
+            let path = endpoint.path;
+            let is_page =
+                matches!(endpoint.needs, Needs::Role(_, Scope::Console)) || path.starts_with("/assets/");
+            let (page, name) = if is_page { (&pages, "page") } else { (&api, "http") };
+            assert!(page.contains(&format!("`{path}`")), "{path} is not in docs/{name}.md");
         }
     }
 

@@ -56,8 +56,6 @@ scopes! {
     Metrics = "metrics";
     /// Pages for people.
     Console = "console";
-    /// What must be kept longer.
-    Preservations = "preservations";
     /// Complaints about messages.
     Complaints = "complaints";
     /// Cases.
@@ -66,6 +64,10 @@ scopes! {
     Resolver = "resolver";
     /// For how long the past is kept, and when nothing was heard.
     Coverage = "coverage";
+    /// What must be kept longer.
+    Preservations = "preservations";
+    /// Attempts that were refused or deferred.
+    Attempts = "attempts";
 }
 
 impl Scope {
@@ -113,12 +115,30 @@ pub const ENDPOINTS: &[Endpoint] = &[
     open("GET", "/login"),
     open("POST", "/login"),
     open("POST", "/logout"),
+    open("GET", "/assets/page.css"),
+    open("GET", "/assets/icon.svg"),
     row("GET", "/", Role::Viewer, Scope::Console),
+    row("GET", "/subscriber/{name}", Role::Viewer, Scope::Console),
+    row("GET", "/message", Role::Viewer, Scope::Console),
+    row("GET", "/messages", Role::Viewer, Scope::Console),
+    row("GET", "/sessions", Role::Viewer, Scope::Console),
+    row("GET", "/story", Role::Viewer, Scope::Console),
+    row("GET", "/top", Role::Viewer, Scope::Console),
+    row("GET", "/feeds", Role::Viewer, Scope::Console),
+    row("GET", "/cases", Role::Viewer, Scope::Console),
+    row("GET", "/case/{id}", Role::Viewer, Scope::Console),
+    row("POST", "/case/{id}/close", Role::Operator, Scope::Console),
+    row("GET", "/suspensions", Role::Viewer, Scope::Console),
+    row("POST", "/suspensions/suspend", Role::Operator, Scope::Console),
+    row("POST", "/suspensions/release", Role::Operator, Scope::Console),
+    row("GET", "/questions", Role::Auditor, Scope::Console),
     row("GET", "/v1/lookup", Role::Viewer, Scope::Lookup),
     row("GET", "/v1/owner", Role::Viewer, Scope::Owner),
     row("GET", "/v1/explain", Role::Viewer, Scope::Explain),
     row("GET", "/v1/sessions", Role::Viewer, Scope::Sessions),
     row("GET", "/v1/messages", Role::Viewer, Scope::Messages),
+    row("GET", "/v1/top", Role::Viewer, Scope::Messages),
+    row("GET", "/v1/attempts", Role::Viewer, Scope::Attempts),
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),
     row("GET", "/v1/cases", Role::Viewer, Scope::Cases),
@@ -135,6 +155,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("POST", "/v1/import", Role::Operator, Scope::Import),
     row("POST", "/v1/complaints", Role::Operator, Scope::Complaints),
     row("POST", "/v1/cases/{id}/close", Role::Operator, Scope::Cases),
+    row("POST", "/v1/import/messages", Role::Operator, Scope::Import),
     row("GET", "/v1/questions", Role::Auditor, Scope::Questions),
     row("GET", "/v1/questions/verify", Role::Auditor, Scope::Questions),
     row("GET", "/v1/preservations", Role::Auditor, Scope::Preservations),

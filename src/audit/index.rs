@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AuditError;
+use super::attempts::Refused;
 use super::facts::Facts;
 use super::messages::{self, Gathered};
 use super::partition;
@@ -41,6 +42,7 @@ pub struct Index {
     sessions: Shelf<Facts>,
     messages: Shelf<Gathered>,
     questions: Shelf<Questions>,
+    attempts: Shelf<Refused>,
     /// When everything was written last.
     flushed: Timestamp,
     retiring: Option<Retiring>,
@@ -72,6 +74,7 @@ impl Index {
             sessions: Shelf::open(&directory)?,
             messages: Shelf::open(&directory)?,
             questions: Shelf::open(&directory)?,
+            attempts: Shelf::open(&directory)?,
             flushed: Timestamp::EARLIEST,
             retiring: None,
             directory,
@@ -88,13 +91,15 @@ impl Index {
             self.sessions.readers(),
             self.messages.readers(),
             self.questions.readers(),
+            self.attempts.readers(),
         )
     }
 
     /// Sequence of the last entry whose outcome is in the index; 0 when it is empty.
     #[must_use]
     pub fn applied(&self) -> u64 {
-        let partitions = self.sessions.applied().min(self.messages.applied()).min(self.questions.applied());
+        let sessions = self.sessions.applied().min(self.messages.applied());
+        let partitions = sessions.min(self.questions.applied()).min(self.attempts.applied());
         // How far the register is filled is not written while there is nothing for it.
         partitions.min(self.register.applied())
     }
@@ -113,6 +118,7 @@ impl Index {
         self.sessions.give_up_lost();
         self.messages.give_up_lost();
         self.questions.give_up_lost();
+        self.attempts.give_up_lost();
     }
 
     /// Takes what came of the entries up to `through`. It is found from now on, and written by [`Index::keep_up`] or
@@ -126,19 +132,22 @@ impl Index {
             self.sessions.applied(),
             self.messages.applied(),
             self.questions.applied(),
+            self.attempts.applied(),
         ];
         let items = marked(folded, through, &applied);
         self.register.apply(through, &items, || folded.iter().find_map(|item| moment_of(&item.outcome)))?;
         self.sessions.apply(through, &items);
         self.messages.apply(through, &items);
         self.questions.apply(through, &items);
+        self.attempts.apply(through, &items);
         Ok(())
     }
 
     /// How many rows of a kind wait to be written, at most.
     #[must_use]
     pub fn gathered(&self) -> usize {
-        self.sessions.gathered().max(self.messages.gathered()).max(self.questions.gathered())
+        let of_people = self.sessions.gathered().max(self.messages.gathered());
+        of_people.max(self.questions.gathered()).max(self.attempts.gathered())
     }
 
     /// Writes what has gathered, when it is much or has waited long.
@@ -187,6 +196,9 @@ impl Index {
             }
             self.messages.remove(&partition)?;
         }
+        while let Some(partition) = self.attempts.too_old(at.minus(kept.messages)) {
+            self.attempts.remove(&partition)?;
+        }
         while let Some(partition) = self.questions.too_old(at.minus(kept.questions)) {
             self.questions.remove(&partition)?;
         }
@@ -205,7 +217,8 @@ impl Index {
         self.register.sync()?;
         self.sessions.sync()?;
         self.messages.sync()?;
-        self.questions.sync()
+        self.questions.sync()?;
+        self.attempts.sync()
     }
 
     fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
@@ -213,6 +226,7 @@ impl Index {
         self.sessions.flush(at)?;
         self.messages.flush(at)?;
         self.questions.flush(at)?;
+        self.attempts.flush(at)?;
         self.flushed = at;
         Ok(())
     }
@@ -227,6 +241,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
         Outcome::Token(order) => Some(order.at),
         Outcome::Preservation(order) => Some(order.at),
         Outcome::Hold(hold) => Some(hold.at),
+        Outcome::Attempts(attempts) => attempts.iter().map(|attempt| attempt.first).min(),
         Outcome::Effect(_, effect) => match effect {
             Effect::Gap { until, .. } => Some(*until),
             Effect::Bound { from, .. } => Some(*from),

@@ -68,12 +68,6 @@ pub(super) enum By<'a> {
 
 impl By<'_> {
     fn term(self) -> i64 {
-        let digest = |kind: u8, octets: &[u8]| {
-            let digest = Sha256::new().chain_update([kind]).chain_update(octets).finalize();
-            let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest);
-            // Never 0, which is any.
-            i64::from_be_bytes([a, b, c, d, e, f, g, h]) | 1
-        };
         match self {
             By::Time => 0,
             By::Subscriber(name) => digest(1, name.octets()),
@@ -102,6 +96,14 @@ impl By<'_> {
             .or(filter.recipient_domain.as_ref().map(By::RecipientDomain))
             .unwrap_or(By::Time)
     }
+}
+
+/// A short digest of what it is and how it is spelled.
+pub(super) fn digest(kind: u8, octets: &[u8]) -> i64 {
+    let digest = Sha256::new().chain_update([kind]).chain_update(octets).finalize();
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest);
+    // Never 0, which is any.
+    i64::from_be_bytes([a, b, c, d, e, f, g, h]) | 1
 }
 
 /// All terms of a message, each once.

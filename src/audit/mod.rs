@@ -3,9 +3,10 @@
 //! One writer ([`index::Index`]) folds what came of each entry into rows; any number of readers ([`past::Past`]) ask.
 //! The log is the truth: an index that is damaged or gone is begun anew and filled by replay. Nobody outside sees SQL.
 //!
-//! Knows: effects, messages and questions as rows; what was known when. Must not know: how an answer is shown.
+//! Knows: effects, messages, attempts and questions as rows; what was known when. Must not know: how an answer is shown.
 
 pub mod asked;
+mod attempts;
 mod checksum;
 mod counts;
 mod facts;
@@ -24,6 +25,7 @@ mod schema;
 mod sessions;
 mod shelf;
 mod story;
+pub mod top;
 pub mod verify;
 
 use std::fmt;

@@ -50,6 +50,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::AuditError;
 use super::asked::{self, AskedFilter, AskedRow, Chain};
+use super::attempts::{self, Refused};
 use super::facts::{Facts, Said};
 use super::holds::{Hold, holds};
 use super::listing;
@@ -57,14 +58,15 @@ use super::messages::{self, Gathered, Messages};
 use super::questions::Questions;
 use super::register::By;
 use super::rows::{
-    Candidate, Confidence, Count, How, MessageFilter, PastOwner, SessionFilter, SessionRow, StoryFilter,
-    StoryRow, Sum,
+    AttemptFilter, Candidate, Confidence, Count, How, MessageFilter, PastOwner, SessionFilter, SessionRow,
+    StoryFilter, StoryRow, Sum,
 };
 use super::schema::{Key, Moment, Octets, Spot, failed, moment, open_for_reading, packed, session_of};
 use super::sessions::Sessions;
 use super::shelf::Published;
 use super::story;
 use crate::access::question::Link;
+use crate::relay::attempts::Attempt;
 use crate::relay::message::Message;
 use crate::relay::standing::Subject;
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
@@ -87,6 +89,7 @@ pub struct Past {
     sessions: Published<Facts>,
     messages: Published<Gathered>,
     questions: Published<Questions>,
+    attempts: Published<Refused>,
 }
 
 impl Past {
@@ -95,9 +98,10 @@ impl Past {
         sessions: Published<Facts>,
         messages: Published<Gathered>,
         questions: Published<Questions>,
+        attempts: Published<Refused>,
     ) -> Result<Past, AuditError> {
         let idle = Mutex::new(vec![open_for_reading(register)?]);
-        Ok(Past { register: register.to_path_buf(), idle, sessions, messages, questions })
+        Ok(Past { register: register.to_path_buf(), idle, sessions, messages, questions, attempts })
     }
 
     /// Who had an address, or this port of it, at a moment.
@@ -142,6 +146,14 @@ impl Past {
     /// What SQLite said.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
         Messages::now(&self.messages).list(filter)
+    }
+
+    /// What was not let go, newest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<Attempt>, AuditError> {
+        attempts::list(&self.attempts.now(), filter)
     }
 
     /// Who sent most from `since` on and before `until`, in whole minutes.
@@ -414,6 +426,7 @@ impl Question<'_> {
                         Ok(Candidate {
                             subscriber: Some(row.get::<_, Octets>(0)?.0),
                             session: None,
+                            key: None,
                             nas: None,
                             line: Line::default(),
                             prefix,
@@ -489,6 +502,7 @@ impl Question<'_> {
         Ok(Candidate {
             subscriber: hold.subscriber.clone(),
             session: Some(hold.session.to_string()),
+            key: Some(hold.session.clone()),
             nas: Some(hold.session.nas.clone()),
             line: opened.line,
             prefix: place.prefix,

@@ -7,8 +7,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::relay::attempts::{Attempt, Reference};
 pub use crate::relay::confidence::Confidence;
 use crate::relay::message::Message;
+use crate::relay::verdict::Reason;
 use crate::session::effect::{Ended, Remark};
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
 use crate::views::Cause;
@@ -60,6 +62,8 @@ pub struct Candidate {
     pub subscriber: Option<Name>,
     /// The session, as text; `None` for a static prefix.
     pub session: Option<String>,
+    /// The session, taken apart.
+    pub key: Option<SessionKey>,
     /// Its NAS.
     pub nas: Option<Name>,
     /// Where the line ends.
@@ -186,6 +190,40 @@ pub struct MessageFilter {
     pub until: Option<Timestamp>,
     /// At most so many, newest first.
     pub limit: usize,
+}
+
+/// Which attempts. What is `None` does not limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AttemptFilter {
+    /// Of the row that the text of a refusal named.
+    pub reference: Option<Reference>,
+    /// Of this subscriber, alone or among several.
+    pub subscriber: Option<Name>,
+    /// From this client address.
+    pub address: Option<IpAddr>,
+    /// For this reason.
+    pub reason: Option<Reason>,
+    /// The last of them at this moment or later.
+    pub since: Option<Timestamp>,
+    /// The first of them before this moment.
+    pub until: Option<Timestamp>,
+    /// At most so many, newest first.
+    pub limit: usize,
+}
+
+impl AttemptFilter {
+    /// Whether it is wanted.
+    #[must_use]
+    pub fn admits(&self, attempt: &Attempt) -> bool {
+        let address = attempt.address.map(|address| address.to_canonical());
+        let owned = |name: &Name| attempt.owners.iter().any(|owner| owner.subscriber.as_ref() == Some(name));
+        self.reference.is_none_or(|reference| attempt.reference == reference)
+            && self.subscriber.as_ref().is_none_or(owned)
+            && self.address.is_none_or(|wanted| address == Some(wanted.to_canonical()))
+            && self.reason.is_none_or(|reason| attempt.reason == Some(reason))
+            && self.since.is_none_or(|since| attempt.last >= since)
+            && self.until.is_none_or(|until| attempt.first < until)
+    }
 }
 
 /// What is counted.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::AuditError;
+use super::attempts::Refused;
 use super::facts::Facts;
 use super::messages::Gathered;
 use super::partition::{About, Partition};
@@ -64,7 +65,8 @@ pub fn files(
     let directory = data.join("audit");
     let register = register::file_in(&directory);
     let mut plan: Vec<(PathBuf, &'static str, u32)> = vec![(register, "register", 0)];
-    let kinds: [(&'static str, Look); 3] = [
+    let kinds: [(&'static str, Look); 4] = [
+        (Refused::KIND, look::<Refused>),
         (Facts::KIND, look::<Facts>),
         (Gathered::KIND, look::<Gathered>),
         (Questions::KIND, look::<Questions>),

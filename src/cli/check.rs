@@ -9,6 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use jiff::tz::TimeZone;
+
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
 use crate::config::{
@@ -39,6 +41,10 @@ impl Files for SystemFiles {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(Contents { octets, mode })
+    }
+
+    fn zone(&self, name: &str) -> Option<TimeZone> {
+        TimeZone::get(name).ok()
     }
 }
 

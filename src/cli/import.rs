@@ -3,6 +3,8 @@
 //! Knows: options, chunks, when to try again, and how far a run came. Must not know: what a row comes to; the daemon
 //! judges each, by the same code as packets.
 
+mod mail;
+pub mod maillog;
 pub mod progress;
 pub mod radacct;
 pub mod reader;
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use self::progress::Progress;
 use self::reader::{Fault, Format, Item, Reader};
@@ -47,7 +50,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// `import`
 #[derive(Debug, Clone, Args)]
 pub struct ImportArgs {
-    /// Exports of radacct, or detail files, plain or gzip; `-` is standard input
+    /// Exports of radacct, detail files, or logs (--maillog), plain or gzip; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// What they are [default: seen from their beginning]
@@ -56,6 +59,12 @@ pub struct ImportArgs {
     /// Whose records they are: the name of a [[radius.client]] [default: the one that has nasipaddress]
     #[arg(long, value_name = "NAME")]
     pub client: Option<String>,
+    /// They are logs of Postfix: record whose each message was that was let go while we were away
+    #[arg(long, conflicts_with_all = ["format", "client"])]
+    pub maillog: bool,
+    /// Which mail server wrote the log: the name of its [[mta]] [default: the host that its lines name]
+    #[arg(long, value_name = "NAME", requires = "maillog")]
+    pub mta: Option<String>,
     /// The moment that they tell of [default: when the file was written]
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<String>,
@@ -116,7 +125,7 @@ impl ImportFailure {
             ImportFailure::File(_, Fault::File(_)) | ImportFailure::State(_, StateError::File(_)) => {
                 Exit::InputOutput
             }
-            ImportFailure::File(_, Fault::NoFormat | Fault::Head(_)) => Exit::Damaged,
+            ImportFailure::File(_, Fault::NoFormat | Fault::NoMail | Fault::Head(_)) => Exit::Damaged,
             ImportFailure::Future
             | ImportFailure::OneState
             | ImportFailure::State(_, StateError::NotOne | StateError::OfAnother) => Exit::Usage,
@@ -184,9 +193,15 @@ pub fn run(args: &ImportArgs) -> Result<Answer, Failure> {
     let client = args.daemon.client()?;
     let mut rejects = Rejects::new(args.rejects.as_deref());
     let mut summaries = Vec::new();
+    let mut joiner = maillog::Joiner::default();
     for file in &args.files {
         let import = Import { args, zone: &zone, client: &client, file, as_of };
-        if let Some(summary) = import.run(&mut rejects)? {
+        let summary = if args.maillog {
+            mail::run(&import, &mut joiner, &mut rejects)?
+        } else {
+            import.run(&mut rejects)?
+        };
+        if let Some(summary) = summary {
             summaries.push(summary);
         }
     }
@@ -328,17 +343,8 @@ impl Import<'_> {
         progress: &Progress,
         rejects: &mut Rejects,
     ) -> Result<(), Failure> {
-        let mut outcomes = self.outcomes(chunk.rows, state)?;
-        let unreadable = |(line, why)| Outcome { line, outcome: Fate::Rejected, reason: Some(why) };
-        outcomes.extend(chunk.unreadable.into_iter().map(unreadable));
-        outcomes.sort_by_key(|outcome| outcome.line);
-        for outcome in outcomes {
-            state.counts.count(outcome.outcome);
-            if let Some(reason) = &outcome.reason {
-                rejects.note(outcome.line, outcome.outcome, reason, progress)?;
-            }
-        }
-        Ok(())
+        let outcomes = self.outcomes(chunk.rows, state)?;
+        tell(outcomes, chunk.unreadable, state, progress, rejects)
     }
 
     fn outcomes(&self, rows: Vec<ImportRow>, state: &State) -> Result<Vec<Outcome>, Failure> {
@@ -353,14 +359,25 @@ impl Import<'_> {
             dry_run: self.args.dry_run,
             rows,
         };
-        let body = serde_json::to_vec(&body).map_err(|_| Failure::Unspellable)?;
+        self.deliver("/v1/import", &body, expected, state)
+    }
+
+    /// Sends a chunk and waits until what comes of it is durable.
+    fn deliver(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        expected: usize,
+        state: &State,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let body = serde_json::to_vec(body).map_err(|_| Failure::Unspellable)?;
         let halted = |error| ImportFailure::Halted {
             file: self.file.to_owned(),
             lines: state.lines,
             resumable: self.state_place().is_some(),
             error,
         };
-        let answer = self.patiently(&body).map_err(halted)?;
+        let answer = self.patiently(path, &body).map_err(halted)?;
         if answer.rows.len() != expected {
             return Err(halted(ClientError::NotUnderstood("it does not tell of every row".to_owned())).into());
         }
@@ -369,10 +386,10 @@ impl Import<'_> {
 
     /// A chunk that the daemon can't take now is offered again for a while. What was written although the answer got lost
     /// does no harm when it is written again.
-    fn patiently(&self, body: &[u8]) -> Result<ImportAnswer, ClientError> {
+    fn patiently(&self, path: &str, body: &[u8]) -> Result<ImportAnswer, ClientError> {
         let begun = Instant::now();
         loop {
-            match self.client.order("/v1/import", body.to_vec()) {
+            match self.client.order(path, body.to_vec()) {
                 Err(error) if error.exit() == Exit::TryAgain && begun.elapsed() < PATIENCE => {
                     std::thread::sleep(AGAIN_AFTER);
                 }
@@ -413,6 +430,26 @@ impl Import<'_> {
         let now = clock::now();
         self.as_of.or(known).or(about.modified).unwrap_or(now).min(now)
     }
+}
+
+/// Counts what became of a chunk and tells what is worth telling, in the order of lines.
+fn tell(
+    mut outcomes: Vec<Outcome>,
+    unreadable: Vec<(u64, String)>,
+    state: &mut State,
+    progress: &Progress,
+    rejects: &mut Rejects,
+) -> Result<(), Failure> {
+    let rejected = |(line, why)| Outcome { line, outcome: Fate::Rejected, reason: Some(why) };
+    outcomes.extend(unreadable.into_iter().map(rejected));
+    outcomes.sort_by_key(|outcome| outcome.line);
+    for outcome in outcomes {
+        state.counts.count(outcome.outcome);
+        if let Some(reason) = &outcome.reason {
+            rejects.note(outcome.line, outcome.outcome, reason, progress)?;
+        }
+    }
+    Ok(())
 }
 
 /// Rows that came to nothing, and what else is worth telling of a row: the first ones are shown, a file has all of them.

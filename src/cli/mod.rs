@@ -3,6 +3,7 @@
 //! Knows: commands, options and their help. Must not know: how the daemon works; reading and ordering go through its
 //! API like everybody else's.
 
+pub mod attempts;
 pub mod cases;
 pub mod check;
 pub mod client;
@@ -26,6 +27,7 @@ pub mod serve;
 pub mod story;
 pub mod time;
 pub mod token;
+pub mod top;
 pub mod whole;
 
 use std::fmt;
@@ -135,6 +137,19 @@ pub enum Command {
     /// Messages that were let go
     #[command(after_help = "Example:\n  relaywarden messages --queue-id 4XyZ1b2c3d -o json")]
     Messages(read::MessagesArgs),
+    /// Who sent most in the last 24 hours, or another time, and what is usual for them
+    #[command(
+        after_help = "USUAL is the average of the same hours on up to seven days before, MOST the most on one of them.\n\n\
+                            Examples:\n  relaywarden top\n  relaywarden top --by recipients --since '2h ago'"
+    )]
+    Top(top::TopArgs),
+    /// Attempts that were refused or deferred: why, and what to do about it
+    #[command(
+        after_help = "Examples:\n  relaywarden attempts 1a2b3c4d\n  relaywarden attempts --address 198.51.100.7 --since \
+                            '2026-11-23 14:04' --until '2026-11-23 14:06'\n  relaywarden attempts --reason suspended \
+                            --since '1d ago' -o csv"
+    )]
+    Attempts(attempts::AttemptsArgs),
     /// Feed health: a line per NAS, what is wrong and what to do; or everything about one
     #[command(
         after_help = "Examples:\n  relaywarden nas\n  relaywarden nas bras1\n  relaywarden nas -o csv > \
@@ -185,21 +200,25 @@ pub enum Command {
                             alice.json"
     )]
     Export(export::ExportArgs),
-    /// Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past
+    /// Take what others wrote down: accounting records of a FreeRADIUS, messages of a Postfix (--maillog)
     #[command(
-        long_about = "Take accounting records out of files of a FreeRADIUS: to warm an empty map, to fill the past\n\n\
+        long_about = "Take what others wrote down: accounting records of a FreeRADIUS, messages of a Postfix (--maillog)\n\n\
                       An open row of radacct counts as its Start and an interim update at acctupdatetime, a closed one\n\
                       as Start and Stop; a record of a detail file as what it is. All are read by the rules for packets\n\
                       (identity, may-assign, never).\n\n\
                       What was fresh when the file was made, in a file that is fresh now (stale-limit, both times),\n\
                       counts for who owns what. Everything else fills the past only. An address that nobody owns\n\
                       stays deferred until warm-up is over: a table may lack whoever came last.\n\n\
+                      With --maillog: logs of Postfix. Each message that was taken into the queue while nobody asked us is\n\
+                      attributed by what is known of the past (so import accounting records first), and recorded with\n\
+                      the reason `imported`; those that are recorded already are passed over.\n\n\
                       Rows are taken in chunks, each durable before the next. The same command goes on with a run that\n\
                       was interrupted.",
         after_help = "Exit status: 0 all rows were taken, 1 there were none, 65 some were rejected.\n\nExamples:\n  \
                       relaywarden import radacct.csv --dry-run\n  relaywarden import radacct.csv --tz Europe/Berlin \
                       --rejects rejects.txt\n  relaywarden import detail-20261122.gz detail-20261123 --client radius1\n  \
-                      relaywarden import - --as-of '5m ago'"
+                      relaywarden import - --as-of '5m ago'\n  relaywarden import --maillog mail.log.1 mail.log --mta mx1 \
+                      --tz Europe/Berlin"
     )]
     Import(import::ImportArgs),
     /// Speak RADIUS to an accounting server, to try things
@@ -426,6 +445,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Explain(args) => read::explain(args),
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
+        Command::Top(args) => top::top(args),
+        Command::Attempts(args) => attempts::run(args),
         Command::Nas(args) => nas::run(args),
         Command::Token(command) => token::run(command),
         Command::Audit(command) => questions::run(command),

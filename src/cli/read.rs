@@ -194,7 +194,7 @@ impl Question {
         self.query.extend(value.map(|value| (name, value.to_string())));
     }
 
-    fn with_time(
+    pub(super) fn with_time(
         &mut self,
         name: &'static str,
         option: &'static str,

@@ -38,7 +38,7 @@ pub(super) fn candidates_of(who: &Who) -> String {
     subscribers(&who.candidates)
 }
 
-fn subscribers(candidates: &[Candidate]) -> String {
+pub(super) fn subscribers(candidates: &[Candidate]) -> String {
     let names: Vec<&str> =
         candidates.iter().filter_map(|candidate| candidate.subscriber.as_deref()).collect();
     names.join(" ")

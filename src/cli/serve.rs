@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::check::SystemFiles;
 use super::{Exit, LogFormat, ServeArgs, complain};
 use crate::audit::AuditError;
+use crate::clock;
 use crate::config::file;
 use crate::log::LogError;
 use crate::radius::dictionary::Dictionary;
@@ -64,8 +65,12 @@ fn run_demo() -> ExitCode {
         }
     };
     let program = std::env::current_exe().unwrap_or_else(|_| "relaywarden".into());
-    let banner = demo::banner(&program, dir.path(), secret);
-    let demo = Demo { banner, secret: secret.to_owned() };
+    let before = match demo::past::begin(&configured.config.data_dir, &configured.config, clock::now()) {
+        Ok(before) => before,
+        Err(error) => return ended(Err(Failure::Log(error))),
+    };
+    let banner = demo::banner(&program, dir.path(), secret, &before.token);
+    let demo = Demo { banner, secret: secret.to_owned(), before };
     ended(daemon::run(configured, Box::new(move || read(&path)), Some(demo)))
 }
 

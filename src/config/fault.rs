@@ -276,6 +276,11 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not a time zone.
+    NotAZone {
+        /// As written.
+        written: String,
+    },
     /// Not a header's name.
     NotAHeader {
         /// As written.
@@ -473,6 +478,10 @@ impl fmt::Display for Fault {
             Fault::NotAHostName { written } => write!(
                 f,
                 "'{written}' is no host's name; write it as browsers do, without scheme and port, such as \"warden.isp.example\""
+            ),
+            Fault::NotAZone { written } => write!(
+                f,
+                "'{written}' is no time zone that this host knows; write a name such as \"Europe/Berlin\" or \"UTC\""
             ),
             Fault::NotAHeader { written } => write!(
                 f,

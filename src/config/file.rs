@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -57,6 +58,11 @@ pub trait Files {
     /// # Errors
     /// What the file system said.
     fn read(&self, path: &Path) -> io::Result<Contents>;
+
+    /// The time zone of this name; `None`: there is none. Whoever keeps no zones knows the one that needs no file.
+    fn zone(&self, name: &str) -> Option<TimeZone> {
+        (name == "UTC").then_some(TimeZone::UTC)
+    }
 }
 
 /// A configuration that can be used, and what is worth a look in it.

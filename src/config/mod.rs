@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use glob::Pattern;
 use ipnet::IpNet;
+use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::realm::{RealmAttribute, RealmForm};
@@ -372,6 +373,8 @@ pub struct Http {
     pub listen: Vec<SocketAddr>,
     /// Names under which browsers reach it, beside those of this host.
     pub names: Vec<String>,
+    /// `time-zone`: in which the pages tell times; `None`: the host's.
+    pub zone: Option<TimeZone>,
 }
 
 /// A shared secret. Its `Debug` never shows it.

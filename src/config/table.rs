@@ -210,6 +210,7 @@ pub(super) struct Http {
     pub auditors_group: Option<Text>,
     pub listen: Option<Texts>,
     pub names: Option<Texts>,
+    pub time_zone: Option<Text>,
 }
 
 /// `[audit]`

@@ -10,6 +10,7 @@ use crate::access::Via;
 use crate::access::preservation::PreservationOrder;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
+use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Complaint};
 use crate::relay::message::Message;
 use crate::relay::standing::Command;
@@ -44,12 +45,14 @@ pub enum Entry {
     Asked(Box<Asked>),
     /// A token was given or taken back.
     Token(Box<TokenOrder>),
-    /// Something must be kept longer, or no longer.
-    Preservation(Box<PreservationOrder>),
     /// Somebody complained about a message.
     Complaint(Box<Complaint>),
     /// Staff did something about a case.
     Case(Action),
+    /// Something must be kept longer, or no longer.
+    Preservation(Box<PreservationOrder>),
+    /// What was not let go, of minutes that are over.
+    Attempts(Vec<Attempt>),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

@@ -3,6 +3,8 @@
 //! Knows: what the map says and what the rules are. Must not know: how any MTA spells its questions, sockets,
 //! files, or what time it is.
 
+pub mod advice;
+pub mod attempts;
 pub mod attribution;
 pub mod case;
 pub mod confidence;

@@ -61,6 +61,7 @@ macro_rules! reasons {
     };
 }
 
+// Reasons are written into the log and the index by their place: new ones go to the end.
 reasons! {
     /// A live session of an identified subscriber owns the address.
     Online = "online" => Permit, "online";
@@ -104,6 +105,8 @@ reasons! {
     Starting = "starting" => Defer, "starting, try again";
     /// The message could not be written down.
     Unrecorded = "unrecorded" => Defer, "this message cannot be recorded now, try again";
+    /// Not decided by us: a mail server's log tells that it let the message go while we were away.
+    Imported = "imported" => Permit, "imported from a mail server's log";
 }
 
 #[cfg(test)]

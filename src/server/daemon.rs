@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::attempts::{Gathering, HAND_OVER_EVERY};
 use super::desk::{self, MailDesk};
 use super::engine::{self, Engine};
 use super::failure::Failure;
@@ -75,6 +76,8 @@ pub struct Demo {
     pub banner: String,
     /// The secret of the client on loopback.
     pub secret: String,
+    /// What was before.
+    pub before: demo::past::Begun,
 }
 
 struct Sockets {
@@ -134,10 +137,12 @@ async fn serve(
     tracing::info!("ready");
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut hand_over = tokio::time::interval(HAND_OVER_EVERY);
     let mut steps = 0;
     loop {
         tokio::select! {
             _ = look.tick() => steps = house.look(steps),
+            _ = hand_over.tick() => house.attempts.hand_over(&house.inbox, clock::now()),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => house.reload(&reread).await,
@@ -186,6 +191,7 @@ struct House {
     radius: Arc<radius::Running>,
     details: Arc<detail::Running>,
     applied: Arc<watch::Sender<u64>>,
+    attempts: Arc<Gathering>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
     connections: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
@@ -247,6 +253,7 @@ impl House {
             radius: Arc::new(running),
             details: Arc::new(details),
             applied: Arc::new(applied),
+            attempts: Arc::default(),
             counters,
             stop: Arc::new(stop),
             connections: Arc::default(),
@@ -285,6 +292,7 @@ impl House {
             health: Arc::clone(&self.health),
             key: Arc::clone(&self.key),
             attributions: Mutex::new(Attributions::default()),
+            attempts: Arc::clone(&self.attempts),
             counters: Arc::clone(&self.counters.desk),
         };
         for (service, endpoint) in bound.endpoints() {
@@ -305,6 +313,7 @@ impl House {
             details: Arc::clone(&self.details),
             counters: self.counters.clone(),
             imported: import::Counters::default(),
+            attempts: Arc::clone(&self.attempts),
             key: Arc::clone(&self.key),
         }
     }
@@ -411,7 +420,7 @@ impl House {
         let server = server.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 1813)));
         announce(&demo.banner);
         let stopping = self.stop.subscribe();
-        tokio::spawn(async move { demo::feed(server, demo.secret.as_bytes(), stopping).await })
+        tokio::spawn(async move { demo::go_on(demo.before, server, demo.secret.as_bytes(), stopping).await })
     }
 
     async fn stop(self, engine: JoinHandle<()>, feed: Option<tokio::task::JoinHandle<()>>) {
@@ -435,6 +444,7 @@ impl House {
         }
         // Second phase: what was taken is written down and answered.
         self.health.set_stopping();
+        self.attempts.hand_over_rest(&self.inbox);
         self.inbox.close();
         let (radius, details) = (Arc::clone(&self.radius), Arc::clone(&self.details));
         let _ = tokio::task::spawn_blocking(move || {

@@ -3,6 +3,8 @@
 //! Knows: documentation addresses, made-up names, the ports of the demo. Must not know: how the daemon takes the
 //! packets; it is one more NAS to it.
 
+pub mod past;
+
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
+use self::past::Begun;
 use super::nas::{Nas, Outcome, Patience, Report, SendError, Status};
 use crate::clock;
 use crate::session::Timestamp;
@@ -95,7 +98,7 @@ fn spelled(text: &str) -> String {
 
 /// What is printed once everything listens: where, and lines that work when pasted into a shell.
 #[must_use]
-pub fn banner(executable: &Path, dir: &Path, secret: &str) -> String {
+pub fn banner(executable: &Path, dir: &Path, secret: &str, token: &str) -> String {
     let program = shell_word(&executable.to_string_lossy());
     let socket = shell_word(&socket(dir).to_string_lossy());
     let secret = shell_word(secret);
@@ -105,7 +108,10 @@ pub fn banner(executable: &Path, dir: &Path, secret: &str) -> String {
          socketmap           {SOCKETMAP}\n  \
          policy delegation   {POLICY}\n  \
          health and metrics  http://{HTTP}/readyz http://{HTTP}/metrics\n  \
-         API                 {socket}\n"
+         API                 {socket}\n\n\
+         The page, and the token to log in with; it ends with the demo:\n  \
+         http://{HTTP}/\n  \
+         {token}\n"
     );
     let ask = |line: &str| format!("{program} {line} --socket {socket}");
     let lines = [
@@ -147,9 +153,16 @@ fn shell_word(text: &str) -> String {
 
 /// Feeds the accounting server until `stop` turns true.
 pub async fn feed(server: SocketAddr, secret: &[u8], stop: watch::Receiver<bool>) {
-    let first = run(Bras::new(0), server, secret, stop.clone());
-    let second = run(Bras::new(1), server, secret, stop);
-    tokio::join!(first, second);
+    tell([Bras::new(0), Bras::new(1)], server, secret, stop).await;
+}
+
+/// The same, going on from what was before.
+pub async fn go_on(before: Begun, server: SocketAddr, secret: &[u8], stop: watch::Receiver<bool>) {
+    tell(before.brases, server, secret, stop).await;
+}
+
+async fn tell([first, second]: [Bras; 2], server: SocketAddr, secret: &[u8], stop: watch::Receiver<bool>) {
+    tokio::join!(run(first, server, secret, stop.clone()), run(second, server, secret, stop));
 }
 
 async fn run(mut bras: Bras, server: SocketAddr, secret: &[u8], mut stop: watch::Receiver<bool>) {
@@ -163,7 +176,8 @@ async fn run(mut bras: Bras, server: SocketAddr, secret: &[u8], mut stop: watch:
                 return;
             }
         };
-        for report in bras.opening(clock::now()) {
+        let opening = if bras.sessions == 0 { bras.opening(clock::now()) } else { Vec::new() };
+        for report in opening {
             deliver(&mut nas, report).await;
         }
         let mut tick = tokio::time::interval(Duration::from_secs(1));

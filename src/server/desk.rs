@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use super::attempts::Gathering;
 use super::health::Health;
 use super::inbox::Inbox;
 use super::mta::{Desk, Peer};
@@ -21,6 +22,7 @@ use crate::log::entry::Entry;
 use crate::mta::policy::{Action, Context};
 use crate::mta::socketmap::{Key, Map, Reply};
 use crate::mta::{policy, socketmap};
+use crate::relay::attempts::{Reference, Tried};
 use crate::relay::attribution::{Attribution, Attributions};
 use crate::relay::message::{Message, Owner};
 use crate::relay::ruling::{Client, Ruling, decide, rule};
@@ -84,6 +86,8 @@ pub struct MailDesk {
     pub key: Arc<SecretKey>,
     /// What was ruled for messages under way.
     pub attributions: Mutex<Attributions>,
+    /// What was not let go.
+    pub attempts: Arc<Gathering>,
     /// For the metrics.
     pub counters: Arc<Counters>,
 }
@@ -177,7 +181,8 @@ impl MailDesk {
             Stage::Rcpt => {
                 Counters::count(&self.counters.policy, ruling.reason);
                 self.note(peer, query, &ruling, now);
-                spoken(&ruling, query.profile, config)
+                let reference = self.attempted(peer, query, &ruling, config, now);
+                spoken(&ruling, query.profile, config, reference)
             }
             Stage::Data => self.header(peer, query, config),
             Stage::EndOfMessage => self.end_of_message(peer, query, ruling, config, now).await,
@@ -193,6 +198,36 @@ impl MailDesk {
         let recipient = (!query.recipient.is_empty())
             .then(|| (domain_of(&query.recipient), self.key.recipient(&query.recipient)));
         self.attributions().note(&peer.mta, &Name::new(&query.instance), ruling, recipient, now);
+    }
+
+    /// Notes what is not let go, and says what it is called. On `mx` whoever is not suspended passes, so there it is none.
+    fn attempted(
+        &self,
+        peer: &Peer,
+        query: &Query,
+        ruling: &Ruling,
+        config: &Config,
+        at: Timestamp,
+    ) -> Option<Reference> {
+        let passes = query.profile == Profile::Mx && ruling.reason != Reason::Suspended;
+        if passes || ruling.verdict() == Verdict::Permit {
+            return None;
+        }
+        let recipient_domain = domain_of(&query.recipient);
+        let tried = Tried {
+            at,
+            mta: &peer.mta,
+            profile: query.profile,
+            address: query.address,
+            port: query.port,
+            login: query.login.as_deref(),
+            helo: &query.helo,
+            sender: &query.sender,
+            recipient_domain: recipient_domain.octets(),
+            ruling,
+            observed: config.relay.observe,
+        };
+        Some(self.attempts.note(&tried, &self.key))
     }
 
     /// One header per message: at RCPT there would be one per recipient, at its end Postfix takes none.
@@ -225,15 +260,17 @@ impl MailDesk {
             self.counters.inbound.fetch_add(1, Ordering::Relaxed);
             return Action::Dunno;
         }
-        let action = match spoken(&ruling, query.profile, config) {
+        let action = match spoken(&ruling, query.profile, config, None) {
             Action::Ok => Action::Dunno,
             other => other,
         };
         let held_back = matches!(action, Action::Reject550 { .. } | Action::Defer451 { .. });
         if held_back && !config.relay.observe {
             Counters::count(&self.counters.policy, ruling.reason);
-            return action;
+            let reference = self.attempted(peer, query, &ruling, config, now);
+            return spoken(&ruling, query.profile, config, reference);
         }
+        let owners = ruling.owners.clone();
         let message = self.message(peer, query, known, ruling, config, now);
         if self.record(message).await {
             return action;
@@ -243,7 +280,9 @@ impl MailDesk {
             return action;
         }
         Counters::count(&self.counters.policy, Reason::Unrecorded);
-        Action::Defer451 { text: Cow::Borrowed(Reason::Unrecorded.text()) }
+        let ruling = Ruling { reason: Reason::Unrecorded, owners, suspension: None };
+        let reference = self.attempted(peer, query, &ruling, config, now);
+        Action::Defer451 { text: referred(Reason::Unrecorded.text(), reference) }
     }
 
     /// Whether the message is durable now. One that is not, after all this time, is not written down later either
@@ -330,21 +369,29 @@ fn same_person(a: &Owner, b: &Owner) -> bool {
 
 /// A ruling in the words of a policy answer. On `mx`, whoever is not suspended passes untouched: it is no relay, and
 /// inbound mail must flow whatever state we are in.
-fn spoken(ruling: &Ruling, profile: Profile, config: &Config) -> Action {
+fn spoken(ruling: &Ruling, profile: Profile, config: &Config, reference: Option<Reference>) -> Action {
     match (ruling.verdict(), profile) {
         _ if ruling.reason == Reason::Suspended => {
-            Action::Reject550 { text: Cow::Owned(suspended(ruling, config)) }
+            Action::Reject550 { text: referred(&suspended(ruling, config), reference) }
         }
         (_, Profile::Mx) | (Verdict::Refuse, _) => Action::Dunno,
         (Verdict::Permit, _) => Action::Ok,
-        (Verdict::Defer, _) => Action::Defer451 { text: Cow::Borrowed(ruling.reason.text()) },
+        (Verdict::Defer, _) => Action::Defer451 { text: referred(ruling.reason.text(), reference) },
     }
 }
 
 fn suspended(ruling: &Ruling, config: &Config) -> String {
-    let reference = ruling.suspension.unwrap_or_default();
+    let number = ruling.suspension.unwrap_or_default();
     let contact = config.policy.contact.as_deref().map_or(String::new(), |contact| format!(", {contact}"));
-    format!("{} (reference {reference}{contact})", Reason::Suspended.text())
+    format!("{} (reference {number}{contact})", Reason::Suspended.text())
+}
+
+/// A text that ends with what the attempt is called: the sender's help desk finds it by that.
+fn referred(text: &str, reference: Option<Reference>) -> Cow<'static, str> {
+    Cow::Owned(match reference {
+        Some(reference) => format!("{text} (ref {reference})"),
+        None => text.to_owned(),
+    })
 }
 
 fn found_as(subscriber: &Name) -> Reply {

@@ -230,6 +230,7 @@ impl<L: Log> Engine<L> {
             self.fold_before(&record, round);
             round.entries.push(Entry::Session(Event::Imported(Box::new(record))));
         }
+        round.entries.extend(import.messages.into_iter().map(|message| Entry::Message(Box::new(message))));
     }
 
     /// What a session said before must be folded before what it says now, and so must what those said whom it concerns:

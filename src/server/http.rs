@@ -5,6 +5,7 @@
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
 pub mod api;
+pub mod attempts;
 pub mod auth;
 pub mod cases;
 pub mod complaints;
@@ -14,8 +15,10 @@ pub mod hosts;
 pub mod import;
 mod lists;
 mod login;
+pub mod maillog;
 pub mod metrics;
 pub mod nas;
+mod pages;
 pub mod parameters;
 pub mod peers;
 pub mod permitted;
@@ -24,9 +27,11 @@ pub mod problem;
 mod question;
 pub mod questions;
 pub mod sessions;
+mod sheet;
 mod suspensions;
 pub mod throttle;
 pub mod tokens;
+pub mod top;
 mod walk;
 pub mod web;
 
@@ -38,31 +43,35 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Json, Router};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use self::api::{Instruction, MessageRow, SessionRow, StoryRow, SuspensionRow, Who};
+use self::attempts::AttemptRow;
 use self::auth::{Gate, Keeper};
 use self::coverage::CoverageRow;
 use self::import::{Chunk, ImportAnswer, import};
+use self::maillog::MailChunk;
 use self::nas::{HoldOrder, NasRow};
 use self::parameters::Parameters;
 use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
+use self::top::{TopFilter, TopRow};
 use crate::access::Role;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
 
@@ -125,12 +134,32 @@ pub trait Staff: complaints::Desk {
         filter: &MessageFilter,
     ) -> impl Future<Output = Result<Vec<MessageRow>, Trouble>> + Send;
 
+    /// Who sent most.
+    fn top(&self, filter: &TopFilter) -> impl Future<Output = Result<Vec<TopRow>, Trouble>> + Send;
+
+    /// What a subscriber sent, by the minute; minutes without messages are not there.
+    fn minutes(
+        &self,
+        subscriber: &Name,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<(Timestamp, Sum)>, Trouble>> + Send;
+
+    /// In which zone the site tells times.
+    fn zone(&self) -> TimeZone;
+
     /// For how long the past is kept, and in which spans from `since` on and before `until` nothing was heard.
     fn coverage(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> impl Future<Output = Result<CoverageRow, Trouble>> + Send;
+
+    /// Attempts that were refused or deferred, newest first.
+    fn attempts(
+        &self,
+        filter: &AttemptFilter,
+    ) -> impl Future<Output = Result<Vec<AttemptRow>, Trouble>> + Send;
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
@@ -140,6 +169,9 @@ pub trait Staff: complaints::Desk {
 
     /// Takes a chunk of somebody else's records; answers once what came of them is durable.
     fn import(&self, chunk: Chunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
+
+    /// Takes a chunk of what a mail server logged; answers once what came of it is durable.
+    fn import_mail(&self, chunk: MailChunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -332,13 +364,31 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/login", |m| on(m, login::ask))
         .at("POST", "/login", |m| on(m, login::login::<S>))
         .at("POST", "/logout", |m| on(m, login::logout))
-        .at("GET", "/", |m| on(m, login::home))
+        .at("GET", "/assets/page.css", |m| on(m, pages::style))
+        .at("GET", "/assets/icon.svg", |m| on(m, pages::icon))
+        .at("GET", "/", |m| on(m, pages::look::<S>))
+        .at("GET", "/subscriber/{name}", |m| on(m, pages::subscriber::<S>))
+        .at("GET", "/message", |m| on(m, pages::message::<S>))
+        .at("GET", "/messages", |m| on(m, pages::messages::<S>))
+        .at("GET", "/sessions", |m| on(m, pages::sessions::<S>))
+        .at("GET", "/story", |m| on(m, pages::story::<S>))
+        .at("GET", "/top", |m| on(m, pages::top::<S>))
+        .at("GET", "/feeds", |m| on(m, pages::feeds::<S>))
+        .at("GET", "/cases", |m| on(m, pages::cases::<S>))
+        .at("GET", "/case/{id}", |m| on(m, pages::case::<S>))
+        .at("POST", "/case/{id}/close", |m| on(m, pages::close::<S>))
+        .at("GET", "/suspensions", |m| on(m, pages::suspensions::<S>))
+        .at("POST", "/suspensions/suspend", |m| on(m, pages::suspend::<S>))
+        .at("POST", "/suspensions/release", |m| on(m, pages::release::<S>))
+        .at("GET", "/questions", |m| on(m, pages::questions::<S>))
         .at("GET", "/v1/openapi.json", |m| on(m, document::show))
         .at("GET", "/v1/lookup", |m| on(m, lookup::<S>))
         .at("GET", "/v1/owner", |m| on(m, owner::<S>))
         .at("GET", "/v1/sessions", |m| on(m, lists::sessions::<S>))
         .at("GET", "/v1/explain", |m| on(m, explain::<S>))
         .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
+        .at("GET", "/v1/top", |m| on(m, top::top::<S>))
+        .at("GET", "/v1/attempts", |m| on(m, attempts::list::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
@@ -351,6 +401,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/resolver/abusehq", |m| on(m, complaints::abusehq::<S>))
         .at("GET", "/v1/resolver/abuseio", |m| on(m, complaints::abuseio::<S>))
         .at("GET", "/v1/coverage", |m| on(m, coverage::show::<S>))
+        .at("POST", "/v1/import/messages", |m| on(m, maillog::import::<S>).layer(chunk))
         .at("GET", "/v1/suspensions", |m| on(m, suspensions::list::<S>))
         .at("POST", "/v1/suspensions", |m| on(m, suspensions::suspend::<S>))
         .at("POST", "/v1/suspensions/release", |m| on(m, suspensions::release::<S>))
@@ -381,6 +432,7 @@ pub fn router<S: Staff>(staff: Arc<S>, gate: Arc<Gate>) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(Extension(gate))
         .layer(axum::middleware::from_fn(within_time))
+        .layer(axum::middleware::from_fn(pages::for_people))
         .layer(axum::middleware::map_response(auth::secured))
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(staff)
@@ -470,8 +522,10 @@ async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut question: Question) ->
 
 async fn explain<S: Staff>(
     State(staff): State<Arc<S>>,
+    headers: HeaderMap,
     mut question: Question,
-) -> Result<Json<Vec<StoryRow>>, Problem> {
+) -> Result<Response, Problem> {
+    let as_sheet = question.sheet(&headers)?;
     let Wanted { realm, address, port, .. } = Wanted::of(&*staff, &mut question.parameters)?;
     let parameters = &mut question.parameters;
     let filter = StoryFilter {
@@ -486,7 +540,7 @@ async fn explain<S: Staff>(
     let ready = question.ready(&*staff)?;
     let rows = staff.explain(&filter).await?;
     ready.answered(&*staff, rows.len()).await?;
-    Ok(Json(rows))
+    Ok(if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() })
 }
 
 /// A body of at most so many octets, as the router sees to it.

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::detail;
 use super::radius::{self, Offer, Offered};
 use crate::log::entry::Entry;
+use crate::relay::message::Message;
 use crate::session::event::{Kind, Record};
 
 /// How many inputs one commit takes at most: enough for the price of a sync to vanish, few enough that the first of
@@ -32,16 +33,18 @@ pub enum Input {
     Record(Box<Record>, Receipt),
     /// An entry from an MTA or from staff; the answer is its sequence once it is durable.
     Entry(Box<Entry>, oneshot::Sender<u64>),
-    /// Records out of a file, and the entry that says who brought them; the answer is that one's sequence.
+    /// Records or messages out of a file, and the entry that says who brought them; the answer is that one's sequence.
     Import(Box<Import>, oneshot::Sender<u64>),
 }
 
-/// Records out of a file.
+/// Records or messages out of a file.
 pub struct Import {
     /// Who brought them, and from where.
     pub by: Entry,
     /// In the order in which they stood there.
     pub records: Vec<Record>,
+    /// Messages, likewise.
+    pub messages: Vec<Message>,
 }
 
 /// The queue.
@@ -226,7 +229,7 @@ mod tests {
     #[test]
     fn a_file_is_taken_while_the_queue_is_not_half_full() {
         let inbox = Inbox::new(4);
-        let import = || Import { by: alive(), records: Vec::new() };
+        let import = || Import { by: alive(), records: Vec::new(), messages: Vec::new() };
         assert!(inbox.submit(alive()).is_some());
         assert!(inbox.submit_import(import()).is_some());
         assert!(inbox.submit_import(import()).is_none());

@@ -1,5 +1,6 @@
 //! Sockets, tasks, deadlines; start order, signals, stop in two phases.
 
+pub mod attempts;
 mod complaints;
 pub mod daemon;
 pub mod demo;
@@ -14,6 +15,7 @@ pub mod import;
 pub mod inbox;
 pub mod inherited;
 pub mod keeper;
+pub mod maillog;
 pub mod mta;
 pub mod nas;
 pub mod radius;

@@ -349,7 +349,11 @@ fn judge(datagram: &[u8], request: &[u8], secret: &[u8]) -> Received {
 }
 
 /// The octets of an Accounting-Request.
-fn accounting_request(report: &Report, identifier: u8, secret: &[u8]) -> Result<Vec<u8>, SendError> {
+pub(super) fn accounting_request(
+    report: &Report,
+    identifier: u8,
+    secret: &[u8],
+) -> Result<Vec<u8>, SendError> {
     let mut attributes = Attributes::default();
     attributes.number(ACCT_STATUS_TYPE, Some(report.status.number()));
     attributes.octets(USER_NAME, report.user.as_deref());

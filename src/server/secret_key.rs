@@ -10,6 +10,7 @@ use std::path::Path;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::relay::attempts::{Kept, Reference};
 use crate::session::Name;
 
 /// Octets of the key.
@@ -67,6 +68,26 @@ impl SecretKey {
         Name::from(token.as_str())
     }
 
+    /// What attempts are called in the text of a refusal. Whoever reads it learns nothing, and can't make up another one's.
+    #[must_use]
+    pub fn reference(&self, kept: Kept<'_>) -> Reference {
+        let hash = match kept {
+            Kept::Counted(minute) => self.hash(b"attempts", &[&minute.millis().to_be_bytes()]),
+            Kept::Apart(common) => {
+                let address = common.address.map(|address| address.to_canonical().to_string());
+                let parts: [&[u8]; 5] = [
+                    &common.minute.millis().to_be_bytes(),
+                    common.mta.octets(),
+                    common.profile.word().as_bytes(),
+                    address.as_deref().unwrap_or_default().as_bytes(),
+                    common.reason.word().as_bytes(),
+                ];
+                self.hash(b"attempt", &parts)
+            }
+        };
+        Reference(hash.first_chunk().map_or(0, |octets| u32::from_be_bytes(*octets)))
+    }
+
     fn hash(&self, purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         let mut hash = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         hash.update(purpose);
@@ -82,6 +103,10 @@ impl SecretKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::Profile;
+    use crate::relay::attempts::Common;
+    use crate::relay::verdict::Reason;
+    use crate::session::Timestamp;
 
     #[test]
     fn the_key_is_made_once_and_is_nobody_elses_to_read() {
@@ -109,5 +134,33 @@ mod tests {
         assert_eq!(token("a", "bc").len(), 20);
         assert_ne!(token("a", "bc"), token("ab", "c"));
         assert_ne!(token("a", "bc"), token("a", "bd"));
+    }
+    #[test]
+    fn references_differ_by_all_that_tells_attempts_apart_and_by_installation() {
+        let common = Common {
+            minute: Timestamp::from_seconds(1_795_442_400),
+            mta: Name::from("mx1"),
+            profile: Profile::Relay,
+            address: "192.0.2.7".parse().ok(),
+            reason: Reason::NotOnline,
+        };
+        let others = [
+            Common { minute: Timestamp::from_seconds(1_795_442_460), ..common.clone() },
+            Common { mta: Name::from("mx2"), ..common.clone() },
+            Common { profile: Profile::Submission, ..common.clone() },
+            Common { address: "192.0.2.8".parse().ok(), ..common.clone() },
+            Common { address: None, ..common.clone() },
+            Common { reason: Reason::JustFreed, ..common.clone() },
+        ];
+        let key = SecretKey([7; KEY_OCTETS]);
+        let mut references: Vec<_> = others.iter().map(|other| key.reference(Kept::Apart(other))).collect();
+        references.push(key.reference(Kept::Apart(&common)));
+        references.push(key.reference(Kept::Counted(common.minute)));
+        references.push(SecretKey([8; KEY_OCTETS]).reference(Kept::Apart(&common)));
+        let count = references.len();
+        references.sort_unstable();
+        references.dedup();
+        assert_eq!(references.len(), count);
+        assert_eq!(key.reference(Kept::Apart(&common)), key.reference(Kept::Apart(&common.clone())));
     }
 }

@@ -7,50 +7,61 @@ mod complaints;
 mod known;
 mod numbers;
 mod rows;
+mod top;
 mod window;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
 use self::rows::{answer, kept, living, spelled, story_row};
 use self::window::Window;
+use super::attempts::Gathering;
 use super::health::Health as Wellbeing;
 use super::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
 };
+use super::http::attempts::AttemptRow;
 use super::http::auth;
 use super::http::coverage::{CoverageRow, GapRow};
 use super::http::import::{Chunk, ImportAnswer};
+use super::http::maillog::MailChunk;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
+use super::http::top::{TopFilter, TopRow};
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::secret_key::SecretKey;
-use super::{desk, detail, engine, feed_health, mta, radius};
+use super::{desk, detail, engine, feed_health, maillog, mta, radius};
+use crate::access::Asker;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Reply};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::AuditError;
 use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
-use crate::audit::rows::{self as past, Confidence, MessageFilter, SessionFilter, StoryFilter};
+use crate::audit::rows::{
+    self as past, AttemptFilter, Confidence, MessageFilter, SessionFilter, StoryFilter,
+};
 use crate::clock;
 use crate::config::Config;
 use crate::log::entry::Entry;
 use crate::relay::Profile;
+use crate::relay::message::Message;
 use crate::relay::permitted::permitted;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Reason;
 use crate::session::bindings::{Doubt, Found, Lookup, Session};
-use crate::session::event::NasHold;
-use crate::session::{Name, Realm, Timestamp};
+use crate::session::event::{NasHold, Record};
+use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 use crate::views::Shared;
 
 /// How long staff waits for an order or a question to be durable.
@@ -85,6 +96,8 @@ pub struct StaffDesk {
     pub key: Arc<SecretKey>,
     /// What became of rows of files.
     pub imported: import::Counters,
+    /// What was not let go, and is not written down yet.
+    pub attempts: Arc<Gathering>,
 }
 
 /// Everybody's counters.
@@ -241,6 +254,28 @@ impl Staff for StaffDesk {
         self.messages_by(filter).await
     }
 
+    async fn top(&self, filter: &TopFilter) -> Result<Vec<TopRow>, Trouble> {
+        self.indexed().await;
+        let (past, filter) = (Arc::clone(&self.past), *filter);
+        blocking(move || top::top(opened(&past)?, &filter)).await
+    }
+
+    async fn minutes(
+        &self,
+        subscriber: &Name,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(Timestamp, past::Sum)>, Trouble> {
+        self.indexed().await;
+        let subject = Subject::Subscriber(self.canonical(subscriber));
+        let past = Arc::clone(&self.past);
+        blocking(move || opened(&past)?.minutes(&subject, since, until)).await
+    }
+
+    fn zone(&self) -> TimeZone {
+        self.config.load().http.zone.clone().unwrap_or_else(TimeZone::system)
+    }
+
     async fn coverage(
         &self,
         since: Option<Timestamp>,
@@ -262,6 +297,25 @@ impl Staff for StaffDesk {
             lost_from: lost_from.and_then(rfc3339),
             gaps: gaps.into_iter().filter_map(gap).collect(),
         })
+    }
+
+    async fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<AttemptRow>, Trouble> {
+        let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
+        let filter = AttemptFilter { subscriber, ..filter.clone() };
+        // Whoever calls the help desk at once asks about a minute that is not over.
+        let mut found = self.attempts.gathered(&filter);
+        found.sort_by_key(|attempt| std::cmp::Reverse((attempt.first, attempt.reference)));
+        let known: HashSet<_> = found.iter().map(|attempt| (attempt.reference, attempt.first)).collect();
+        self.indexed().await;
+        let (past, limit) = (Arc::clone(&self.past), filter.limit);
+        let written = blocking(move || opened(&past)?.attempts(&filter)).await?;
+        // Handed over meanwhile, it is in both.
+        found.extend(
+            written.into_iter().filter(|attempt| !known.contains(&(attempt.reference, attempt.first))),
+        );
+        found.sort_by_key(|attempt| std::cmp::Reverse(attempt.first));
+        found.truncate(limit);
+        Ok(found.iter().map(AttemptRow::from).collect())
     }
 
     fn nas(&self) -> Vec<NasRow> {
@@ -304,19 +358,44 @@ impl Staff for StaffDesk {
             }
             return Ok(ImportAnswer { reference: 0, rows });
         }
-        let by = Entry::Asked(Box::new(Asked {
-            at: now,
-            by: chunk.by.name.clone(),
-            role: Some(chunk.by.role),
-            via: chunk.by.via,
-            what: import::spelled(&chunk),
-            about: Vec::new(),
-            purpose: None,
-            reply: Reply::Rows(u64::try_from(rows.len()).unwrap_or(u64::MAX)),
-        }));
-        let done = self.inbox.submit_import(Import { by, records }).ok_or(Trouble::Behind)?;
-        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
-        let reference = committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)?;
+        let (by, what) = (chunk.by.clone(), import::spelled(&chunk));
+        let reference = self.take_import(by, what, rows.len(), records, Vec::new()).await?;
+        self.imported.count(&rows);
+        Ok(ImportAnswer { reference, rows })
+    }
+
+    async fn import_mail(&self, chunk: MailChunk) -> Result<ImportAnswer, Trouble> {
+        let now = clock::now();
+        if !self.health.is_ready() {
+            return Err(Trouble::NotReady);
+        }
+        if self.health.is_blind(now) {
+            return Err(Trouble::Unrecorded);
+        }
+        // What the chunk before brought must be found, or it would be taken twice.
+        if !self.indexed().await {
+            return Err(Trouble::Behind);
+        }
+        let (past, shared, config) =
+            (Arc::clone(&self.past), Arc::clone(&self.shared), self.config.load_full());
+        let (by, what, dry_run) = (chunk.by.clone(), maillog::spelled(&chunk), chunk.dry_run);
+        let judged = blocking(move || {
+            let seen = |key: &SessionKey, place: Place| {
+                let holder = shared.map.holder(place, key)?;
+                let known = holder.is_believed() && !holder.session.is_stale();
+                Some(if known { now } else { holder.session.seen() })
+            };
+            let realm = |mta: &Name| shared.map.realm(maillog::vrf(&config, mta).as_ref());
+            maillog::judge(&chunk, &realm, opened(&past)?, &seen, now)
+        });
+        let maillog::Judged { messages, rows } = judged.await?;
+        if dry_run || messages.is_empty() {
+            if !dry_run {
+                self.imported.count(&rows);
+            }
+            return Ok(ImportAnswer { reference: 0, rows });
+        }
+        let reference = self.take_import(by, what, rows.len(), Vec::new(), messages).await?;
         self.imported.count(&rows);
         Ok(ImportAnswer { reference, rows })
     }
@@ -443,6 +522,31 @@ impl Staff for StaffDesk {
 }
 
 impl StaffDesk {
+    /// Makes what came out of a file durable, with who brought it; the sequence of that entry.
+    async fn take_import(
+        &self,
+        by: Asker,
+        what: Name,
+        rows: usize,
+        records: Vec<Record>,
+        messages: Vec<Message>,
+    ) -> Result<u64, Trouble> {
+        let by = Entry::Asked(Box::new(Asked {
+            at: clock::now(),
+            by: by.name,
+            role: Some(by.role),
+            via: by.via,
+            what,
+            about: Vec::new(),
+            purpose: None,
+            reply: Reply::Rows(u64::try_from(rows).unwrap_or(u64::MAX)),
+        }));
+        let import = Import { by, records, messages };
+        let done = self.inbox.submit_import(import).ok_or(Trouble::Behind)?;
+        let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
+        committed.ok().and_then(Result::ok).ok_or(Trouble::Unrecorded)
+    }
+
     /// Everybody who shares an address, as far as is known: nobody of them is named for it.
     fn sharers(&self, realm: Realm, address: IpAddr, now: Timestamp) -> Vec<Candidate> {
         let map = &self.shared.map;

@@ -27,7 +27,7 @@ fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
     let run = daemon.run(&["who", "--token", "other"]);
     expect(&run, 1, "");
     assert!(run.out.contains("unknown: no message with this token was written down"), "{run:?}");
-    for command in ["sessions", "messages", "nas", "suspensions"] {
+    for command in ["sessions", "messages", "attempts", "nas", "suspensions"] {
         expect(&daemon.run(&[command]), 0, "");
     }
 }
@@ -35,9 +35,14 @@ fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
 #[test]
 fn empty_lists_are_1_in_every_format() {
     let daemon = Daemon::start(Answers::default());
-    for command in
-        [["sessions"].as_slice(), &["messages"], &["nas"], &["suspensions"], &["explain", "192.0.2.1"]]
-    {
+    for command in [
+        ["sessions"].as_slice(),
+        &["messages"],
+        &["attempts"],
+        &["nas"],
+        &["suspensions"],
+        &["explain", "192.0.2.1"],
+    ] {
         let run = |format| daemon.run(&[command, &["-o", format]].concat());
         let table = daemon.run(command);
         assert_eq!((table.exit, table.out.as_str(), table.err.is_empty()), (1, "", false), "{table:?}");
@@ -119,6 +124,8 @@ fn a_wrong_command_line_is_2() {
         &["who", "198.51.100.7", "--at", "yesterday"],
         &["who", "198.51.100.7", "--at", "2026-10-25 02:30", "--tz", "Europe/Berlin"],
         &["who", "198.51.100.7", "--tz", "Nowhere/At-All"],
+        &["attempts", "4711"],
+        &["attempts", "--reason", "online"],
         &["messages", "--limit", "0"],
         &["messages", "--limit", "100001"],
         &["suspend", "bob"],

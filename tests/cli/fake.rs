@@ -11,27 +11,33 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use jiff::tz::TimeZone;
 use relaywarden::access::preservation::{PreservationOrder, Preservations};
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
-use relaywarden::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use relaywarden::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
 use relaywarden::complaint;
 use relaywarden::config::Http;
+use relaywarden::relay::advice::{Advice, COUNTED};
 use relaywarden::relay::case::State;
+use relaywarden::relay::verdict::Reason;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
+use relaywarden::server::http::attempts::AttemptRow;
 use relaywarden::server::http::auth::Gate;
 use relaywarden::server::http::cases::{CaseError, CaseFilter, CaseRow, EvidenceRow, HistoryRow};
 use relaywarden::server::http::complaints::{ComplaintRow, Desk, Refused};
 use relaywarden::server::http::coverage::{CoverageRow, GapRow, RetentionRow};
 use relaywarden::server::http::hosts::Hosts;
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
+use relaywarden::server::http::maillog::MailChunk;
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
+use relaywarden::server::http::top::{TopFilter, TopRow};
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Realm, Timestamp};
@@ -58,12 +64,15 @@ pub(crate) struct Answers {
     /// So many cases, less one, beside the usual one, with smaller numbers.
     pub(crate) cases_there: u64,
     pub(crate) imported: Mutex<Vec<Chunk>>,
+    pub(crate) mail_imported: Mutex<Vec<MailChunk>>,
     pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
     pub(crate) ordered: Mutex<Vec<Instruction>>,
     pub(crate) held: Mutex<Vec<HoldOrder>>,
     pub(crate) sessions_asked: Mutex<Option<SessionFilter>>,
     pub(crate) messages_asked: Mutex<Option<MessageFilter>>,
     pub(crate) story_asked: Mutex<Option<StoryFilter>>,
+    pub(crate) top_asked: Mutex<Option<TopFilter>>,
+    pub(crate) attempts_asked: Mutex<Option<AttemptFilter>>,
 }
 
 fn some(text: &str) -> Option<String> {
@@ -146,6 +155,56 @@ fn message() -> MessageRow {
         candidates: vec![alice()],
         ..MessageRow::default()
     }
+}
+
+/// A suspended customer, nobody's address, and a flood.
+fn attempts() -> Vec<AttemptRow> {
+    let row = |reference: &str, reason: Reason| AttemptRow {
+        reference: reference.to_owned(),
+        at: "2026-11-23T13:05:02.100Z".to_owned(),
+        until: "2026-11-23T13:05:41.000Z".to_owned(),
+        count: 1,
+        mta: "mx1".to_owned(),
+        profile: "relay".to_owned(),
+        verdict: some(reason.verdict().word()),
+        reason: reason.word().to_owned(),
+        meaning: Advice::on(reason).meaning.to_owned(),
+        remedy: Advice::on(reason).remedy.to_owned(),
+        helo: "laptop.home".to_owned(),
+        ..AttemptRow::default()
+    };
+    vec![
+        AttemptRow {
+            count: 340,
+            address: some("198.51.100.7"),
+            port: Some(40112),
+            subscriber: some("alice@isp.example"),
+            session: some("bras1/00a1/1795438800000"),
+            nas: some("bras1"),
+            sender: "a\u{1b}[2J\u{202e}".to_owned(),
+            recipient_domain: "b.example".to_owned(),
+            suspension: Some(4711),
+            candidates: vec![alice()],
+            ..row("1a2b3c4d", Reason::Suspended)
+        },
+        AttemptRow {
+            address: some("198.51.100.200"),
+            sender: "=cmd|' /c calc'!a1".to_owned(),
+            observed: true,
+            ..row("0000002b", Reason::NotOnline)
+        },
+        AttemptRow {
+            count: 81_022,
+            verdict: None,
+            reason: "too-many".to_owned(),
+            meaning: COUNTED.meaning.to_owned(),
+            remedy: COUNTED.remedy.to_owned(),
+            mta: String::new(),
+            profile: String::new(),
+            helo: String::new(),
+            ..row("ffffffff", Reason::NotOnline)
+        },
+    ]
 }
 
 fn session(subscriber: &str, state: &str, until: Option<&str>) -> SessionRow {
@@ -468,6 +527,33 @@ impl Staff for Answers {
         self.rows(vec![message(), forged])
     }
 
+    async fn top(&self, filter: &TopFilter) -> Result<Vec<TopRow>, Trouble> {
+        *self.top_asked.lock().unwrap() = Some(*filter);
+        let row = |subscriber: &str, messages, usual| TopRow {
+            kind: "subscriber".to_owned(),
+            subject: subscriber.to_owned(),
+            messages,
+            recipients: messages * 3,
+            bytes: messages * 2048,
+            usual,
+            most_before: usual,
+        };
+        self.rows(vec![row("alice@isp.example", 1024, Some(7)), row("=cmd|' /C calc'!A0", 2, None)])
+    }
+
+    async fn minutes(
+        &self,
+        _: &Name,
+        since: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<(Timestamp, Sum)>, Trouble> {
+        self.rows(vec![(since, Sum { messages: 2, recipients: 4, octets: 4096 })])
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
+    }
+
     async fn coverage(
         &self,
         since: Option<Timestamp>,
@@ -494,6 +580,16 @@ impl Staff for Answers {
         };
         let known_from = some("2026-11-01T00:00:00.000Z");
         Ok(CoverageRow { retention, known_from, lost_from: None, gaps })
+    }
+
+    async fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<AttemptRow>, Trouble> {
+        *self.attempts_asked.lock().unwrap() = Some(filter.clone());
+        let mut rows = self.rows(attempts())?;
+        rows.retain(|row| {
+            filter.reference.is_none_or(|reference| row.reference == reference.to_string())
+                && filter.reason.is_none_or(|reason| row.reason == reason.word())
+        });
+        Ok(rows)
     }
 
     fn nas(&self) -> Vec<NasRow> {
@@ -523,6 +619,23 @@ impl Staff for Answers {
         let rows = chunk.rows.iter().map(fate).collect();
         self.imported.lock().unwrap().push(chunk);
         Ok(ImportAnswer { reference: 4713, rows })
+    }
+
+    /// As for records, but whatever is taken is accepted.
+    async fn import_mail(&self, chunk: MailChunk) -> Result<ImportAnswer, Trouble> {
+        if let Some(Some(trouble)) = self.import_troubles.lock().unwrap().pop_front() {
+            return Err(trouble);
+        }
+        let fate = |line| {
+            let (outcome, reason) = match line % 10 {
+                7 => (Fate::Ignored, Some("recorded already".to_owned())),
+                _ => (Fate::Accepted, None),
+            };
+            Outcome { line, outcome, reason }
+        };
+        let rows = chunk.rows.iter().map(|row| fate(row.line)).collect();
+        self.mail_imported.lock().unwrap().push(chunk);
+        Ok(ImportAnswer { reference: 4714, rows })
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {
@@ -595,9 +708,6 @@ impl Staff for Answers {
 
     async fn preserve(&self, order: PreservationOrder) -> Result<Ordered, OrderError> {
         let at = order.at;
-        if let Some(error) = self.order_error {
-            return Err(error);
-        }
         self.preserved.lock().unwrap().fold(4714, &order);
         Ok(Ordered { reference: 4714, at })
     }

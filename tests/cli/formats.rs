@@ -1,5 +1,7 @@
 //! Each command in each format, byte by byte. `SNAPSHOTS=overwrite` writes them anew; then read the difference.
 
+use relaywarden::relay::attempts::Reference;
+use relaywarden::relay::verdict::Reason;
 use relaywarden::session::{Name, Realm, Timestamp};
 
 use crate::fake::{Answers, Daemon};
@@ -7,7 +9,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 14] = [
+    let commands: [(&str, &[&str]); 16] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -17,6 +19,8 @@ fn every_command_looks_as_it_always_did() {
         ("explain", &["explain", "198.51.100.7"]),
         ("sessions", &["sessions"]),
         ("messages", &["messages"]),
+        ("top", &["top"]),
+        ("attempts", &["attempts"]),
         ("nas", &["nas"]),
         ("nas-one", &["nas", "bras2/192.0.2.9"]),
         ("suspensions", &["suspensions"]),
@@ -34,9 +38,20 @@ fn every_command_looks_as_it_always_did() {
 
 #[test]
 fn help_looks_as_it_always_did() {
-    for command in
-        ["who", "explain", "sessions", "messages", "nas", "suspend", "send", "import", "complaint", "cases"]
-    {
+    for command in [
+        "who",
+        "explain",
+        "sessions",
+        "messages",
+        "attempts",
+        "top",
+        "nas",
+        "suspend",
+        "send",
+        "import",
+        "complaint",
+        "cases",
+    ] {
         golden(&format!("help-{command}.txt"), crate::fake::run_with(&[command, "--help"], &[]).out);
     }
 }
@@ -118,4 +133,20 @@ fn options_arrive_as_filters() {
     assert_eq!(asked.address, Some("198.51.100.7".parse().unwrap()));
     assert_eq!(asked.since, Some(Timestamp::from_seconds(1_795_442_400)));
     assert_eq!(asked.until, Some(Timestamp::from_seconds(1_795_446_000)));
+}
+
+#[test]
+fn a_refusal_pasted_from_a_bounce_finds_its_row_with_what_to_do() {
+    let daemon = Daemon::start(Answers::full());
+    let run = daemon.run(&["attempts", "(ref 1A2B3C4D)", "--subscriber", "alice", "--reason", "suspended"]);
+    assert_eq!(run.exit, 0, "{run:?}");
+    assert!(run.out.contains("340") && !run.out.contains("not-online"), "{run:?}");
+    assert!(run.out.contains("To do: `relaywarden suspensions` has by whom and why"), "{run:?}");
+    let asked = daemon.answers.attempts_asked.lock().unwrap().clone().unwrap();
+    assert_eq!(asked.reference, Some(Reference(0x1a2b_3c4d)));
+    assert_eq!((asked.subscriber, asked.reason), (Some(Name::from("alice")), Some(Reason::Suspended)));
+    daemon.run(&["attempts", "--address", "198.51.100.7", "--since", "2026-11-23T14:00:00Z", "--limit", "7"]);
+    let asked = daemon.answers.attempts_asked.lock().unwrap().clone().unwrap();
+    assert_eq!((asked.address, asked.limit), (Some("198.51.100.7".parse().unwrap()), 7 + 1));
+    assert_eq!((asked.since, asked.until), (Some(Timestamp::from_seconds(1_795_442_400)), None));
 }

@@ -91,6 +91,12 @@ fn each_wrong_parameter_is_named() {
         ("/v1/messages?limit=0", "limit"),
         ("/v1/messages?limit=100001", "limit"),
         ("/v1/messages?subscribr=alice", "subscribr"),
+        ("/v1/attempts?reference=1a2b3c4", "reference"),
+        ("/v1/attempts?reference=%2ba2b3c4d", "reference"),
+        ("/v1/attempts?reason=no-such", "reason"),
+        ("/v1/attempts?address=alice", "address"),
+        ("/v1/attempts?since=2026-11-23T14:00:00Z&until=2026-11-23T14:00:00Z", "until"),
+        ("/v1/attempts?queue_id=x", "queue_id"),
         ("/v1/nas?x=1", "x"),
         ("/v1/nas?nas=bras1&nas=bras2", "nas"),
         ("/v1/suspensions?x=1", "x"),
@@ -238,6 +244,28 @@ fn each_wrong_chunk_of_a_file_is_named() {
     };
     assert_eq!(asked(&daemon, "POST", "/v1/import", &rows(1000)).status, 200);
     problem(&asked(&daemon, "POST", "/v1/import", &rows(1001)), 400, "bad-parameter", Some("rows"));
+}
+
+#[test]
+fn each_wrong_chunk_of_a_log_is_named() {
+    let daemon = Daemon::start(Answers::full());
+    let chunk = |rows: &str| format!(r#"{{"file":"mail.log","rows":[{rows}]}}"#);
+    let row = r#"{"line":3,"at":"2026-11-23T13:00:00Z","mta":"mx1","queue_id":"4AA2D1C0E9","address":"198.51.100.7","size":7,"recipients":1}"#;
+    for (body, kind, parameter) in [
+        ("", "bad-body", None),
+        (r#"{"rows":[]}"#, "bad-body", None),
+        (&chunk("").replace("rows", "row"), "bad-body", None),
+        (&chunk(&row.replace("198.51.100.7", "unknown")), "bad-body", None),
+        (&chunk(&row.replace("\"size\":7", "\"size\":-7")), "bad-body", None),
+        (&chunk("").replace("mail.log", ""), "bad-parameter", Some("file")),
+        (&chunk("").replace("mail.log", &"a".repeat(1025)), "bad-parameter", Some("file")),
+        (&chunk(&vec![row; 1001].join(",")), "bad-parameter", Some("rows")),
+    ] {
+        problem(&asked(&daemon, "POST", "/v1/import/messages", body), 400, kind, parameter);
+    }
+    assert!(daemon.answers.mail_imported.lock().unwrap().is_empty());
+    let whole = chunk(&vec![row; 1000].join(","));
+    assert_eq!(asked(&daemon, "POST", "/v1/import/messages", &whole).status, 200);
 }
 
 #[test]

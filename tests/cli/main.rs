@@ -16,7 +16,11 @@ mod http;
 mod import;
 mod lines;
 #[cfg(test)]
+mod maillog;
+#[cfg(test)]
 mod openapi;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod rehearse;
 #[cfg(test)]

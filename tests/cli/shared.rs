@@ -92,6 +92,7 @@ impl World {
             radius: Arc::new(radius),
             details: Arc::default(),
             imported: import::Counters::default(),
+            attempts: Arc::default(),
             key: Arc::new(SecretKey::open(data.path()).unwrap()),
             counters: Counters {
                 radius: counters,

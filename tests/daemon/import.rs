@@ -13,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::common::asking::{Mail, Policy};
 use crate::common::daemon::{Daemon, Wanted, program, text};
 use crate::common::eventually;
 use crate::common::nas::{Attributes, Status};
@@ -320,4 +321,64 @@ fn who_imported_which_lines_is_written_down() {
     let what = asked[0]["what"].as_str().expect("a path");
     assert!(what.starts_with("/v1/import?file=radacct.csv&client=bras1&as_of=20"), "{what}");
     assert!(what.ends_with("&lines=2-2"), "{what}");
+}
+
+#[test]
+fn what_postfix_logged_while_we_were_away_is_attributed_and_what_is_recorded_is_passed_over() {
+    let mut daemon = Daemon::start();
+    let rows =
+        [row("s1", "alice", [7200, 3600, 1800], ALICE, ""), row("s2", "bob", [7200, 3600, 3600], BOB, "")];
+    let table = file(&daemon, "radacct.csv", HEADING.to_owned() + &rows.concat());
+    printed(&import(&daemon, &table, &[]), 0);
+    daemon.nas().report(Status::Start, "carol", "s3", "100.64.0.9");
+    let mut mta = Policy::connect(daemon.policy);
+    let mail = Mail { client: "100.64.0.9", queue_id: "4AA2D1C0E5", ..Mail::default() };
+    assert_eq!([mta.rcpt(&mail), mta.end_of_message(&mail)], ["OK", "DUNNO"]);
+    daemon.messages(&["--queue-id", "4AA2D1C0E5"], 1);
+
+    let stamp = |seconds: i64| jiff::Timestamp::from_second(ago(seconds)).expect("a moment").to_string();
+    let message = |id: &str, seconds: i64, client: &str| {
+        let at = stamp(seconds);
+        format!(
+            "{at} mail1 postfix/smtpd[1]: {id}: client=x[{client}]:4711\n\
+             {at} mail1 postfix/cleanup[1]: {id}: message-id=<{id}@x>\n\
+             {at} mail1 postfix/qmgr[1]: {id}: from=<a@isp.example>, size=77, nrcpt=3 (queue active)\n"
+        )
+    };
+    let log = [
+        message("4AA2D1C0E1", 5400, ALICE),
+        message("4AA2D1C0E2", 5400, BOB),
+        message("4AA2D1C0E3", 5400, NOBODY),
+        message("4AA2D1C0E4", 5400, "127.0.0.1"),
+        message("4AA2D1C0E5", 5, "100.64.0.9"),
+    ];
+    let log = file(&daemon, "mail.log", log.concat());
+    let judged = summary(&import(&daemon, &log, &["--maillog", "--dry-run", "-o", "json"]), 0);
+    assert_eq!((&judged["accepted"], &judged["ignored"]), (&3.into(), &2.into()), "{judged}");
+    assert!(daemon.json(&["messages", "--address", ALICE]).is_none(), "nothing was recorded");
+    let told = summary(&import(&daemon, &log, &["--maillog", "-o", "json"]), 0);
+    assert_eq!((&told["accepted"], &told["ignored"]), (&3.into(), &2.into()), "{told}");
+
+    let answers = |daemon: &Daemon| {
+        let of_alice = &daemon.messages(&["--subscriber", "alice"], 1)[0];
+        assert_eq!((&of_alice["queue_id"], &of_alice["reason"]), (&"4AA2D1C0E1".into(), &"imported".into()));
+        assert_eq!((&of_alice["verdict"], &of_alice["mta"]), (&"permit".into(), &"mail1".into()));
+        assert_eq!((&of_alice["size"], &of_alice["recipient_count"]), (&77.into(), &3.into()));
+        assert_eq!(of_alice["instance"], "<4AA2D1C0E1@x>");
+        assert!(of_alice["session"].as_str().is_some_and(|session| session.contains("/s1/")), "{of_alice}");
+        assert_eq!(daemon.messages(&["--queue-id", "4AA2D1C0E2"], 1)[0]["subscriber"], "bob");
+        let of_nobody = &daemon.messages(&["--queue-id", "4AA2D1C0E3"], 1)[0];
+        assert_eq!(
+            (&of_nobody["subscriber"], &of_nobody["candidates"]),
+            (&Value::Null, &Value::Array(Vec::new()))
+        );
+        assert_eq!(daemon.messages(&["--queue-id", "4AA2D1C0E5"], 1).len(), 1, "recorded already");
+    };
+    answers(&daemon);
+    // Once more, from the beginning: nothing is there twice.
+    let again = summary(&import(&daemon, &log, &["--maillog", "--from-start", "-o", "json"]), 0);
+    assert_eq!((&again["accepted"], &again["ignored"]), (&0.into(), &5.into()), "{again}");
+    daemon.restart();
+    answers(&daemon);
+    assert_eq!(daemon.messages(&[], 4).len(), 4);
 }

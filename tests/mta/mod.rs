@@ -62,14 +62,18 @@ impl Desk for Fixture {
         }
         let query = request.query;
         if query.login.as_deref() == Some(b"mallory") {
-            return Action::Reject550 { text: "sending mail is suspended for this connection".into() };
+            return Action::Reject550 {
+                text: "sending mail is suspended for this connection (reference 17) (ref 1a2b3c4d)".into(),
+            };
         }
         match (query.address.map(|address: IpAddr| address.to_string()).as_deref(), query.stage) {
             (Some("192.0.2.7"), Stage::Rcpt) => Action::Ok,
             (Some("192.0.2.7"), Stage::Data) => {
                 Action::Prepend { header: "X-Subscriber-Token".into(), value: "k7".into() }
             }
-            (Some("198.51.100.9"), _) => Action::Defer451 { text: "starting, try again".into() },
+            (Some("198.51.100.9"), _) => {
+                Action::Defer451 { text: "starting, try again (ref 0000002b)".into() }
+            }
             _ => Action::Dunno,
         }
     }
@@ -85,7 +89,8 @@ impl Files for Text<'_> {
 
 /// A configuration that listens nowhere but where `text` says.
 pub(crate) fn config(text: &str) -> Config {
-    read(Path::new("/test.toml"), &Text(text), &mut Dictionary::default()).unwrap().config
+    let text = format!("{text}\n[retention]\nsessions = '180d'\nmessages = '90d'\nquestions = '365d'\n");
+    read(Path::new("/test.toml"), &Text(&text), &mut Dictionary::default()).unwrap().config
 }
 
 /// Socketmap and policy on ports of their own.

@@ -688,11 +688,13 @@ fn every_question_walks_an_index() {
     ];
     let of_questions: &[&str] = &[asked::BY_SEQUENCE, asked::FROM_SEQUENCE];
     let of_messages: &[&str] = &[messages::BY_TERM, messages::IS_KNOWN];
+    let of_attempts: &[&str] = &[attempts::BY_TERM];
     let files = [
         ("register.sqlite3", of_register),
         ("sessions-000001.sqlite3", of_sessions),
         ("messages-000001.sqlite3", of_messages),
         ("questions-000001.sqlite3", of_questions),
+        ("attempts-000001.sqlite3", of_attempts),
     ];
     for (file, questions) in files {
         let connection = open_for_reading(&world.data.path().join("audit").join(file)).unwrap();

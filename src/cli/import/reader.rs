@@ -62,6 +62,8 @@ pub enum Fault {
     File(io::Error),
     /// It is neither of the formats.
     NoFormat,
+    /// No line of it is Postfix's.
+    NoMail,
     /// Its first line is no heading of the table.
     Head(HeadFault),
 }
@@ -80,6 +82,9 @@ impl fmt::Display for Fault {
                 "neither a radacct export (its first line must name columns, such as acctsessionid) nor a detail file; \
                  say --format",
             ),
+            Fault::NoMail => {
+                f.write_str("no line of it is of a Postfix (host postfix/smtpd[1234]: ...), so it is no log of mail")
+            }
             Fault::Head(fault) => fault.fmt(f),
         }
     }

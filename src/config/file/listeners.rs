@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::Reader;
@@ -113,7 +114,16 @@ impl Reader<'_> {
                 }
                 None => Vec::new(),
             },
+            zone: table
+                .time_zone
+                .as_ref()
+                .map(|text| self.parse(text, |name| self.zone(name)))
+                .transpose()?,
         })
+    }
+
+    fn zone(&self, name: &str) -> Result<TimeZone, Fault> {
+        self.files.zone(name).ok_or_else(|| Fault::NotAZone { written: name.to_owned() })
     }
 
     fn group(&self, text: Option<&Text>) -> Result<Option<String>, ConfigError> {

@@ -30,6 +30,7 @@ use crate::access::table::{self, Endpoint, Found, Needs, Scope};
 use crate::access::token::{Bad, Presented, TokenId};
 use crate::access::{Asker, Via};
 use crate::clock;
+use crate::console::link::Href;
 use crate::session::{Name, Timestamp};
 
 /// The cookie of a browser's session.
@@ -347,11 +348,19 @@ pub(super) async fn admit<S: Staff>(
         }
         None if endpoint.needs == Needs::Nothing => {}
         None if matches!(endpoint.needs, Needs::Role(_, Scope::Console)) && source.is_some() => {
-            return Redirect::to(LOGIN).into_response();
+            return Redirect::to(&login_for(&request)).into_response();
         }
         None => return nobody(source).into_response(),
     }
     next.run(request).await
+}
+
+/// The login page, which leads on to where somebody wanted to go. A cookie that is `SameSite=Strict` does not come along
+/// when a ticket's link is followed: from our own page on it does.
+fn login_for(request: &Request) -> String {
+    let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
+    let next = if wanted == "/" || changes(request.method()) { "" } else { wanted };
+    Href::new(LOGIN, [("next", next)]).text().to_owned()
 }
 
 fn nobody(source: Option<Source>) -> Problem {
@@ -495,7 +504,8 @@ pub(super) async fn secured(mut response: Response) -> Response {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Under "no-referrer" a browser says "Origin: null" with our own forms (Fetch, "append a request Origin header").
+        (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {

@@ -25,18 +25,22 @@ use utoipa::{PartialSchema, ToSchema};
 use self::about::{About, Answered, Given, Kindred, about};
 use super::Health;
 use super::api::{MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who};
+use super::attempts::AttemptRow;
 use super::cases::{CaseRow, CloseBody, CloseRow};
 use super::complaints::{AbuseHq, AbuseIo, ComplaintRow};
 use super::coverage::CoverageRow;
 use super::import::{ImportAnswer, ImportBody};
+use super::maillog::MailBody;
 use super::nas::{HoldBody, HoldRow, NasRow};
 use super::permitted::Line;
 use super::preservations::{PreservationBody, PreservationRow};
 use super::problem::{Kind, Problem};
 use super::questions::{ChainRow, QuestionRow};
+use super::sheet::CSV;
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
+use super::top::TopRow;
 use super::walk::NDJSON;
-use crate::access::table::{ENDPOINTS, Endpoint, Needs};
+use crate::access::table::{ENDPOINTS, Endpoint, Needs, Scope};
 
 const JSON: &str = "application/json";
 const TOKEN: &str = "token";
@@ -94,7 +98,11 @@ fn well(responses: &mut Responses, answer: &Answered, endpoint: &Endpoint) {
     let good = match answer {
         Answered::One(name) => good.content(JSON, content(named(name))),
         Answered::Rows(name) => good.content(JSON, content(rows(name))),
-        Answered::Walk(name) => good.content(JSON, content(rows(name))).content(NDJSON, content(named(name))),
+        Answered::Sheet(name) => good.content(JSON, content(rows(name))).content(CSV, content(plain())),
+        Answered::Walk(name) => good
+            .content(JSON, content(rows(name)))
+            .content(NDJSON, content(named(name)))
+            .content(CSV, content(plain())),
         Answered::Lines(name) => good.content(NDJSON, content(named(name))),
         Answered::Text(kind) => good.content(*kind, content(plain())),
         Answered::Page => good.content("text/html", content(plain())),
@@ -180,11 +188,16 @@ fn add<T: ToSchema + PartialSchema>(components: &mut Components) {
     components.schemas.extend(schemas);
 }
 
+/// Pages are for people, and no part of what programs rely on.
+fn is_page(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.needs, Needs::Role(_, Scope::Console)) || endpoint.path.starts_with("/assets/")
+}
+
 /// The document.
 #[must_use]
 pub fn openapi() -> OpenApi {
     let mut paths = Paths::new();
-    for endpoint in ENDPOINTS {
+    for endpoint in ENDPOINTS.iter().filter(|endpoint| !is_page(endpoint)) {
         let Some(about) = about(endpoint.method, endpoint.path) else { continue };
         let method = match endpoint.method {
             "POST" => HttpMethod::Post,
@@ -198,6 +211,8 @@ pub fn openapi() -> OpenApi {
     add::<SessionRow>(&mut components);
     add::<StoryRow>(&mut components);
     add::<MessageRow>(&mut components);
+    add::<TopRow>(&mut components);
+    add::<AttemptRow>(&mut components);
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);
     add::<HoldRow>(&mut components);
@@ -205,6 +220,7 @@ pub fn openapi() -> OpenApi {
     add::<OrderBody>(&mut components);
     add::<OrderRow>(&mut components);
     add::<ImportBody>(&mut components);
+    add::<MailBody>(&mut components);
     add::<ImportAnswer>(&mut components);
     add::<Line>(&mut components);
     add::<ComplaintRow>(&mut components);
@@ -246,7 +262,7 @@ mod tests {
 
     #[test]
     fn everything_in_the_table_stands_in_the_document() {
-        for endpoint in ENDPOINTS {
+        for endpoint in ENDPOINTS.iter().filter(|endpoint| !is_page(endpoint)) {
             assert!(about(endpoint.method, endpoint.path).is_some(), "{endpoint:?}");
         }
     }

@@ -6,43 +6,27 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::Staff;
-use super::auth::{Csrf, Gate, Refusal, Source, form};
+use super::auth::{Gate, Refusal, Source, form};
 use super::problem::{Kind, Problem};
-use crate::access::Asker;
+use super::{Staff, pages};
 
-/// Forms go to us and nowhere else; nothing is loaded.
-const PAGE_POLICY: &str = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// Where to go on to, in the query of the page and in its form.
+const NEXT: &str = "next";
 
-fn page(status: StatusCode, body: &str) -> Response {
-    let text = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>relaywarden</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"></head>\n<body><main>{body}</main></body></html>\n"
-    );
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY)),
-    ];
-    (status, headers, text).into_response()
+fn taken(fields: &[(String, String)], name: &str) -> Option<String> {
+    fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
-fn asking(status: StatusCode, remark: &str) -> Response {
-    page(
-        status,
-        &format!(
-            "<h1>relaywarden</h1><p role=\"alert\">{remark}</p><form method=\"post\" action=\"/login\">\
-             <label>Token <input type=\"password\" name=\"token\" autocomplete=\"current-password\" required></label> \
-             <button>Log in</button></form>"
-        ),
-    )
-}
+type Pairs = Vec<(String, String)>;
 
-pub(super) async fn ask() -> Response {
-    asking(StatusCode::OK, "")
+pub(super) async fn ask(query: Result<Query<Pairs>, QueryRejection>) -> Response {
+    let next = query.ok().and_then(|Query(pairs)| taken(&pairs, NEXT));
+    pages::login(StatusCode::OK, "", next.as_deref())
 }
 
 pub(super) async fn login<S: Staff>(
@@ -55,16 +39,20 @@ pub(super) async fn login<S: Staff>(
     let Some(Extension(Source(source))) = source else {
         return Problem::new(Kind::NotPermitted, "over the Unix socket the Unix user counts").into_response();
     };
-    let token = form(&body).and_then(|fields| fields.into_iter().find(|(name, _)| name == "token"));
-    let Some((_, token)) = token else {
+    let fields = form(&body).unwrap_or_default();
+    let Some(token) = taken(&fields, "token") else {
         return Problem::parameter("token", "missing").into_response();
     };
+    let next = taken(&fields, NEXT);
     // Whoever stands in front of us and speaks TLS says so. Who lies about it only harms a session of their own.
     let secure = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     match gate.login(&*staff, &token, source, secure) {
-        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response(),
+        Ok(cookie) => {
+            let next = next.as_deref().and_then(pages::ours).unwrap_or("/");
+            ([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()
+        }
         Err(Refusal::Problem(problem)) if problem.kind() == Some(Kind::BadToken) => {
-            asking(StatusCode::UNAUTHORIZED, "This token is not good.")
+            pages::login(StatusCode::UNAUTHORIZED, "This token is not good.", next.as_deref())
         }
         Err(refusal) => refusal.into_response(),
     }
@@ -72,16 +60,4 @@ pub(super) async fn login<S: Staff>(
 
 pub(super) async fn logout(Extension(gate): Extension<Arc<Gate>>, headers: HeaderMap) -> Response {
     ([(header::SET_COOKIE, gate.logout(&headers))], Redirect::to("/login")).into_response()
-}
-
-/// Until there are pages: who you are, and the way out.
-pub(super) async fn home(asker: Asker, Csrf(csrf): Csrf) -> Response {
-    // The name holds a note that somebody wrote.
-    let name = asker.name.to_string().replace('&', "&amp;").replace('<', "&lt;");
-    let body = format!(
-        "<h1>relaywarden</h1><p>{name}, {}</p><form method=\"post\" action=\"/logout\">\
-         <input type=\"hidden\" name=\"csrf\" value=\"{csrf}\"><button>Log out</button></form>",
-        asker.role
-    );
-    page(StatusCode::OK, &body)
 }

@@ -19,7 +19,7 @@ use super::api::rfc3339;
 use super::problem::Problem;
 use super::question::Question;
 use super::walk::tagged;
-use super::{Staff, body_of, parameters, reason};
+use super::{Staff, body_of, parameters, reason, sheet};
 use crate::access::Asker;
 use crate::clock;
 use crate::session::{Name, Timestamp};
@@ -157,10 +157,11 @@ pub(super) async fn list<S: Staff>(
     mut question: Question,
 ) -> Result<Response, Problem> {
     let only = question.parameters.name("nas")?.map(|nas| nas.to_string());
+    let as_sheet = question.sheet(&headers)?;
     question.parameters.finish()?;
     let mut rows = staff.nas();
     rows.retain(|row| only.as_ref().is_none_or(|only| row.nas == *only));
-    Ok(tagged(&headers, &rows))
+    Ok(if as_sheet { sheet::answer("nas", &rows) } else { tagged(&headers, &rows) })
 }
 
 pub(super) async fn hold<S: Staff>(

@@ -155,6 +155,8 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        // For whoever makes a page of it.
+        response.extensions_mut().insert(self.clone());
         if let Some(challenge) = self.kind().and_then(challenge) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }

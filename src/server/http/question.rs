@@ -8,10 +8,10 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 
-use super::Staff;
 use super::parameters::Parameters;
 use super::problem::{Kind, Problem};
 use super::walk::Walk;
+use super::{Staff, sheet};
 use crate::access::Asker;
 use crate::access::question::{Asked, Reply};
 use crate::clock;
@@ -20,7 +20,7 @@ use crate::session::Name;
 /// A ticket's number and a sentence.
 const PURPOSE_OCTETS_MAX: usize = 1024;
 /// Parameters whose values are whom or what a question is about.
-const ABOUT: [&str; 12] = [
+const ABOUT: [&str; 13] = [
     "address",
     "ip",
     "subscriber",
@@ -33,6 +33,7 @@ const ABOUT: [&str; 12] = [
     "recipient",
     "recipient_domain",
     "helo",
+    "reference",
 ];
 /// Some browsers say so of a page that nobody has asked for yet: no purpose of a person's.
 const PREFETCH: &str = "prefetch";
@@ -87,6 +88,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Question {
 }
 
 impl Question {
+    /// It is about this, too, which stands in no parameter.
+    pub(super) fn concerning(&mut self, about: Name) {
+        if !self.about.contains(&about) {
+            self.about.push(about);
+        }
+    }
+
+    /// Why it is asked.
+    pub(super) fn purpose(&self) -> Option<String> {
+        self.purpose.as_ref().map(Name::to_string)
+    }
+
+    /// Whether the rows are wanted as a table for a spreadsheet.
+    pub(super) fn sheet(&mut self, headers: &HeaderMap) -> Result<bool, Problem> {
+        sheet::is_wanted(headers, &mut self.parameters)
+    }
+
     /// How much of a list is wanted, and from where on.
     pub(super) fn walk(&mut self, headers: &HeaderMap) -> Result<Walk, Problem> {
         Walk::of(&self.path, &self.pairs, headers, &mut self.parameters)

@@ -15,7 +15,7 @@ use super::api::{Instruction, OrderBody, OrderRow, rfc3339};
 use super::problem::Problem;
 use super::question::Question;
 use super::walk::tagged;
-use super::{BODY_OCTETS_MAX, Staff, body_of, parameters, reason};
+use super::{BODY_OCTETS_MAX, Staff, body_of, parameters, reason, sheet};
 use crate::access::Asker;
 use crate::clock;
 use crate::relay::standing::{Order, Subject};
@@ -24,12 +24,13 @@ use crate::session::Name;
 pub(super) async fn list<S: Staff>(
     State(staff): State<Arc<S>>,
     headers: HeaderMap,
-    question: Question,
+    mut question: Question,
 ) -> Result<Response, Problem> {
+    let as_sheet = question.sheet(&headers)?;
     let ready = question.ready(&*staff)?;
     let rows = staff.suspensions();
     ready.answered(&*staff, rows.len()).await?;
-    Ok(tagged(&headers, &rows))
+    Ok(if as_sheet { sheet::answer("suspensions", &rows) } else { tagged(&headers, &rows) })
 }
 
 pub(super) async fn suspend<S: Staff>(
@@ -60,7 +61,7 @@ pub(super) async fn release<S: Staff>(
     carry_out(&*staff, by, body, Order::Release).await
 }
 
-async fn carry_out<S: Staff>(
+pub(super) async fn carry_out<S: Staff>(
     staff: &S,
     by: Name,
     body: OrderBody,

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::question::Ready;
-use super::{Staff, Trouble};
+use super::{Staff, Trouble, sheet};
 use crate::clock;
 
 /// Rows of a page when no limit is named.
@@ -38,7 +38,7 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 /// A list that can be walked.
 pub(super) trait Walked: Send + Sync + 'static {
     /// What it is of.
-    type Row: Serialize + Send;
+    type Row: Serialize + Default + Send;
     /// Whether a page has a validator: what is asked for again and again, and seldom changes.
     const TAGGED: bool = false;
 
@@ -68,6 +68,7 @@ pub(super) struct Walk {
     limit: Option<usize>,
     from: Cursor,
     lines: bool,
+    sheet: bool,
     known: HeaderMap,
 }
 
@@ -124,9 +125,10 @@ impl Walk {
         };
         let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains(NDJSON));
         let lines = headers.get_all(header::ACCEPT).iter().any(accepts);
+        let sheet = sheet::is_wanted(headers, parameters)?;
         let validators = headers.get_all(header::IF_NONE_MATCH).iter();
         let known = validators.map(|value| (header::IF_NONE_MATCH, value.clone())).collect();
-        Ok(Walk { path: path.to_owned(), pairs, limit, from, lines, known })
+        Ok(Walk { path: path.to_owned(), pairs, limit, from, lines, sheet, known })
     }
 
     /// Answers a part of the list, and writes each part down before it leaves.
@@ -142,12 +144,35 @@ impl Walk {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         let part = part(&list, &*staff, self.from, limit).await?;
         ready.answered(&*staff, part.rows.len()).await?;
-        let mut response =
-            if L::TAGGED { tagged(&self.known, &part.rows) } else { Json(&part.rows).into_response() };
+        let mut response = match (self.sheet, L::TAGGED) {
+            (true, _) => sheet::answer(&self.path, &part.rows),
+            (false, true) => tagged(&self.known, &part.rows),
+            (false, false) => Json(&part.rows).into_response(),
+        };
         if let Some(link) = part.next.and_then(|next| self.link(next)) {
             response.headers_mut().insert(header::LINK, link);
         }
         Ok(response)
+    }
+
+    /// A part of the list for a page, and the cursor of what comes after it, as a link that carries `told` has it: what
+    /// people type is spelled otherwise there.
+    pub(super) async fn part<L: Walked, S: Staff>(
+        &self,
+        list: &L,
+        staff: &S,
+        rows: usize,
+        told: &[(&str, String)],
+    ) -> Result<(Vec<L::Row>, Option<String>), Problem> {
+        let part = part(list, staff, self.from, self.limit.unwrap_or(rows)).await?;
+        let told = told.iter().filter(|(_, value)| !value.is_empty());
+        let pairs: Vec<_> = told.map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Ok((part.rows, part.next.map(|next| format!("{next}-{}", fingerprint(&self.path, &pairs)))))
+    }
+
+    /// Whether it does not begin at the newest row.
+    pub(super) fn goes_on(&self) -> bool {
+        self.from != Cursor::default()
     }
 
     /// RFC 8288: where the list goes on.

@@ -60,6 +60,10 @@ impl StaffDesk {
             let labels = [("outcome", fate.word())];
             out.counter("imported_rows", "What became of rows of imported files", &labels, count);
         }
+        for (outcome, count) in self.attempts.read() {
+            let help = "Attempts that were refused or deferred, by how they are kept";
+            out.counter("attempts", help, &[("kept", outcome)], count);
+        }
         out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
         out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
         out.counter("log_batches", "Group commits", &[], read(&engine.batches));

@@ -127,6 +127,7 @@ mod tests {
         Candidate {
             subscriber: subscriber.map(Name::from),
             session: Some(format!("bras1/s{from}/{from}")),
+            key: None,
             nas: Some(Name::from("bras1")),
             line: Line::default(),
             prefix: "192.0.2.7/32".parse().unwrap(),

@@ -24,7 +24,9 @@ pub(super) enum Answered {
     /// An object, or an array of them.
     One(&'static str),
     Rows(&'static str),
-    /// Rows as an array, or as lines for whoever asks for them.
+    /// Rows as an array, or as CSV.
+    Sheet(&'static str),
+    /// Rows as an array, as lines for whoever asks for them, or as CSV.
     Walk(&'static str),
     Lines(&'static str),
     Text(&'static str),
@@ -52,6 +54,7 @@ const UNTIL: Given = Given("until", Kindred::Moment, "Before then: RFC 3339 with
 const LIMIT: Given = Given("limit", Kindred::Limit, "At most so many rows.");
 const CURSOR: Given =
     Given("cursor", Kindred::Text, "Where the list goes on: from the Link header of the page before.");
+const FORMAT: Given = Given("format", Kindred::Text, "json, or csv; the header Accept says the same.");
 const PURPOSE: Given =
     Given("purpose", Kindred::Text, "Why you ask, or the ticket; the header Purpose says the same.");
 const SUBSCRIBER: Given = Given("subscriber", Kindred::Text, "Whose.");
@@ -130,7 +133,6 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             refuses: &[Kind::CrossSite, Kind::BodyTooLarge],
             ..PLAIN
         },
-        ("GET", "/") => About { summary: "The page for people", answer: Answered::Page, ..PLAIN },
         ("GET", "/v1/lookup") => About {
             summary: "Who owns an address now, and may it relay",
             takes: &[ADDRESS, PORT, REALM, PURPOSE],
@@ -148,15 +150,15 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
         },
         ("GET", "/v1/explain") => About {
             summary: "The story of an address, oldest first",
-            takes: &[ADDRESS, PORT, REALM, SINCE, UNTIL, LIMIT, PURPOSE],
+            takes: &[ADDRESS, PORT, REALM, SINCE, UNTIL, LIMIT, FORMAT, PURPOSE],
             required: &["address"],
-            answer: Answered::Rows("StoryRow"),
+            answer: Answered::Sheet("StoryRow"),
             refuses: PAST_IN_REALM,
             ..PLAIN
         },
         ("GET", "/v1/sessions") => About {
             summary: "Sessions, newest first",
-            takes: &[SUBSCRIBER, ADDRESS, REALM, SINCE, UNTIL, LIMIT, CURSOR, PURPOSE],
+            takes: &[SUBSCRIBER, ADDRESS, REALM, SINCE, UNTIL, LIMIT, CURSOR, FORMAT, PURPOSE],
             answer: Answered::Walk("SessionRow"),
             refuses: PAST_IN_REALM,
             ..PLAIN
@@ -177,16 +179,52 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
                 UNTIL,
                 LIMIT,
                 CURSOR,
+                FORMAT,
                 PURPOSE,
             ],
             answer: Answered::Walk("MessageRow"),
             refuses: PAST,
             ..PLAIN
         },
+        ("GET", "/v1/top") => About {
+            summary: "Who sent most, and what is usual",
+            takes: &[
+                Given("by", Kindred::Text, "messages (the default), recipients or bytes."),
+                SINCE,
+                UNTIL,
+                LIMIT,
+                FORMAT,
+                PURPOSE,
+            ],
+            answer: Answered::Sheet("TopRow"),
+            refuses: PAST,
+            ..PLAIN
+        },
+        ("GET", "/v1/attempts") => About {
+            summary: "Attempts that were refused or deferred, newest first",
+            takes: &[
+                Given(
+                    "reference",
+                    Kindred::Text,
+                    "That the text of the refusal ended with: eight hex digits.",
+                ),
+                SUBSCRIBER,
+                ADDRESS,
+                Given("reason", Kindred::Text, "For this reason, by its word."),
+                SINCE,
+                UNTIL,
+                LIMIT,
+                CURSOR,
+                PURPOSE,
+            ],
+            answer: Answered::Walk("AttemptRow"),
+            refuses: PAST,
+            ..PLAIN
+        },
         ("GET", "/v1/nas") => About {
             summary: "The feed of each NAS",
-            takes: &[Given("nas", Kindred::Text, "Only this one."), PURPOSE],
-            answer: Answered::Rows("NasRow"),
+            takes: &[Given("nas", Kindred::Text, "Only this one."), FORMAT, PURPOSE],
+            answer: Answered::Sheet("NasRow"),
             refuses: &[Kind::BadParameter],
             ..PLAIN
         },
@@ -273,8 +311,8 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
         },
         ("GET", "/v1/suspensions") => About {
             summary: "Suspensions in force",
-            takes: &[PURPOSE],
-            answer: Answered::Rows("SuspensionRow"),
+            takes: &[FORMAT, PURPOSE],
+            answer: Answered::Sheet("SuspensionRow"),
             refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::Unrecorded],
             ..PLAIN
         },
@@ -333,6 +371,22 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             ],
             ..PLAIN
         },
+        ("POST", "/v1/import/messages") => About {
+            summary: "Takes a chunk of what a mail server logged",
+            body: Some("MailBody"),
+            answer: Answered::One("ImportAnswer"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BadParameter,
+                Kind::BodyTooLarge,
+                Kind::NotReady,
+                Kind::TooSlow,
+                Kind::Storage,
+                Kind::Damaged,
+                Kind::Unrecorded,
+            ],
+            ..PLAIN
+        },
         ("GET", "/v1/questions") => About {
             summary: "Who asked what, newest first",
             takes: &[
@@ -342,6 +396,7 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
                 UNTIL,
                 LIMIT,
                 CURSOR,
+                FORMAT,
                 PURPOSE,
             ],
             answer: Answered::Walk("QuestionRow"),
