@@ -114,6 +114,7 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "names",
         "time-zone",
         "prefixes",
+        "time-zone",
     ];
     let mut seen = 0;
     for (line, key) in SAMPLE.lines().filter_map(|line| {

@@ -28,6 +28,7 @@ mod question;
 pub mod questions;
 pub mod sessions;
 mod sheet;
+mod suspensions;
 pub mod throttle;
 pub mod tokens;
 pub mod top;
@@ -52,9 +53,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use self::api::{
-    Instruction, MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who, rfc3339,
-};
+use self::api::{Instruction, MessageRow, SessionRow, StoryRow, SuspensionRow, Who};
 use self::attempts::AttemptRow;
 use self::auth::{Gate, Keeper};
 use self::coverage::CoverageRow;
@@ -67,14 +66,12 @@ use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
 use self::top::{TopFilter, TopRow};
-use self::walk::tagged;
+use crate::access::Role;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
-use crate::access::{Asker, Role};
 use crate::audit::asked::AskedFilter;
 use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
-use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
 
@@ -405,10 +402,10 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/resolver/abuseio", |m| on(m, complaints::abuseio::<S>))
         .at("GET", "/v1/coverage", |m| on(m, coverage::show::<S>))
         .at("POST", "/v1/import/messages", |m| on(m, maillog::import::<S>).layer(chunk))
-        .at("GET", "/v1/suspensions", |m| on(m, suspensions::<S>))
-        .at("POST", "/v1/suspensions", |m| on(m, suspend::<S>))
-        .at("POST", "/v1/suspensions/release", |m| on(m, release::<S>))
-        .at("DELETE", "/v1/suspensions/release", |m| on(m, release::<S>))
+        .at("GET", "/v1/suspensions", |m| on(m, suspensions::list::<S>))
+        .at("POST", "/v1/suspensions", |m| on(m, suspensions::suspend::<S>))
+        .at("POST", "/v1/suspensions/release", |m| on(m, suspensions::release::<S>))
+        .at("DELETE", "/v1/suspensions/release", |m| on(m, suspensions::release::<S>))
         .at("GET", "/v1/questions", |m| on(m, questions::list::<S>))
         .at("GET", "/v1/questions/verify", |m| on(m, questions::verify::<S>))
         .at("GET", "/v1/preservations", |m| on(m, preservations::list::<S>))
@@ -546,46 +543,6 @@ async fn explain<S: Staff>(
     Ok(if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() })
 }
 
-async fn suspensions<S: Staff>(
-    State(staff): State<Arc<S>>,
-    headers: HeaderMap,
-    mut question: Question,
-) -> Result<Response, Problem> {
-    let as_sheet = question.sheet(&headers)?;
-    let ready = question.ready(&*staff)?;
-    let rows = staff.suspensions();
-    ready.answered(&*staff, rows.len()).await?;
-    Ok(if as_sheet { sheet::answer("suspensions", &rows) } else { tagged(&headers, &rows) })
-}
-
-async fn suspend<S: Staff>(
-    State(staff): State<Arc<S>>,
-    Asker { name: by, .. }: Asker,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<OrderRow>, Problem> {
-    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
-    let until = match &body.until {
-        None => None,
-        Some(text) => Some(parameters::time("until", text)?),
-    };
-    if until.is_some_and(|until| until <= clock::now()) {
-        return Err(Problem::parameter("until", "this moment is past"));
-    }
-    carry_out(&*staff, by, body, Order::Suspend { until }).await
-}
-
-async fn release<S: Staff>(
-    State(staff): State<Arc<S>>,
-    Asker { name: by, .. }: Asker,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<OrderRow>, Problem> {
-    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
-    if body.until.is_some() {
-        return Err(Problem::parameter("until", "a release holds at once and for good"));
-    }
-    carry_out(&*staff, by, body, Order::Release).await
-}
-
 /// A body of at most so many octets, as the router sees to it.
 fn body_of<T: DeserializeOwned>(
     body: Result<Bytes, BytesRejection>,
@@ -609,42 +566,6 @@ fn reason(text: &str) -> Result<Name, Problem> {
         ));
     }
     Ok(Name::from(text.trim()))
-}
-
-async fn carry_out<S: Staff>(
-    staff: &S,
-    by: Name,
-    body: OrderBody,
-    order: Order,
-) -> Result<Json<OrderRow>, Problem> {
-    if body.subject.is_empty() {
-        return Err(Problem::parameter("subject", "empty"));
-    }
-    let reason = reason(&body.reason)?;
-    let name = Name::from_text(&body.subject);
-    let kind = body.kind.as_deref().unwrap_or("subscriber");
-    let subject = match kind {
-        "subscriber" => Subject::Subscriber(name.clone()),
-        "login" => Subject::Login(name.clone()),
-        _ => return Err(Problem::parameter("kind", "neither subscriber nor login")),
-    };
-    let (word, until) = match &order {
-        Order::Suspend { until } => ("suspend", *until),
-        Order::Release => ("release", None),
-    };
-    let mut row = OrderRow {
-        order: word.to_owned(),
-        kind: kind.to_owned(),
-        subject: name.to_string(),
-        until: until.and_then(rfc3339),
-        by: by.to_string(),
-        reason: reason.to_string(),
-        ..OrderRow::default()
-    };
-    let ordered = staff.order(Instruction { by, subject, order, reason, force: body.force }).await?;
-    row.reference = ordered.reference;
-    row.at = rfc3339(ordered.at);
-    Ok(Json(row))
 }
 
 async fn readyz<S: Staff>(State(staff): State<Arc<S>>) -> Response {

@@ -4,6 +4,7 @@
 //! or tables.
 
 mod complaints;
+mod known;
 mod numbers;
 mod rows;
 mod top;
@@ -18,7 +19,7 @@ use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use self::rows::{answer, kept, living, past_candidate, spelled, story_row};
+use self::rows::{answer, kept, living, spelled, story_row};
 use self::window::Window;
 use super::attempts::Gathering;
 use super::health::Health as Wellbeing;
@@ -27,7 +28,7 @@ use super::http::api::{
 };
 use super::http::attempts::AttemptRow;
 use super::http::auth;
-use super::http::coverage::{CoverageRow, GapRow, RetentionRow};
+use super::http::coverage::{CoverageRow, GapRow};
 use super::http::import::{Chunk, ImportAnswer};
 use super::http::maillog::MailChunk;
 use super::http::nas::{HoldOrder, NasRow};
@@ -289,14 +290,9 @@ impl Staff for StaffDesk {
             Ok((past.known_from()?, past.gaps(since, until)?))
         };
         let ((known_from, lost_from), gaps) = blocking(known).await?;
-        let retention = self.config.load().retention;
         let gap = |(since, until)| Some(GapRow { since: rfc3339(since), until: rfc3339(until)? });
         Ok(CoverageRow {
-            retention: RetentionRow {
-                sessions_seconds: retention.sessions.as_secs(),
-                messages_seconds: retention.messages.as_secs(),
-                questions_seconds: retention.questions.as_secs(),
-            },
+            retention: self.config.load().retention.into(),
             known_from: known_from.and_then(rfc3339),
             lost_from: lost_from.and_then(rfc3339),
             gaps: gaps.into_iter().filter_map(gap).collect(),
@@ -525,48 +521,7 @@ impl Staff for StaffDesk {
     }
 }
 
-/// How much of what happened an answer about the past can rest on.
-#[derive(Clone, Copy)]
-struct Known {
-    /// The index holds what was committed.
-    indexed: bool,
-    /// And we hear and write.
-    whole: bool,
-}
-
-impl Known {
-    /// An owner that has not ended is the one the live map has at this place. While it is active and its NAS is heard, it
-    /// is known to be alive as much as anything is known.
-    fn last_seen(self, shared: &Shared) -> impl Fn(&SessionKey, Place) -> Option<Timestamp> {
-        move |key, place| {
-            let holder = shared.map.holder(place, key)?;
-            let known = self.whole && holder.is_believed() && !holder.session.is_stale();
-            Some(if known { clock::now() } else { holder.session.seen() })
-        }
-    }
-}
-
 impl StaffDesk {
-    async fn known(&self) -> Known {
-        let indexed = self.indexed().await;
-        Known { indexed, whole: indexed && self.health.is_ready() && !self.health.is_blind(clock::now()) }
-    }
-
-    /// What happened last may not be indexed or not even be taken: then neither "nobody" nor a name is sure.
-    fn as_known(&self, asked: Who, owner: past::PastOwner, at: Timestamp, known: Known) -> Who {
-        let (confidence, because) = match owner.confidence {
-            _ if !known.indexed => (Confidence::Unknown, "the index does not hold yet what was taken last"),
-            Confidence::Exact
-                if !known.whole && owner.candidates.is_empty() && at > self.health.last_commit() =>
-            {
-                (Confidence::Unknown, "nothing could be taken at this moment")
-            }
-            as_told => (as_told, owner.because),
-        };
-        let who = Who { because: Some(because.to_owned()), ..asked };
-        answer(who, owner.candidates.into_iter().map(past_candidate).collect(), confidence)
-    }
-
     /// Makes what came out of a file durable, with who brought it; the sequence of that entry.
     async fn take_import(
         &self,

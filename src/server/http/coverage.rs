@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use super::question::Question;
 use super::{Staff, in_order};
+use crate::config::Retention;
 
 /// What can be known of a period.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -45,6 +46,16 @@ pub struct GapRow {
     pub since: Option<String>,
     /// Until when.
     pub until: String,
+}
+
+impl From<Retention> for RetentionRow {
+    fn from(retention: Retention) -> Self {
+        RetentionRow {
+            sessions_seconds: retention.sessions.as_secs(),
+            messages_seconds: retention.messages.as_secs(),
+            questions_seconds: retention.questions.as_secs(),
+        }
+    }
 }
 
 /// It is about us and about nobody: it is answered without a record.

@@ -17,7 +17,8 @@ use crate::relay::standing::Order;
 use crate::server::http::api::OrderBody;
 use crate::server::http::auth::{CSRF_FIELD, form};
 use crate::server::http::problem::{Kind, Problem};
-use crate::server::http::{Staff, carry_out, reason};
+use crate::server::http::suspensions::carry_out;
+use crate::server::http::{Staff, reason};
 
 /// A form's fields, each taken by name; what is left over is refused.
 struct Fields(Vec<(String, String)>);

@@ -1,0 +1,98 @@
+//! `/v1/suspensions`: who may not send, and the orders about it.
+//!
+//! Knows: what an order has to say. Must not know: what comes of it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::api::{Instruction, OrderBody, OrderRow, rfc3339};
+use super::problem::Problem;
+use super::question::Question;
+use super::walk::tagged;
+use super::{BODY_OCTETS_MAX, Staff, body_of, parameters, reason, sheet};
+use crate::access::Asker;
+use crate::clock;
+use crate::relay::standing::{Order, Subject};
+use crate::session::Name;
+
+pub(super) async fn list<S: Staff>(
+    State(staff): State<Arc<S>>,
+    headers: HeaderMap,
+    mut question: Question,
+) -> Result<Response, Problem> {
+    let as_sheet = question.sheet(&headers)?;
+    let ready = question.ready(&*staff)?;
+    let rows = staff.suspensions();
+    ready.answered(&*staff, rows.len()).await?;
+    Ok(if as_sheet { sheet::answer("suspensions", &rows) } else { tagged(&headers, &rows) })
+}
+
+pub(super) async fn suspend<S: Staff>(
+    State(staff): State<Arc<S>>,
+    Asker { name: by, .. }: Asker,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<OrderRow>, Problem> {
+    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
+    let until = match &body.until {
+        None => None,
+        Some(text) => Some(parameters::time("until", text)?),
+    };
+    if until.is_some_and(|until| until <= clock::now()) {
+        return Err(Problem::parameter("until", "this moment is past"));
+    }
+    carry_out(&*staff, by, body, Order::Suspend { until }).await
+}
+
+pub(super) async fn release<S: Staff>(
+    State(staff): State<Arc<S>>,
+    Asker { name: by, .. }: Asker,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<OrderRow>, Problem> {
+    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
+    if body.until.is_some() {
+        return Err(Problem::parameter("until", "a release holds at once and for good"));
+    }
+    carry_out(&*staff, by, body, Order::Release).await
+}
+
+pub(super) async fn carry_out<S: Staff>(
+    staff: &S,
+    by: Name,
+    body: OrderBody,
+    order: Order,
+) -> Result<Json<OrderRow>, Problem> {
+    if body.subject.is_empty() {
+        return Err(Problem::parameter("subject", "empty"));
+    }
+    let reason = reason(&body.reason)?;
+    let name = Name::from_text(&body.subject);
+    let kind = body.kind.as_deref().unwrap_or("subscriber");
+    let subject = match kind {
+        "subscriber" => Subject::Subscriber(name.clone()),
+        "login" => Subject::Login(name.clone()),
+        _ => return Err(Problem::parameter("kind", "neither subscriber nor login")),
+    };
+    let (word, until) = match &order {
+        Order::Suspend { until } => ("suspend", *until),
+        Order::Release => ("release", None),
+    };
+    let mut row = OrderRow {
+        order: word.to_owned(),
+        kind: kind.to_owned(),
+        subject: name.to_string(),
+        until: until.and_then(rfc3339),
+        by: by.to_string(),
+        reason: reason.to_string(),
+        ..OrderRow::default()
+    };
+    let ordered = staff.order(Instruction { by, subject, order, reason, force: body.force }).await?;
+    row.reference = ordered.reference;
+    row.at = rfc3339(ordered.at);
+    Ok(Json(row))
+}
