@@ -155,7 +155,8 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("relaywarden.toml");
         let text = format!(
-            "[radius]\ndictionaries = [\"{}\"]\n[subscriber]\nidentity = [\"WiMAX-Source-Inverted\", \"User-Name\"]\n",
+            "[retention]\nsessions = \"180d\"\nmessages = \"90d\"\nquestions = \"365d\"\n\
+             [radius]\ndictionaries = [\"{}\"]\n[subscriber]\nidentity = [\"WiMAX-Source-Inverted\", \"User-Name\"]\n",
             root().display()
         );
         fs::write(&path, text).expect("our own directory");
