@@ -62,7 +62,7 @@ pub struct ImportArgs {
     /// They are logs of Postfix: record whose each message was that was let go while we were away
     #[arg(long, conflicts_with_all = ["format", "client"])]
     pub maillog: bool,
-    /// Which mail server wrote the log: the name of its [[mta]] [default: the host that its lines name]
+    /// Which mail server wrote the log: its name in the configuration [default: the host that its lines name]
     #[arg(long, value_name = "NAME", requires = "maillog")]
     pub mta: Option<String>,
     /// The moment that they tell of [default: when the file was written]
