@@ -1,232 +1,79 @@
-//! What was not let go, in partitions, and by what it is found.
+//! What an attempt that was refused or deferred is found by.
 //!
-//! An attempt stands by the sequence of its entry and its place in that. By what it is asked for it stands as a term, as a
-//! message does.
-//!
-//! Knows: the tables, the terms of an attempt, and how attempts are found in files and in runs. Must not know: how a list
-//! is shown.
+//! Knows: the terms of an attempt. Must not know: how items are kept and found (`by_term.rs`), or how a list is shown.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-
-use rusqlite::{Connection, Transaction};
 
 use super::AuditError;
-use super::checksum::Checksum;
-use super::facts::Position;
-use super::messages::digest;
-use super::partition::{Partition, Span};
+use super::by_term::{self, ANY, Asked, Item, Items, term};
 use super::rows::AttemptFilter;
-use super::schema::{Moment, column, packed_value, unpacked_value, wide};
-use super::shelf::{Rows, View};
+use super::schema::wide;
+use super::shelf::View;
 use crate::relay::attempts::{Attempt, MINUTE, Reference};
 use crate::session::{Name, Timestamp};
 use crate::views::Outcome;
 
-/// `term` holds for each attempt all that it is found by; 0 is any attempt.
-const TABLES: &str = "
-CREATE TABLE attempt (
-    sequence INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    packed BLOB NOT NULL,
-    PRIMARY KEY (sequence, place)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE term (
-    term INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    PRIMARY KEY (term, at, sequence, place)
-) STRICT, WITHOUT ROWID;
-";
-
-pub(super) const BY_TERM: &str = "SELECT t.sequence, t.place, a.packed
-    FROM term t CROSS JOIN attempt a ON a.sequence = t.sequence AND a.place = t.place
-    WHERE t.term = ?1 AND t.at >= ?2 AND t.at < ?3
-    ORDER BY t.at DESC, t.sequence DESC, t.place DESC";
-
 /// By what an attempt is found.
+#[derive(Debug, Clone, Copy)]
 enum By<'a> {
-    /// Any.
-    Time,
     Reference(Reference),
     Subscriber(&'a Name),
     Address(IpAddr),
 }
 
 impl By<'_> {
-    fn term(&self) -> i64 {
+    fn term(self) -> i64 {
         match self {
-            By::Time => 0,
-            By::Reference(reference) => digest(1, &reference.0.to_be_bytes()),
-            By::Subscriber(name) => digest(2, name.octets()),
-            By::Address(address) => digest(3, &wide(*address).octets()),
+            By::Reference(reference) => term(1, &reference.0.to_be_bytes()),
+            By::Subscriber(name) => term(2, name.octets()),
+            By::Address(address) => term(3, &wide(address).octets()),
         }
     }
 
-    /// The narrowest of what is asked for.
-    fn narrowest(filter: &AttemptFilter) -> By<'_> {
+    /// The narrowest of what is asked for; `None`: any attempt.
+    fn narrowest(filter: &AttemptFilter) -> Option<By<'_>> {
         let reference = filter.reference.map(By::Reference);
-        reference
-            .or(filter.subscriber.as_ref().map(By::Subscriber))
-            .or(filter.address.map(By::Address))
-            .unwrap_or(By::Time)
+        reference.or(filter.subscriber.as_ref().map(By::Subscriber)).or(filter.address.map(By::Address))
     }
 }
 
-/// All terms of an attempt, each once.
-fn terms(attempt: &Attempt) -> Vec<i64> {
-    let mut terms = vec![By::Time.term(), By::Reference(attempt.reference).term()];
-    let owners = attempt.owners.iter().filter_map(|owner| owner.subscriber.as_ref());
-    terms.extend(owners.map(|name| By::Subscriber(name).term()));
-    terms.extend(attempt.address.map(|address| By::Address(address).term()));
-    terms.sort_unstable();
-    terms.dedup();
-    terms
-}
-
-/// Attempts that are not written yet, in order of time.
-#[derive(Debug, Default)]
-pub(super) struct Refused(Vec<Arc<Kept>>);
-
-/// Where an attempt stands: in this entry, at this place.
-type Place = (u64, u32);
-
-#[derive(Debug)]
-struct Kept {
-    place: Place,
-    attempt: Attempt,
-    terms: Vec<i64>,
-}
-
-impl Rows for Refused {
+impl Item for Attempt {
     const KIND: &'static str = "attempts";
-    const TABLES: &'static [&'static str] = &[TABLES];
+    const TABLES: &'static [&'static str] = &[by_term::TABLES];
 
-    fn are_in(outcome: &Outcome) -> bool {
-        matches!(outcome, Outcome::Attempts(_))
-    }
-
-    fn gather(&mut self, position: Position, outcome: &Outcome) {
-        let Outcome::Attempts(attempts) = outcome else { return };
-        let kept = (0..).zip(attempts).map(|(place, attempt)| {
-            let terms = terms(attempt);
-            Arc::new(Kept { place: (position.sequence, place), attempt: attempt.clone(), terms })
-        });
-        self.0.extend(kept);
-    }
-
-    fn sort(&mut self) {
-        self.0.sort_by_key(|kept| (kept.attempt.first, kept.place));
-    }
-
-    fn add(&mut self, others: &Refused) {
-        self.0.extend_from_slice(&others.0);
-    }
-
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn span(&self) -> Option<Span> {
-        let span = |kept: &Arc<Kept>| Span::of(kept.attempt.first).and(Span::of(kept.attempt.last));
-        self.0.iter().map(span).reduce(Span::and)
-    }
-
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)> {
-        let mut sum = Checksum::default();
-        let mut by_place: Vec<&Kept> = self.0.iter().map(AsRef::as_ref).collect();
-        by_place.sort_by_key(|kept| kept.place);
-        let mut insert = transaction.prepare_cached("INSERT INTO attempt VALUES (?1, ?2, ?3)")?;
-        let mut terms = Vec::new();
-        for Kept { place: (sequence, place), attempt, terms: of_attempt } in by_place {
-            let packed = packed_value(attempt)?;
-            sum.add(&[&sequence.to_be_bytes(), &place.to_be_bytes(), &packed]);
-            insert.execute((column(*sequence), place, packed))?;
-            terms.extend(of_attempt.iter().map(|term| (*term, attempt.first, *sequence, *place)));
+    fn of(outcome: &Outcome) -> Option<&[Attempt]> {
+        match outcome {
+            Outcome::Attempts(attempts) => Some(attempts),
+            _ => None,
         }
-        terms.sort_unstable();
-        let mut insert = transaction.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3, ?4)")?;
-        for (term, at, sequence, place) in terms {
-            insert.execute((term, Moment(at), column(sequence), place))?;
-        }
-        Ok((self.0.len() as u64, sum))
     }
 
-    fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)> {
-        let (mut count, mut sum) = (0_u64, Checksum::default());
-        let mut statement = connection.prepare("SELECT sequence, place, packed FROM attempt")?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let (sequence, place): (i64, u32) = (row.get(0)?, row.get(1)?);
-            sum.add(&[&sequence.to_be_bytes(), &place.to_be_bytes(), row.get_ref(2)?.as_blob()?]);
-            count = count.saturating_add(1);
-        }
-        Ok((count, sum))
+    fn at(&self) -> Timestamp {
+        self.first
+    }
+
+    fn until(&self) -> Timestamp {
+        self.last
+    }
+
+    fn terms(&self) -> Vec<i64> {
+        let mut by = vec![By::Reference(self.reference)];
+        by.extend(self.owners.iter().filter_map(|owner| owner.subscriber.as_ref()).map(By::Subscriber));
+        by.extend(self.address.map(By::Address));
+        by.into_iter().map(By::term).collect()
     }
 }
-
-type Found = Vec<(Timestamp, Place, Attempt)>;
 
 /// Those that fit, newest first.
-pub(super) fn list(view: &View<Refused>, filter: &AttemptFilter) -> Result<Vec<Attempt>, AuditError> {
-    let term = By::narrowest(filter).term();
-    // They stand by the first moment, and may reach to the end of its minute.
-    let since = filter.since.map_or(Timestamp::EARLIEST, |since| since.minus(MINUTE));
-    let until = filter.until.unwrap_or(Timestamp::from_millis(i64::MAX));
-    let mut found = Found::new();
-    for run in &view.runs {
-        let fits =
-            run.0.iter().rev().filter(|kept| kept.terms.contains(&term) && filter.admits(&kept.attempt));
-        let fits = fits.take(filter.limit);
-        found.extend(fits.map(|kept| (kept.attempt.first, kept.place, kept.attempt.clone())));
-    }
-    newest(&mut found, filter.limit);
-    let mut partitions: Vec<&Partition> = view.partitions.iter().map(AsRef::as_ref).collect();
-    partitions.sort_by_key(|partition| partition.about.span.map(|span| span.last));
-    for partition in partitions.into_iter().rev() {
-        let Some(span) = partition.about.span else { continue };
-        let oldest = found.last().filter(|_| found.len() >= filter.limit).map(|(at, ..)| *at);
-        // This one, and those after it, have nothing newer than what is found.
-        if oldest.is_some_and(|oldest| oldest > span.last) {
-            break;
-        }
-        if span.first < until && span.last >= since {
-            let least = since.max(oldest.unwrap_or(since));
-            partition.ask(|connection| walk(connection, term, (least, until), filter, &mut found))?;
-            newest(&mut found, filter.limit);
-        }
-    }
-    Ok(found.into_iter().map(|(.., attempt)| attempt).collect())
-}
-
-/// The newest of a partition, until there are enough.
-fn walk(
-    connection: &Connection,
-    term: i64,
-    (since, until): (Timestamp, Timestamp),
-    filter: &AttemptFilter,
-    found: &mut Found,
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(BY_TERM)?;
-    let mut rows = statement.query((term, Moment(since), Moment(until)))?;
-    let mut taken: usize = 0;
-    while taken < filter.limit {
-        let Some(row) = rows.next()? else { break };
-        let attempt: Attempt = unpacked_value(row, 2)?;
-        if filter.admits(&attempt) {
-            found.push((attempt.first, (row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?), attempt));
-            taken = taken.saturating_add(1);
-        }
-    }
-    Ok(())
-}
-
-/// The newest of these, each once: what is being written may be found in a file and in a run.
-fn newest(found: &mut Found, limit: usize) {
-    found.sort_by_key(|found| std::cmp::Reverse((found.0, found.1)));
-    found.dedup_by_key(|(at, place, _)| (*at, *place));
-    found.truncate(limit);
+pub(super) fn list(view: &View<Items<Attempt>>, filter: &AttemptFilter) -> Result<Vec<Attempt>, AuditError> {
+    let asked = Asked {
+        term: By::narrowest(filter).map_or(ANY, By::term),
+        // They stand by the first moment, and may reach to the end of its minute.
+        since: filter.since.map_or(Timestamp::EARLIEST, |since| since.minus(MINUTE)),
+        until: filter.until.unwrap_or(Timestamp::from_millis(i64::MAX)),
+        limit: filter.limit,
+    };
+    by_term::list(view, asked, &|attempt| filter.admits(attempt))
 }
 
 #[cfg(test)]

@@ -81,8 +81,10 @@ pub(super) enum Said {
     Held { subscriber: Option<Name>, places: Vec<Place> },
     /// It has another name.
     Named { subscriber: Option<Name> },
-    /// It ended.
-    Closed { at: Timestamp, last_seen: Timestamp, how: Ended },
+    /// Something else was told of these, that it held. A session is found by it in each partition that tells anything of it.
+    Touched { places: Vec<Place> },
+    /// It ended, and these with it.
+    Closed { at: Timestamp, last_seen: Timestamp, how: Ended, places: Vec<Place> },
 }
 
 /// What is known of a session from its beginning on.
@@ -140,7 +142,13 @@ impl Facts {
                 self.say(session, position, Said::Named { subscriber: subscriber.clone() });
             }
             Effect::SessionClosed { session, at, last_seen, how } => {
-                self.say(session, position, Said::Closed { at: *at, last_seen: *last_seen, how: *how });
+                // What it lost in the same moment was told just before.
+                let touched = self.sessions.pop_if(|last| {
+                    last.is_of(session, position) && matches!(last.said, Said::Touched { .. })
+                });
+                let places = touched.map(|touched| touched.said.places().to_vec()).unwrap_or_default();
+                let said = Said::Closed { at: *at, last_seen: *last_seen, how: *how, places };
+                self.say(session, position, said);
             }
             Effect::Bound { session, subscriber, place, from } => {
                 self.hold(session, subscriber.as_ref(), position, *place);
@@ -155,12 +163,15 @@ impl Facts {
             }
             Effect::Unbound { session, place, until, last_seen, how } => {
                 let what = What::Unbound { how: *how, last_seen: *last_seen };
+                self.touch(session, position, *place);
                 self.tell(position, place, Told::new(cause, *until, what).of(session, None));
             }
             Effect::EndTold { session, place, at } => {
+                self.touch(session, position, *place);
                 self.tell(position, place, Told::new(cause, *at, What::EndTold).of(session, None));
             }
             Effect::Noted { session, place, at, why } => {
+                self.touch(session, position, *place);
                 self.tell(position, place, Told::new(cause, *at, What::Noted(*why)).of(session, None));
             }
             // Few, and in the register; or for people now.
@@ -185,11 +196,7 @@ impl Facts {
 
     /// What one entry gives to a session is one fact of it.
     fn hold(&mut self, session: &SessionKey, subscriber: Option<&Name>, position: Position, place: Place) {
-        let last = self
-            .sessions
-            .last_mut()
-            .filter(|last| last.position.sequence == position.sequence && last.session == *session);
-        match last.map(|last| &mut last.said) {
+        match self.last_of(session, position) {
             Some(Said::Opened { opened, places }) if opened.subscriber.as_ref() == subscriber => {
                 places.push(place);
             }
@@ -203,6 +210,37 @@ impl Facts {
             ),
         }
     }
+
+    /// What was told of a place only is found by its session too: else it would be lost with its partition, although the session
+    /// is kept.
+    fn touch(&mut self, session: &SessionKey, position: Position, place: Place) {
+        match self.last_of(session, position) {
+            Some(
+                Said::Opened { places, .. }
+                | Said::Held { places, .. }
+                | Said::Touched { places }
+                | Said::Closed { places, .. },
+            ) => {
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+            Some(Said::Named { .. }) | None => {
+                self.say(session, position, Said::Touched { places: vec![place] });
+            }
+        }
+    }
+
+    /// What the same entry told of a session just before.
+    fn last_of(&mut self, session: &SessionKey, position: Position) -> Option<&mut Said> {
+        self.sessions.last_mut().filter(|last| last.is_of(session, position)).map(|last| &mut last.said)
+    }
+}
+
+impl SessionFact {
+    fn is_of(&self, session: &SessionKey, position: Position) -> bool {
+        self.position.sequence == position.sequence && self.session == *session
+    }
 }
 
 impl Said {
@@ -211,15 +249,18 @@ impl Said {
         match self {
             Said::Opened { opened, .. } => opened.subscriber.as_ref(),
             Said::Held { subscriber, .. } | Said::Named { subscriber } => subscriber.as_ref(),
-            Said::Closed { .. } => None,
+            Said::Touched { .. } | Said::Closed { .. } => None,
         }
     }
 
-    /// What it held.
+    /// What it held, then or before.
     pub(super) fn places(&self) -> &[Place] {
         match self {
-            Said::Opened { places, .. } | Said::Held { places, .. } => places,
-            Said::Named { .. } | Said::Closed { .. } => &[],
+            Said::Opened { places, .. }
+            | Said::Held { places, .. }
+            | Said::Touched { places }
+            | Said::Closed { places, .. } => places,
+            Said::Named { .. } => &[],
         }
     }
 }

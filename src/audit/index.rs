@@ -13,19 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AuditError;
-use super::attempts::Refused;
+use super::by_term::{self, Items};
 use super::facts::Facts;
-use super::messages::{self, Gathered};
 use super::partition;
 use super::past::Past;
 use super::progress::marked;
 use super::questions::Questions;
 use super::register::{self, Register};
-use super::retention::Retiring;
+use super::retention::{Retiring, are_preserved, remove_disused};
 use super::sessions::Sessions;
-use super::shelf::{Rows, Shelf};
+use super::shelf::{Fill, Shelf};
 use crate::access::preservation::Preservations;
 use crate::config::Retention;
+use crate::relay::attempts::Attempt;
+use crate::relay::message::Message;
 use crate::session::Timestamp;
 use crate::session::effect::Effect;
 use crate::views::{Folded, Outcome};
@@ -40,9 +41,9 @@ pub struct Index {
     directory: PathBuf,
     register: Register,
     sessions: Shelf<Facts>,
-    messages: Shelf<Gathered>,
+    messages: Shelf<Items<Message>>,
     questions: Shelf<Questions>,
-    attempts: Shelf<Refused>,
+    attempts: Shelf<Items<Attempt>>,
     /// When everything was written last.
     flushed: Timestamp,
     retiring: Option<Retiring>,
@@ -98,10 +99,9 @@ impl Index {
     /// Sequence of the last entry whose outcome is in the index; 0 when it is empty.
     #[must_use]
     pub fn applied(&self) -> u64 {
-        let sessions = self.sessions.applied().min(self.messages.applied());
-        let partitions = sessions.min(self.questions.applied()).min(self.attempts.applied());
+        let partitions = self.shelves().into_iter().map(Fill::applied);
         // How far the register is filled is not written while there is nothing for it.
-        partitions.min(self.register.applied())
+        partitions.min().unwrap_or_default().min(self.register.applied())
     }
 
     /// Sets a file aside that was found damaged as it was written. Nothing can be written any more; the next start makes it again
@@ -115,10 +115,7 @@ impl Index {
 
     /// What was lost with damaged files does not come again: the log does not have it any more.
     pub fn give_up_lost(&mut self) {
-        self.sessions.give_up_lost();
-        self.messages.give_up_lost();
-        self.questions.give_up_lost();
-        self.attempts.give_up_lost();
+        self.shelves_mut().into_iter().for_each(Fill::give_up_lost);
     }
 
     /// Takes what came of the entries up to `through`. It is found from now on, and written by [`Index::keep_up`] or
@@ -127,27 +124,18 @@ impl Index {
     /// # Errors
     /// What SQLite said; nothing was taken then, and the same may be offered again.
     pub fn apply(&mut self, through: u64, folded: &[Folded]) -> Result<(), AuditError> {
-        let applied = [
-            self.register.applied(),
-            self.sessions.applied(),
-            self.messages.applied(),
-            self.questions.applied(),
-            self.attempts.applied(),
-        ];
+        let mut applied: Vec<u64> = self.shelves().into_iter().map(Fill::applied).collect();
+        applied.push(self.register.applied());
         let items = marked(folded, through, &applied);
         self.register.apply(through, &items, || folded.iter().find_map(|item| moment_of(&item.outcome)))?;
-        self.sessions.apply(through, &items);
-        self.messages.apply(through, &items);
-        self.questions.apply(through, &items);
-        self.attempts.apply(through, &items);
+        self.shelves_mut().into_iter().for_each(|shelf| shelf.apply(through, &items));
         Ok(())
     }
 
     /// How many rows of a kind wait to be written, at most.
     #[must_use]
     pub fn gathered(&self) -> usize {
-        let of_people = self.sessions.gathered().max(self.messages.gathered());
-        of_people.max(self.questions.gathered()).max(self.attempts.gathered())
+        self.shelves().into_iter().map(Fill::gathered).max().unwrap_or_default()
     }
 
     /// Writes what has gathered, when it is much or has waited long.
@@ -182,21 +170,29 @@ impl Index {
             let Some(moved) = retiring.step(&sessions, preserved, at)? else { return Ok(true) };
             let partition = Arc::clone(&retiring.partition);
             self.retiring = None;
-            self.sessions.adopt(moved);
+            self.sessions.take(moved);
             // What moves is where it moves to before it is removed where it was.
             self.sync(at)?;
             self.sessions.remove(&partition)?;
             return Ok(true);
         }
+        let any_is_preserved = preserved.in_force(at).next().is_some();
         while let Some(partition) = self.messages.too_old(at.minus(kept.messages)) {
-            let moved = messages::preserved(&partition, preserved, at)?;
-            if moved.count() > 0 {
-                self.messages.adopt(moved);
+            if any_is_preserved {
+                let keeps =
+                    |message: &Message| are_preserved(&message.owners, message.address, preserved, at);
+                self.messages.take(by_term::kept(&partition, keeps)?);
                 self.sync(at)?;
             }
             self.messages.remove(&partition)?;
         }
         while let Some(partition) = self.attempts.too_old(at.minus(kept.messages)) {
+            if any_is_preserved {
+                let keeps =
+                    |attempt: &Attempt| are_preserved(&attempt.owners, attempt.address, preserved, at);
+                self.attempts.take(by_term::kept(&partition, keeps)?);
+                self.sync(at)?;
+            }
             self.attempts.remove(&partition)?;
         }
         while let Some(partition) = self.questions.too_old(at.minus(kept.questions)) {
@@ -204,8 +200,20 @@ impl Index {
         }
         let limit = at.minus(kept.sessions);
         self.register.forget(limit, at.minus(kept.questions))?;
+        self.remove_disused(at, kept)?;
         self.retiring = self.sessions.too_old(limit).map(|partition| Retiring::begin(partition, limit));
         Ok(self.retiring.is_some())
+    }
+
+    /// A file that was set aside goes when the shortest time is over: what is in it was not told to anybody since.
+    fn remove_disused(&mut self, at: Timestamp, kept: &Retention) -> Result<(), AuditError> {
+        let shortest = kept.sessions.min(kept.messages).min(kept.questions);
+        let gone = remove_disused(&self.directory, at.minus(shortest))
+            .map_err(|error| AuditError::storage(&self.directory, &error))?;
+        if !gone.is_empty() {
+            self.shelves_mut().into_iter().for_each(|shelf| shelf.forget_lost(&gone));
+        }
+        Ok(())
     }
 
     /// Writes all that has gathered, and makes it survive a loss of power.
@@ -215,18 +223,20 @@ impl Index {
     pub fn sync(&mut self, at: Timestamp) -> Result<(), AuditError> {
         self.flush(at)?;
         self.register.sync()?;
-        self.sessions.sync()?;
-        self.messages.sync()?;
-        self.questions.sync()?;
-        self.attempts.sync()
+        self.shelves().into_iter().try_for_each(Fill::sync)
+    }
+
+    fn shelves(&self) -> [&dyn Fill; 4] {
+        [&self.sessions, &self.messages, &self.questions, &self.attempts]
+    }
+
+    fn shelves_mut(&mut self) -> [&mut dyn Fill; 4] {
+        [&mut self.sessions, &mut self.messages, &mut self.questions, &mut self.attempts]
     }
 
     fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
         self.register.flush()?;
-        self.sessions.flush(at)?;
-        self.messages.flush(at)?;
-        self.questions.flush(at)?;
-        self.attempts.flush(at)?;
+        self.shelves_mut().into_iter().try_for_each(|shelf| shelf.flush(at))?;
         self.flushed = at;
         Ok(())
     }

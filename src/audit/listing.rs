@@ -173,9 +173,9 @@ impl Life {
                 Said::Held { subscriber, .. } if !is_open && life.subscriber.is_none() => {
                     life.subscriber.clone_from(subscriber);
                 }
-                Said::Held { .. } => {}
+                Said::Held { .. } | Said::Touched { .. } => {}
                 Said::Named { subscriber } => life.subscriber.clone_from(subscriber),
-                Said::Closed { at, last_seen, how } => {
+                Said::Closed { at, last_seen, how, .. } => {
                     life.close(End { at: *at, last_seen: *last_seen, how: *how });
                 }
             }

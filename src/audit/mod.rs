@@ -7,6 +7,7 @@
 
 pub mod asked;
 mod attempts;
+mod by_term;
 mod checksum;
 mod counts;
 mod facts;
@@ -61,7 +62,11 @@ impl fmt::Display for AuditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AuditError::Damaged { file, what } => {
-                write!(f, "{}: {what}; begin it anew, it is filled from the log by replay", file.display())
+                write!(
+                    f,
+                    "{}: {what}; it is set aside, and made again from the log as far as that has it",
+                    file.display()
+                )
             }
             AuditError::TooNew { file, version } => {
                 let file = file.display();

@@ -235,9 +235,7 @@ impl Writer {
 
     /// Makes what was written survive a loss of power.
     pub(super) fn sync(&self) -> Result<(), AuditError> {
-        // A checkpoint syncs the write-ahead file and then the database, also at synchronous=NORMAL.
-        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
-        done.map_err(|error| failed(&self.path, &error))
+        schema::sync(&self.path, &self.connection)
     }
 
     fn transact(

@@ -50,11 +50,12 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::AuditError;
 use super::asked::{self, AskedFilter, AskedRow, Chain};
-use super::attempts::{self, Refused};
+use super::attempts;
+use super::by_term::Items;
 use super::facts::{Facts, Said};
 use super::holds::{Hold, holds};
 use super::listing;
-use super::messages::{self, Gathered, Messages};
+use super::messages;
 use super::questions::Questions;
 use super::register::By;
 use super::rows::{
@@ -87,18 +88,18 @@ pub struct Past {
     /// Connections to the register.
     idle: Mutex<Vec<Connection>>,
     sessions: Published<Facts>,
-    messages: Published<Gathered>,
+    messages: Published<Items<Message>>,
     questions: Published<Questions>,
-    attempts: Published<Refused>,
+    attempts: Published<Items<Attempt>>,
 }
 
 impl Past {
     pub(super) fn open(
         register: &Path,
         sessions: Published<Facts>,
-        messages: Published<Gathered>,
+        messages: Published<Items<Message>>,
         questions: Published<Questions>,
-        attempts: Published<Refused>,
+        attempts: Published<Items<Attempt>>,
     ) -> Result<Past, AuditError> {
         let idle = Mutex::new(vec![open_for_reading(register)?]);
         Ok(Past { register: register.to_path_buf(), idle, sessions, messages, questions, attempts })
@@ -145,7 +146,7 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
-        Messages::now(&self.messages).list(filter)
+        messages::list(&self.messages.now(), filter)
     }
 
     /// What was not let go, newest first.
@@ -167,7 +168,7 @@ impl Past {
         until: Timestamp,
         limit: usize,
     ) -> Result<Vec<(Subject, Sum)>, AuditError> {
-        Messages::top(&self.messages, by, (since, until), limit)
+        messages::top(&self.messages, by, (since, until), limit)
     }
 
     /// What somebody sent from `since` on and before `until`, by the minute; minutes without messages are not there.
@@ -180,7 +181,7 @@ impl Past {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<(Timestamp, Sum)>, AuditError> {
-        Messages::minutes(&self.messages, subject, (since, until))
+        messages::minutes(&self.messages, subject, (since, until))
     }
 
     /// Spans in which nothing was received, as far as they lie from `since` on and before `until`; oldest first. One may have begun
@@ -209,7 +210,7 @@ impl Past {
     /// What SQLite said.
     pub fn known_from(&self) -> Result<(Option<Timestamp>, Option<Timestamp>), AuditError> {
         let begins = self.ask(|register| register.begins())?;
-        let lost = [Sessions::now(&self.sessions).lost_since(), Messages::now(&self.messages).lost_since()];
+        let lost = [self.sessions.now().lost_since(), self.messages.now().lost_since()];
         Ok((begins, lost.into_iter().flatten().min()))
     }
 
@@ -247,7 +248,7 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn known_login(&self, name: &Name) -> Result<bool, AuditError> {
-        Messages::now(&self.messages).is_known(messages::By::Login(name))
+        messages::knows_login(&self.messages.now(), name)
     }
 
     /// Runs a question within one read transaction of the register.

@@ -14,7 +14,7 @@ use rusqlite::{Connection, ToSql, TransactionBehavior};
 use self::writing::{Writing, is_in};
 use super::AuditError;
 use super::progress::{self, Marked, Progress};
-use super::schema::{Moment, failed, open_for_writing};
+use super::schema::{self, Moment, failed, open_for_writing};
 use crate::session::Timestamp;
 
 /// Every reading query walks one of these indexes; a test asks SQLite for its plans.
@@ -226,9 +226,7 @@ impl Register {
 
     /// Makes what was written survive a loss of power.
     pub(super) fn sync(&self) -> Result<(), AuditError> {
-        // A checkpoint syncs the write-ahead file and then the database, also at synchronous=NORMAL.
-        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
-        done.map_err(|error| failed(&self.path, &error))
+        schema::sync(&self.path, &self.connection)
     }
 
     fn transact(

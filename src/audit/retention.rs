@@ -5,15 +5,21 @@
 //!
 //! Knows: what is too old, and what of it moves. Must not know: why it is kept for so long.
 
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use super::AuditError;
-use super::facts::{Facts, PlaceFact, Position, Said, SessionFact};
+use super::facts::{Facts, Position, Said, SessionFact};
 use super::holds::holds;
 use super::partition::Partition;
 use super::schema::Key;
-use super::sessions::{Sessions, place_facts_of, sessions_after};
+use super::sessions::{Sessions, sessions_after};
 use crate::access::preservation::Preservations;
+use crate::relay::message::Owner;
 use crate::session::{SessionKey, Timestamp};
 
 /// So many sessions are looked at in one step, so that nobody waits long for the thread.
@@ -47,7 +53,7 @@ impl Retiring {
         for key in &keys {
             let is_preserved = any_is_preserved && is_preserved(&sessions.of_session(key)?, preserved, now);
             if is_preserved || self.moves(sessions, key)? {
-                self.take(key)?;
+                self.take(sessions, key)?;
             }
         }
         let seen_all = keys.len() < AT_ONCE as usize;
@@ -77,21 +83,19 @@ impl Retiring {
         Ok(false)
     }
 
-    fn take(&mut self, key: &SessionKey) -> Result<(), AuditError> {
-        let said = self.partition.ask(|connection| super::sessions::said(connection, key))?;
-        // Sessions of which only an end is told here have their places elsewhere, too.
-        let places = said
-            .iter()
-            .flat_map(|(_, said)| said.places())
-            .map(|place| (place.realm.number(), Key::of(place.prefix)));
-        let mut places: Vec<(u16, Key)> = places.collect();
+    /// All that was ever told of it moves at once, also what stands in younger partitions already: they go before the one to which
+    /// it moves, and what is left would look as if it had never ended. What stands twice is one fact.
+    fn take(&mut self, sessions: &Sessions, key: &SessionKey) -> Result<(), AuditError> {
+        let said = sessions.of_session(key)?;
+        let places = said.iter().flat_map(|(_, said)| said.places());
+        let mut places: Vec<(u16, Key)> =
+            places.map(|place| (place.realm.number(), Key::of(place.prefix))).collect();
         places.sort_unstable();
         places.dedup();
-        for (realm, key_of_place) in places {
-            let facts = self.partition.ask(|connection| place_facts_of(connection, realm, key_of_place))?;
-            self.moved
-                .places
-                .extend(facts.into_iter().filter(|fact: &PlaceFact| fact.told.session.as_ref() == Some(key)));
+        for (realm, place) in places {
+            let facts = sessions.of_place(realm, place)?;
+            let of_session = facts.into_iter().filter(|fact| fact.told.session.as_ref() == Some(key));
+            self.moved.places.extend(of_session);
         }
         let facts =
             said.into_iter().map(|(position, said)| SessionFact { session: key.clone(), position, said });
@@ -99,6 +103,42 @@ impl Retiring {
         Ok(())
     }
 }
+
+/// Whether somebody ordered that what these did from this address be kept.
+pub(super) fn are_preserved(
+    owners: &[Owner],
+    address: Option<IpAddr>,
+    preserved: &Preservations,
+    now: Timestamp,
+) -> bool {
+    let mut owners = owners.iter().filter_map(|owner| owner.subscriber.as_ref());
+    owners.any(|name| preserved.keep_subscriber(name, now))
+        || address.is_some_and(|address| preserved.keep_address(address, now))
+}
+
+/// What is of no use any more and may hold names: files that were set aside, and those of an earlier version. Nobody wrote to them
+/// since what is in them; they go when that is too old. Those that went, by their names.
+pub(super) fn remove_disused(directory: &Path, limit: Timestamp) -> io::Result<Vec<String>> {
+    let mut gone = Vec::new();
+    for file in fs::read_dir(directory)? {
+        let file = file?;
+        let Ok(name) = file.file_name().into_string() else { continue };
+        let is_disused =
+            name.contains(".sqlite3.damaged") || name.starts_with(EARLIER) || name.ends_with(".new");
+        if !is_disused {
+            continue;
+        }
+        let written = file.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if Timestamp::from_seconds(0).plus(written) < limit {
+            fs::remove_file(file.path())?;
+            gone.push(name);
+        }
+    }
+    Ok(gone)
+}
+
+/// The index up to version 2 was one file.
+const EARLIER: &str = "index.sqlite3";
 
 /// Whether somebody ordered that a session be kept: its subscriber, under whatever name, or what it held.
 fn is_preserved(facts: &[(Position, Said)], preserved: &Preservations, now: Timestamp) -> bool {

@@ -20,7 +20,7 @@ use crate::session::{Name, Place, Ports, Realm, SessionKey, Timestamp};
 const APPLICATION: i32 = 0x5257_6178;
 
 /// Version of the tables. Files of another one are begun anew from the log.
-pub(super) const VERSION: i32 = 3;
+pub(super) const VERSION: i32 = 4;
 
 /// How long one side waits for the other; with a write-ahead file only a checkpoint ever makes it wait.
 const BUSY: Duration = Duration::from_secs(5);
@@ -83,6 +83,20 @@ fn opened_for_reading(path: &Path, connection: Connection) -> Result<Connection,
     connection.pragma_update(None, "cache_size", -512).map_err(|error| failed(path, &error))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// Makes what was written to a file survive a loss of power. Somebody who reads it for long may stand in the way; then it is not
+/// done.
+pub(super) fn sync(path: &Path, connection: &Connection) -> Result<(), AuditError> {
+    // A checkpoint syncs the write-ahead file and then the database, also at synchronous=NORMAL.
+    let busy: i64 = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
+        .map_err(|error| failed(path, &error))?;
+    if busy == 0 {
+        return Ok(());
+    }
+    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    Err(failed(path, &rusqlite::Error::SqliteFailure(busy, None)))
 }
 
 /// A statement is planned once, whatever is bound to it. As SQLite is built here, it would otherwise look at each bound value

@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
@@ -270,21 +271,33 @@ impl Sessions {
         Ok(facts)
     }
 
-    /// When a session ended, as is told in a partition of this number or a later one.
+    /// When a session ended, as is told in a partition of this number or a later one; `None`: nothing tells that it did, or it
+    /// came back.
     pub(super) fn closed(&self, key: &SessionKey, from: u32) -> Result<Option<Timestamp>, AuditError> {
-        let closed = |facts: &[(Position, Said)]| {
-            facts.iter().rev().find_map(|(_, said)| match said {
-                Said::Closed { at, .. } => Some(*at),
-                _ => None,
-            })
+        // What moved stands in a younger partition than what was told after it.
+        let mut latest: Option<(Position, Option<Timestamp>)> = None;
+        let mut take = |facts: &[(Position, Said)]| {
+            for (position, said) in facts {
+                let closed = match said {
+                    Said::Closed { at, .. } => Some(*at),
+                    // What it held once may be learned after its end; whoever comes back is opened.
+                    Said::Opened { .. } => None,
+                    Said::Held { .. } | Said::Named { .. } | Said::Touched { .. } => continue,
+                };
+                if latest.is_none_or(|(known, _)| *position > known) {
+                    latest = Some((*position, closed));
+                }
+            }
+            latest.and_then(|(_, closed)| closed)
         };
         // Most end in the partition in which they began, or in the next.
         for partition in self.0.partitions.iter().filter(|partition| partition.about.number >= from) {
-            if let Some(at) = closed(&partition.ask(|connection| said(connection, key))?) {
-                return Ok(Some(at));
+            let closed = take(&partition.ask(|connection| said(connection, key))?);
+            if closed.is_some_and(|at| partition.about.began > at.plus(COMES_BACK_WITHIN)) {
+                return Ok(closed);
             }
         }
-        Ok(closed(&self.of_runs(key)))
+        Ok(take(&self.of_runs(key)))
     }
 
     fn of_runs(&self, key: &SessionKey) -> Vec<(Position, Said)> {
@@ -395,9 +408,12 @@ impl Sessions {
 
     /// Since when something that should be known is lost; `None`: nothing is.
     pub(super) fn lost_since(&self) -> Option<Timestamp> {
-        self.0.lost.iter().map(|lost| lost.since).min()
+        self.0.lost_since()
     }
 }
+
+/// A session that ended is remembered for a day or a few of its interim intervals; so long after it, nothing opens it again.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// So many rows of a partition are read at a time.
 const PAGE: u32 = 256;

@@ -67,6 +67,13 @@ pub(super) struct View<R> {
     pub(super) lost: Vec<Lost>,
 }
 
+impl<R> View<R> {
+    /// Since when something that should be known is lost; `None`: nothing is.
+    pub(super) fn lost_since(&self) -> Option<Timestamp> {
+        self.lost.iter().map(|lost| lost.since).min()
+    }
+}
+
 /// A partition that can't be read, or is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lost {
@@ -127,6 +134,30 @@ impl<R> Published<R> {
     fn publish(&self, view: View<R>) {
         self.0.view.store(Arc::new(view));
     }
+}
+
+/// What is filled from the log, whatever its rows are.
+pub(super) trait Fill {
+    /// Sequence of the last entry whose rows are written or gathered.
+    fn applied(&self) -> u64;
+
+    /// How many rows have gathered.
+    fn gathered(&self) -> usize;
+
+    /// Gathers what is new.
+    fn apply(&mut self, through: u64, items: &[Marked<'_>]);
+
+    /// Writes what has gathered. After an error nothing was written, and it may be tried again.
+    fn flush(&mut self, at: Timestamp) -> Result<(), AuditError>;
+
+    /// Makes what was written survive a loss of power.
+    fn sync(&self) -> Result<(), AuditError>;
+
+    /// Has the next partition not take the place of one that was damaged.
+    fn give_up_lost(&mut self);
+
+    /// Says that these files, which were set aside, are not there any more: what partitions before the oldest had is not missed.
+    fn forget_lost(&mut self, gone: &[String]);
 }
 
 /// The writer's side.
@@ -227,30 +258,12 @@ impl<R: Rows> Shelf<R> {
         self.directory.join(format!("{}-{number:06}.sqlite3", R::KIND))
     }
 
-    /// Sequence of the last entry whose rows are written or gathered.
-    pub(super) fn applied(&self) -> u64 {
-        self.progress.applied()
-    }
-
     pub(super) fn readers(&self) -> Published<R> {
         self.published.clone()
     }
 
-    /// How many rows have gathered.
-    pub(super) fn gathered(&self) -> usize {
-        self.gathered
-    }
-
-    /// Gathers what is new.
-    pub(super) fn apply(&mut self, through: u64, items: &[Marked<'_>]) {
-        let mut rows = R::default();
-        for (position, outcome) in self.progress.sift(through, items, R::are_in) {
-            rows.gather(position, outcome);
-        }
-        self.gather(rows);
-    }
-
-    fn gather(&mut self, mut rows: R) {
+    /// Takes rows that are new, or were in another partition.
+    pub(super) fn take(&mut self, mut rows: R) {
         if rows.count() == 0 {
             return;
         }
@@ -265,14 +278,6 @@ impl<R: Rows> Shelf<R> {
         runs.push(Arc::new(rows));
         let view = View { partitions: view.partitions.clone(), runs, lost: view.lost.clone() };
         self.published.publish(view);
-    }
-
-    /// Writes what has gathered. After an error nothing was written, and it may be tried again.
-    pub(super) fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
-        self.published.0.turns.fetch_add(1, Ordering::AcqRel);
-        let flushed = self.write_gathered(at);
-        self.published.0.turns.fetch_add(1, Ordering::AcqRel);
-        flushed
     }
 
     fn write_gathered(&mut self, at: Timestamp) -> Result<(), AuditError> {
@@ -337,21 +342,49 @@ impl<R: Rows> Shelf<R> {
         self.published.publish(View { partitions, runs: view.runs.clone(), lost });
         partition::remove(&partition.path).map_err(|error| AuditError::storage(&partition.path, &error))
     }
+}
 
-    /// Takes rows that were in another partition, to be written again.
-    pub(super) fn adopt(&mut self, rows: R) {
-        self.gather(rows);
+impl<R: Rows> Fill for Shelf<R> {
+    fn applied(&self) -> u64 {
+        self.progress.applied()
     }
 
-    /// Has the next partition not take the place of one that was damaged.
-    pub(super) fn give_up_lost(&mut self) {
+    fn gathered(&self) -> usize {
+        self.gathered
+    }
+
+    fn apply(&mut self, through: u64, items: &[Marked<'_>]) {
+        let mut rows = R::default();
+        for (position, outcome) in self.progress.sift(through, items, R::are_in) {
+            rows.gather(position, outcome);
+        }
+        self.take(rows);
+    }
+
+    fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        self.published.0.turns.fetch_add(1, Ordering::AcqRel);
+        let flushed = self.write_gathered(at);
+        self.published.0.turns.fetch_add(1, Ordering::AcqRel);
+        flushed
+    }
+
+    fn sync(&self) -> Result<(), AuditError> {
+        self.open.as_ref().map_or(Ok(()), Writer::sync)
+    }
+
+    fn give_up_lost(&mut self) {
         let lost = self.published.now().lost.iter().map(|lost| lost.number).max();
         self.next = self.next.max(lost.unwrap_or_default().saturating_add(1));
     }
 
-    /// Makes what was written survive a loss of power.
-    pub(super) fn sync(&self) -> Result<(), AuditError> {
-        self.open.as_ref().map_or(Ok(()), Writer::sync)
+    fn forget_lost(&mut self, gone: &[String]) {
+        let numbers: Vec<u32> = gone.iter().filter_map(|name| number_of(name, R::KIND, ASIDE)).collect();
+        let view = self.published.now();
+        let oldest = view.partitions.first().map_or(u32::MAX, |oldest| oldest.about.number);
+        let mut lost = view.lost.clone();
+        lost.retain(|lost| lost.number > oldest || !numbers.contains(&lost.number));
+        let (partitions, runs) = (view.partitions.clone(), view.runs.clone());
+        self.published.publish(View { partitions, runs, lost });
     }
 }
 
@@ -362,7 +395,13 @@ pub(super) fn numbers(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditErr
 
 /// The numbers of those that were set aside.
 pub(super) fn set_aside(directory: &Path, kind: &str) -> Result<Vec<u32>, AuditError> {
-    numbered(directory, kind, ".sqlite3.damaged")
+    numbered(directory, kind, ASIDE)
+}
+
+const ASIDE: &str = ".sqlite3.damaged";
+
+fn number_of(name: &str, kind: &str, suffix: &str) -> Option<u32> {
+    name.strip_prefix(kind)?.strip_prefix('-')?.strip_suffix(suffix)?.parse().ok()
 }
 
 fn numbered(directory: &Path, kind: &str, suffix: &str) -> Result<Vec<u32>, AuditError> {
@@ -370,9 +409,7 @@ fn numbered(directory: &Path, kind: &str, suffix: &str) -> Result<Vec<u32>, Audi
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        let number =
-            name.to_str().and_then(|name| name.strip_prefix(kind)?.strip_prefix('-')?.strip_suffix(suffix));
-        numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
+        numbers.extend(name.to_str().and_then(|name| number_of(name, kind, suffix)));
     }
     numbers.sort_unstable();
     Ok(numbers)

@@ -228,7 +228,7 @@ impl Teller<'_> {
                 }
                 Said::Named { subscriber } => known.subscriber = subscriber,
                 Said::Held { subscriber, .. } => known.subscriber = known.subscriber.or(subscriber),
-                Said::Closed { .. } => {}
+                Said::Touched { .. } | Said::Closed { .. } => {}
             }
         }
         self.known.insert(key.clone(), known.clone());

@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::AuditError;
-use super::attempts::Refused;
+use super::by_term::Items;
 use super::facts::Facts;
-use super::messages::Gathered;
 use super::partition::{About, Partition};
 use super::questions::Questions;
 use super::register;
 use super::schema::open_for_reading;
 use super::shelf::{Rows, numbers, set_aside};
+use crate::relay::attempts::Attempt;
+use crate::relay::message::Message;
 use crate::session::Timestamp;
 
 /// What is wrong with a file.
@@ -64,11 +65,11 @@ pub fn files(
 ) -> Result<Vec<FileReport>, AuditError> {
     let directory = data.join("audit");
     let register = register::file_in(&directory);
-    let mut plan: Vec<(PathBuf, &'static str, u32)> = vec![(register, "register", 0)];
+    let mut plan: Vec<(PathBuf, &'static str, u32)> = vec![(register, REGISTER, 0)];
     let kinds: [(&'static str, Look); 4] = [
-        (Refused::KIND, look::<Refused>),
+        (Items::<Attempt>::KIND, look::<Items<Attempt>>),
         (Facts::KIND, look::<Facts>),
-        (Gathered::KIND, look::<Gathered>),
+        (Items::<Message>::KIND, look::<Items<Message>>),
         (Questions::KIND, look::<Questions>),
     ];
     for (kind, _) in kinds {
@@ -92,10 +93,16 @@ pub fn files(
     for (file, kind, number) in plan {
         before(&file, count);
         let look = kinds.iter().find(|(name, _)| *name == kind).map(|(_, look)| *look);
-        reports.push(report(file, kind, number, look.filter(|_| thorough)));
+        let report = match look {
+            Some(look) => of_partition(file, kind, number, thorough.then_some(look)),
+            None => of_register(file, thorough),
+        };
+        reports.push(report);
     }
     Ok(reports)
 }
+
+const REGISTER: &str = "register";
 
 type Look = fn(&Connection, About) -> rusqlite::Result<Option<Wrong>>;
 
@@ -105,25 +112,37 @@ fn look<R: Rows>(connection: &Connection, about: About) -> rusqlite::Result<Opti
     Ok((said != (about.rows, about.checksum)).then_some(Wrong::OtherRows))
 }
 
-fn report(file: PathBuf, kind: &'static str, number: u32, look: Option<Look>) -> FileReport {
-    let octets = ["", "-wal"].into_iter().filter_map(|companion| {
+/// What can be told of a file without opening it. False: it is not there.
+fn seen(file: PathBuf, kind: &'static str) -> (FileReport, bool) {
+    let beside = ["", "-wal"].into_iter().filter_map(|companion| {
         let mut name = file.clone().into_os_string();
         name.push(companion);
         fs::metadata(name).ok()
     });
-    let octets = octets.map(|metadata| metadata.len()).sum();
-    let mut report = FileReport { file, kind, octets, rows: None, began: None, closed: None, wrong: None };
-    let damaged = |error: &dyn ToString| Some(Wrong::Damaged(error.to_string()));
-    if !report.file.exists() {
-        let aside = report.file.with_extension("sqlite3.damaged").exists();
-        report.wrong = Some(if aside { Wrong::SetAside } else { Wrong::Missing });
-        return report;
+    let octets = beside.map(|metadata| metadata.len()).sum();
+    let is_there = file.exists();
+    let aside = file.with_extension("sqlite3.damaged").exists();
+    let wrong = (!is_there).then_some(if aside { Wrong::SetAside } else { Wrong::Missing });
+    (FileReport { file, kind, octets, rows: None, began: None, closed: None, wrong }, is_there)
+}
+
+fn damaged(error: &dyn ToString) -> Option<Wrong> {
+    Some(Wrong::Damaged(error.to_string()))
+}
+
+fn of_register(file: PathBuf, thorough: bool) -> FileReport {
+    let (mut report, is_there) = seen(file, REGISTER);
+    if is_there {
+        let looked = open_for_reading(&report.file)
+            .and_then(|connection| if thorough { whole(&report.file, &connection) } else { Ok(()) });
+        report.wrong = looked.err().as_ref().and_then(|error| damaged(error));
     }
-    if kind == "register" {
-        let thorough = look.is_some();
-        let fits =
-            open_for_reading(&report.file).and_then(|connection| whole(&report.file, &connection, thorough));
-        report.wrong = fits.err().as_ref().and_then(|error| damaged(error));
+    report
+}
+
+fn of_partition(file: PathBuf, kind: &'static str, number: u32, look: Option<Look>) -> FileReport {
+    let (mut report, is_there) = seen(file, kind);
+    if !is_there {
         return report;
     }
     // The last may be written meanwhile: it is read as its readers do, in one piece.
@@ -152,10 +171,8 @@ fn report(file: PathBuf, kind: &'static str, number: u32, look: Option<Look>) ->
     report
 }
 
-fn whole(file: &Path, connection: &Connection, thorough: bool) -> Result<(), AuditError> {
-    if !thorough {
-        return Ok(());
-    }
+/// It has no sum, for its rows change; that its parts fit together is all that can be told.
+fn whole(file: &Path, connection: &Connection) -> Result<(), AuditError> {
     let check = connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get::<_, String>(0));
     match check.map_err(|error| super::schema::failed(file, &error))?.as_str() {
         "ok" => Ok(()),

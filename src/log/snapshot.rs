@@ -59,8 +59,15 @@ pub fn store(data: &Path, sequence: u64, at: Timestamp, body: &[u8]) -> Result<(
         drop(fs::remove_file(&unfinished));
         return Err(refused(&path, &error));
     }
-    for (_, old) in generations(&directory)?.into_iter().skip(GENERATIONS) {
-        fs::remove_file(&old).map_err(|error| refused(&old, &error))?;
+    let generations = generations(&directory)?;
+    let Some((oldest, _)) = generations.get(GENERATIONS.saturating_sub(1)) else { return Ok(()) };
+    // One that was set aside holds names as well as any, and goes as they do; so does one that a crash left unfinished.
+    for old in [SNAPSHOT, "damaged", "new"] {
+        for (sequence, path) in with_extension(&directory, old)? {
+            if sequence < *oldest {
+                fs::remove_file(&path).map_err(|error| refused(&path, &error))?;
+            }
+        }
     }
     Ok(())
 }
@@ -116,13 +123,20 @@ fn directory_in(data: &Path) -> PathBuf {
 
 /// Newest first.
 fn generations(directory: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
+    with_extension(directory, SNAPSHOT)
+}
+
+const SNAPSHOT: &str = "snapshot";
+
+fn with_extension(directory: &Path, extension: &str) -> Result<Vec<(u64, PathBuf)>, LogError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(|error| refused(directory, &error))? {
         let path = entry.map_err(|error| refused(directory, &error))?.path();
-        if path.extension() != Some(OsStr::new("snapshot")) {
+        if path.extension() != Some(OsStr::new(extension)) {
             continue;
         }
-        let sequence = path.file_stem().and_then(OsStr::to_str).and_then(|digits| digits.parse().ok());
+        let name = path.file_name().and_then(OsStr::to_str);
+        let sequence = name.and_then(|name| name.split('.').next()?.parse().ok());
         found.extend(sequence.map(|sequence: u64| (sequence, path)));
     }
     found.sort_by(|a, b| b.cmp(a));
@@ -294,6 +308,26 @@ mod tests {
         assert_eq!(load(data.path()).unwrap().unwrap().sequence, 1);
         store(data.path(), 3, AT, b"newer").unwrap();
         assert_eq!(oldest_sequence(data.path()).unwrap(), Some(1), "the good one stays");
+    }
+
+    #[test]
+    fn what_was_set_aside_or_never_finished_goes_with_those_of_its_time() {
+        let data = data();
+        let directory = directory_in(data.path());
+        store(data.path(), 1, AT, b"old").unwrap();
+        store(data.path(), 2, AT, b"new").unwrap();
+        let damaged = directory.join("00000000000000000002.snapshot");
+        fs::write(&damaged, b"not what was stored").unwrap();
+        load(data.path()).unwrap();
+        fs::write(directory.join("00000000000000000001.snapshot.new"), b"half of").unwrap();
+        let aside = |name: &str| directory.join(name).exists();
+        let there =
+            || ["00000000000000000002.snapshot.damaged", "00000000000000000001.snapshot.new"].map(aside);
+        for sequence in [3, 4] {
+            assert_eq!(there(), [true; 2], "what may be wanted to look at is there before {sequence}");
+            store(data.path(), sequence, AT, b"newer").unwrap();
+        }
+        assert_eq!(there(), [false; 2]);
     }
 
     #[test]

@@ -233,6 +233,14 @@ fn one_octet_that_is_another_in_any_row_of_the_past_is_found() {
         assert_eq!(verify(&daemon), (Some(65), vec![file.to_owned()]));
         fs::write(&path, good).expect("our own file");
     }
+    // The register has no sum: a page of it that is none is found.
+    let path = daemon.data_dir().join("audit/register.sqlite3");
+    let good = fs::read(&path).expect("our own file");
+    let mut spoiled = good.clone();
+    spoiled.get_mut(8192..8208).expect("a third page").fill(0xff);
+    fs::write(&path, spoiled).expect("our own file");
+    assert_eq!(verify(&daemon), (Some(65), vec!["register.sqlite3".to_owned()]));
+    fs::write(&path, good).expect("our own file");
     let path = daemon.data_dir().join("audit/messages-000001.sqlite3");
     fs::rename(&path, path.with_extension("sqlite3.damaged")).expect("our own file");
     assert_eq!(verify(&daemon), (Some(65), vec!["messages-000001.sqlite3".to_owned()]));

@@ -552,16 +552,11 @@ fn no_octet_of_what_is_too_old_stays() {
     assert!(!holds_octets(&audit, order), "an order is still there");
 }
 
-#[test]
-fn what_somebody_ordered_to_be_kept_stays_and_goes_when_the_order_ends() {
-    use crate::access::preservation::{About, PreservationOrder};
-    use crate::audit::rows::Confidence::{Exact, Unknown};
+fn message_of(number: i64, subscriber: &str, address: &str) -> Message {
     use crate::relay::Profile;
     use crate::relay::message::Owner;
     use crate::relay::verdict::Reason;
-    let data = tempfile::tempdir().unwrap();
-    let mut index = forty_days(data.path());
-    let message = |number: i64, subscriber: &str, address: &str| Message {
+    Message {
         at: day(number),
         mta: Name::from("mx1"),
         profile: Profile::Relay,
@@ -585,12 +580,20 @@ fn what_somebody_ordered_to_be_kept_stays_and_goes_when_the_order_ends() {
         token: None,
         reason: Reason::Online,
         observed: false,
-    };
+    }
+}
+
+#[test]
+fn what_somebody_ordered_to_be_kept_stays_and_goes_when_the_order_ends() {
+    use crate::access::preservation::{About, PreservationOrder};
+    use crate::audit::rows::Confidence::{Exact, Unknown};
+    let data = tempfile::tempdir().unwrap();
+    let mut index = forty_days(data.path());
     let first = index.applied() + 1;
     let messages = [
-        message(1, "kept", "192.0.2.77"),
-        message(1, "gone", "192.0.2.78"),
-        message(1, "there", "192.0.2.5"),
+        message_of(1, "kept", "192.0.2.77"),
+        message_of(1, "gone", "192.0.2.78"),
+        message_of(1, "there", "192.0.2.5"),
     ];
     let folded: Vec<Folded> = (first..)
         .zip(messages)
@@ -622,4 +625,179 @@ fn what_somebody_ordered_to_be_kept_stays_and_goes_when_the_order_ends() {
     while index.retire(day(240), &keep_days(10), &preserved).unwrap() {}
     assert_eq!(queue_ids(&index), Vec::<String>::new(), "the order has ended");
     assert_eq!(owner(&index, 5, 5), (Unknown, 0));
+}
+
+/// Days on which each of these is told, and what is too old goes.
+fn lived(data: &Path, effects: &[(i64, Effect)], until: i64) -> Index {
+    let mut index = Index::open(data).unwrap();
+    for now in 1..=until {
+        for (sequence, (number, effect)) in (1..).zip(effects) {
+            if *number == now {
+                let outcome = Outcome::Effect(Cause::Applied, effect.clone());
+                index.apply(sequence, &[Folded { sequence, outcome }]).unwrap();
+            }
+        }
+        index.sync(day(now)).unwrap();
+        while index.retire(day(now), &keep_days(10), &Preservations::default()).unwrap() {}
+    }
+    index
+}
+
+fn session_of(number: u8) -> SessionKey {
+    SessionKey { incarnation: day(number.into()), ..key(number) }
+}
+
+fn opened(session: &SessionKey, subscriber: &str) -> Effect {
+    Effect::SessionOpened {
+        session: session.clone(),
+        subscriber: Some(Name::from(subscriber)),
+        user_name: None,
+        line: Line::default(),
+        inside: None,
+        kept: Vec::new(),
+    }
+}
+
+fn host(number: u8) -> Place {
+    Place::whole(Realm::PUBLIC, format!("192.0.2.{number}/32").parse().unwrap())
+}
+
+fn bound(session: &SessionKey, subscriber: &str, place: Place, from: i64) -> Effect {
+    let subscriber = Some(Name::from(subscriber));
+    Effect::Bound { session: session.clone(), subscriber, place, from: day(from) }
+}
+
+fn unbound(session: &SessionKey, place: Place, until: i64, how: Ended) -> Effect {
+    let until = day(until);
+    Effect::Unbound { session: session.clone(), place, until, last_seen: until, how }
+}
+
+fn closed(session: &SessionKey, at: i64) -> Effect {
+    let at = day(at);
+    Effect::SessionClosed { session: session.clone(), at, last_seen: at, how: Ended::Stopped }
+}
+
+#[test]
+fn what_a_session_gave_up_while_it_lasted_stays_given_up_when_its_beginning_moves() {
+    use crate::audit::rows::Confidence::Exact;
+    let data = tempfile::tempdir().unwrap();
+    let (alice, bob) = (session_of(1), session_of(8));
+    let told = [
+        (1, opened(&alice, "alice")),
+        (1, bound(&alice, "alice", host(1), 1)),
+        (3, unbound(&alice, host(1), 3, Ended::Moved)),
+        (5, bound(&alice, "alice", host(2), 5)),
+        (8, opened(&bob, "bob")),
+        (8, bound(&bob, "bob", host(1), 8)),
+        (9, unbound(&bob, host(1), 9, Ended::Stopped)),
+        (9, closed(&bob, 9)),
+    ];
+    let index = lived(data.path(), &told, 25);
+    assert_eq!([owner(&index, 1, 2), owner(&index, 2, 6), owner(&index, 2, 40)], [(Exact, 1); 3]);
+    let past = index.past().unwrap();
+    for number in [4, 6, 40] {
+        let found =
+            past.owner(Realm::PUBLIC, [192, 0, 2, 1].into(), None, day(number), &|_, _| None).unwrap();
+        assert_eq!(found.candidates, [], "alice had given it up by day {number}");
+    }
+}
+
+#[test]
+fn a_session_that_came_back_after_its_end_stays_and_one_of_which_more_was_learned_goes() {
+    use crate::audit::rows::Confidence::{Exact, Unknown};
+    let data = tempfile::tempdir().unwrap();
+    let (back, gone) = (session_of(1), session_of(2));
+    let past = Effect::PastHeld {
+        session: gone.clone(),
+        subscriber: Some(Name::from("bob")),
+        place: host(3),
+        from: day(2),
+        until: day(3),
+        ended: true,
+        inferred: false,
+    };
+    let told = [
+        (1, opened(&back, "alice")),
+        (1, bound(&back, "alice", host(1), 1)),
+        (2, unbound(&back, host(1), 2, Ended::Stopped)),
+        (2, closed(&back, 2)),
+        (2, opened(&gone, "bob")),
+        (2, bound(&gone, "bob", host(2), 2)),
+        (3, unbound(&gone, host(2), 3, Ended::Stopped)),
+        (3, closed(&gone, 3)),
+        (4, opened(&back, "alice")),
+        (4, bound(&back, "alice", host(1), 4)),
+        (5, past),
+        (40, bound(&session_of(40), "carol", host(40), 40)),
+    ];
+    let index = lived(data.path(), &told, 40);
+    assert_eq!([owner(&index, 1, 4), owner(&index, 1, 40)], [(Exact, 1); 2]);
+    assert_eq!([owner(&index, 2, 2), owner(&index, 3, 2)], [(Unknown, 0); 2]);
+    drop(index);
+    assert!(!holds_octets(&data.path().join("audit"), b"bob"));
+}
+
+#[test]
+fn what_moved_before_a_crash_and_moves_again_is_there_once() {
+    use crate::access::preservation::{About, PreservationOrder};
+    use crate::relay::standing::Subject;
+    let data = tempfile::tempdir().unwrap();
+    let mut index = Index::open(data.path()).unwrap();
+    for (sequence, number) in [(1, 1), (2, 30)] {
+        let message = message_of(number, "kept", "192.0.2.77");
+        let folded = Folded { sequence, outcome: Outcome::Message(Box::new(message)) };
+        index.apply(sequence, &[folded]).unwrap();
+        index.sync(day(number)).unwrap();
+    }
+    let mut preserved = Preservations::default();
+    let (at, by, reason) = (day(2), Name::from("dpo"), Name::from("4 Js 17/26"));
+    let about = About::Subscriber(Name::from("kept"));
+    preserved.fold(1, &PreservationOrder { at, by, about, until: Some(day(200)), reason });
+    let file = data.path().join("audit/messages-000001.sqlite3");
+    let before = fs::read(&file).unwrap();
+    for _ in 0..2 {
+        while index.retire(day(31), &keep_days(10), &preserved).unwrap() {}
+        index.sync(day(31)).unwrap();
+        assert!(!file.exists(), "it has moved");
+        let past = index.past().unwrap();
+        let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
+        assert_eq!(past.messages(&filter).unwrap().len(), 2);
+        let minutes = past.minutes(&Subject::Subscriber(Name::from("kept")), day(0), day(40)).unwrap();
+        let counts: Vec<u64> = minutes.iter().map(|(_, sum)| sum.messages).collect();
+        assert_eq!(counts, [1, 1]);
+        drop(index);
+        // It died before the file was removed.
+        fs::write(&file, &before).unwrap();
+        index = Index::open(data.path()).unwrap();
+    }
+}
+
+#[test]
+fn files_that_were_set_aside_go_when_their_time_is_over_and_are_not_missed_then() {
+    use crate::audit::rows::Confidence::{Exact, Unknown};
+    let data = tempfile::tempdir().unwrap();
+    let audit = data.path().join("audit");
+    three_days(data.path());
+    fs::write(audit.join("sessions-000001.sqlite3"), SPOILED).unwrap();
+    let mut index = Index::open(data.path()).unwrap();
+    let others = ["index.sqlite3", "index.sqlite3-wal", "register.sqlite3.damaged", "sessions-000009.new"];
+    for other in others {
+        fs::write(audit.join(other), SPOILED).unwrap();
+    }
+    let all = others.iter().copied().chain(["sessions-000001.sqlite3.damaged"]);
+    let all: Vec<_> = all.map(|name| audit.join(name)).collect();
+    for file in &all {
+        let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(86_400)).unwrap();
+    }
+    assert_eq!(owner(&index, 9, 3), (Unknown, 0), "somebody may have been lost");
+    while index.retire(day(11), &keep_days(10), &Preservations::default()).unwrap() {}
+    assert!(all.iter().all(|file| file.exists()), "not a moment too early");
+    while index
+        .retire(day(11).plus(Duration::from_millis(1)), &keep_days(10), &Preservations::default())
+        .unwrap()
+    {}
+    assert!(all.iter().all(|file| !file.exists()));
+    assert_eq!(owner(&index, 9, 3), (Exact, 0), "what was lost would not be known any more either");
+    assert_eq!(owner(&reopened(index, data.path()), 9, 3), (Exact, 0));
 }

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::*;
+use crate::audit::by_term;
 use crate::audit::index::Index;
 use crate::audit::sessions;
 use crate::relay::Profile;
@@ -687,14 +688,13 @@ fn every_question_walks_an_index() {
         sessions::NEXT_LENGTH,
     ];
     let of_questions: &[&str] = &[asked::BY_SEQUENCE, asked::FROM_SEQUENCE];
-    let of_messages: &[&str] = &[messages::BY_TERM, messages::IS_KNOWN];
-    let of_attempts: &[&str] = &[attempts::BY_TERM];
+    let of_items: &[&str] = &[by_term::BY_TERM, by_term::IS_KNOWN];
     let files = [
         ("register.sqlite3", of_register),
         ("sessions-000001.sqlite3", of_sessions),
-        ("messages-000001.sqlite3", of_messages),
+        ("messages-000001.sqlite3", of_items),
         ("questions-000001.sqlite3", of_questions),
-        ("attempts-000001.sqlite3", of_attempts),
+        ("attempts-000001.sqlite3", of_items),
     ];
     for (file, questions) in files {
         let connection = open_for_reading(&world.data.path().join("audit").join(file)).unwrap();
