@@ -273,4 +273,4 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -147,3 +147,6 @@ fn is_preserved(facts: &[(Position, Said)], preserved: &Preservations, now: Time
             || said.places().iter().any(|place| preserved.keep_prefix(place.prefix, now))
     })
 }
+
+#[cfg(test)]
+mod tests;
