@@ -369,6 +369,16 @@ impl Views {
                 self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
+            Entry::Signal(signal) => {
+                let changed = self.cases.signal(sequence, signal);
+                self.show(&changed);
+                return self.shared.committed.store(sequence, Ordering::Release);
+            }
+            Entry::Listing(listing) => {
+                let changed = self.cases.listing(sequence, listing);
+                self.show(&changed);
+                return self.shared.committed.store(sequence, Ordering::Release);
+            }
             Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);

@@ -13,6 +13,7 @@ use crate::access::token::TokenOrder;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Complaint};
 use crate::relay::message::Message;
+use crate::relay::signal::{Listing, Signal};
 use crate::relay::standing::Command;
 use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
@@ -53,6 +54,10 @@ pub enum Entry {
     Preservation(Box<PreservationOrder>),
     /// What was not let go, of minutes that are over.
     Attempts(Vec<Attempt>),
+    /// Somebody sends in a way that a human should look at.
+    Signal(Box<Signal>),
+    /// A block list has one of our own addresses.
+    Listing(Box<Listing>),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::confidence::Confidence;
+use super::signal::{Listing, Signal};
+use super::standing::Subject;
 use crate::session::{Name, Timestamp};
 
 /// So many cases are kept. Beyond that the oldest closed one goes first, and an open one only where none is closed.
@@ -99,6 +101,10 @@ pub enum Act {
 pub enum Kind {
     /// A complaint.
     Complaint,
+    /// A signal: somebody sends as they never did.
+    Signal,
+    /// A block list has one of our own addresses.
+    Listing,
 }
 
 impl Kind {
@@ -107,6 +113,8 @@ impl Kind {
     pub fn word(self) -> &'static str {
         match self {
             Kind::Complaint => "complaint",
+            Kind::Signal => "signal",
+            Kind::Listing => "listing",
         }
     }
 }
@@ -136,6 +144,10 @@ impl State {
 pub enum Evidence {
     /// A complaint.
     Complaint(Reported),
+    /// A signal.
+    Signal(Signal),
+    /// A listing.
+    Listing(Listing),
 }
 
 /// What happened to a case.
@@ -207,8 +219,10 @@ pub struct Case {
 impl Case {
     /// Source addresses that its evidence names.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.evidence.iter().filter_map(|Evidence::Complaint(reported)| {
-            reported.address.map(|address| address.to_canonical())
+        self.evidence.iter().filter_map(|evidence| match evidence {
+            Evidence::Complaint(reported) => reported.address.map(|address| address.to_canonical()),
+            // One of our own is nobody's.
+            Evidence::Signal(_) | Evidence::Listing(_) => None,
         })
     }
 
@@ -236,6 +250,22 @@ impl Changed {
     }
 }
 
+/// By whom cases are opened that nobody handed in.
+const DAEMON: &str = "relaywarden";
+
+/// What opens a case, or joins one.
+struct Opening {
+    sequence: u64,
+    at: Timestamp,
+    by: Name,
+    kind: Kind,
+    about: Vec<Name>,
+    confidence: Confidence,
+    /// The same opens one once.
+    key: Option<(Name, Name)>,
+    evidence: Evidence,
+}
+
 /// All cases. A view: rebuilt from the log. Each case is shared as a value, so that what one entry costs does not grow with
 /// their number.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -249,10 +279,63 @@ impl Cases {
     /// Folds a complaint: it opens a case, or joins the one that the same complaint has opened before. A closed case stays
     /// closed then: the same report again says nothing new.
     pub fn complain(&mut self, sequence: u64, complaint: &Complaint) -> Changed {
-        let evidence = Evidence::Complaint(complaint.evidence.clone());
-        let event = |what| Event { sequence, at: complaint.at, by: complaint.by.clone(), what, note: None };
-        let known = complaint.key.as_ref().and_then(|key| self.by_key.get(key)).copied();
-        if let Some(case) = known.and_then(|id| self.cases.get_mut(&id)) {
+        self.take(Opening {
+            sequence,
+            at: complaint.at,
+            by: complaint.by.clone(),
+            kind: Kind::Complaint,
+            about: complaint.about.clone(),
+            confidence: complaint.confidence,
+            key: complaint.key.clone(),
+            evidence: Evidence::Complaint(complaint.evidence.clone()),
+        })
+    }
+
+    /// Folds a signal: it joins the open case that earlier signals of the same sender have opened, or opens one.
+    pub fn signal(&mut self, sequence: u64, signal: &Signal) -> Changed {
+        let (kind, name) = match &signal.subject {
+            Subject::Subscriber(name) => ("signal of subscriber", name),
+            Subject::Login(name) => ("signal of login", name),
+        };
+        self.take(Opening {
+            sequence,
+            at: signal.at,
+            by: Name::from(DAEMON),
+            kind: Kind::Signal,
+            about: signal.subject.subscriber().cloned().into_iter().collect(),
+            confidence: Confidence::Exact,
+            key: Some((Name::from(kind), name.clone())),
+            evidence: Evidence::Signal(signal.clone()),
+        })
+    }
+
+    /// Folds a listing: it joins the open case of the same address and list, or opens one. Who stands out is a suspect and no more.
+    pub fn listing(&mut self, sequence: u64, listing: &Listing) -> Changed {
+        let mut about: Vec<Name> =
+            listing.suspects.iter().filter_map(|signal| signal.subject.subscriber().cloned()).collect();
+        about.sort_unstable();
+        about.dedup();
+        // Any of them may be it, or somebody who does not stand out.
+        let confidence = if about.is_empty() { Confidence::Unknown } else { Confidence::Ambiguous };
+        let address = Name::from(listing.address.to_string().as_str());
+        self.take(Opening {
+            sequence,
+            at: listing.at,
+            by: Name::from(DAEMON),
+            kind: Kind::Listing,
+            about,
+            confidence,
+            key: Some((listing.list.clone(), address)),
+            evidence: Evidence::Listing(listing.clone()),
+        })
+    }
+
+    fn take(&mut self, opening: Opening) -> Changed {
+        let Opening { sequence, at, by, kind, about, confidence, key, evidence } = opening;
+        let event = |what| Event { sequence, at, by, what, note: None };
+        let known = key.as_ref().and_then(|key| self.by_key.get(key)).copied();
+        let known = known.and_then(|id| self.cases.get_mut(&id));
+        if let Some(case) = known.filter(|case| kind == Kind::Complaint || case.state == State::Open) {
             let case = Arc::make_mut(case);
             case.evidence_count = case.evidence_count.saturating_add(1);
             if case.evidence.len() < EVIDENCE_MAX && !case.evidence.contains(&evidence) {
@@ -262,22 +345,22 @@ impl Cases {
             return Changed::one(case.id, Vec::new());
         }
         let gone = self.make_room();
-        if let Some(key) = complaint.key.clone() {
+        if let Some(key) = key.clone() {
             self.by_key.insert(key, sequence);
         }
         let case = Case {
             id: sequence,
-            opened: complaint.at,
-            kind: Kind::Complaint,
-            about: complaint.about.clone(),
-            confidence: complaint.confidence,
+            opened: at,
+            kind,
+            about,
+            confidence,
             state: State::Open,
             evidence: vec![evidence],
             evidence_count: 1,
             history: vec![event(Happened::Opened)],
             kept_until: None,
             wanted_until: None,
-            key: complaint.key.clone(),
+            key,
         };
         self.cases.insert(sequence, Arc::new(case));
         Changed::one(sequence, gone)
@@ -356,7 +439,9 @@ impl Cases {
 
     fn forget(&mut self, id: u64) {
         let Some(case) = self.cases.remove(&id) else { return };
-        if let Some(key) = &case.key {
+        if let Some(key) = &case.key
+            && self.by_key.get(key) == Some(&id)
+        {
             self.by_key.remove(key);
         }
         if let Some(end) = case.kept_until {
@@ -451,6 +536,66 @@ mod tests {
             (closed.what, &closed.by, closed.note.as_ref()),
             (Happened::Closed, &Name::from("root"), Some(&Name::from("cleaned")))
         );
+    }
+
+    #[test]
+    fn a_signal_joins_the_open_case_of_its_sender_and_opens_another_once_that_is_closed() {
+        let signal = |at, subject| Signal {
+            at: Timestamp::from_seconds(at),
+            subject,
+            name: Name::from("messages"),
+            value: 1024,
+            threshold: 40,
+            words: Name::from("1,024 messages today; 3 to 14 on the last 28 days"),
+        };
+        let alice = || Subject::Subscriber(Name::from("alice"));
+        let mut cases = Cases::default();
+        cases.signal(7, &signal(1, alice()));
+        assert_eq!(cases.signal(8, &signal(2, alice())).cases, [7]);
+        // A login of that name is somebody else.
+        cases.signal(9, &signal(2, Subject::Login(Name::from("alice"))));
+        cases.act(10, &close(7));
+        assert_eq!(cases.signal(11, &signal(3, alice())).cases, [11]);
+        assert_eq!(ids(&cases), [11, 9, 7]);
+        cases.advance(KEPT_UNTIL, |_, _| None);
+        assert_eq!(
+            cases.signal(12, &signal(4, alice())).cases,
+            [11],
+            "the end of the closed one takes no key with it"
+        );
+        let about = |id| cases.get(id).unwrap().about.clone();
+        assert_eq!((about(11), about(9)), (vec![Name::from("alice")], Vec::new()));
+    }
+
+    #[test]
+    fn a_listing_names_those_who_stand_out_and_accuses_none_of_them() {
+        let suspect = |name: &str| Signal {
+            at: Timestamp::from_seconds(1),
+            subject: Subject::Subscriber(Name::from(name)),
+            name: Name::from("messages"),
+            value: 1024,
+            threshold: 40,
+            words: Name::from("1,024 messages today; 3 to 14 on the last 28 days"),
+        };
+        let listing = Listing {
+            at: Timestamp::from_seconds(1),
+            address: "192.0.2.25".parse().unwrap(),
+            list: Name::from("zen.example.net"),
+            answers: vec!["127.0.0.4".parse().unwrap()],
+            text: None,
+            suspects: vec![suspect("bob"), suspect("alice"), suspect("bob")],
+        };
+        let mut cases = Cases::default();
+        cases.listing(7, &listing);
+        assert_eq!(cases.listing(8, &listing).cases, [7], "the same list");
+        let other = Listing { list: Name::from("bl.example.org"), ..listing };
+        assert_eq!(cases.listing(9, &other).cases, [9]);
+        let case = cases.get(7).unwrap();
+        assert_eq!(
+            (&case.about, case.confidence),
+            (&vec![Name::from("alice"), Name::from("bob")], Confidence::Ambiguous)
+        );
+        assert_eq!(case.addresses().next(), None, "our own address is nobody's");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod confidence;
 pub mod message;
 pub mod permitted;
 pub mod ruling;
+pub mod signal;
 pub mod standing;
 pub mod verdict;
 

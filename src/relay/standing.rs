@@ -17,6 +17,25 @@ pub enum Subject {
     Login(Name),
 }
 
+impl Subject {
+    /// The subscriber, if it is one.
+    #[must_use]
+    pub fn subscriber(&self) -> Option<&Name> {
+        match self {
+            Subject::Subscriber(name) => Some(name),
+            Subject::Login(_) => None,
+        }
+    }
+
+    /// Its name, whichever it is.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        match self {
+            Subject::Subscriber(name) | Subject::Login(name) => name,
+        }
+    }
+}
+
 /// What staff ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {

@@ -156,7 +156,10 @@ fn spelled(name: &Option<Name>) -> Option<String> {
 
 impl From<&Case> for CaseRow {
     fn from(case: &Case) -> Self {
-        let evidence = case.evidence.iter().map(|Evidence::Complaint(reported)| EvidenceRow::from(reported));
+        let evidence = case.evidence.iter().filter_map(|evidence| match evidence {
+            Evidence::Complaint(reported) => Some(EvidenceRow::from(reported)),
+            Evidence::Signal(_) | Evidence::Listing(_) => None,
+        });
         CaseRow {
             id: case.id,
             opened: rfc3339(case.opened),
