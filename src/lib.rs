@@ -10,6 +10,7 @@
 //!   files ───────► detail ──── record ──┤                               │
 //!   MTA ── TCP, ─► mta ────── message ──┼─► inbox ─► engine ─► LOG ─────┼─► standing   who may not send at all
 //!          Unix                         │              │  commit  fold  ├─► messages   seen already, so counted once
+//!                                       │              │                ├─► trends     what is usual for each sender
 //!                                       │              │                ├─► cases      what somebody should look at
 //!   staff ─ Unix ► http ── order,       │              │                └─► index      the past, filled behind it
 //!                   question, complaint ┘              └─► then answer whoever waits
@@ -26,7 +27,7 @@
 //! | room | knows | must not know |
 //! |---|---|---|
 //! | [`session`] | who owns which address | no clock, no file, no socket: time is an argument |
-//! | [`relay`] | may this leave, whose is it, who is suspended | protocols, how a subscriber is found |
+//! | [`relay`] | may this leave, whose is it, who is suspended, what is usual | protocols, how a subscriber is found |
 //! | [`radius`] | octets to accounting records and back | sockets, what a record does to a session |
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
@@ -44,7 +45,7 @@
 //!
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
-//! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
+//! stop, `recovery` what is read at a start, `engine` the writing, `signals` who is looked at after it, `keeper` what is stored behind it, `radius` and `mta`
 //! the sockets, `detail` the files that another server writes for us, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
@@ -64,6 +65,7 @@
 //! | | what was acknowledged is there after `kill -9` | `no_acknowledged_change_is_lost_in_fifty_crashes` |
 //! | | what was acknowledged is there after a stop | `whatever_was_acknowledged_until_the_end_is_there_afterwards` |
 //! | | a restart changes no answer | `a_clean_restart_changes_no_answer`, `a_crash_changes_no_answer` |
+//! | | what may be several people's is a signal of nobody | `what_may_be_several_peoples_counts_for_nobody` |
 //! | | what could not be made durable is not acknowledged | `a_failed_fsync_is_never_acknowledged_and_the_log_goes_on_elsewhere` |
 //!
 //! I1 to I8 are properties in `tests/properties.rs` and `tests/admission.rs`; the rows of the decision table are told by the

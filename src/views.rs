@@ -18,6 +18,7 @@ use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing};
+use crate::relay::trend::{self, Trends};
 use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
@@ -119,6 +120,8 @@ pub struct Shared {
     cases: DashMap<u64, Arc<Case>>,
     /// What must be kept.
     pub preserved: ArcSwap<Preservations>,
+    /// What each sender usually sends, and what it sends today.
+    pub trends: Trends,
     committed: AtomicU64,
 }
 
@@ -178,9 +181,10 @@ struct Rest {
     link: (u64, Link),
     cases: Cases,
     preserved: Preservations,
+    trends: trend::Image,
 }
 
-/// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders and no cases yet.
+/// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders, no cases and no trends yet.
 #[derive(Deserialize)]
 struct RestBefore {
     sequence: u64,
@@ -198,8 +202,8 @@ const BEFORE: u8 = 3;
 impl From<RestBefore> for Rest {
     fn from(before: RestBefore) -> Self {
         let RestBefore { sequence, ahead, sessions, standing, recent } = before;
-        let (tokens, link, cases, preserved) = Default::default();
-        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved }
+        let (tokens, link, cases, preserved, trends) = Default::default();
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved, trends }
     }
 }
 
@@ -244,6 +248,7 @@ impl Views {
             shared.cases.insert(case.id, Arc::clone(case));
         }
         shared.preserved.store(Arc::new(rest.preserved.clone()));
+        shared.trends.restore(rest.trends);
         shared.committed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
@@ -284,6 +289,7 @@ impl Views {
             link: self.link,
             cases: self.cases.clone(),
             preserved: self.preserved.clone(),
+            trends: self.shared.trends.image(),
         };
         postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
     }
@@ -292,6 +298,12 @@ impl Views {
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// What each sender usually sends, and what it sends today.
+    #[must_use]
+    pub fn trends(&self) -> &Trends {
+        &self.shared.trends
     }
 
     /// Sequence of the last entry folded.
@@ -333,6 +345,7 @@ impl Views {
                 if message.reason != Reason::Imported {
                     self.recent.insert(message);
                 }
+                self.shared.trends.message(at, message);
                 Outcome::Message(message.clone())
             }
             Entry::Command(command) => {
@@ -370,6 +383,7 @@ impl Views {
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Signal(signal) => {
+                self.shared.trends.signal(signal);
                 let changed = self.cases.signal(sequence, signal);
                 self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
@@ -379,7 +393,10 @@ impl Views {
                 self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
-            Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
+            Entry::Attempts(attempts) => {
+                self.shared.trends.attempts(at, attempts);
+                Outcome::Attempts(attempts.clone())
+            }
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 self.recent.forget(at);
@@ -421,6 +438,7 @@ impl Views {
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
         self.drain(Cause::Deadline, folded);
+        self.shared.trends.advance(at);
         let preserved = &self.preserved;
         let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
         self.show(&changed);
@@ -450,6 +468,7 @@ mod tests {
     use crate::log::entry::Question;
     use crate::relay::case::{Act, Action, Complaint, Reported, State};
     use crate::relay::confidence::Confidence;
+    use crate::relay::signal::Signal;
     use crate::session::Name;
 
     const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
@@ -509,6 +528,27 @@ mod tests {
         assert_eq!(shared.link.load().0, 3);
         let Outcome::Asked(asked, link) = &more[0].outcome else { panic!("{more:?}") };
         assert_eq!((**shared.link.load(), asked.via, asked.role), ((3, *link), Via::Socket, None));
+    }
+
+    #[test]
+    fn trends_go_on_from_a_snapshot_and_remember_what_was_told() {
+        let message = |seconds| {
+            let at = AT.plus(Duration::from_secs(seconds));
+            let login = Some(Name::from("webmail"));
+            Entry::Message(Box::new(Message { at, login, ..crate::relay::message::tests::message(0, "") }))
+        };
+        let subject = crate::relay::standing::Subject::Login(Name::from("webmail"));
+        let (name, words) = (Name::from("messages"), Name::from("many"));
+        let signal = Signal { at: AT, subject: subject.clone(), name, value: 2, threshold: 2, words };
+        let entries = [message(0), message(1), Entry::Signal(Box::new(signal)), message(2)];
+        let (whole, _) = folded(&entries);
+        let (before, _) = folded(&entries[..3]);
+        let shared = Arc::<Shared>::default();
+        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+        views.fold(AT, 4, &entries[3], &mut Vec::new());
+        assert!(views.are_as(&whole));
+        let sender = shared.trends.sender(&subject).unwrap();
+        assert!(sender.today().odd && sender.today().messages == 3);
     }
 
     #[test]
@@ -576,9 +616,9 @@ mod tests {
     fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_and_no_cases_yet() {
         let (views, _) = folded(&[]);
         let mut octets = views.snapshot();
-        // What came with version 4: no tokens, no entry and a link of zeros, no preservation orders, and no cases, of no key
-        // and with no end.
-        octets.truncate(octets.len() - 1 - 1 - 32 - 1 - 3);
+        // What came with version 4: no tokens, no entry and a link of zeros, no preservation orders, no cases, of no key and
+        // with no end, and no senders, since no moment.
+        octets.truncate(octets.len() - 1 - 1 - 32 - 1 - 3 - 2);
         octets[0] = BEFORE;
         let restored = Views::restore(Arc::default(), &octets).unwrap();
         assert!(restored.are_as(&views));

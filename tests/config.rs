@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use relaywarden::config::file::{Contents, Files, Loaded, read};
 use relaywarden::config::{Config, Endpoint, NamedRealm, NasIdentity, RealmForm};
 use relaywarden::radius::dictionary::Dictionary;
+use relaywarden::relay::trend::{Measure, Threshold, Thresholds};
 use relaywarden::session::Name;
 use relaywarden::session::event::{Rules, Span};
 
@@ -417,6 +418,49 @@ fn what_is_kept_and_what_names_nobody_is_asked_for_by_name() {
     let kept: Vec<_> = config.identity.keep.iter().map(|(name, id)| format!("{name} {id}")).collect();
     assert_eq!(kept, ["Class 25", "26.4874.24 26.4874.24"]);
     assert_eq!(config.many_sessions, 0);
+}
+
+#[test]
+fn each_measure_has_a_threshold_that_may_be_another() {
+    let trend = config(
+        "[trend]\nsignals = false\nlearn = '28d'\nhaste = { floor = 6 }\nhelo = { factor = '1.5x' }\n",
+    )
+    .trend;
+    assert!(!trend.signals && trend.learn == Duration::from_secs(28 * 86_400));
+    let of = |wanted: Measure| {
+        let (_, threshold) = trend.iter().find(|(measure, _)| *measure == wanted).unwrap();
+        (threshold.floor, threshold.tenths)
+    };
+    let default = |measure| (Threshold::default_of(measure).floor, Threshold::default_of(measure).tenths);
+    assert_eq!(of(Measure::Haste), (6, default(Measure::Haste).1));
+    assert_eq!(of(Measure::Helo), (default(Measure::Helo).0, 15));
+    assert_eq!(of(Measure::Messages), default(Measure::Messages));
+    assert_eq!(config("").trend, Thresholds::default());
+}
+
+#[test]
+fn each_mistake_about_a_threshold_is_named() {
+    for (written, expected) in [
+        (
+            "messages = { floor = 0 }",
+            "2:22: trend.messages.floor: is out of range; write a number from 1 to 1000000000",
+        ),
+        (
+            "hours = { factor = '0.9x' }",
+            "2:20: trend.hours.factor: is out of range; write something from \"1x\" to \"100x\"",
+        ),
+        (
+            "haste = { factor = '3' }",
+            "2:20: trend.haste.factor: '3' is no factor; write a number and x, such as \"4x\" or \"1.5x\"",
+        ),
+        (
+            "learn = 'a week'",
+            "2:9: trend.learn: 'a week' is no time; write a number and s, m, h or d, such as \"10m\"",
+        ),
+    ] {
+        assert_eq!(mistake(&format!("[trend]\n{written}\n")), expected);
+    }
+    assert!(mistake("[trend]\nspam = { floor = 1 }\n").contains("unknown field `spam`"));
 }
 
 #[test]

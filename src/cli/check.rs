@@ -144,6 +144,17 @@ impl Display for Summary<'_> {
             if relay.permit_authenticated { "may relay from anywhere" } else { "permit nothing" },
         )?;
         row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
+        match &config.trend {
+            trend if !trend.signals => row(f, "signals", "none, whatever anybody sends")?,
+            trend => row(
+                f,
+                "signals",
+                format_args!(
+                    "of senders who differ from what they did before, after {} hours of learning",
+                    trend.learn.as_secs() / 3600
+                ),
+            )?,
+        }
         row(f, "socketmap", list(&config.socketmap.listen))?;
         sockets(f, &config.socketmap)?;
         row(f, "policy", list(&config.policy.listeners.listen))?;

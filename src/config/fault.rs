@@ -75,6 +75,11 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not a factor.
+    NotAFactor {
+        /// As written.
+        written: String,
+    },
     /// A time outside of what makes sense here.
     DurationOutOfRange {
         /// The least.
@@ -339,6 +344,9 @@ impl fmt::Display for Fault {
                 f,
                 "'{written}' is neither a time nor a number of interim intervals; write \"24h\" or \"3x\""
             ),
+            Fault::NotAFactor { written } => {
+                write!(f, "'{written}' is no factor; write a number and x, such as \"4x\" or \"1.5x\"")
+            }
             Fault::DurationOutOfRange { least, most } => {
                 write!(f, "is out of range; write something from \"{least}\" to \"{most}\"")
             }

@@ -138,6 +138,7 @@ impl Reader<'_> {
             require_purpose: file.audit.require_purpose.as_ref().is_some_and(|required| *required.get_ref()),
             mtas,
             retention: self.retention(file.retention.as_ref())?,
+            trend: self.trend(&file.trend)?,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -419,7 +420,7 @@ impl Reader<'_> {
         parse(text.get_ref()).map_err(|fault| self.error(&text.span(), fault))
     }
 
-    fn parse_or<T>(
+    pub(super) fn parse_or<T>(
         &self,
         text: Option<&Text>,
         default: T,

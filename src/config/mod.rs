@@ -12,6 +12,7 @@ mod prefixes;
 mod realm;
 mod subscriber;
 mod table;
+mod trend;
 mod value;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::realm::{RealmAttribute, RealmForm};
+use crate::relay::trend::Thresholds;
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
 use crate::session::identity::Canonical;
@@ -58,6 +60,8 @@ pub struct Config {
     pub http: Http,
     /// `[retention]`.
     pub retention: Retention,
+    /// `[trend]`: from where on it is a signal what a sender does.
+    pub trend: Thresholds,
     /// `[audit] require-purpose`: no question about a person without one.
     pub require_purpose: bool,
 }

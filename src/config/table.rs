@@ -31,6 +31,7 @@ pub(super) struct File {
     pub http: Http,
     pub retention: Option<Spanned<Retention>>,
     pub audit: Audit,
+    pub trend: Trend,
 }
 
 /// `[retention]`
@@ -218,4 +219,29 @@ pub(super) struct Http {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Audit {
     pub require_purpose: Option<Spanned<bool>>,
+}
+
+/// `[trend]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Trend {
+    pub signals: Option<Spanned<bool>>,
+    pub learn: Option<Text>,
+    pub messages: Threshold,
+    pub hours: Threshold,
+    pub recipients: Threshold,
+    pub domains: Threshold,
+    pub strangers: Threshold,
+    pub haste: Threshold,
+    pub senders: Threshold,
+    pub helo: Threshold,
+    pub refused: Threshold,
+}
+
+/// An entry of `[trend]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Threshold {
+    pub floor: Option<Number>,
+    pub factor: Option<Text>,
 }

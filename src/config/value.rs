@@ -48,15 +48,24 @@ pub(super) fn span(written: &str) -> Result<Span, Fault> {
             other => other,
         });
     };
-    let (whole, tenth) = times.split_once('.').unwrap_or((times, "0"));
-    let whole: u32 = digits(whole).ok_or_else(fault)?;
-    let tenth: u32 = digits(tenth).filter(|_| tenth.len() == 1).ok_or_else(fault)?;
-    let tenths = whole.saturating_mul(10).saturating_add(tenth);
     // Below one interval every session would be overdue before it can report.
-    if !(10..=1000).contains(&tenths) {
-        return Err(Fault::DurationOutOfRange { least: "1x", most: "100x" });
-    }
-    Ok(Span::Intervals { tenths })
+    tenths(times).ok_or_else(fault)?.map(|tenths| Span::Intervals { tenths })
+}
+
+/// `4x`, `1.5x`: in tenths. Below one what is usual would be too much.
+pub(super) fn factor(written: &str) -> Result<u32, Fault> {
+    let tenths = written.strip_suffix('x').and_then(tenths);
+    tenths.ok_or_else(|| Fault::NotAFactor { written: written.to_owned() })?
+}
+
+/// A number from 1 to 100 with at most one digit behind its point; `None`: it is no number.
+fn tenths(written: &str) -> Option<Result<u32, Fault>> {
+    let (whole, tenth) = written.split_once('.').unwrap_or((written, "0"));
+    let whole: u32 = digits(whole)?;
+    let tenth: u32 = digits(tenth).filter(|_| tenth.len() == 1)?;
+    let tenths = whole.saturating_mul(10).saturating_add(tenth);
+    let within = (10..=1000).contains(&tenths);
+    Some(within.then_some(tenths).ok_or(Fault::DurationOutOfRange { least: "1x", most: "100x" }))
 }
 
 /// Digits only; the standard parser would take a plus sign.
@@ -195,6 +204,17 @@ mod tests {
         assert!(span("1x").is_ok() && span("100x").is_ok());
         assert!(matches!(span("0.9x"), Err(Fault::DurationOutOfRange { .. })));
         assert!(matches!(span("100.1x"), Err(Fault::DurationOutOfRange { .. })));
+    }
+
+    #[test]
+    fn a_factor_is_a_number_and_x() {
+        assert_eq!((factor("4x").unwrap(), factor("1.5x").unwrap(), factor("100x").unwrap()), (40, 15, 1000));
+        for written in ["", "x", "4", "4X", "1.x", "1.55x", "-1x", "4h"] {
+            assert!(matches!(factor(written), Err(Fault::NotAFactor { .. })), "{written:?}");
+        }
+        for written in ["0.9x", "100.1x"] {
+            assert!(matches!(factor(written), Err(Fault::DurationOutOfRange { .. })), "{written:?}");
+        }
     }
 
     #[test]

@@ -136,10 +136,10 @@ impl RecentMessages {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn message(seconds: i64, instance: &str) -> Message {
+    pub(crate) fn message(seconds: i64, instance: &str) -> Message {
         Message {
             at: Timestamp::from_seconds(seconds),
             mta: Name::from("127.0.0.1"),

@@ -13,6 +13,7 @@ pub mod permitted;
 pub mod ruling;
 pub mod signal;
 pub mod standing;
+pub mod trend;
 pub mod verdict;
 
 use std::net::IpAddr;

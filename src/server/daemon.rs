@@ -352,7 +352,11 @@ impl House {
                 Arc::clone(&self.health),
                 Arc::clone(&self.counters.engine),
                 Box::new(move |receipts| acknowledge(&radius, &details, receipts)),
-            );
+            )
+            .with_thresholds({
+                let config = Arc::clone(&self.config);
+                move || config.load().trend.clone()
+            });
             let long = recovered.entries > LONG_REPLAY;
             let work = move || {
                 if engine.begin(first) {

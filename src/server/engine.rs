@@ -13,9 +13,12 @@ use tokio::sync::oneshot;
 use super::health::{Health, WORTH_SAYING};
 use super::inbox::{Import, Inbox, Input, Receipt};
 use super::keeper::{Keep, Keeper};
+use super::signals;
 use crate::clock;
 use crate::log::entry::Entry;
 use crate::log::{Batch, Log};
+use crate::relay::signal::Signal;
+use crate::relay::trend::Thresholds;
 use crate::session::effect::{Alarm, Effect};
 use crate::session::event::{Event, Record, Refresh};
 use crate::session::machine::GAP_BRIDGED;
@@ -74,6 +77,10 @@ pub struct Engine<L: Log> {
     deaf_since: Option<Timestamp>,
     /// When this loop was last seen to go round: we listen only as long as it does.
     turned: Timestamp,
+    /// From where on it is a signal what somebody sends; `None`: nothing is.
+    thresholds: Option<Box<dyn Fn() -> Thresholds + Send>>,
+    /// Seen after the last commit, and part of the next one.
+    signals: Vec<Signal>,
 }
 
 /// What one round makes durable, and who waits for it.
@@ -117,7 +124,15 @@ impl<L: Log> Engine<L> {
             sealed,
             deaf_since: None,
             turned: clock::now(),
+            thresholds: None,
+            signals: Vec::new(),
         }
+    }
+
+    /// Looks at senders, too, by the thresholds that hold whenever somebody sends.
+    #[must_use]
+    pub fn with_thresholds(self, thresholds: impl Fn() -> Thresholds + Send + 'static) -> Self {
+        Engine { thresholds: Some(Box::new(thresholds)), ..self }
     }
 
     /// Makes entries durable before anything else: what was applied, and since when we were away. From then on lookups
@@ -169,6 +184,9 @@ impl<L: Log> Engine<L> {
     }
 
     fn patience(&self) -> Duration {
+        if !self.signals.is_empty() {
+            return Duration::ZERO;
+        }
         let due = self.views.machine().next_deadline().map_or(LOOK_AROUND, |due| due.since(clock::now()));
         // A deadline that is due to the millisecond is not worth a busy turn of this loop.
         due.clamp(Duration::from_millis(20), LOOK_AROUND)
@@ -193,6 +211,8 @@ impl<L: Log> Engine<L> {
         if let Some(since) = self.deaf_since.take() {
             round.entries.push(Entry::Session(Event::Resumed { since: Some(since) }));
         }
+        // Before anything else of its sender, or it would be seen again.
+        round.entries.extend(self.signals.drain(..).map(|signal| Entry::Signal(Box::new(signal))));
         for input in inputs {
             match input {
                 Input::Record(record, receipt) => {
@@ -370,6 +390,9 @@ impl<L: Log> Engine<L> {
             self.views.fold(batch.at, sequence, entry, &mut folded);
         }
         self.report(&folded);
+        if let Some(thresholds) = &self.thresholds {
+            self.signals = signals::seen(self.views.trends(), &thresholds(), &folded, batch.at);
+        }
         self.keeper.keep(Keep { through: self.views.sequence(), folded });
     }
 

@@ -21,5 +21,6 @@ pub mod nas;
 pub mod radius;
 pub mod recovery;
 pub mod secret_key;
+mod signals;
 pub mod snapshots;
 pub mod staff;

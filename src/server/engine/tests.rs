@@ -150,7 +150,12 @@ fn record(kind: Kind, id: &str, subscriber: &str, seconds_ago: u64) -> Input {
 }
 
 fn message(instance: &str) -> (Input, oneshot::Receiver<u64>) {
-    let message = Message {
+    let (asker, answer) = oneshot::channel();
+    (Input::Entry(Box::new(Entry::Message(Box::new(mail(instance)))), asker), answer)
+}
+
+fn mail(instance: &str) -> Message {
+    Message {
         at: clock::now(),
         mta: Name::from("mx1"),
         profile: Profile::Relay,
@@ -169,9 +174,7 @@ fn message(instance: &str) -> (Input, oneshot::Receiver<u64>) {
         token: None,
         reason: Reason::Online,
         observed: false,
-    };
-    let (asker, answer) = oneshot::channel();
-    (Input::Entry(Box::new(Entry::Message(Box::new(message))), asker), answer)
+    }
 }
 
 #[test]
@@ -298,4 +301,37 @@ fn a_turn_that_retransmissions_bridge_is_no_gap() {
     world.engine.turn();
     assert!(!world.health.is_blind(clock::now()));
     assert!(world.engine.deaf_since.is_none());
+}
+
+#[test]
+fn who_sends_as_never_before_is_a_case_after_the_next_commit_and_once() {
+    let mut world = World::new();
+    let mut thresholds = Thresholds { learn: Duration::ZERO, ..Thresholds::default() };
+    thresholds.of.iter_mut().for_each(|threshold| threshold.floor = 1000);
+    thresholds.of[0].floor = 2;
+    world.engine.thresholds = Some(Box::new(move || thresholds.clone()));
+    let round = |world: &mut World, instances: &[&str], reason| {
+        let inputs = instances.iter().map(|instance| {
+            let message = Message { login: Some(Name::from("webmail")), reason, ..mail(instance) };
+            let (asker, answer) = oneshot::channel();
+            // Who does not wait is passed over.
+            std::mem::forget(answer);
+            Input::Entry(Box::new(Entry::Message(Box::new(message))), asker)
+        });
+        let inputs = inputs.collect();
+        assert!(world.round(inputs));
+    };
+    round(&mut world, &["a"], Reason::Login);
+    assert!(world.engine.signals.is_empty());
+    round(&mut world, &["b"], Reason::Imported);
+    assert!(world.engine.signals.is_empty(), "a file calls nobody");
+    round(&mut world, &["c"], Reason::Login);
+    assert_eq!((world.engine.signals.len(), world.shared.cases().len()), (1, 0));
+    assert_eq!(world.engine.patience(), Duration::ZERO);
+    round(&mut world, &["d"], Reason::Login);
+    assert_eq!((world.engine.signals.len(), world.shared.cases().len()), (0, 1), "told once");
+    round(&mut world, &["e", "f"], Reason::Login);
+    assert!(world.round(Vec::new()));
+    let cases = world.shared.cases();
+    assert_eq!((cases.len(), cases[0].evidence_count), (1, 2), "it has doubled");
 }

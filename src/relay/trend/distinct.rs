@@ -1,0 +1,160 @@
+//! How many different names there were, in bounded memory: small sets of hashes that are full at a stated number.
+//!
+//! Knows: hashes, and on which day one was seen last. Must not know: what is named.
+
+use serde::{Deserialize, Serialize};
+
+use super::day::REMEMBERED;
+use crate::session::Name;
+
+/// So many domains of one sender are told apart. A household writes to a few dozen in nine weeks; who writes to more than
+/// this on one day is known by other measures.
+pub const DOMAINS_MOST: usize = 512;
+/// So many sender addresses, and so many HELO names, of one day are told apart.
+pub const NAMES_MOST: usize = 64;
+
+/// A hash of the octets, whatever their case: 64-bit FNV-1a, folded. It is a file format: another one would make every domain
+/// a new one.
+pub(super) fn hash(name: &Name) -> u32 {
+    let mixed = name.octets().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
+    });
+    let [a, b, c, d, e, f, g, h] = mixed.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d]) ^ u32::from_be_bytes([e, f, g, h])
+}
+
+/// Different names of one day.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Few(Vec<u32>);
+
+impl Few {
+    /// Notes one, and says how many there are.
+    pub(super) fn note(&mut self, hash: u32) -> u8 {
+        if let Err(place) = self.0.binary_search(&hash)
+            && self.0.len() < NAMES_MOST
+        {
+            self.0.insert(place, hash);
+        }
+        u8::try_from(self.0.len()).unwrap_or(u8::MAX)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What a noted domain was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// Not seen for [`REMEMBERED`] days, if ever.
+    New,
+    /// Known, and seen on this day for the first time.
+    FirstToday,
+    /// Seen on this day before.
+    Again,
+    /// Not known, and there is no room for it: every one that is known was seen on this day.
+    Beyond,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    hash: u32,
+    day: u16,
+}
+
+/// The domains that somebody has written to, in order of their hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Known(Vec<Seen>);
+
+impl Known {
+    pub(super) fn note(&mut self, hash: u32, day: u16) -> Noted {
+        let found = self.0.binary_search_by_key(&hash, |seen| seen.hash);
+        if let Some(seen) = found.ok().and_then(|place| self.0.get_mut(place)) {
+            let noted = match day.checked_sub(seen.day) {
+                None | Some(0) => return Noted::Again,
+                Some(since) if since > REMEMBERED => Noted::New,
+                Some(_) => Noted::FirstToday,
+            };
+            seen.day = day;
+            return noted;
+        }
+        if self.0.len() >= DOMAINS_MOST && !self.make_room(day) {
+            return Noted::Beyond;
+        }
+        let place = self.0.partition_point(|seen| seen.hash < hash);
+        self.0.insert(place, Seen { hash, day });
+        Noted::New
+    }
+
+    /// Forgets what was seen on the oldest day; false where that is this one.
+    fn make_room(&mut self, day: u16) -> bool {
+        let oldest = self.0.iter().map(|seen| seen.day).min().filter(|oldest| *oldest < day);
+        if let Some(oldest) = oldest {
+            self.0.retain(|seen| seen.day > oldest);
+        }
+        oldest.is_some()
+    }
+
+    /// Forgets what was not seen for so long that it would be new again.
+    pub(super) fn forget(&mut self, day: u16) {
+        self.0.retain(|seen| day.saturating_sub(seen.day) <= REMEMBERED);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_same_in_any_case() {
+        assert_eq!(hash(&Name::from("Example.ORG")), hash(&Name::from("example.org")));
+        assert_ne!(hash(&Name::from("example.org")), hash(&Name::from("example.net")));
+        assert_eq!(hash(&Name::from("a")), 0x2962_30c0, "a file format");
+    }
+
+    #[test]
+    fn names_are_told_apart_up_to_their_number() {
+        let mut few = Few::default();
+        let most = u32::try_from(NAMES_MOST).unwrap();
+        for number in 0..most {
+            few.note(number);
+            assert_eq!(u32::from(few.note(number)), number + 1, "once each");
+        }
+        assert_eq!(u32::from(few.note(most)), most);
+    }
+
+    #[test]
+    fn a_domain_is_new_when_it_was_not_seen_for_nine_weeks() {
+        let mut known = Known::default();
+        assert_eq!(known.note(7, 100), Noted::New);
+        assert_eq!(known.note(7, 100), Noted::Again);
+        assert_eq!(known.note(7, 100 + REMEMBERED), Noted::FirstToday);
+        assert_eq!(known.note(7, 100 + 2 * REMEMBERED + 1), Noted::New);
+        assert_eq!(known.note(7, 100), Noted::Again, "what comes late makes it no older");
+        known.forget(100 + 3 * REMEMBERED + 1);
+        assert_eq!(known.len(), 1);
+        known.forget(100 + 3 * REMEMBERED + 2);
+        assert_eq!(known.len(), 0);
+    }
+
+    #[test]
+    fn the_oldest_domains_make_room_and_those_of_the_day_do_not() {
+        let mut known = Known::default();
+        let most = u32::try_from(DOMAINS_MOST).unwrap();
+        known.note(0, 1);
+        known.note(1, 1);
+        for number in 2..most {
+            known.note(number, 2);
+        }
+        assert_eq!(known.note(most, 3), Noted::New);
+        assert_eq!(known.len(), DOMAINS_MOST - 1, "both of the first day have gone");
+        for number in 0..most {
+            known.note(number, 3);
+        }
+        assert_eq!((known.note(u32::MAX, 3), known.len()), (Noted::Beyond, DOMAINS_MOST));
+    }
+}

@@ -1,0 +1,204 @@
+//! What is known of one sender: the day that lasts, the four weeks before it, and to whom it writes.
+//!
+//! Knows: how a message, an attempt and a signal change that. Must not know: whose it is, or what is a signal.
+
+use serde::{Deserialize, Serialize};
+
+use super::day::{Before, DAYS, Day, REMEMBERED, Usual, day_of, quarter_of};
+use super::distinct::{Few, Known, Noted, hash};
+use super::measure::Measure;
+use crate::relay::message::Message;
+use crate::session::Timestamp;
+
+/// Haste is what happens within so many seconds.
+const HASTE_SECONDS: i64 = 1800;
+/// More messages to strangers within these are not told apart.
+pub const HASTE_MOST: usize = 32;
+
+/// One sender.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// The first day of which anything is known.
+    first: u16,
+    today: Day,
+    /// Days before with mail, in their order, [`DAYS`] of them at most.
+    days: Vec<Day>,
+    /// Of the time before those, the day with the most messages.
+    best: Option<Day>,
+    domains: Known,
+    /// When the last messages to strangers were sent, in seconds since 1970.
+    strange: Vec<i64>,
+    senders: Few,
+    helos: Few,
+    /// What was a signal today, and at which value.
+    signals: Vec<(Measure, u64)>,
+}
+
+impl Sender {
+    pub(super) fn new(day: u16) -> Self {
+        Sender {
+            first: day,
+            today: Day { day, ..Day::default() },
+            days: Vec::new(),
+            best: None,
+            domains: Known::default(),
+            strange: Vec::new(),
+            senders: Few::default(),
+            helos: Few::default(),
+            signals: Vec::new(),
+        }
+    }
+
+    /// The last day on which it sent, or tried to.
+    #[must_use]
+    pub fn today(&self) -> &Day {
+        &self.today
+    }
+
+    /// The days before that of which something is known, in their order.
+    #[must_use]
+    pub fn days(&self) -> &[Day] {
+        &self.days
+    }
+
+    /// How many recipient domains of it are known.
+    #[must_use]
+    pub fn domains(&self) -> usize {
+        self.domains.len()
+    }
+
+    /// What is usual for a measure on this day, by the days before it.
+    #[must_use]
+    pub fn usual(&self, day: u16, measure: Measure, quarter: u8) -> Usual {
+        self.before().usual(day, measure, quarter)
+    }
+
+    pub(super) fn before(&self) -> Before<'_> {
+        Before { days: &self.days, best: self.best.as_ref(), first: self.first }
+    }
+
+    /// At which value there was a signal today already.
+    pub(super) fn told(&self, measure: Measure) -> Option<u64> {
+        self.signals.iter().find(|(told, _)| *told == measure).map(|(_, value)| *value)
+    }
+
+    pub(super) fn message(&mut self, at: Timestamp, message: &Message) {
+        let day = day_of(at);
+        self.begin(day);
+        if day < self.today.day {
+            return self.late(day, at, message);
+        }
+        let today = &mut self.today;
+        count(today, at, message);
+        let (mut is_strange, mut domains) = (false, 0_u16);
+        for domain in &message.recipient_domains {
+            let noted = self.domains.note(hash(domain), day);
+            is_strange |= matches!(noted, Noted::New | Noted::Beyond);
+            domains = domains.saturating_add(u16::from(matches!(noted, Noted::New | Noted::FirstToday)));
+        }
+        today.domains = today.domains.saturating_add(domains);
+        today.senders = self.senders.note(hash(&message.sender));
+        today.helos = self.helos.note(hash(&message.helo));
+        if is_strange {
+            today.strangers = today.strangers.saturating_add(1);
+            self.hasten(at);
+        }
+    }
+
+    fn hasten(&mut self, at: Timestamp) {
+        let now = at.millis().div_euclid(1000);
+        self.strange.retain(|then| now.saturating_sub(*then) < HASTE_SECONDS);
+        if self.strange.len() >= HASTE_MOST {
+            self.strange.remove(0);
+        }
+        self.strange.push(now);
+        let haste = u8::try_from(self.strange.len()).unwrap_or(u8::MAX);
+        self.today.haste = self.today.haste.max(haste);
+    }
+
+    /// Of a day that is over. How many different names there were on it is not known any more.
+    fn late(&mut self, day: u16, at: Timestamp, message: &Message) {
+        if self.today.day.saturating_sub(day) > DAYS {
+            return;
+        }
+        self.first = self.first.min(day);
+        for domain in &message.recipient_domains {
+            self.domains.note(hash(domain), day);
+        }
+        if let Some(then) = self.on(day) {
+            count(then, at, message);
+        }
+    }
+
+    /// A day that is over, which begins here where nothing was known of it.
+    fn on(&mut self, day: u16) -> Option<&mut Day> {
+        let place = match self.days.binary_search_by_key(&day, |before| before.day) {
+            Ok(place) => place,
+            Err(place) => {
+                self.days.insert(place, Day { day, ..Day::default() });
+                place
+            }
+        };
+        self.days.get_mut(place)
+    }
+
+    /// So many recipients were refused.
+    pub(super) fn refused(&mut self, at: Timestamp, count: u64) {
+        let day = day_of(at);
+        self.begin(day);
+        let then = match self.today.day.checked_sub(day) {
+            Some(0) | None => Some(&mut self.today),
+            Some(ago) if ago <= DAYS => self.on(day),
+            Some(_) => None,
+        };
+        if let Some(then) = then {
+            then.refused = then.refused.saturating_add(u16::try_from(count).unwrap_or(u16::MAX));
+        }
+    }
+
+    /// There was a signal: the day is no example, and the same is not told again.
+    pub(super) fn signal(&mut self, day: u16, measure: Measure, value: u64) {
+        if day == self.today.day {
+            self.today.odd = true;
+            match self.signals.iter_mut().find(|(told, _)| *told == measure) {
+                Some((_, told)) => *told = value,
+                None => self.signals.push((measure, value)),
+            }
+        } else if let Some(then) = self.days.iter_mut().find(|then| then.day == day) {
+            then.odd = true;
+        }
+    }
+
+    /// Somebody looked: what it did is usual for it.
+    pub(super) fn dismiss(&mut self) {
+        self.today.odd = false;
+        self.days.iter_mut().for_each(|day| day.odd = false);
+    }
+
+    fn begin(&mut self, day: u16) {
+        if day <= self.today.day {
+            return;
+        }
+        let today = std::mem::replace(&mut self.today, Day { day, ..Day::default() });
+        if self.days.len() == self.days.capacity() {
+            // Twice as many as there are is what a vector takes by itself.
+            self.days.reserve_exact(4);
+        }
+        self.days.push(today);
+        let over = self.days.partition_point(|before| day.saturating_sub(before.day) > DAYS);
+        let best = self.best.filter(|best| day.saturating_sub(best.day) <= REMEMBERED);
+        self.best = self.days.drain(..over).chain(best).max_by_key(|day| (day.messages, day.day));
+        self.senders.clear();
+        self.helos.clear();
+        self.signals.clear();
+        self.domains.forget(day);
+    }
+}
+
+fn count(day: &mut Day, at: Timestamp, message: &Message) {
+    day.messages = day.messages.saturating_add(1);
+    day.recipients = day.recipients.saturating_add(message.recipient_count);
+    if let Some(quarter) = day.quarters.get_mut(usize::from(quarter_of(at))) {
+        *quarter = quarter.saturating_add(1);
+    }
+}

@@ -1,0 +1,384 @@
+//! Stories of senders: who is a signal, when, and who never is.
+
+use std::time::Duration;
+
+use super::*;
+use crate::relay::Profile;
+use crate::relay::attempts::Reference;
+use crate::relay::message::Owner;
+use crate::session::Line;
+
+/// 2026-11-02, a Monday.
+const MONDAY: i64 = 1_793_577_600;
+const DAY: i64 = 86_400;
+
+fn at(day: i64, second: i64) -> Timestamp {
+    Timestamp::from_seconds(MONDAY + day * DAY + second)
+}
+
+fn owner(name: &str) -> Owner {
+    let subscriber = Some(Name::from(name));
+    Owner { subscriber, session: None, since: Timestamp::EARLIEST, line: Line::default() }
+}
+
+fn message(at: Timestamp) -> Message {
+    Message {
+        at,
+        mta: Name::from("mx1"),
+        profile: Profile::Relay,
+        queue_id: Name::from("4bX"),
+        instance: Name::from("a"),
+        owners: vec![owner("alice")],
+        address: None,
+        port: None,
+        login: None,
+        helo: Name::from("laptop"),
+        sender: Name::from("alice@isp.example"),
+        recipient_count: 1,
+        recipient_domains: vec![Name::from("example.org")],
+        recipient_hashes: Vec::new(),
+        size: 1,
+        token: None,
+        reason: Reason::Online,
+        observed: false,
+    }
+}
+
+fn to(domain: i64, at: Timestamp) -> Message {
+    let recipient_domains = vec![Name::from(format!("d{domain}.example").as_str())];
+    Message { recipient_domains, ..message(at) }
+}
+
+fn alice() -> Subject {
+    Subject::Subscriber(Name::from("alice"))
+}
+
+fn thresholds() -> Thresholds {
+    Thresholds { learn: Duration::ZERO, ..Thresholds::default() }
+}
+
+/// As the daemon does: after each message its sender is looked at, and what is a signal is folded.
+fn send(trends: &Trends, message: &Message) -> Vec<Signal> {
+    trends.message(message.at, message);
+    look(trends, &subject_of(message).unwrap(), message.at)
+}
+
+fn look(trends: &Trends, subject: &Subject, at: Timestamp) -> Vec<Signal> {
+    let signals = trends.look(subject, &thresholds(), at);
+    signals.iter().for_each(|signal| trends.signal(signal));
+    signals
+}
+
+/// So many messages, four seconds apart, from this second of the day on. The words of the signals.
+fn burst(trends: &Trends, day: i64, second: i64, count: i64) -> Vec<String> {
+    let each = |number| send(trends, &message(at(day, second + 4 * number)));
+    (0..count).flat_map(each).map(|signal| format!("{}: {}", signal.name, signal.words)).collect()
+}
+
+/// Four weeks of three to fourteen messages a day.
+fn four_weeks(trends: &Trends) {
+    for day in 0..28 {
+        burst(trends, day, 9 * 3600, 3 + day % 12);
+    }
+}
+
+#[test]
+fn who_sends_ten_a_day_and_one_day_a_thousand_is_told_with_what_is_usual() {
+    let trends = Trends::default();
+    four_weeks(&trends);
+    let words = burst(&trends, 28, 0, 1024);
+    assert_eq!(
+        words,
+        [
+            "hours: 300 messages today from 00:00 to 06:00 UTC; 0 on the last 28 days",
+            "messages: 500 messages today; 3 to 14 on the last 28 days",
+            "messages: 1,000 messages today; 3 to 14 on the last 28 days",
+        ]
+    );
+}
+
+#[test]
+fn one_less_than_the_floor_is_no_signal_and_the_floor_is() {
+    let trends = Trends::default();
+    assert!(burst(&trends, 0, 0, 299).is_empty());
+    assert_eq!(burst(&trends, 0, 4 * 299, 1).len(), 1);
+}
+
+#[test]
+fn a_newsletter_on_every_monday_is_no_signal_in_its_fourth_week_and_the_same_on_a_tuesday_is() {
+    let trends = Trends::default();
+    let mut told = Vec::new();
+    for day in 0..28 {
+        let newsletter = if day % 7 == 0 { 800 } else { 0 };
+        told.push(burst(&trends, day, 8 * 3600, 5 + newsletter).len());
+    }
+    assert!(told[0] > 0, "the first one is news");
+    assert_eq!(told[1..].iter().sum::<usize>(), 0, "{told:?}");
+    // Of whom 800 are known once a week, twice as much on another day is a signal.
+    assert!(!burst(&trends, 29, 8 * 3600, 1300).is_empty());
+}
+
+#[test]
+fn a_newsletter_once_a_month_is_news_only_the_first_time() {
+    let trends = Trends::default();
+    let mut told = Vec::new();
+    for day in 0..100 {
+        let newsletter = if day % 30 == 5 { 800 } else { 0 };
+        if !burst(&trends, day, 8 * 3600, 5 + newsletter).is_empty() {
+            told.push(day);
+        }
+    }
+    assert_eq!(told, [5]);
+}
+
+#[test]
+fn who_sends_as_much_at_an_hour_at_which_it_never_did_is_a_signal_before_the_day_is_unusual() {
+    let trends = Trends::default();
+    for day in 0..28 {
+        burst(&trends, day, 9 * 3600, 200);
+    }
+    assert!(burst(&trends, 28, 0, 299).is_empty());
+    let words = burst(&trends, 28, 4 * 299, 1);
+    assert_eq!(words, ["hours: 300 messages today from 00:00 to 06:00 UTC; 0 on the last 28 days"]);
+}
+
+#[test]
+fn the_same_signal_comes_once_a_day_unless_it_has_doubled() {
+    let trends = Trends::default();
+    let strange = |from: i64, count: i64| {
+        let each = |number| send(&trends, &to(from + number, at(0, 60 * number)));
+        (0..count)
+            .flat_map(each)
+            .filter(|signal| signal.name == Name::from("haste"))
+            .map(|signal| signal.value)
+    };
+    assert_eq!(strange(0, 29).collect::<Vec<_>>(), [8, 16]);
+    assert!(trends.sender(&alice()).unwrap().today().odd);
+}
+
+#[test]
+fn eight_strangers_within_half_an_hour_are_a_signal_and_a_second_more_is_not() {
+    for (last, expected) in [(1799, 1), (1800, 0)] {
+        let trends = Trends::default();
+        for number in 0..7 {
+            assert!(send(&trends, &to(number, at(0, 10 * number))).is_empty());
+        }
+        let signals = send(&trends, &to(7, at(0, last)));
+        assert_eq!(signals.len(), expected, "{last}");
+        // To those who are known by now it may write as often as it likes.
+        assert!(send(&trends, &to(3, at(0, last + 1))).is_empty());
+    }
+}
+
+#[test]
+fn one_letter_to_many_members_is_one_stranger() {
+    let trends = Trends::default();
+    let recipient_domains =
+        (0..100).map(|number| Name::from(format!("m{number}.example").as_str())).collect();
+    let letter = Message { recipient_domains, recipient_count: 100, ..message(at(0, 0)) };
+    assert!(send(&trends, &letter).is_empty());
+    let sender = trends.sender(&alice()).unwrap();
+    let day = sender.today();
+    assert_eq!((day.strangers, day.domains, day.haste, day.recipients), (1, 100, 1, 100));
+}
+
+#[test]
+fn what_a_machine_did_while_it_was_infected_is_not_usual_for_it_until_somebody_says_so() {
+    let infected = |trends: &Trends, day: i64| {
+        let each = |number| send(trends, &to(1000 * day + number, at(day, 60 * number)));
+        (0..20).flat_map(each).count()
+    };
+    let trends = Trends::default();
+    four_weeks(&trends);
+    assert_eq!(infected(&trends, 28), 2);
+    assert_eq!(infected(&trends, 49), 2, "it came back after three weeks");
+    trends.dismiss(&alice());
+    assert_eq!(infected(&trends, 50), 0, "it is a shop now");
+}
+
+#[test]
+fn what_may_be_several_peoples_counts_for_nobody() {
+    let trends = Trends::default();
+    let two = Message { owners: vec![owner("alice"), owner("bob")], ..message(at(0, 0)) };
+    let disputed = Message { reason: Reason::Conflict, ..message(at(0, 0)) };
+    let nameless = Owner { subscriber: None, ..owner("alice") };
+    let unknown = Message { owners: vec![nameless], ..message(at(0, 0)) };
+    let nobodys = Message { owners: Vec::new(), ..message(at(0, 0)) };
+    for message in [two, disputed, unknown, nobodys] {
+        trends.message(message.at, &message);
+    }
+    assert!(trends.is_empty());
+}
+
+#[test]
+fn a_login_of_a_subscribers_name_is_somebody_else() {
+    let trends = Trends::default();
+    let login = Some(Name::from("alice"));
+    let webmail = Message { owners: Vec::new(), login: login.clone(), ..message(at(0, 0)) };
+    let home = Message { login, ..message(at(0, 0)) };
+    for message in [&webmail, &webmail, &home] {
+        trends.message(message.at, message);
+    }
+    let messages = |subject| trends.sender(&subject).unwrap().today().messages;
+    assert_eq!((messages(Subject::Login(Name::from("alice"))), messages(alice())), (2, 1));
+}
+
+#[test]
+fn many_names_of_one_day_are_a_signal() {
+    let trends = Trends::default();
+    let mut told = Vec::new();
+    for number in 0..20 {
+        let name = Name::from(format!("n{number}").as_str());
+        let message = Message { sender: name.clone(), helo: name, ..message(at(0, 3600 * number)) };
+        told.extend(
+            send(&trends, &message).into_iter().map(|signal| (signal.name.to_string(), signal.value)),
+        );
+    }
+    assert_eq!(told, [("helo".to_owned(), 12), ("senders".to_owned(), 20)]);
+}
+
+#[test]
+fn nothing_is_a_signal_before_a_week_was_learned() {
+    let trends = Trends::default();
+    let week = Thresholds::default();
+    trends.message(at(0, 0), &message(at(0, 0)));
+    let before = at(7, 0).minus(Duration::from_millis(1));
+    for now in [before, at(7, 0)] {
+        for _ in 0..600 {
+            trends.message(now, &message(now));
+        }
+    }
+    assert!(trends.look(&alice(), &week, before).is_empty());
+    assert!(!trends.look(&alice(), &week, at(7, 0)).is_empty());
+    let off = Thresholds { signals: false, ..week };
+    assert!(trends.look(&alice(), &off, at(7, 0)).is_empty());
+}
+
+#[test]
+fn what_a_file_tells_of_counts_on_its_own_day_and_never_in_the_future() {
+    let trends = Trends::default();
+    let now = at(10, 3600);
+    trends.message(now, &message(now));
+    for (day, second) in [(9, 0), (9, 5), (3, 0), (40, 0)] {
+        let imported = Message { reason: Reason::Imported, ..message(at(day, second)) };
+        trends.message(now, &imported);
+    }
+    let sender = trends.sender(&alice()).unwrap();
+    let days: Vec<_> = sender.days().iter().map(|day| (day.day, day.messages)).collect();
+    let day = |day| day_of(at(day, 0));
+    assert_eq!(days, [(day(3), 1), (day(9), 2)]);
+    assert_eq!((sender.today().day, sender.today().messages), (day(10), 2));
+    assert_eq!(sender.usual(day(10), Measure::Messages, 0).days, 7, "known since then");
+}
+
+#[test]
+fn refused_recipients_count_for_whom_it_surely_was() {
+    let row = |names: &[&str], reason, count| Attempt {
+        reference: Reference(1),
+        first: at(0, 0),
+        last: at(0, 0),
+        count,
+        reason: Some(reason),
+        mta: Name::from("mx1"),
+        profile: Profile::Relay,
+        address: None,
+        port: None,
+        owners: names.iter().map(|name| owner(name)).collect(),
+        login: None,
+        helo: Name::from("h"),
+        sender: Name::from("s"),
+        recipient_domain: Name::from("d"),
+        suspension: None,
+        observed: false,
+    };
+    let trends = Trends::default();
+    let rows = [
+        row(&["alice"], Reason::Suspended, 199),
+        row(&["alice", "bob"], Reason::Suspended, 9),
+        row(&["alice"], Reason::SessionSuspect, 9),
+        row(&[], Reason::NotOnline, 9),
+    ];
+    trends.attempts(at(0, 1), &rows);
+    assert!(look(&trends, &alice(), at(0, 0)).is_empty() && trends.len() == 1);
+    trends.attempts(at(0, 1), &[row(&["alice"], Reason::Suspended, 1)]);
+    let signals = look(&trends, &alice(), at(0, 0));
+    assert_eq!(
+        signals[0].words,
+        Name::from("200 recipients refused today; nothing is known of the days before")
+    );
+}
+
+#[test]
+fn those_who_did_more_than_ever_stand_out_the_worst_first() {
+    let trends = Trends::default();
+    let by = |name: &str, day: i64, count: i64| {
+        for number in 0..count {
+            let message = Message { owners: vec![owner(name)], ..message(at(day, 60 * number)) };
+            trends.message(message.at, &message);
+        }
+    };
+    for (name, usual, today) in [("steady", 90, 90), ("alice", 5, 100), ("bob", 5, 400), ("quiet", 1, 9)] {
+        (0..10).for_each(|day| by(name, day, usual));
+        by(name, 10, today);
+    }
+    by("mallory", 9, 700);
+    let names = |day, limit| -> Vec<_> {
+        let all = trends.standing_out(at(day, DAY - 1), limit);
+        all.iter().map(|signal| signal.subject.name().to_string()).collect()
+    };
+    assert_eq!(names(10, 9), ["mallory", "bob", "alice"]);
+    assert_eq!(names(10, 2), ["mallory", "bob"]);
+    assert_eq!(names(11, 9), ["bob", "alice"], "yesterday counts, and the day before it does not");
+    let words = trends.standing_out(at(11, 0), 1).remove(0).words;
+    assert_eq!(words, Name::from("400 messages on the day before; 5 on the last 10 days"));
+}
+
+#[test]
+fn a_sender_takes_no_more_memory_whatever_it_does() {
+    let trends = Trends::default();
+    for day in 0..70 {
+        for number in 0..600 {
+            let name = Name::from(format!("{day}.{number}").as_str());
+            let helo = name.clone();
+            let message = Message { sender: name, helo, ..to(1000 * day + number, at(day, number)) };
+            send(&trends, &message);
+        }
+    }
+    let sender = trends.sender(&alice()).unwrap();
+    assert_eq!((sender.days().len(), sender.domains()), (usize::from(DAYS), DOMAINS_MOST));
+    let octets = size_of::<Sender>()
+        + sender.days().len() * size_of::<Day>()
+        + sender.domains() * 8
+        + HASTE_MOST * 8
+        + 2 * NAMES_MOST * 4
+        + Measure::ALL.len() * 16;
+    assert!(octets < 7 * 1024, "{octets}");
+    assert_eq!(size_of::<Day>(), 28);
+}
+
+#[test]
+fn who_sends_nothing_for_nine_weeks_is_forgotten_and_a_day_before_is_not() {
+    let trends = Trends::default();
+    trends.message(at(0, 0), &message(at(0, 0)));
+    trends.advance(at(63, DAY - 1));
+    assert_eq!(trends.len(), 1);
+    trends.advance(at(64, 0));
+    assert!(trends.is_empty());
+    trends.message(at(64, 0), &message(at(0, 0)));
+    assert!(trends.is_empty(), "a file that tells of then changes nothing");
+}
+
+#[test]
+fn what_was_at_rest_goes_on_as_if_nothing_had_been() {
+    let (whole, before) = (Trends::default(), Trends::default());
+    four_weeks(&whole);
+    four_weeks(&before);
+    let octets = postcard::to_stdvec(&before.image()).unwrap();
+    let after = Trends::default();
+    after.message(at(0, 0), &Message { owners: vec![owner("gone")], ..message(at(0, 0)) });
+    after.restore(postcard::from_bytes(&octets).unwrap());
+    for trends in [&whole, &after] {
+        assert_eq!(burst(trends, 28, 0, 600).len(), 2);
+    }
+    assert_eq!(after.image(), whole.image());
+}
