@@ -24,6 +24,7 @@ fn config() -> Config {
     let clients = vec![client("bras1", "192.0.2.1/32"), proxy, client("brases", "198.51.100.0/24"), one];
     Config {
         retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
+        trend: crate::relay::trend::Thresholds::default(),
         require_purpose: false,
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },

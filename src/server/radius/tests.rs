@@ -51,6 +51,7 @@ fn config(secret: &[u8]) -> Config {
         |address: &str| Client::new(Name::from("nas"), address.parse().unwrap(), Secret::new(secret));
     Config {
         retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
+        trend: crate::relay::trend::Thresholds::default(),
         require_purpose: false,
         data_dir: "/nonexistent".into(),
         radius: Radius { clients: vec![client("127.0.0.0/30"), client("::1/128")], ..Radius::default() },
