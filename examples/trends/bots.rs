@@ -3,12 +3,12 @@
 //! Knows: how fast, to whom, and as whom. Must not know: whose machine it is, or how it is found.
 
 use super::dice::{Dice, whole};
-use super::people::{Kind, Sent, anybody};
+use super::people::{Kind, Sent, anybody, own_address};
 
 /// What a machine was infected with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bot {
-    /// A thousand messages a day, at an even pace.
+    /// A thousand messages a day.
     Flat,
     /// Five thousand within an hour, then nothing.
     Burst,
@@ -20,22 +20,33 @@ pub(crate) enum Bot {
     Slow,
     /// A thousand a day, all to one great mail service.
     OneService,
+    /// A thousand a day under its owner's own address.
+    Mimic,
     /// As `Flat`, in an office or a shop that sends much anyway.
     Hidden,
 }
 
 impl Bot {
-    pub(crate) const ALL: [Bot; 7] =
-        [Bot::Flat, Bot::Burst, Bot::Ramp, Bot::Snowshoe, Bot::Slow, Bot::OneService, Bot::Hidden];
+    pub(crate) const ALL: [Bot; 8] = [
+        Bot::Flat,
+        Bot::OneService,
+        Bot::Mimic,
+        Bot::Hidden,
+        Bot::Burst,
+        Bot::Ramp,
+        Bot::Snowshoe,
+        Bot::Slow,
+    ];
 
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Bot::Flat => "1,000 a day, at an even pace",
+            Bot::Flat => "1,000 a day",
             Bot::Burst => "5,000 within an hour",
             Bot::Ramp => "20 on the first day, 60 % more each day",
             Bot::Snowshoe => "400 a day, random senders and HELO names",
-            Bot::Slow => "150 a day, at an even pace",
+            Bot::Slow => "150 a day",
             Bot::OneService => "1,000 a day, all to one mail service",
+            Bot::Mimic => "1,000 a day, under its owner's own address",
             Bot::Hidden => "1,000 a day, from an office or a shop",
         }
     }
@@ -44,6 +55,7 @@ impl Bot {
     pub(crate) fn lives_with(self, kind: Kind) -> bool {
         match self {
             Bot::Hidden => matches!(kind, Kind::Office | Kind::Invoices | Kind::Shop),
+            Bot::Mimic => matches!(kind, Kind::Household | Kind::Traveller | Kind::NightShift),
             _ => matches!(kind, Kind::Silent | Kind::Household | Kind::Traveller | Kind::NightShift),
         }
     }
@@ -67,7 +79,10 @@ const MADE_UP: u32 = 3 << 29;
 impl Infection {
     pub(crate) fn new(bot: Bot, begins: u32, number: u32, seed: u64) -> Infection {
         let mut dice = Dice::new(seed ^ 0x00b0_7000, u64::from(number) + 1);
-        let sender = MADE_UP + dice.below(1 << 28);
+        let sender = match bot {
+            Bot::Mimic => own_address(number),
+            _ => MADE_UP + dice.below(1 << 28),
+        };
         Infection { bot, begins, dice, next: f64::from(begins), sender, sent: 0 }
     }
 
@@ -79,15 +94,15 @@ impl Infection {
             let message = self.message(whole(self.next - begin).min(86_399));
             sent.push(message);
             self.sent += 1;
-            // A machine's pace, with what the network adds.
-            self.next += 86_400.0 / self.a_day() * (0.5 + self.dice.share());
+            // Any gap up to twice the mean one.
+            self.next += 86_400.0 / self.a_day() * 2.0 * self.dice.share();
         }
         sent
     }
 
     fn a_day(&self) -> f64 {
         match self.bot {
-            Bot::Flat | Bot::OneService | Bot::Hidden => 1000.0,
+            Bot::Flat | Bot::OneService | Bot::Mimic | Bot::Hidden => 1000.0,
             Bot::Burst => 24.0 * 5000.0,
             Bot::Ramp => {
                 let days = (self.next - f64::from(self.begins)) / 86_400.0;

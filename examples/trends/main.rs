@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long, default_value_t = 10_000)]
     subscribers: u32,
     /// Weeks, the first four of which are learned from.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(5..=60))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(6..=60))]
     weeks: u32,
     /// Infected machines of each kind.
     #[arg(long, default_value_t = 20)]
@@ -50,7 +50,7 @@ struct Arguments {
     /// The same seed makes the same weeks; several, one after the other.
     #[arg(long, default_values_t = [1])]
     seed: Vec<u64>,
-    /// Try a floor other than the default, as `haste=6`.
+    /// Try a floor other than the default, as `new-senders=6`.
     #[arg(long, value_parser = floor)]
     floor: Vec<(Measure, u64)>,
     /// Each false alarm in words.

@@ -92,6 +92,10 @@ pub(crate) struct Person {
     when: u32,
     /// The day on which a newsletter began.
     began: u32,
+    /// The day on which it moved in.
+    moved_in: u32,
+    /// Addresses that it took on while we look.
+    taken_on: u32,
     /// Its own name begins here.
     number: u32,
 }
@@ -145,11 +149,13 @@ impl Person {
             Kind::Weekly => d.below(5),
             _ => d.below(28),
         };
+        let moved_in = if d.chance(0.03) { d.below(days) } else { 0 };
         // One newsletter of twenty is begun while we look.
         let began = if d.chance(0.05) { d.below(days) } else { 0 };
         let senders = if crew > 1 { crew } else { d.within(1, 3) };
         let devices = if crew > 1 { crew } else { d.within(1, 4) };
-        Person { kind, dice, rate, contacts, list, senders, devices, when, began, number }
+        let taken_on = 0;
+        Person { kind, dice, rate, contacts, list, senders, devices, when, began, moved_in, taken_on, number }
     }
 
     /// What it sends on a day, in order. Day 0 is a Monday, and the first of a month of thirty days.
@@ -157,6 +163,13 @@ impl Person {
         let weekday = day % 7;
         let is_workday = weekday < 5;
         let mut sent = Vec::new();
+        if day < self.moved_in {
+            return sent;
+        }
+        // A new address of somebody in the house, or of somebody new in the office.
+        if self.dice.chance(1.0 / 800.0) {
+            self.taken_on += 1;
+        }
         match self.kind {
             Kind::Silent => {}
             Kind::Household | Kind::NightShift => self.household(day, 1.0, &mut sent),
@@ -233,8 +246,9 @@ impl Person {
             self.write(sent, begin, count, (90, 420), Whom::Strangers(0.85));
         }
         if self.dice.chance(1.0 / 365.0) {
-            // An invitation or a new address, to everybody at once or to one after the other.
+            // An invitation, or "this is my new address", to everybody at once or to one after the other.
             let begin = self.awake();
+            self.taken_on += u32::from(self.dice.chance(0.1));
             if self.dice.chance(0.8) {
                 let count = self.dice.within(10, 60);
                 let domains = (0..count).map(|_| self.friend(0.6)).collect();
@@ -332,11 +346,21 @@ impl Person {
     }
 
     fn message(&mut self, second: u32, domains: Vec<u32>) -> Sent {
-        let own = self.number * 64;
-        let sender = own + if self.dice.chance(0.8) { 0 } else { self.dice.below(self.senders) };
+        let own = own_address(self.number);
+        let most = if self.senders > 3 { 0.3 } else { 0.8 };
+        let sender = match self.taken_on {
+            taken_on if taken_on > 0 && self.dice.chance(0.4) => own + 32 + taken_on,
+            _ if self.dice.chance(most) => own,
+            _ => own + self.dice.below(self.senders),
+        };
         let device = self.dice.below(self.devices);
         Sent { second, sender, helo: own + device, domains }
     }
+}
+
+/// The first sender address of a subscriber.
+pub(crate) fn own_address(number: u32) -> u32 {
+    number * 64
 }
 
 #[derive(Clone, Copy)]

@@ -140,8 +140,8 @@ fn infect(plan: &Plan, days: u32, houses: &mut [House], findings: &mut Findings)
     let mut dice = Dice::new(plan.seed, 0);
     for bot in Bot::ALL {
         for _ in 0..plan.bots {
-            // A day is left for it to be found, at least.
-            let begins = LEARNED * 7 * DAY + dice.below((days - 1 - LEARNED * 7) * DAY);
+            // A week is left for it to be found, at least.
+            let begins = LEARNED * 7 * DAY + dice.below((days - 7 - LEARNED * 7) * DAY);
             let free = |house: &House| house.infection.is_none() && bot.lives_with(house.person.kind);
             let places: Vec<u32> =
                 (0..).zip(houses.iter()).filter(|(_, house)| free(house)).map(|(place, _)| place).collect();

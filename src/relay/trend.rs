@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::day::{DAYS, Day, REMEMBERED, Usual, day_of, quarter_of};
 pub use self::distinct::{DOMAINS_MOST, NAMES_MOST};
 pub use self::measure::Measure;
-pub use self::sender::{HASTE_MOST, Sender};
+pub use self::sender::{Sender, WINDOW_MOST};
 pub use self::thresholds::{Threshold, Thresholds};
 
 use super::attempts::Attempt;
@@ -235,7 +235,7 @@ pub fn evaluate(subject: &Subject, sender: &Sender, thresholds: &Thresholds, now
 /// How far beyond the most of its days before somebody is, and by what.
 fn stands_out(subject: &Subject, sender: &Sender, now: Timestamp) -> Option<(u64, Signal)> {
     const BY: [Measure; 5] =
-        [Measure::Messages, Measure::Recipients, Measure::Strangers, Measure::Senders, Measure::Helo];
+        [Measure::Messages, Measure::Recipients, Measure::NewDomains, Measure::Senders, Measure::Helo];
     let today = day_of(now);
     let is_recent = |day: &&Day| today.saturating_sub(day.day) <= 1;
     let days = std::iter::once(sender.today()).chain(sender.days().iter().rev().take(1)).filter(is_recent);

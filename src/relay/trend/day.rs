@@ -58,9 +58,9 @@ pub struct Day {
     /// Different domains of recipients.
     pub domains: u16,
     /// Messages to a domain that was not written to for [`REMEMBERED`] days.
-    pub strangers: u16,
-    /// The most of these within half an hour.
-    pub haste: u8,
+    pub new_domains: u16,
+    /// The most messages within half an hour under sender addresses that are new to this sender.
+    pub new_senders: u8,
     /// Different sender addresses.
     pub senders: u8,
     /// Different HELO names.
@@ -194,20 +194,20 @@ mod tests {
 
     #[test]
     fn an_odd_day_says_how_much_is_usual_after_a_week_and_never_what_is_strange() {
-        let odd = Day { messages: 900, haste: 30, odd: true, ..sent(100, 0) };
+        let odd = Day { messages: 900, new_senders: 30, odd: true, ..sent(100, 0) };
         let days = [sent(99, 4), odd];
         let of = |measure, day| Before { days: &days, best: None, first: 99 }.usual(day, measure, 0);
         assert_eq!((of(Measure::Messages, 106).most, of(Measure::Messages, 106).days), (4, 6));
         assert_eq!((of(Measure::Messages, 107).most, of(Measure::Messages, 107).days), (900, 8));
-        assert_eq!((of(Measure::Haste, 107).most, of(Measure::Haste, 120).most), (0, 0));
+        assert_eq!((of(Measure::NewSenders, 107).most, of(Measure::NewSenders, 120).most), (0, 0));
     }
 
     #[test]
     fn the_best_day_long_ago_counts_for_nine_weeks() {
-        let best = Day { haste: 30, ..sent(100, 900) };
+        let best = Day { new_senders: 30, ..sent(100, 900) };
         let before = Before { days: &[], best: Some(&best), first: 100 };
         assert_eq!(before.long_ago(163, Measure::Messages, 0), 900);
         assert_eq!(before.long_ago(164, Measure::Messages, 0), 0);
-        assert_eq!(before.long_ago(163, Measure::Haste, 0), 0);
+        assert_eq!(before.long_ago(163, Measure::NewSenders, 0), 0);
     }
 }

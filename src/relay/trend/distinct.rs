@@ -10,7 +10,7 @@ use crate::session::Name;
 /// So many domains of one sender are told apart. A household writes to a few dozen in nine weeks; who writes to more than
 /// this on one day is known by other measures.
 pub const DOMAINS_MOST: usize = 512;
-/// So many sender addresses, and so many HELO names, of one day are told apart.
+/// So many sender addresses of one sender are told apart, and so many HELO names of one day.
 pub const NAMES_MOST: usize = 64;
 
 /// A hash of the octets, whatever their case: 64-bit FNV-1a, folded. It is a file format: another one would make every domain
@@ -43,61 +43,58 @@ impl Few {
     }
 }
 
-/// What a noted domain was.
+/// What a noted name was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Noted {
-    /// Not seen for [`REMEMBERED`] days, if ever.
-    New,
-    /// Known, and seen on this day for the first time.
-    FirstToday,
-    /// Seen on this day before.
-    Again,
-    /// Not known, and there is no room for it: every one that is known was seen on this day.
-    Beyond,
+pub(super) struct Noted {
+    /// Not seen for [`REMEMBERED`] days, if ever, or there was no room to know.
+    pub(super) is_new: bool,
+    /// One more of this day.
+    pub(super) is_first_today: bool,
+    /// Since how many days it is known.
+    pub(super) known_for: u16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     hash: u32,
-    day: u16,
+    first: u16,
+    last: u16,
 }
 
-/// The domains that somebody has written to, in order of their hashes.
+/// Names of nine weeks, so many of them at most, in order of their hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Known(Vec<Seen>);
+pub(super) struct Known<const MOST: usize>(Vec<Seen>);
 
-impl Known {
+impl<const MOST: usize> Known<MOST> {
     pub(super) fn note(&mut self, hash: u32, day: u16) -> Noted {
         let found = self.0.binary_search_by_key(&hash, |seen| seen.hash);
         if let Some(seen) = found.ok().and_then(|place| self.0.get_mut(place)) {
-            let noted = match day.checked_sub(seen.day) {
-                None | Some(0) => return Noted::Again,
-                Some(since) if since > REMEMBERED => Noted::New,
-                Some(_) => Noted::FirstToday,
-            };
-            seen.day = day;
-            return noted;
+            let since = day.saturating_sub(seen.last);
+            let is_new = since > REMEMBERED;
+            seen.first = if is_new { day } else { seen.first.min(day) };
+            seen.last = seen.last.max(day);
+            return Noted { is_new, is_first_today: since > 0, known_for: day.saturating_sub(seen.first) };
         }
-        if self.0.len() >= DOMAINS_MOST && !self.make_room(day) {
-            return Noted::Beyond;
+        let is_first_today = self.0.len() < MOST || self.make_room(day);
+        if is_first_today {
+            let place = self.0.partition_point(|seen| seen.hash < hash);
+            self.0.insert(place, Seen { hash, first: day, last: day });
         }
-        let place = self.0.partition_point(|seen| seen.hash < hash);
-        self.0.insert(place, Seen { hash, day });
-        Noted::New
+        Noted { is_new: true, is_first_today, known_for: 0 }
     }
 
-    /// Forgets what was seen on the oldest day; false where that is this one.
+    /// Forgets what was seen last on the oldest day; false where that is this one.
     fn make_room(&mut self, day: u16) -> bool {
-        let oldest = self.0.iter().map(|seen| seen.day).min().filter(|oldest| *oldest < day);
+        let oldest = self.0.iter().map(|seen| seen.last).min().filter(|oldest| *oldest < day);
         if let Some(oldest) = oldest {
-            self.0.retain(|seen| seen.day > oldest);
+            self.0.retain(|seen| seen.last > oldest);
         }
         oldest.is_some()
     }
 
     /// Forgets what was not seen for so long that it would be new again.
     pub(super) fn forget(&mut self, day: u16) {
-        self.0.retain(|seen| day.saturating_sub(seen.day) <= REMEMBERED);
+        self.0.retain(|seen| day.saturating_sub(seen.last) <= REMEMBERED);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -128,33 +125,30 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_new_when_it_was_not_seen_for_nine_weeks() {
-        let mut known = Known::default();
-        assert_eq!(known.note(7, 100), Noted::New);
-        assert_eq!(known.note(7, 100), Noted::Again);
-        assert_eq!(known.note(7, 100 + REMEMBERED), Noted::FirstToday);
-        assert_eq!(known.note(7, 100 + 2 * REMEMBERED + 1), Noted::New);
-        assert_eq!(known.note(7, 100), Noted::Again, "what comes late makes it no older");
-        known.forget(100 + 3 * REMEMBERED + 1);
+    fn a_name_is_new_when_it_was_not_seen_for_nine_weeks() {
+        let noted = |is_new, is_first_today, known_for| Noted { is_new, is_first_today, known_for };
+        let mut known = Known::<9>::default();
+        assert_eq!(known.note(7, 100), noted(true, true, 0));
+        assert_eq!(known.note(7, 100), noted(false, false, 0));
+        assert_eq!(known.note(7, 100 + REMEMBERED), noted(false, true, REMEMBERED));
+        assert_eq!(known.note(7, 101 + 2 * REMEMBERED), noted(true, true, 0));
+        assert_eq!(known.note(7, 99), noted(false, false, 0), "what comes late makes it no older");
+        assert_eq!(known.note(7, 101 + 2 * REMEMBERED).known_for, 2 + 2 * REMEMBERED, "but known for longer");
+        known.forget(101 + 3 * REMEMBERED);
         assert_eq!(known.len(), 1);
-        known.forget(100 + 3 * REMEMBERED + 2);
+        known.forget(102 + 3 * REMEMBERED);
         assert_eq!(known.len(), 0);
     }
 
     #[test]
-    fn the_oldest_domains_make_room_and_those_of_the_day_do_not() {
-        let mut known = Known::default();
-        let most = u32::try_from(DOMAINS_MOST).unwrap();
-        known.note(0, 1);
-        known.note(1, 1);
-        for number in 2..most {
-            known.note(number, 2);
-        }
-        assert_eq!(known.note(most, 3), Noted::New);
-        assert_eq!(known.len(), DOMAINS_MOST - 1, "both of the first day have gone");
-        for number in 0..most {
-            known.note(number, 3);
-        }
-        assert_eq!((known.note(u32::MAX, 3), known.len()), (Noted::Beyond, DOMAINS_MOST));
+    fn the_oldest_names_make_room_and_those_of_the_day_do_not() {
+        let mut known = Known::<64>::default();
+        (0..2).for_each(|number| assert!(known.note(number, 1).is_new));
+        (2..64).for_each(|number| assert!(known.note(number, 2).is_new));
+        assert!(known.note(64, 3).is_first_today);
+        assert_eq!(known.len(), 63, "both of the first day have gone");
+        (0..64).for_each(|number| assert!(known.note(number, 3).is_first_today));
+        let beyond = known.note(u32::MAX, 3);
+        assert_eq!((beyond.is_new, beyond.is_first_today, known.len()), (true, false, 64));
     }
 }

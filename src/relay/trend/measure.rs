@@ -18,9 +18,9 @@ pub enum Measure {
     /// Different recipient domains of the day.
     Domains,
     /// Messages of the day to domains that are new to this sender.
-    Strangers,
-    /// The most of these within half an hour.
-    Haste,
+    NewDomains,
+    /// The most messages within half an hour under sender addresses that are new to this sender.
+    NewSenders,
     /// Different sender addresses of the day.
     Senders,
     /// Different HELO names of the day.
@@ -36,8 +36,8 @@ impl Measure {
         Measure::Hours,
         Measure::Recipients,
         Measure::Domains,
-        Measure::Strangers,
-        Measure::Haste,
+        Measure::NewDomains,
+        Measure::NewSenders,
         Measure::Senders,
         Measure::Helo,
         Measure::Refused,
@@ -51,8 +51,8 @@ impl Measure {
             Measure::Hours => "hours",
             Measure::Recipients => "recipients",
             Measure::Domains => "domains",
-            Measure::Strangers => "strangers",
-            Measure::Haste => "haste",
+            Measure::NewDomains => "new-domains",
+            Measure::NewSenders => "new-senders",
             Measure::Senders => "senders",
             Measure::Helo => "helo",
             Measure::Refused => "refused",
@@ -78,8 +78,8 @@ impl Measure {
             Measure::Hours => day.quarters.get(usize::from(quarter)).copied().unwrap_or_default().into(),
             Measure::Recipients => day.recipients.into(),
             Measure::Domains => day.domains.into(),
-            Measure::Strangers => day.strangers.into(),
-            Measure::Haste => day.haste.into(),
+            Measure::NewDomains => day.new_domains.into(),
+            Measure::NewSenders => day.new_senders.into(),
             Measure::Senders => day.senders.into(),
             Measure::Helo => day.helos.into(),
             Measure::Refused => day.refused.into(),
@@ -89,7 +89,6 @@ impl Measure {
     /// The value in words, with what is usual: "1,024 messages today; 3 to 14 on the last 28 days".
     pub(super) fn words(self, value: u64, quarter: u8, when: &str, usual: Usual) -> String {
         let number = grouped(value);
-        let new = "to domains that it had not written to in nine weeks";
         let what = match self {
             Measure::Messages => format!("{number} messages {when}"),
             Measure::Hours => {
@@ -99,8 +98,12 @@ impl Measure {
             }
             Measure::Recipients => format!("{number} recipients {when}"),
             Measure::Domains => format!("{number} different recipient domains {when}"),
-            Measure::Strangers => format!("{number} messages {when} {new}"),
-            Measure::Haste => format!("{number} messages within half an hour {new}"),
+            Measure::NewDomains => {
+                format!("{number} messages {when} to domains that it had not written to in nine weeks")
+            }
+            Measure::NewSenders => {
+                format!("{number} messages within half an hour under sender addresses that are new to it")
+            }
             Measure::Senders => format!("{number} different sender addresses {when}"),
             Measure::Helo => format!("{number} different HELO names {when}"),
             Measure::Refused => format!("{number} recipients refused {when}"),

@@ -1,19 +1,21 @@
-//! What is known of one sender: the day that lasts, the four weeks before it, and to whom it writes.
+//! What is known of one sender: the day that lasts, the four weeks before it, and to whom and as whom it writes.
 //!
 //! Knows: how a message, an attempt and a signal change that. Must not know: whose it is, or what is a signal.
 
 use serde::{Deserialize, Serialize};
 
 use super::day::{Before, DAYS, Day, REMEMBERED, Usual, day_of, quarter_of};
-use super::distinct::{Few, Known, Noted, hash};
+use super::distinct::{DOMAINS_MOST, Few, Known, NAMES_MOST, hash};
 use super::measure::Measure;
 use crate::relay::message::Message;
 use crate::session::Timestamp;
 
-/// Haste is what happens within so many seconds.
-const HASTE_SECONDS: i64 = 1800;
-/// More messages to strangers within these are not told apart.
-pub const HASTE_MOST: usize = 32;
+/// Messages under new sender addresses are counted within so many seconds.
+const WINDOW_SECONDS: i64 = 1800;
+/// More of them within these are not told apart.
+pub const WINDOW_MOST: usize = 32;
+/// For so many days after its first a sender address is new: one that begins before midnight is so after it.
+const NEW_FOR: u16 = 1;
 
 /// One sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +27,10 @@ pub struct Sender {
     days: Vec<Day>,
     /// Of the time before those, the day with the most messages.
     best: Option<Day>,
-    domains: Known,
-    /// When the last messages to strangers were sent, in seconds since 1970.
-    strange: Vec<i64>,
-    senders: Few,
+    domains: Known<DOMAINS_MOST>,
+    senders: Known<NAMES_MOST>,
+    /// When the last messages under new sender addresses were sent, in seconds since 1970.
+    window: Vec<i64>,
     helos: Few,
     /// What was a signal today, and at which value.
     signals: Vec<(Measure, u64)>,
@@ -42,8 +44,8 @@ impl Sender {
             days: Vec::new(),
             best: None,
             domains: Known::default(),
-            strange: Vec::new(),
-            senders: Few::default(),
+            senders: Known::default(),
+            window: Vec::new(),
             helos: Few::default(),
             signals: Vec::new(),
         }
@@ -90,30 +92,30 @@ impl Sender {
         }
         let today = &mut self.today;
         count(today, at, message);
-        let (mut is_strange, mut domains) = (false, 0_u16);
+        let mut is_new_domain = false;
         for domain in &message.recipient_domains {
             let noted = self.domains.note(hash(domain), day);
-            is_strange |= matches!(noted, Noted::New | Noted::Beyond);
-            domains = domains.saturating_add(u16::from(matches!(noted, Noted::New | Noted::FirstToday)));
+            is_new_domain |= noted.is_new;
+            today.domains = today.domains.saturating_add(noted.is_first_today.into());
         }
-        today.domains = today.domains.saturating_add(domains);
-        today.senders = self.senders.note(hash(&message.sender));
+        today.new_domains = today.new_domains.saturating_add(is_new_domain.into());
+        let sender = self.senders.note(hash(&message.sender), day);
+        today.senders = today.senders.saturating_add(sender.is_first_today.into());
         today.helos = self.helos.note(hash(&message.helo));
-        if is_strange {
-            today.strangers = today.strangers.saturating_add(1);
-            self.hasten(at);
+        if sender.known_for <= NEW_FOR {
+            self.under_new_sender(at);
         }
     }
 
-    fn hasten(&mut self, at: Timestamp) {
+    fn under_new_sender(&mut self, at: Timestamp) {
         let now = at.millis().div_euclid(1000);
-        self.strange.retain(|then| now.saturating_sub(*then) < HASTE_SECONDS);
-        if self.strange.len() >= HASTE_MOST {
-            self.strange.remove(0);
+        self.window.retain(|then| now.saturating_sub(*then) < WINDOW_SECONDS);
+        if self.window.len() >= WINDOW_MOST {
+            self.window.remove(0);
         }
-        self.strange.push(now);
-        let haste = u8::try_from(self.strange.len()).unwrap_or(u8::MAX);
-        self.today.haste = self.today.haste.max(haste);
+        self.window.push(now);
+        let count = u8::try_from(self.window.len()).unwrap_or(u8::MAX);
+        self.today.new_senders = self.today.new_senders.max(count);
     }
 
     /// Of a day that is over. How many different names there were on it is not known any more.
@@ -122,6 +124,7 @@ impl Sender {
             return;
         }
         self.first = self.first.min(day);
+        self.senders.note(hash(&message.sender), day);
         for domain in &message.recipient_domains {
             self.domains.note(hash(domain), day);
         }
@@ -188,10 +191,10 @@ impl Sender {
         let over = self.days.partition_point(|before| day.saturating_sub(before.day) > DAYS);
         let best = self.best.filter(|best| day.saturating_sub(best.day) <= REMEMBERED);
         self.best = self.days.drain(..over).chain(best).max_by_key(|day| (day.messages, day.day));
-        self.senders.clear();
         self.helos.clear();
         self.signals.clear();
         self.domains.forget(day);
+        self.senders.forget(day);
     }
 }
 

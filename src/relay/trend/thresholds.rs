@@ -35,8 +35,8 @@ impl Threshold {
             Measure::Hours => (300, 40),
             Measure::Recipients => (1000, 40),
             Measure::Domains | Measure::Refused => (200, 40),
-            Measure::Strangers => (40, 40),
-            Measure::Haste => (8, 30),
+            Measure::NewDomains => (40, 40),
+            Measure::NewSenders => (10, 30),
             Measure::Senders => (20, 30),
             Measure::Helo => (12, 30),
         };
