@@ -423,7 +423,7 @@ fn what_is_kept_and_what_names_nobody_is_asked_for_by_name() {
 #[test]
 fn each_measure_has_a_threshold_that_may_be_another() {
     let trend = config(
-        "[trend]\nsignals = false\nlearn = '28d'\nnew-senders = { floor = 6 }\nhelo = { factor = '1.5x' }\n",
+        "[trend]\nsignals = false\nlearn = '28d'\nstrangers = { floor = 6 }\nhelo = { factor = '1.5x' }\n",
     )
     .trend;
     assert!(!trend.signals && trend.learn == Duration::from_secs(28 * 86_400));
@@ -432,7 +432,7 @@ fn each_measure_has_a_threshold_that_may_be_another() {
         (threshold.floor, threshold.tenths)
     };
     let default = |measure| (Threshold::default_of(measure).floor, Threshold::default_of(measure).tenths);
-    assert_eq!(of(Measure::NewSenders), (6, default(Measure::NewSenders).1));
+    assert_eq!(of(Measure::Strangers), (6, default(Measure::Strangers).1));
     assert_eq!(of(Measure::Helo), (default(Measure::Helo).0, 15));
     assert_eq!(of(Measure::Messages), default(Measure::Messages));
     assert_eq!(config("").trend, Thresholds::default());

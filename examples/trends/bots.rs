@@ -94,8 +94,8 @@ impl Infection {
             let message = self.message(whole(self.next - begin).min(86_399));
             sent.push(message);
             self.sent += 1;
-            // Any gap up to twice the mean one.
-            self.next += 86_400.0 / self.a_day() * 2.0 * self.dice.share();
+            // A machine's pace, with what the network adds.
+            self.next += 86_400.0 / self.a_day() * (0.5 + self.dice.share());
         }
         sent
     }

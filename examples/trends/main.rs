@@ -50,7 +50,7 @@ struct Arguments {
     /// The same seed makes the same weeks; several, one after the other.
     #[arg(long, default_values_t = [1])]
     seed: Vec<u64>,
-    /// Try a floor other than the default, as `new-senders=6`.
+    /// Try a floor other than the default, as `strangers=6`.
     #[arg(long, value_parser = floor)]
     floor: Vec<(Measure, u64)>,
     /// Each false alarm in words.

@@ -149,9 +149,9 @@ impl Person {
             Kind::Weekly => d.below(5),
             _ => d.below(28),
         };
-        let moved_in = if d.chance(0.03) { d.below(days) } else { 0 };
-        // One newsletter of twenty is begun while we look.
-        let began = if d.chance(0.05) { d.below(days) } else { 0 };
+        let moved_in = if d.chance(0.01) { d.below(days) } else { 0 };
+        // One newsletter of a hundred is begun while we look.
+        let began = if d.chance(0.01) { d.below(days) } else { 0 };
         let senders = if crew > 1 { crew } else { d.within(1, 3) };
         let devices = if crew > 1 { crew } else { d.within(1, 4) };
         let taken_on = 0;
@@ -249,7 +249,7 @@ impl Person {
             // An invitation, or "this is my new address", to everybody at once or to one after the other.
             let begin = self.awake();
             self.taken_on += u32::from(self.dice.chance(0.1));
-            if self.dice.chance(0.8) {
+            if self.dice.chance(0.9) {
                 let count = self.dice.within(10, 60);
                 let domains = (0..count).map(|_| self.friend(0.6)).collect();
                 sent.push(self.message(begin, domains));

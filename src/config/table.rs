@@ -232,7 +232,7 @@ pub(super) struct Trend {
     pub recipients: Threshold,
     pub domains: Threshold,
     pub new_domains: Threshold,
-    pub new_senders: Threshold,
+    pub strangers: Threshold,
     pub senders: Threshold,
     pub helo: Threshold,
     pub refused: Threshold,

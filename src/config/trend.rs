@@ -36,7 +36,7 @@ fn written(table: &table::Trend, measure: Measure) -> &table::Threshold {
         Measure::Recipients => &table.recipients,
         Measure::Domains => &table.domains,
         Measure::NewDomains => &table.new_domains,
-        Measure::NewSenders => &table.new_senders,
+        Measure::Strangers => &table.strangers,
         Measure::Senders => &table.senders,
         Measure::Helo => &table.helo,
         Measure::Refused => &table.refused,

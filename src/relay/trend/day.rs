@@ -59,8 +59,9 @@ pub struct Day {
     pub domains: u16,
     /// Messages to a domain that was not written to for [`REMEMBERED`] days.
     pub new_domains: u16,
-    /// The most messages within half an hour under sender addresses that are new to this sender.
-    pub new_senders: u8,
+    /// The most messages within half an hour to such a domain under sender addresses that were not used before this day and
+    /// the last, while they were half or more of those under such addresses.
+    pub strangers: u8,
     /// Different sender addresses.
     pub senders: u8,
     /// Different HELO names.
@@ -179,7 +180,8 @@ mod tests {
     #[test]
     fn what_is_once_a_week_is_usual_on_its_weekday_and_not_on_others() {
         // Each day 5 messages, on Mondays 400.
-        let days: Vec<Day> = (100..150).map(|day| sent(day, if weekday(day) == 0 { 400 } else { 5 })).collect();
+        let days: Vec<Day> =
+            (100..150).map(|day| sent(day, if weekday(day) == 0 { 400 } else { 5 })).collect();
         let monday = (130..137).find(|day| weekday(*day) == 0).unwrap();
         assert_eq!(usual(&days, monday), Usual { least: 5, most: 400, such: 400, days: 28 });
         assert_eq!(usual(&days, monday + 1), Usual { least: 5, most: 400, such: 5, days: 28 });
@@ -194,20 +196,20 @@ mod tests {
 
     #[test]
     fn an_odd_day_says_how_much_is_usual_after_a_week_and_never_what_is_strange() {
-        let odd = Day { messages: 900, new_senders: 30, odd: true, ..sent(100, 0) };
+        let odd = Day { messages: 900, strangers: 30, odd: true, ..sent(100, 0) };
         let days = [sent(99, 4), odd];
         let of = |measure, day| Before { days: &days, best: None, first: 99 }.usual(day, measure, 0);
         assert_eq!((of(Measure::Messages, 106).most, of(Measure::Messages, 106).days), (4, 6));
         assert_eq!((of(Measure::Messages, 107).most, of(Measure::Messages, 107).days), (900, 8));
-        assert_eq!((of(Measure::NewSenders, 107).most, of(Measure::NewSenders, 120).most), (0, 0));
+        assert_eq!((of(Measure::Strangers, 107).most, of(Measure::Strangers, 120).most), (0, 0));
     }
 
     #[test]
     fn the_best_day_long_ago_counts_for_nine_weeks() {
-        let best = Day { new_senders: 30, ..sent(100, 900) };
+        let best = Day { strangers: 30, ..sent(100, 900) };
         let before = Before { days: &[], best: Some(&best), first: 100 };
         assert_eq!(before.long_ago(163, Measure::Messages, 0), 900);
         assert_eq!(before.long_ago(164, Measure::Messages, 0), 0);
-        assert_eq!(before.long_ago(163, Measure::NewSenders, 0), 0);
+        assert_eq!(before.long_ago(163, Measure::Strangers, 0), 0);
     }
 }

@@ -19,8 +19,8 @@ pub enum Measure {
     Domains,
     /// Messages of the day to domains that are new to this sender.
     NewDomains,
-    /// The most messages within half an hour under sender addresses that are new to this sender.
-    NewSenders,
+    /// The most messages within half an hour from strangers to strangers: sender address and domain are both new to it.
+    Strangers,
     /// Different sender addresses of the day.
     Senders,
     /// Different HELO names of the day.
@@ -37,7 +37,7 @@ impl Measure {
         Measure::Recipients,
         Measure::Domains,
         Measure::NewDomains,
-        Measure::NewSenders,
+        Measure::Strangers,
         Measure::Senders,
         Measure::Helo,
         Measure::Refused,
@@ -52,7 +52,7 @@ impl Measure {
             Measure::Recipients => "recipients",
             Measure::Domains => "domains",
             Measure::NewDomains => "new-domains",
-            Measure::NewSenders => "new-senders",
+            Measure::Strangers => "strangers",
             Measure::Senders => "senders",
             Measure::Helo => "helo",
             Measure::Refused => "refused",
@@ -79,7 +79,7 @@ impl Measure {
             Measure::Recipients => day.recipients.into(),
             Measure::Domains => day.domains.into(),
             Measure::NewDomains => day.new_domains.into(),
-            Measure::NewSenders => day.new_senders.into(),
+            Measure::Strangers => day.strangers.into(),
             Measure::Senders => day.senders.into(),
             Measure::Helo => day.helos.into(),
             Measure::Refused => day.refused.into(),
@@ -101,8 +101,8 @@ impl Measure {
             Measure::NewDomains => {
                 format!("{number} messages {when} to domains that it had not written to in nine weeks")
             }
-            Measure::NewSenders => {
-                format!("{number} messages within half an hour under sender addresses that are new to it")
+            Measure::Strangers => {
+                format!("{number} messages within half an hour under new sender addresses to new domains")
             }
             Measure::Senders => format!("{number} different sender addresses {when}"),
             Measure::Helo => format!("{number} different HELO names {when}"),

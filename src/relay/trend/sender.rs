@@ -10,9 +10,9 @@ use super::measure::Measure;
 use crate::relay::message::Message;
 use crate::session::Timestamp;
 
-/// Messages under new sender addresses are counted within so many seconds.
+/// Messages under new sender addresses are looked at together within so many seconds.
 const WINDOW_SECONDS: i64 = 1800;
-/// More of them within these are not told apart.
+/// And so many of them, the last ones.
 pub const WINDOW_MOST: usize = 32;
 /// For so many days after its first a sender address is new: one that begins before midnight is so after it.
 const NEW_FOR: u16 = 1;
@@ -29,8 +29,8 @@ pub struct Sender {
     best: Option<Day>,
     domains: Known<DOMAINS_MOST>,
     senders: Known<NAMES_MOST>,
-    /// When the last messages under new sender addresses were sent, in seconds since 1970.
-    window: Vec<i64>,
+    /// When the last messages under new sender addresses were sent, in seconds since 1970, and whether to a new domain.
+    window: Vec<(i64, bool)>,
     helos: Few,
     /// What was a signal today, and at which value.
     signals: Vec<(Measure, u64)>,
@@ -103,19 +103,23 @@ impl Sender {
         today.senders = today.senders.saturating_add(sender.is_first_today.into());
         today.helos = self.helos.note(hash(&message.helo));
         if sender.known_for <= NEW_FOR {
-            self.under_new_sender(at);
+            self.under_new_address(at, is_new_domain);
         }
     }
 
-    fn under_new_sender(&mut self, at: Timestamp) {
+    /// Who tells his friends of his new address writes to some whose domains are new here; a bot to hardly any other.
+    fn under_new_address(&mut self, at: Timestamp, is_new_domain: bool) {
         let now = at.millis().div_euclid(1000);
-        self.window.retain(|then| now.saturating_sub(*then) < WINDOW_SECONDS);
+        self.window.retain(|(then, _)| now.saturating_sub(*then) < WINDOW_SECONDS);
         if self.window.len() >= WINDOW_MOST {
             self.window.remove(0);
         }
-        self.window.push(now);
-        let count = u8::try_from(self.window.len()).unwrap_or(u8::MAX);
-        self.today.new_senders = self.today.new_senders.max(count);
+        self.window.push((now, is_new_domain));
+        let strangers = self.window.iter().filter(|(_, is_new_domain)| *is_new_domain).count();
+        if strangers.saturating_mul(2) >= self.window.len() {
+            let strangers = u8::try_from(strangers).unwrap_or(u8::MAX);
+            self.today.strangers = self.today.strangers.max(strangers);
+        }
     }
 
     /// Of a day that is over. How many different names there were on it is not known any more.

@@ -31,14 +31,13 @@ impl Threshold {
     #[must_use]
     pub fn default_of(measure: Measure) -> Threshold {
         let (floor, tenths) = match measure {
-            Measure::Messages => (500, 40),
-            Measure::Hours => (300, 40),
+            Measure::Messages | Measure::Hours => (600, 40),
             Measure::Recipients => (1000, 40),
             Measure::Domains | Measure::Refused => (200, 40),
-            Measure::NewDomains => (40, 40),
-            Measure::NewSenders => (10, 30),
-            Measure::Senders => (20, 30),
-            Measure::Helo => (12, 30),
+            Measure::NewDomains => (60, 40),
+            Measure::Strangers => (7, 30),
+            Measure::Senders => (30, 30),
+            Measure::Helo => (20, 30),
         };
         Threshold { floor, tenths }
     }
