@@ -219,7 +219,12 @@ pub fn evaluate(subject: &Subject, sender: &Sender, thresholds: &Thresholds, now
         let before = sender.before();
         let usual = before.usual(day, measure, quarter);
         let most = usual.most.max(before.long_ago(day, measure, quarter));
-        let threshold = threshold.reached_at(usual.such, most);
+        let is_newcomer = measure == Measure::Strangers && usual.days <= 1;
+        let threshold = threshold.reached_at(usual.such, most).max(if is_newcomer {
+            threshold.of_a_newcomer()
+        } else {
+            0
+        });
         (value >= threshold).then(|| Signal {
             at: now,
             subject: subject.clone(),

@@ -35,8 +35,8 @@ impl Threshold {
             Measure::Recipients => (1000, 40),
             Measure::Domains | Measure::Refused => (200, 40),
             Measure::NewDomains => (60, 40),
-            Measure::Strangers => (7, 30),
-            Measure::Senders => (30, 30),
+            Measure::Strangers => (5, 30),
+            Measure::Senders => (50, 30),
             Measure::Helo => (20, 30),
         };
         Threshold { floor, tenths }
@@ -48,6 +48,13 @@ impl Threshold {
         // Who has a great day now and then has it on any weekday.
         let beyond_most = times(most, 15).max(most.saturating_add(1));
         self.floor.max(times(such, self.tenths.into())).max(beyond_most)
+    }
+}
+
+impl Threshold {
+    /// Of whom nothing was known two days ago everything is new, be it no stranger than the first day of others.
+    pub(super) fn of_a_newcomer(&self) -> u64 {
+        self.floor.saturating_mul(3).div_ceil(2)
     }
 }
 
