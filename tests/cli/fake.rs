@@ -698,8 +698,9 @@ impl Staff for Answers {
         self.purpose_required
     }
 
+    /// As where `identity` is told to fold case.
     fn canonical(&self, name: &Name) -> Name {
-        name.clone()
+        Name::new(&name.octets().to_ascii_lowercase())
     }
 
     fn preserved(&self) -> Arc<Preservations> {

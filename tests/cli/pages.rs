@@ -98,6 +98,38 @@ fn a_page_about_a_person_is_written_down_with_whom_it_is_about_and_one_about_mac
 }
 
 #[test]
+fn a_subscriber_is_the_same_one_however_the_name_is_typed() {
+    let (daemon, [viewer, ..]) = daemon();
+    let about = || daemon.answers.questions.lock().unwrap().pop().unwrap().about;
+    let reply = get(&daemon, &viewer, "/subscriber/BOB@isp.example");
+    assert!(
+        reply.body.contains("open proxy") && reply.body.contains("value=\"bob@isp.example\""),
+        "{}",
+        reply.body
+    );
+    assert_eq!(about(), [Name::from("bob@isp.example")]);
+    get(&daemon, &viewer, "/?q=ALICE");
+    assert_eq!(about(), ["ALICE", "alice"].map(Name::from));
+    // An address, too: whoever looks through the record knows one spelling of it.
+    for path in ["/sessions", "/v1/sessions"] {
+        let path = format!("{path}?subscriber=BOB&address=2001:DB8:0::7");
+        assert_eq!(get(&daemon, &viewer, &path).status, 200);
+        assert_eq!(about(), ["BOB", "bob", "2001:DB8:0::7", "2001:db8::7"].map(Name::from));
+    }
+    let reply = get(&daemon, &viewer, "/subscriber/%ff");
+    assert_eq!((reply.status, reply.header("content-type")), (400, "text/html; charset=utf-8"));
+}
+
+#[test]
+fn a_message_that_is_named_by_its_token_is_the_only_one_in_its_rows_for_programs() {
+    let (daemon, [viewer, ..]) = daemon();
+    let reply = get(&daemon, &viewer, "/message?token=Zk3vQ");
+    for rows in ["/v1/messages?token=Zk3vQ\"", "/v1/messages?token=Zk3vQ&#38;format=csv\""] {
+        assert!(reply.body.contains(rows), "{rows} in {}", reply.body);
+    }
+}
+
+#[test]
 fn what_can_not_be_written_down_is_not_shown() {
     let answers = Answers { trouble: Some(Trouble::Unrecorded), ..Answers::full() };
     let (daemon, [viewer, ..]) = known(answers);

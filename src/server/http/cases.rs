@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::api::rfc3339;
 use super::problem::{Kind, Problem};
-use super::question::Question;
+use super::question::{Question, Ready};
 use super::walk::{Walked, tagged};
 use super::{Staff, Trouble, body_of, reason};
 use crate::access::Asker;
@@ -242,16 +242,23 @@ pub(super) async fn list<S: Staff>(
     walk.answer(filter, ready, staff).await
 }
 
-type Id = Result<Path<String>, PathRejection>;
+pub(super) type Id = Result<Path<String>, PathRejection>;
 
 /// A number that is none is that of no case.
-fn number(id: Id) -> Result<u64, Problem> {
+pub(super) fn number(id: Id) -> Result<u64, Problem> {
     let wrong = || Problem::parameter("id", "not the number of a case");
     let Path(id) = id.map_err(|_| wrong())?;
     id.parse().map_err(|_| wrong())
 }
 
 /// Whoever asks for a case asks about everybody in it.
+pub(super) async fn asked<S: Staff>(staff: &S, id: u64, ready: Ready) -> Result<CaseRow, Problem> {
+    let case = staff.case(id);
+    let about = case.iter().flat_map(|case| &case.subscribers).map(|name| Name::from_text(name));
+    ready.and_about(about).answered(staff, case.iter().len()).await?;
+    Ok(case.ok_or(CaseError::Unknown)?)
+}
+
 pub(super) async fn one<S: Staff>(
     State(staff): State<Arc<S>>,
     id: Id,
@@ -260,11 +267,7 @@ pub(super) async fn one<S: Staff>(
 ) -> Result<Response, Problem> {
     let id = number(id)?;
     let ready = question.ready(&*staff)?;
-    let case = staff.case(id);
-    let about = case.iter().flat_map(|case| &case.subscribers).map(|name| Name::from_text(name));
-    ready.and_about(about).answered(&*staff, case.iter().len()).await?;
-    let case = case.ok_or(CaseError::Unknown)?;
-    Ok(tagged(&headers, &case))
+    Ok(tagged(&headers, &asked(&*staff, id, ready).await?))
 }
 
 pub(super) async fn close<S: Staff>(

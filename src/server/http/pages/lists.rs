@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
@@ -16,7 +16,7 @@ use crate::console::lists::{Case, Cases, Feeds, Field, List, Pager, Questions, R
 use crate::console::{Frame, Place};
 use crate::relay::case::State as CaseState;
 use crate::server::http::api::rfc3339;
-use crate::server::http::cases::{CaseError, CaseFilter};
+use crate::server::http::cases::{CaseFilter, Id, asked, number};
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
 use crate::server::http::top::{MEASURES, TopFilter};
@@ -290,19 +290,14 @@ pub(in super::super) async fn cases<S: Staff>(
 
 pub(in super::super) async fn case<S: Staff>(
     State(staff): State<Arc<S>>,
-    Path(id): Path<String>,
+    id: Id,
     looker: Looker,
-    mut question: Question,
+    question: Question,
 ) -> Result<Response, Problem> {
     let frame = looker.frame(&*staff, Place::Cases, question.purpose());
-    let unknown = || Problem::from(CaseError::Unknown);
-    let row = staff.case(id.parse().map_err(|_| Problem::parameter("id", "not the number of a case"))?);
-    for name in row.iter().flat_map(|row| &row.subscribers) {
-        question.concerning(Name::from_text(name));
-    }
+    let id = number(id)?;
     let ready = question.ready(&*staff)?;
-    ready.answered(&*staff, row.iter().count()).await?;
-    let row = row.ok_or_else(unknown)?;
+    let row = asked(&*staff, id, ready).await?;
     let json = frame.href(&format!("/v1/cases/{}", row.id), &[]);
     Ok(page(StatusCode::OK, &Case { frame, row, json }))
 }

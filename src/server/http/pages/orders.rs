@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use crate::access::Asker;
@@ -16,6 +16,7 @@ use crate::console::moment::Zone;
 use crate::relay::standing::Order;
 use crate::server::http::api::OrderBody;
 use crate::server::http::auth::{CSRF_FIELD, form};
+use crate::server::http::cases::{Id, number};
 use crate::server::http::problem::{Kind, Problem};
 use crate::server::http::suspensions::carry_out;
 use crate::server::http::{Staff, reason};
@@ -76,12 +77,12 @@ pub(in super::super) async fn release<S: Staff>(
 
 pub(in super::super) async fn close<S: Staff>(
     State(staff): State<Arc<S>>,
-    Path(id): Path<String>,
+    id: Id,
     asker: Asker,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::of(&body)?;
-    let id = id.parse().map_err(|_| Problem::parameter("id", "not the number of a case"))?;
+    let id = number(id)?;
     let reason = reason(&fields.take("reason").unwrap_or_default())?;
     fields.finish()?;
     staff.close(asker.name, id, reason).await.map_err(Problem::from)?;
