@@ -26,7 +26,7 @@
 //! | room | knows | must not know |
 //! |---|---|---|
 //! | [`session`] | who owns which address | no clock, no file, no socket: time is an argument |
-//! | [`relay`] | may this leave, whose is it, who is suspended | protocols, how a subscriber is found |
+//! | [`relay`] | may this leave, whose is it, who is suspended or limited, what somebody should look at | protocols, how a subscriber is found |
 //! | [`radius`] | octets to accounting records and back | sockets, what a record does to a session |
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |

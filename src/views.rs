@@ -17,7 +17,7 @@ use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
-use crate::relay::standing::{Command, Standing};
+use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
@@ -182,11 +182,12 @@ struct Rest {
 
 /// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders and no cases yet.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 struct RestBefore {
     sequence: u64,
     ahead: (Timestamp, Duration),
     sessions: Image,
-    standing: Standing,
+    standing: StandingBefore,
     recent: RecentMessages,
 }
 
@@ -199,6 +200,7 @@ impl From<RestBefore> for Rest {
     fn from(before: RestBefore) -> Self {
         let RestBefore { sequence, ahead, sessions, standing, recent } = before;
         let (tokens, link, cases, preserved) = Default::default();
+        let standing = Standing::from(standing);
         Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved }
     }
 }
@@ -335,11 +337,7 @@ impl Views {
                 }
                 Outcome::Message(message.clone())
             }
-            Entry::Command(command) => {
-                self.standing.fold(sequence, command);
-                self.shared.standing.store(Arc::new(self.standing.clone()));
-                Outcome::Command(command.clone())
-            }
+            Entry::Command(command) => self.ordered(None, sequence, command.clone()),
             Entry::Question(question) => self.asked(Box::new(Asked::from(question))),
             Entry::Asked(asked) => self.asked(asked.clone()),
             Entry::Token(order) => {
@@ -364,10 +362,19 @@ impl Views {
                 self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
+            Entry::CaseOpened(opened) => {
+                let changed = self.cases.open(sequence, opened);
+                self.show(&changed);
+                return self.shared.committed.store(sequence, Ordering::Release);
+            }
             Entry::Case(action) => {
                 let changed = self.cases.act(sequence, action);
                 self.show(&changed);
-                return self.shared.committed.store(sequence, Ordering::Release);
+                match action.command() {
+                    // Whoever gave it was told that it holds, also when its case has just gone.
+                    Some(command) => self.ordered(Some(action.case), sequence, command),
+                    None => return self.shared.committed.store(sequence, Ordering::Release),
+                }
             }
             Entry::Signal(signal) => {
                 let changed = self.cases.signal(sequence, signal);
@@ -397,6 +404,12 @@ impl Views {
         for id in &changed.gone {
             self.shared.cases.remove(id);
         }
+    }
+
+    fn ordered(&mut self, case: Option<u64>, sequence: u64, command: Command) -> Outcome {
+        self.standing.fold_of(case, sequence, &command);
+        self.shared.standing.store(Arc::new(self.standing.clone()));
+        Outcome::Command(command)
     }
 
     /// Ties a question to those before it.
@@ -436,7 +449,7 @@ impl Views {
 /// Until when orders that are in force at this moment keep a case: it may be about whom they name, or of an address.
 fn kept_longer(preserved: &Preservations, case: &Case, at: Timestamp) -> Option<Timestamp> {
     let orders = preserved.in_force(at).filter(|(about, _)| match about {
-        About::Subscriber(name) => case.about.contains(name),
+        About::Subscriber(name) => case.about.contains(&Subject::Subscriber(name.clone())),
         About::Prefix(prefix) => case.addresses().any(|address| prefix.contains(&address)),
     });
     orders.map(|(_, order)| order.until).max()
@@ -450,6 +463,7 @@ mod tests {
     use crate::log::entry::Question;
     use crate::relay::case::{Act, Action, Complaint, Reported, State};
     use crate::relay::confidence::Confidence;
+    use crate::relay::standing::Order;
     use crate::session::Name;
 
     const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
@@ -484,7 +498,7 @@ mod tests {
 
     fn close(case: u64, kept_until: Timestamp) -> Entry {
         let (by, act, reason) = (Name::from("root"), Act::Close { kept_until }, Name::from("cleaned"));
-        Entry::Case(Action { at: AT, by, case, act, reason })
+        Entry::Case(Action { at: AT, by, case, act, reason, ticket: None })
     }
 
     fn folded(entries: &[Entry]) -> (Views, Vec<Folded>) {
@@ -575,16 +589,47 @@ mod tests {
     #[test]
     fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_and_no_cases_yet() {
         let (views, _) = folded(&[]);
-        let mut octets = views.snapshot();
-        // What came with version 4: no tokens, no entry and a link of zeros, no preservation orders, and no cases, of no key
-        // and with no end.
-        octets.truncate(octets.len() - 1 - 1 - 32 - 1 - 3);
-        octets[0] = BEFORE;
+        let before = RestBefore {
+            sequence: 0,
+            ahead: (Timestamp::EARLIEST, Duration::ZERO),
+            sessions: views.machine.image(),
+            standing: StandingBefore::default(),
+            recent: RecentMessages::default(),
+        };
+        let mut octets = postcard::to_extend(&before, vec![BEFORE]).unwrap();
         let restored = Views::restore(Arc::default(), &octets).unwrap();
         assert!(restored.are_as(&views));
         octets[0] = 2;
         assert!(Views::restore(Arc::default(), &octets).is_err());
         octets[0] = SNAPSHOT + 1;
         assert!(Views::restore(Arc::default(), &octets).is_err());
+    }
+
+    #[test]
+    fn an_order_from_a_case_holds_names_the_case_and_goes_on_from_a_snapshot() {
+        let alice = || Subject::Subscriber(Name::from("alice"));
+        let act = |order| {
+            let (by, act, reason) =
+                (Name::from("desk"), Act::Order(alice(), order), Name::from("open proxy"));
+            Entry::Case(Action { at: AT, by, case: 1, act, reason, ticket: None })
+        };
+        let (before, told) = folded(&[complaint(), act(Order::Suspend { until: None })]);
+        assert!(matches!(&told[..], [Folded { sequence: 2, outcome: Outcome::Command(_) }]), "{told:?}");
+        let shared = Arc::<Shared>::default();
+        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+        let suspension = shared.standing.load().suspension(&alice(), AT).cloned().unwrap();
+        assert_eq!((suspension.reference, suspension.case), (2, Some(1)));
+        assert_eq!(shared.case(1).unwrap().history.len(), 2);
+        views.fold(AT, 3, &act(Order::Limit { until: None }), &mut Vec::new());
+        assert!(shared.standing.load().limited(&alice(), AT).is_some());
+        views.fold(AT, 4, &act(Order::Release), &mut Vec::new());
+        assert!(shared.standing.load().in_force(AT).is_empty());
+        // The case may have gone between the order and its commit: whoever gave it was told that it holds.
+        let mut gone = act(Order::Suspend { until: None });
+        if let Entry::Case(action) = &mut gone {
+            action.case = 99;
+        }
+        views.fold(AT, 5, &gone, &mut Vec::new());
+        assert!(shared.standing.load().suspension(&alice(), AT).is_some());
     }
 }

@@ -15,6 +15,10 @@ mod house;
 mod complaints;
 
 #[cfg(test)]
+#[path = "daemon/cases.rs"]
+mod cases;
+
+#[cfg(test)]
 #[path = "daemon/reload.rs"]
 mod reload;
 

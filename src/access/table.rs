@@ -46,7 +46,7 @@ scopes! {
     Permitted = "permitted";
     /// Other people's records.
     Import = "import";
-    /// Suspensions.
+    /// Suspensions and limits.
     Suspensions = "suspensions";
     /// Who asked what.
     Questions = "questions";
@@ -127,9 +127,16 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/feeds", Role::Viewer, Scope::Console),
     row("GET", "/cases", Role::Viewer, Scope::Console),
     row("GET", "/case/{id}", Role::Viewer, Scope::Console),
+    row("POST", "/cases/open", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/note", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/limit", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/suspend", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/release", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/dismiss", Role::Operator, Scope::Console),
     row("POST", "/case/{id}/close", Role::Operator, Scope::Console),
     row("GET", "/suspensions", Role::Viewer, Scope::Console),
     row("POST", "/suspensions/suspend", Role::Operator, Scope::Console),
+    row("POST", "/suspensions/limit", Role::Operator, Scope::Console),
     row("POST", "/suspensions/release", Role::Operator, Scope::Console),
     row("GET", "/questions", Role::Auditor, Scope::Console),
     row("GET", "/v1/lookup", Role::Viewer, Scope::Lookup),
@@ -148,12 +155,20 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/coverage", Role::Viewer, Scope::Coverage),
     row("GET", "/v1/suspensions", Role::Viewer, Scope::Suspensions),
     row("POST", "/v1/suspensions", Role::Operator, Scope::Suspensions),
+    row("POST", "/v1/suspensions/limit", Role::Operator, Scope::Suspensions),
     row("POST", "/v1/suspensions/release", Role::Operator, Scope::Suspensions),
     row("DELETE", "/v1/suspensions/release", Role::Operator, Scope::Suspensions),
     row("POST", "/v1/nas/hold", Role::Operator, Scope::Nas),
     row("POST", "/v1/nas/unhold", Role::Operator, Scope::Nas),
     row("POST", "/v1/import", Role::Operator, Scope::Import),
     row("POST", "/v1/complaints", Role::Operator, Scope::Complaints),
+    row("POST", "/v1/cases", Role::Operator, Scope::Cases),
+    row("POST", "/v1/cases/{id}/note", Role::Operator, Scope::Cases),
+    // An order is one wherever it is given: whoever may do no more than keep cases stops nobody's mail.
+    row("POST", "/v1/cases/{id}/limit", Role::Operator, Scope::Suspensions),
+    row("POST", "/v1/cases/{id}/suspend", Role::Operator, Scope::Suspensions),
+    row("POST", "/v1/cases/{id}/release", Role::Operator, Scope::Suspensions),
+    row("POST", "/v1/cases/{id}/dismiss", Role::Operator, Scope::Cases),
     row("POST", "/v1/cases/{id}/close", Role::Operator, Scope::Cases),
     row("POST", "/v1/import/messages", Role::Operator, Scope::Import),
     row("GET", "/v1/questions", Role::Auditor, Scope::Questions),

@@ -166,7 +166,7 @@ pub enum Command {
     /// The record of who asked what
     #[command(subcommand, after_help = "Example:\n  relaywarden audit questions --since '7d ago'")]
     Audit(questions::AuditCommand),
-    /// Suspensions in force
+    /// Who is suspended or limited now
     #[command(after_help = "Example:\n  relaywarden suspensions")]
     Suspensions(read::PlainArgs),
     /// Let a subscriber or a login send no mail
@@ -174,8 +174,15 @@ pub enum Command {
         after_help = "Example:\n  relaywarden suspend bob@isp.example --reason 'case 4711: open proxy' --until \
                             2026-12-01T08:00:00Z"
     )]
-    Suspend(command::SuspendArgs),
-    /// Let a suspended subscriber or login send again
+    Suspend(command::HoldBackArgs),
+    /// Let a subscriber or a login send little mail: as much as is configured for those who are limited
+    #[command(
+        after_help = "A suspension outranks a limit: whoever is both sends nothing. A release ends both.\n\nExample:\n  \
+                            relaywarden limit bob@isp.example --reason 'case 4711: until he calls back' --until \
+                            2099-12-01T08:00:00Z"
+    )]
+    Limit(command::HoldBackArgs),
+    /// Let a suspended or limited subscriber or login send as before
     #[command(after_help = "Example:\n  relaywarden release bob@isp.example --reason 'case 4711: cleaned'")]
     Release(command::ReleaseArgs),
     /// Take a complaint about a message (ARF, X-ARF): whose it was, which messages match, and a case
@@ -185,10 +192,11 @@ pub enum Command {
                             report.eml\n  relaywarden complaint - < report.json"
     )]
     Complaint(complaint::ComplaintArgs),
-    /// Cases: what somebody should look at; everything about one; close it
+    /// Cases: what somebody should look at; everything about one; open one, and act on it
     #[command(
-        after_help = "Examples:\n  relaywarden cases --state open\n  relaywarden cases 4711\n  relaywarden cases close \
-                            4711 --reason 'customer cleaned the machine'"
+        after_help = "Examples:\n  relaywarden cases --state open --kind signal\n  relaywarden cases 4711\n  relaywarden \
+                            cases suspend 4711 --reason 'open proxy' --ticket T-17\n  relaywarden cases close 4711 \
+                            --reason 'customer cleaned the machine'"
     )]
     Cases(cases::CasesArgs),
     /// Write what is kept about a subscriber or an address, for a lawful request; or the live map as a table
@@ -452,6 +460,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Audit(command) => questions::run(command),
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
+        Command::Limit(args) => command::limit(args),
         Command::Release(args) => command::release(args),
         Command::Complaint(args) => complaint::run(args),
         Command::Cases(args) => cases::run(args),

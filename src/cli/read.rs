@@ -312,13 +312,13 @@ pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
     listed::<MessageRow>(&question, &args.daemon, &style, "no message matches")
 }
 
-/// Suspensions in force.
+/// Who is suspended or limited.
 ///
 /// # Errors
 /// See [`Failure`].
 pub fn suspensions(args: &PlainArgs) -> Result<Answer, Failure> {
     let question = Question::new("/v1/suspensions", &args.shown);
-    listed::<SuspensionRow>(&question, &args.daemon, &args.shown.style()?, "nobody is suspended")
+    listed::<SuspensionRow>(&question, &args.daemon, &args.shown.style()?, "nobody is suspended or limited")
 }
 
 pub(super) fn listed<R: Row + DeserializeOwned>(

@@ -14,7 +14,7 @@ use super::*;
 use crate::server::http::api::{
     Candidate, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, parse_rfc3339,
 };
-use crate::server::http::cases::{CaseRow, EvidenceRow, HistoryRow};
+use crate::server::http::cases::{CaseRow, EvidenceRow, HistoryRow, ListingRow, SignalRow};
 use crate::server::http::nas::{NasRow, UnusableRow};
 use crate::server::http::questions::QuestionRow;
 use crate::server::http::top::TopRow;
@@ -117,11 +117,13 @@ fn suspension() -> SuspensionRow {
     SuspensionRow {
         kind: hostile(),
         subject: hostile(),
+        standing: hostile(),
         reference: 7,
         since: some(),
         until: some(),
         by: hostile(),
         reason: hostile(),
+        case: Some(7),
     }
 }
 
@@ -232,8 +234,28 @@ fn feed() -> NasRow {
 }
 
 fn case() -> CaseRow {
+    let signal = SignalRow {
+        at: some(),
+        kind: hostile(),
+        subject: hostile(),
+        name: hostile(),
+        value: 7,
+        threshold: 7,
+        words: hostile(),
+    };
+    let listing = ListingRow {
+        at: some(),
+        address: hostile(),
+        list: hostile(),
+        answers: vec![hostile()],
+        text: some(),
+        suspects: vec![signal.clone()],
+    };
     let evidence = EvidenceRow {
-        form: hostile(),
+        kind: hostile(),
+        signal: Some(signal),
+        listing: Some(listing),
+        form: some(),
         feedback: some(),
         reporter: some(),
         address: some(),
@@ -244,13 +266,25 @@ fn case() -> CaseRow {
         messages: vec![hostile()],
         found_by: vec![hostile()],
     };
-    let history =
-        HistoryRow { at: some(), by: hostile(), what: hostile(), note: some(), ..HistoryRow::default() };
+    let history = HistoryRow {
+        reference: 7,
+        at: some(),
+        by: hostile(),
+        what: "observed".to_owned(),
+        order: some(),
+        kind: some(),
+        subject: some(),
+        until: some(),
+        note: some(),
+        ticket: some(),
+    };
     CaseRow {
         opened: some(),
         kind: hostile(),
         state: "open".to_owned(),
         subscribers: vec![hostile()],
+        logins: vec![hostile()],
+        in_force: vec![suspension()],
         confidence: hostile(),
         evidence: vec![evidence],
         history: vec![history],
@@ -327,7 +361,8 @@ fn hostile_values_stay_inert_wherever_they_stand() {
             Cases {
                 frame: frame(),
                 states: vec![(link(), true)],
-                subscriber: hostile(),
+                kinds: vec![(link(), true)],
+                about: hostile(),
                 rows: vec![case()],
                 pager: pager(),
             }
@@ -396,7 +431,8 @@ fn an_empty_page_says_what_to_do() {
         Cases {
             frame: frame(),
             states: Vec::new(),
-            subscriber: String::new(),
+            kinds: Vec::new(),
+            about: String::new(),
             rows: Vec::new(),
             pager: nothing(),
         }

@@ -10,6 +10,7 @@ pub mod case;
 pub mod confidence;
 pub mod message;
 pub mod permitted;
+pub mod rule;
 pub mod ruling;
 pub mod signal;
 pub mod standing;

@@ -173,7 +173,7 @@ pub trait Staff: complaints::Desk {
     /// Takes a chunk of what a mail server logged; answers once what came of it is durable.
     fn import_mail(&self, chunk: MailChunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
 
-    /// Suspensions in force.
+    /// Suspensions and limits in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
 
     /// Carries out an order; answers once it is durable and holds.
@@ -376,9 +376,16 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/feeds", |m| on(m, pages::feeds::<S>))
         .at("GET", "/cases", |m| on(m, pages::cases::<S>))
         .at("GET", "/case/{id}", |m| on(m, pages::case::<S>))
+        .at("POST", "/cases/open", |m| on(m, pages::open::<S>))
+        .at("POST", "/case/{id}/note", |m| on(m, pages::note::<S>))
+        .at("POST", "/case/{id}/limit", |m| on(m, pages::limit_from_case::<S>))
+        .at("POST", "/case/{id}/suspend", |m| on(m, pages::suspend_from_case::<S>))
+        .at("POST", "/case/{id}/release", |m| on(m, pages::release_from_case::<S>))
+        .at("POST", "/case/{id}/dismiss", |m| on(m, pages::dismiss::<S>))
         .at("POST", "/case/{id}/close", |m| on(m, pages::close::<S>))
         .at("GET", "/suspensions", |m| on(m, pages::suspensions::<S>))
         .at("POST", "/suspensions/suspend", |m| on(m, pages::suspend::<S>))
+        .at("POST", "/suspensions/limit", |m| on(m, pages::limit::<S>))
         .at("POST", "/suspensions/release", |m| on(m, pages::release::<S>))
         .at("GET", "/questions", |m| on(m, pages::questions::<S>))
         .at("GET", "/v1/openapi.json", |m| on(m, document::show))
@@ -396,14 +403,21 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("POST", "/v1/import", |m| on(m, import::<S>).layer(chunk))
         .at("POST", "/v1/complaints", |m| on(m, complaints::complain::<S>).layer(report))
         .at("GET", "/v1/cases", |m| on(m, cases::list::<S>))
+        .at("POST", "/v1/cases", |m| on(m, cases::acts::open::<S>))
         .at("GET", "/v1/cases/{id}", |m| on(m, cases::one::<S>))
-        .at("POST", "/v1/cases/{id}/close", |m| on(m, cases::close::<S>))
+        .at("POST", "/v1/cases/{id}/note", |m| on(m, cases::acts::note::<S>))
+        .at("POST", "/v1/cases/{id}/limit", |m| on(m, cases::acts::limit::<S>))
+        .at("POST", "/v1/cases/{id}/suspend", |m| on(m, cases::acts::suspend::<S>))
+        .at("POST", "/v1/cases/{id}/release", |m| on(m, cases::acts::release::<S>))
+        .at("POST", "/v1/cases/{id}/dismiss", |m| on(m, cases::acts::dismiss::<S>))
+        .at("POST", "/v1/cases/{id}/close", |m| on(m, cases::acts::close::<S>))
         .at("GET", "/v1/resolver/abusehq", |m| on(m, complaints::abusehq::<S>))
         .at("GET", "/v1/resolver/abuseio", |m| on(m, complaints::abuseio::<S>))
         .at("GET", "/v1/coverage", |m| on(m, coverage::show::<S>))
         .at("POST", "/v1/import/messages", |m| on(m, maillog::import::<S>).layer(chunk))
         .at("GET", "/v1/suspensions", |m| on(m, suspensions::list::<S>))
         .at("POST", "/v1/suspensions", |m| on(m, suspensions::suspend::<S>))
+        .at("POST", "/v1/suspensions/limit", |m| on(m, suspensions::limit::<S>))
         .at("POST", "/v1/suspensions/release", |m| on(m, suspensions::release::<S>))
         .at("DELETE", "/v1/suspensions/release", |m| on(m, suspensions::release::<S>))
         .at("GET", "/v1/questions", |m| on(m, questions::list::<S>))
@@ -559,11 +573,13 @@ fn body_of<T: DeserializeOwned>(
 
 /// An order without a reason can't be judged by whoever finds it a year later.
 fn reason(text: &str) -> Result<Name, Problem> {
+    short("reason", text)
+}
+
+/// A text of this name that fits a table, and says something.
+fn short(name: &str, text: &str) -> Result<Name, Problem> {
     if text.trim().is_empty() || text.len() > REASON_OCTETS_MAX {
-        return Err(Problem::parameter(
-            "reason",
-            format!("empty, or longer than {REASON_OCTETS_MAX} octets"),
-        ));
+        return Err(Problem::parameter(name, format!("empty, or longer than {REASON_OCTETS_MAX} octets")));
     }
     Ok(Name::from(text.trim()))
 }

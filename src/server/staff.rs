@@ -3,6 +3,7 @@
 //! Knows: which view answers which question, and how its values are spelled in the API. Must not know: HTTP, paths,
 //! or tables.
 
+mod cases;
 mod complaints;
 mod known;
 mod numbers;
@@ -403,20 +404,16 @@ impl Staff for StaffDesk {
     fn suspensions(&self) -> Vec<SuspensionRow> {
         let standing = self.shared.standing.load();
         let in_force = standing.in_force(clock::now());
-        in_force.into_iter().map(|(subject, suspension)| SuspensionRow::new(subject, suspension)).collect()
+        in_force.into_iter().map(|(subject, held, one)| SuspensionRow::new(subject, held, one)).collect()
     }
 
     async fn order(&self, instruction: Instruction) -> Result<Ordered, OrderError> {
-        let subject = match instruction.subject {
-            Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
-            login @ Subject::Login(_) => login,
-        };
+        let subject = self.kept_subject(instruction.subject);
         let now = clock::now();
         if matches!(instruction.order, Order::Release) {
-            if self.shared.standing.load().suspension(&subject, now).is_none() {
-                return Err(OrderError::NotSuspended);
-            }
+            self.check_held(&subject, now)?;
         } else if !instruction.force {
+            self.check_range(&subject)?;
             self.check_subject(&subject).await?;
         }
         let command = Command {
@@ -586,26 +583,45 @@ impl StaffDesk {
         canonical.name(name.octets()).unwrap_or_else(|| name.clone())
     }
 
+    /// Whether there is something to release.
+    fn check_held(&self, subject: &Subject, now: Timestamp) -> Result<(), OrderError> {
+        let standing = self.shared.standing.load();
+        match standing.suspension(subject, now).or(standing.limited(subject, now)) {
+            Some(_) => Ok(()),
+            None => Err(OrderError::NotSuspended),
+        }
+    }
+
+    /// Whether an order about somebody of this name would be one about everybody in a range.
+    fn check_range(&self, subject: &Subject) -> Result<(), OrderError> {
+        let config = self.config.load();
+        let ranges = &mut config.relay.statics.iter();
+        match subject.subscriber().is_some_and(|name| ranges.any(|(_, owner)| owner == name)) {
+            true => Err(OrderError::StaticRange),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether somebody of this name was ever seen.
     async fn check_subject(&self, subject: &Subject) -> Result<(), OrderError> {
-        let config = self.config.load_full();
-        let past = Arc::clone(&self.past);
-        let known = match subject.clone() {
-            Subject::Subscriber(name) => {
-                if config.relay.statics.iter().any(|(_, owner)| *owner == name) {
-                    return Err(OrderError::StaticRange);
-                }
-                self.indexed().await;
-                blocking(move || opened(&past)?.known_subscriber(&name)).await
-            }
-            Subject::Login(name) => {
-                self.indexed().await;
-                blocking(move || opened(&past)?.known_login(&name)).await
-            }
-        };
-        match known {
+        self.indexed().await;
+        let (past, subject) = (Arc::clone(&self.past), subject.clone());
+        let known = blocking(move || match &subject {
+            Subject::Subscriber(name) => opened(&past)?.known_subscriber(name),
+            Subject::Login(name) => opened(&past)?.known_login(name),
+        });
+        match known.await {
             Ok(true) => Ok(()),
             Ok(false) => Err(OrderError::UnknownSubject),
             Err(_) => Err(OrderError::Storage),
+        }
+    }
+
+    /// A subject as staff typed it, as it is kept.
+    fn kept_subject(&self, subject: Subject) -> Subject {
+        match subject {
+            Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
+            login @ Subject::Login(_) => login,
         }
     }
 

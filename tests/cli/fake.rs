@@ -21,13 +21,17 @@ use relaywarden::complaint;
 use relaywarden::config::Http;
 use relaywarden::relay::advice::{Advice, COUNTED};
 use relaywarden::relay::case::State;
+use relaywarden::relay::standing::Subject;
 use relaywarden::relay::verdict::Reason;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
 use relaywarden::server::http::attempts::AttemptRow;
 use relaywarden::server::http::auth::Gate;
-use relaywarden::server::http::cases::{CaseError, CaseFilter, CaseRow, EvidenceRow, HistoryRow};
+use relaywarden::server::http::cases::{
+    CaseError, CaseFilter, CaseRow, Deed, Doing, Done, EvidenceRow, HistoryRow, ListingRow, Opening,
+    SignalRow,
+};
 use relaywarden::server::http::complaints::{ComplaintRow, Desk, Refused};
 use relaywarden::server::http::coverage::{CoverageRow, GapRow, RetentionRow};
 use relaywarden::server::http::hosts::Hosts;
@@ -63,6 +67,9 @@ pub(crate) struct Answers {
     pub(crate) most_at_once: AtomicUsize,
     /// So many cases, less one, beside the usual one, with smaller numbers.
     pub(crate) cases_there: u64,
+    pub(crate) cases_asked: Mutex<Option<CaseFilter>>,
+    pub(crate) opened: Mutex<Vec<Opening>>,
+    pub(crate) acted: Mutex<Vec<Doing>>,
     pub(crate) imported: Mutex<Vec<Chunk>>,
     pub(crate) mail_imported: Mutex<Vec<MailChunk>>,
     pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
@@ -371,6 +378,7 @@ impl Desk for Answers {
     }
 
     fn cases(&self, filter: &CaseFilter) -> Vec<CaseRow> {
+        *self.cases_asked.lock().unwrap() = Some(filter.clone());
         let mut rows = self.rows(vec![case()]).unwrap_or_default();
         rows.extend((1..self.cases_there).rev().map(|id| CaseRow { id, ..case() }));
         rows.retain(|row| {
@@ -381,16 +389,131 @@ impl Desk for Answers {
     }
 
     fn case(&self, id: u64) -> Option<CaseRow> {
-        (id == 4711).then(case)
+        match id {
+            4711 => Some(case()),
+            4700 => Some(case_of_signal()),
+            4690 => Some(case_of_listing()),
+            _ => None,
+        }
     }
 
-    async fn close(&self, _: Name, id: u64, _: Name) -> Result<Ordered, CaseError> {
-        match id {
-            4711 => Ok(Ordered { reference: 4712, at: Timestamp::from_seconds(1_795_442_405) }),
-            4710 => Err(CaseError::Closed),
-            4709 => Err(CaseError::Storage),
-            _ => Err(CaseError::Unknown),
+    async fn open(&self, opening: Opening) -> Result<Done, CaseError> {
+        if let Some(error) = self.order_error.filter(|_| !opening.force) {
+            return Err(CaseError::Order(error));
         }
+        let subject = Some(opening.subject.clone());
+        self.opened.lock().unwrap().push(opening);
+        Ok(Done { case: 4715, reference: 4715, at: Timestamp::from_seconds(1_795_442_405), subject })
+    }
+
+    /// 4710 is closed, 4709 can't be written, 4708 is about several.
+    async fn act(&self, doing: Doing) -> Result<Done, CaseError> {
+        let orders = matches!(doing.deed, Deed::Limit(_) | Deed::Suspend(_) | Deed::Release);
+        let outlives = matches!(doing.deed, Deed::Note | Deed::Release);
+        match doing.case {
+            4711 | 4700 => {}
+            4710 if outlives => {}
+            4710 => return Err(CaseError::Closed),
+            4709 => return Err(CaseError::Storage),
+            4708 if orders && doing.subject.is_none() => return Err(CaseError::WhichOne),
+            4708 if orders => return Err(CaseError::NotAbout),
+            _ => return Err(CaseError::Unknown),
+        }
+        if let Some(error) = self.order_error.filter(|_| orders && !doing.force) {
+            return Err(CaseError::Order(error));
+        }
+        let about = || Subject::Subscriber(Name::from("alice@isp.example"));
+        let subject = orders.then(|| doing.subject.clone().unwrap_or_else(about));
+        let case = doing.case;
+        self.acted.lock().unwrap().push(doing);
+        Ok(Done { case, reference: 4716, at: Timestamp::from_seconds(1_795_442_405), subject })
+    }
+}
+
+/// A sender who does as never before, and what was done about it.
+fn case_of_signal() -> CaseRow {
+    let event = |reference, what: &str, by: &str| HistoryRow {
+        reference,
+        at: some("2026-11-23T14:00:05.000Z"),
+        by: by.to_owned(),
+        what: what.to_owned(),
+        ..HistoryRow::default()
+    };
+    let held = HistoryRow {
+        order: some("suspend"),
+        kind: some("login"),
+        subject: some("sales"),
+        until: some("2026-12-01T08:00:00.000Z"),
+        note: some("password stolen"),
+        ticket: some("T-17"),
+        ..event(4705, "suspended", "desk")
+    };
+    CaseRow {
+        id: 4700,
+        kind: "signal".to_owned(),
+        subscribers: Vec::new(),
+        logins: vec!["sales".to_owned()],
+        confidence: "exact".to_owned(),
+        evidence_count: 1,
+        evidence: vec![EvidenceRow {
+            kind: "signal".to_owned(),
+            signal: Some(signal("login", "sales")),
+            ..EvidenceRow::default()
+        }],
+        history: vec![
+            event(4700, "opened", "relaywarden"),
+            HistoryRow { note: some("no answer"), ..event(4703, "noted", "desk") },
+            held,
+        ],
+        in_force: vec![SuspensionRow {
+            kind: "login".to_owned(),
+            subject: "sales".to_owned(),
+            standing: "suspended".to_owned(),
+            reference: 4705,
+            since: some("2026-11-23T14:00:05.000Z"),
+            until: some("2026-12-01T08:00:00.000Z"),
+            by: "desk".to_owned(),
+            reason: "password stolen".to_owned(),
+            case: Some(4700),
+        }],
+        ..case()
+    }
+}
+
+/// One of our own addresses on a list, and who stood out before.
+fn case_of_listing() -> CaseRow {
+    CaseRow {
+        id: 4690,
+        kind: "listing".to_owned(),
+        state: "closed".to_owned(),
+        subscribers: vec!["alice@isp.example".to_owned()],
+        evidence_count: 1,
+        evidence: vec![EvidenceRow {
+            kind: "listing".to_owned(),
+            listing: Some(ListingRow {
+                at: some("2026-11-23T14:00:05.000Z"),
+                address: "192.0.2.25".to_owned(),
+                list: "bl.example.org".to_owned(),
+                answers: vec!["127.0.0.4".to_owned()],
+                text: some("https://bl.example.org/\u{1b}[2J"),
+                suspects: vec![signal("subscriber", "alice@isp.example")],
+            }),
+            ..EvidenceRow::default()
+        }],
+        kept_until: some("2027-02-21T14:00:05.000Z"),
+        ..case()
+    }
+}
+
+fn signal(kind: &str, subject: &str) -> SignalRow {
+    SignalRow {
+        at: some("2026-11-23T13:58:00.000Z"),
+        kind: kind.to_owned(),
+        subject: subject.to_owned(),
+        name: "messages".to_owned(),
+        value: 1024,
+        threshold: 40,
+        words: "1,024 messages today; 3 to 14 on the last 28 days".to_owned(),
     }
 }
 
@@ -401,10 +524,12 @@ fn case() -> CaseRow {
         kind: "complaint".to_owned(),
         state: "open".to_owned(),
         subscribers: vec!["alice@isp.example".to_owned(), "=cmd()\u{1b}[2J".to_owned()],
+        logins: Vec::new(),
         confidence: "ambiguous".to_owned(),
         evidence_count: 3,
         evidence: vec![EvidenceRow {
-            form: "arf".to_owned(),
+            kind: "complaint".to_owned(),
+            form: some("arf"),
             feedback: some("abuse"),
             reporter: some("complaints@example.org"),
             address: some("198.51.100.7"),
@@ -420,8 +545,9 @@ fn case() -> CaseRow {
             at: some("2026-11-23T14:00:05.000Z"),
             by: "mail".to_owned(),
             what: "opened".to_owned(),
-            note: None,
+            ..HistoryRow::default()
         }],
+        in_force: Vec::new(),
         kept_until: None,
     }
 }
@@ -642,13 +768,24 @@ impl Staff for Answers {
         let row = SuspensionRow {
             kind: "subscriber".to_owned(),
             subject: "bob@isp.example".to_owned(),
+            standing: "suspended".to_owned(),
             reference: 4711,
             since: some("2026-11-23T12:00:00.000Z"),
             until: None,
             by: "root".to_owned(),
             reason: "open proxy".to_owned(),
+            case: None,
         };
-        self.rows(vec![row]).unwrap_or_default()
+        let limited = SuspensionRow {
+            subject: "carol@isp.example".to_owned(),
+            standing: "limited".to_owned(),
+            reference: 4705,
+            until: some("2026-12-01T08:00:00.000Z"),
+            reason: "until she calls back".to_owned(),
+            case: Some(4700),
+            ..row.clone()
+        };
+        self.rows(vec![row, limited]).unwrap_or_default()
     }
 
     async fn order(&self, instruction: Instruction) -> Result<Ordered, OrderError> {

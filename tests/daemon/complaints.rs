@@ -131,6 +131,20 @@ fn a_complaint_leads_to_its_subscriber_by_each_way_and_opens_a_case_that_lasts()
     let row = taken(&daemon, &Report { queue_id: "4bBob", ..forged }.text());
     assert_eq!((&row["subscriber"], &row["confidence"]), (&Value::Null, &"ambiguous".into()), "{row}");
     assert_eq!(row["candidates"], serde_json::json!(["alice", "bob"]));
+    let unsure = row["case"].to_string();
+    let suspend = |more: &[&str]| {
+        daemon.cli(&[["cases", "suspend", &unsure, "--reason", "spam"].as_slice(), more].concat())
+    };
+    let unnamed = suspend(&[]);
+    assert_eq!(unnamed.status.code(), Some(2), "{}", text(&unnamed.stderr));
+    let mut policy = Policy::connect(daemon.policy);
+    let mut asked = |client| policy.rcpt(&Mail { client, ..Mail::default() });
+    assert_eq!([asked(ALICE), asked(BOB)], ["OK", "OK"], "nobody is suspended on a guess");
+    printed(&suspend(&["--subject", "bob"]), 0);
+    assert!(asked(BOB).starts_with("550 5.7.1 "));
+    assert_eq!(asked(ALICE), "OK");
+    daemon.order(&["cases", "release", &unsure, "--subject", "bob", "--reason", "it was forged"]);
+    assert_eq!(asked(BOB), "OK");
     // Somebody's own server as the source says nothing about who it was.
     let row =
         taken(&daemon, &Report { reporter: "f@example.org", source: "198.51.100.25", ..by_token }.text());

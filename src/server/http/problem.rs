@@ -55,8 +55,8 @@ problems! {
     UnknownSubject = "unknown-subject", NOT_FOUND, "Nobody of that name was ever seen";
     /// Nothing was ever heard of a VRF of that name.
     UnknownRealm = "unknown-realm", NOT_FOUND, "Nothing was ever heard of a realm of that name";
-    /// Who is to be released is not suspended.
-    NotSuspended = "not-suspended", NOT_FOUND, "Nothing is suspended under that name";
+    /// Who is to be released is neither suspended nor limited.
+    NotSuspended = "not-suspended", NOT_FOUND, "Nothing is suspended or limited under that name";
     /// No record of a NAS of that name was ever taken.
     UnknownNas = "unknown-nas", NOT_FOUND, "No NAS of that name was ever heard";
     /// The NAS that is to be held no longer is not held.

@@ -14,9 +14,9 @@ use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use crate::console::link::{Href, Link};
 use crate::console::lists::{Case, Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
 use crate::console::{Frame, Place};
-use crate::relay::case::State as CaseState;
+use crate::relay::case::{Kind as CaseKind, State as CaseState};
 use crate::server::http::api::rfc3339;
-use crate::server::http::cases::{CaseFilter, Id, asked, number};
+use crate::server::http::cases::{CaseFilter, Id, asked, kind, number};
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
 use crate::server::http::top::{MEASURES, TopFilter};
@@ -267,25 +267,42 @@ pub(in super::super) async fn cases<S: Staff>(
         Some("all") => (None, "all"),
         Some(_) => return Err(Problem::parameter("state", "none of open, closed and all")),
     };
-    let filter = CaseFilter { state, subscriber: parameters.name("subscriber")?, before: None, limit: 0 };
-    let of = spelled(filter.subscriber.as_ref());
-    let told: Told = vec![("state", word.to_owned()), ("subscriber", of.clone())];
+    let filter = CaseFilter {
+        state,
+        kind: kind(parameters)?,
+        subscriber: parameters.name("subscriber")?,
+        login: parameters.name("login")?,
+        ..CaseFilter::default()
+    };
+    let of = |state: &'static str, kind: &'static str| -> Told {
+        vec![
+            ("state", state.to_owned()),
+            ("kind", kind.to_owned()),
+            ("subscriber", spelled(filter.subscriber.as_ref())),
+            ("login", spelled(filter.login.as_ref())),
+        ]
+    };
+    let by = filter.kind.map_or("", CaseKind::word);
+    let told = of(word, by);
     let ready = question.ready(&*staff)?;
     let (rows, next) = walk.part(&filter, &*staff, ROWS, &told).await?;
     ready.answered(&*staff, rows.len()).await?;
-    let as_api: Told =
-        vec![("state", if state.is_some() { word } else { "" }.to_owned()), ("subscriber", of.clone())];
-    let state = |each: &'static str| {
-        (Link::new(frame.href("/cases", &[("state", each), ("subscriber", &of)]), each), each == word)
-    };
-    let states = ["open", "closed", "all"].into_iter().map(state).collect();
-    let api = pager(&frame, "/cases", "/v1/cases", &as_api, false, None);
+    let link = |told: &Told, text| Link::new(href(&frame, "/cases", told, &[]), text);
+    let states = ["open", "closed", "all"].map(|each| (link(&of(each, by), each), each == word));
+    let kinds = std::iter::once("").chain(CaseKind::ALL.map(CaseKind::word));
+    let any = |each| if each == "" { "anything" } else { each };
+    let kinds = kinds.map(|each| (link(&of(word, each), any(each)), each == by)).collect();
+    let api =
+        pager(&frame, "/cases", "/v1/cases", &of(if state.is_some() { word } else { "" }, by), false, None);
     let pager = Pager {
         csv: api.csv,
         json: api.json,
         ..pager(&frame, "/cases", "", &told, walk.goes_on(), next.as_deref())
     };
-    Ok(page(StatusCode::OK, &Cases { frame, states, subscriber: of, rows, pager }))
+    let named = [("", &filter.subscriber), ("login ", &filter.login)];
+    let named = named.into_iter().filter_map(|(kind, name)| Some(format!("{kind}{}", name.as_ref()?)));
+    let about = named.collect::<Vec<_>>().join(" and ");
+    Ok(page(StatusCode::OK, &Cases { frame, states: states.into(), kinds, about, rows, pager }))
 }
 
 pub(in super::super) async fn case<S: Staff>(

@@ -119,7 +119,7 @@ fn overview<S: Staff>(staff: &S) -> Overview {
         feeds: rows.len(),
         troubled: rows.iter().filter(|row| row.feed != "whole").count(),
         active: rows.iter().fold(0, |sum, row| sum.saturating_add(row.active)),
-        suspended: staff.suspensions().len(),
+        suspended: staff.suspensions().iter().filter(|row| row.is_suspended()).count(),
     }
 }
 

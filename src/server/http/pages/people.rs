@@ -77,8 +77,12 @@ pub(in super::super) async fn subscriber<S: Staff>(
     };
     let messages = staff.messages(&messages).await?;
     let minutes = staff.minutes(&asked, window.since, window.until).await?;
-    let filter =
-        CaseFilter { state: Some(CaseState::Open), subscriber: Some(asked), before: None, limit: CASES_MAX };
+    let filter = CaseFilter {
+        state: Some(CaseState::Open),
+        subscriber: Some(asked),
+        limit: CASES_MAX,
+        ..CaseFilter::default()
+    };
     let cases = staff.cases(&filter);
     ready
         .answered(&*staff, sessions.len().saturating_add(messages.len()).saturating_add(cases.len()))
