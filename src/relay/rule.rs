@@ -264,11 +264,10 @@ impl When {
                 Some(words(&format!("{} is {}: {}", signal.name, signal.value, signal.words)))
             }
             (When::Listing, Kind::Listing) => {
-                let listings = case.evidence.iter().filter_map(|evidence| match evidence {
+                let listing = case.evidence.iter().rev().find_map(|evidence| match evidence {
                     Evidence::Listing(listing) => Some(listing),
                     Evidence::Complaint(_) | Evidence::Signal(_) => None,
-                });
-                let listing = listings.last()?;
+                })?;
                 Some(words(&format!("{} is on {}", listing.address, listing.list)))
             }
             (When::Complaints { at_least, within }, Kind::Complaint) => {

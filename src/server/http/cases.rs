@@ -39,6 +39,15 @@ pub struct CaseFilter {
     pub limit: usize,
 }
 
+impl CaseFilter {
+    /// So many that wait for somebody and may be about this subscriber.
+    #[must_use]
+    pub fn open_of(subscriber: Name, limit: usize) -> Self {
+        let state = Some(CaseState::Open);
+        CaseFilter { state, subscriber: Some(subscriber), limit, ..CaseFilter::default() }
+    }
+}
+
 /// Why nothing was done to a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseError {

@@ -290,7 +290,7 @@ pub(in super::super) async fn cases<S: Staff>(
     let link = |told: &Told, text| Link::new(href(&frame, "/cases", told, &[]), text);
     let states = ["open", "closed", "all"].map(|each| (link(&of(each, by), each), each == word));
     let kinds = std::iter::once("").chain(CaseKind::ALL.map(CaseKind::word));
-    let any = |each| if each == "" { "anything" } else { each };
+    let any = |each: &'static str| if each.is_empty() { "anything" } else { each };
     let kinds = kinds.map(|each| (link(&of(word, each), any(each)), each == by)).collect();
     let api =
         pager(&frame, "/cases", "/v1/cases", &of(if state.is_some() { word } else { "" }, by), false, None);

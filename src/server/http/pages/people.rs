@@ -17,7 +17,6 @@ use crate::console::cards::Message;
 use crate::console::chart::{Bars, Window};
 use crate::console::link::{self, Href, Link};
 use crate::console::person::{Subscriber, addresses};
-use crate::relay::case::State as CaseState;
 use crate::server::http::Staff;
 use crate::server::http::api::rfc3339;
 use crate::server::http::cases::{CaseFilter, CaseRow};
@@ -77,13 +76,7 @@ pub(in super::super) async fn subscriber<S: Staff>(
     };
     let messages = staff.messages(&messages).await?;
     let minutes = staff.minutes(&asked, window.since, window.until).await?;
-    let filter = CaseFilter {
-        state: Some(CaseState::Open),
-        subscriber: Some(asked),
-        limit: CASES_MAX,
-        ..CaseFilter::default()
-    };
-    let cases = staff.cases(&filter);
+    let cases = staff.cases(&CaseFilter::open_of(asked, CASES_MAX));
     ready
         .answered(&*staff, sessions.len().saturating_add(messages.len()).saturating_add(cases.len()))
         .await?;
