@@ -120,6 +120,7 @@ pub struct Shared {
     /// What must be kept.
     pub preserved: ArcSwap<Preservations>,
     committed: AtomicU64,
+    cases_changed: AtomicU64,
 }
 
 impl Shared {
@@ -127,6 +128,12 @@ impl Shared {
     #[must_use]
     pub fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)
+    }
+
+    /// Sequence of the last entry that changed a case.
+    #[must_use]
+    pub fn cases_changed(&self) -> u64 {
+        self.cases_changed.load(Ordering::Acquire)
     }
 
     /// The case of this number.
@@ -247,6 +254,7 @@ impl Views {
         }
         shared.preserved.store(Arc::new(rest.preserved.clone()));
         shared.committed.store(rest.sequence, Ordering::Release);
+        shared.cases_changed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
             standing: rest.standing,
@@ -403,6 +411,9 @@ impl Views {
         }
         for id in &changed.gone {
             self.shared.cases.remove(id);
+        }
+        if !changed.cases.is_empty() {
+            self.shared.cases_changed.store(self.sequence, Ordering::Release);
         }
     }
 

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use relaywarden::config::file::{Contents, Files, Loaded, read};
 use relaywarden::config::{Config, Endpoint, NamedRealm, NasIdentity, RealmForm};
 use relaywarden::radius::dictionary::Dictionary;
+use relaywarden::relay::rule::Then;
 use relaywarden::session::Name;
 use relaywarden::session::event::{Rules, Span};
 
@@ -115,6 +116,8 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "time-zone",
         "prefixes",
         "time-zone",
+        "when",
+        "then",
     ];
     let mut seen = 0;
     for (line, key) in SAMPLE.lines().filter_map(|line| {
@@ -171,6 +174,10 @@ fn the_examples_that_are_no_defaults_are_understood() {
         ("# contact", "contact"),
         ("# socket-group", "socket-group"),
         ("# prefixes = ", "prefixes = "),
+        ("# [[rule]]", "[[rule]]"),
+        ("# name = \"flood\"", "name = \"flood\""),
+        ("# when = ", "when = "),
+        ("# then = ", "then = "),
     ] {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
@@ -178,6 +185,8 @@ fn the_examples_that_are_no_defaults_are_understood() {
     let disk = Disk::with(&text, 0o640).and(LIST, b"bob,2001:db8:7::/48,online\n", 0o644);
     let config = loaded(&disk).unwrap().config;
     assert_eq!((config.mtas.len(), config.prefixes.len()), (1, 1));
+    let [rule] = &config.case_rules.all[..] else { panic!("{:?}", config.case_rules) };
+    assert_eq!((rule.enforce, rule.then), (false, Then::Suspend(Some(Duration::from_secs(86_400)))));
     let gold = Some(NamedRealm::Vrf(Name::from("gold")));
     assert_eq!((&config.mtas[0].realm, &config.socketmap.realm), (&gold, &gold));
     assert_eq!(config.policy.listeners.realm, gold);
@@ -669,6 +678,37 @@ fn keys_that_are_not_built_yet_are_unknown() {
         assert!(mistake.starts_with(begins), "{mistake}");
     }
     assert!(mistake(&client("profile = 'x'")).starts_with("5:1: radius.client.profile: unknown field"));
+}
+
+#[test]
+fn each_mistake_in_a_rule_is_named() {
+    let rule = |more: &str| format!("[[rule]]\nname = 'flood'\nwhen = 'signal'\nthen = 'note'\n{more}\n");
+    for (text, begins) in [
+        ("[[rule]]\nwhen = 'signal'\nthen = 'note'\n".to_owned(), "1:1: rule: 'name' is missing"),
+        ("[[rule]]\nname = 'x'\nthen = 'note'\n".to_owned(), "1:1: rule: 'when' is missing"),
+        ("[[rule]]\nname = 'x'\nwhen = 'signal'\n".to_owned(), "1:1: rule: 'then' is missing"),
+        (rule("").replace("'flood'", "'a flood'"), "2:8: rule.name: 'a flood' is no rule's name"),
+        (rule("").replace("'signal'", "'messages > 5'"), "3:8: rule.when: 'messages > 5' makes no rule act"),
+        (rule("").replace("'signal'", "'complaints >= 3/x'"), "3:8: rule.when: 'x' is no time"),
+        (rule("").replace("'note'", "'ban'"), "4:8: rule.then: 'ban' is nothing that a rule does"),
+        (
+            rule("").replace("'signal'", "'listing'").replace("'note'", "'suspend 1h'"),
+            "4:8: rule.then: who stood out",
+        ),
+        (rule("mode = 'on'"), "5:8: rule.mode: 'on' is unknown"),
+        (rule("max-actions = '20'"), "5:15: rule.max-actions: '20' is no number within a time"),
+        (rule("max-actions = '20/5d'"), "5:15: rule.max-actions: is out of range"),
+        (rule("colour = 'red'"), "5:1: rule.colour: unknown field"),
+        ("[rules]\nmax-actions = 20\n".to_owned(), "2:15: rules.max-actions: invalid type"),
+        (rule("") + &rule(""), "7:8: rule.name: line 2 has the same"),
+    ] {
+        let mistake = mistake(&text);
+        assert!(mistake.starts_with(begins), "{mistake}");
+    }
+    let rules =
+        config(&rule("mode = 'enforce'\nmax-actions = '5/1h'\n[rules]\nmax-actions = '7/2h'")).case_rules;
+    assert_eq!((rules.brake.orders, rules.brake.within), (7, Duration::from_secs(7200)));
+    assert!(rules.all[0].enforce && rules.all[0].brake.is_some_and(|brake| brake.orders == 5));
 }
 
 #[test]

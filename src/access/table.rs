@@ -162,6 +162,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("POST", "/v1/nas/unhold", Role::Operator, Scope::Nas),
     row("POST", "/v1/import", Role::Operator, Scope::Import),
     row("POST", "/v1/complaints", Role::Operator, Scope::Complaints),
+    row("GET", "/v1/rules", Role::Viewer, Scope::Cases),
+    row("GET", "/v1/rules/{name}/dry-run", Role::Viewer, Scope::Cases),
     row("POST", "/v1/cases", Role::Operator, Scope::Cases),
     row("POST", "/v1/cases/{id}/note", Role::Operator, Scope::Cases),
     // An order is one wherever it is given: whoever may do no more than keep cases stops nobody's mail.

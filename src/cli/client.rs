@@ -98,6 +98,7 @@ fn exit_of(problem: &Problem) -> Exit {
             | Kind::NotResolved
             | Kind::UnknownCase
             | Kind::CaseClosed
+            | Kind::UnknownRule
             | Kind::UnknownToken
             | Kind::NotPreserved,
         ) => Exit::NothingFound,

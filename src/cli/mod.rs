@@ -22,6 +22,7 @@ pub mod read;
 pub mod rehearse;
 pub mod request;
 pub mod rows;
+pub mod rules;
 pub mod send;
 pub mod serve;
 pub mod story;
@@ -199,6 +200,13 @@ pub enum Command {
                             --reason 'customer cleaned the machine'"
     )]
     Cases(cases::CasesArgs),
+    /// Rules that act alone on cases; and what one would have done
+    #[command(
+        after_help = "Examples:\n  relaywarden rules\n  relaywarden rules --dry-run flood\n\nA dry run looks at each case that is \
+                            kept as of when something was last told of it. OUTCOME says what became of the case: \
+                            where it is dismissed, the rule would have been wrong."
+    )]
+    Rules(rules::RulesArgs),
     /// Write what is kept about a subscriber or an address, for a lawful request; or the live map as a table
     #[command(
         after_help = "What is kept goes into one file that says what it is about, its time basis, precision and gaps; its \
@@ -464,6 +472,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Release(args) => command::release(args),
         Command::Complaint(args) => complaint::run(args),
         Command::Cases(args) => cases::run(args),
+        Command::Rules(args) => rules::run(args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),

@@ -286,6 +286,30 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not the name of a rule.
+    NotARuleName {
+        /// As written.
+        written: String,
+        /// The most letters it may have.
+        limit: usize,
+    },
+    /// Nothing that makes a rule act.
+    NotACondition {
+        /// As written.
+        written: String,
+    },
+    /// Nothing that a rule does.
+    NotAConsequence {
+        /// As written.
+        written: String,
+    },
+    /// Not a number of orders within a time.
+    NotABrake {
+        /// As written.
+        written: String,
+    },
+    /// A rule that would suspend everybody who stood out before a listing.
+    SuspectsSuspended,
     /// Text that can't stand in an SMTP reply.
     NotAReplyText {
         /// The most octets it may have.
@@ -486,6 +510,26 @@ impl fmt::Display for Fault {
             Fault::NotAHeader { written } => write!(
                 f,
                 "'{written}' is no header's name; write letters, digits and hyphens, such as \"X-Subscriber-Token\""
+            ),
+            Fault::NotARuleName { written, limit } => write!(
+                f,
+                "'{written}' is no rule's name; write at most {limit} of a to z, 0 to 9 and '-', such as \"flood\""
+            ),
+            Fault::NotACondition { written } => write!(
+                f,
+                "'{written}' makes no rule act; write \"messages >= 500\" or another signal's name and size, \"signal\", \
+                 \"signal NAME\", \"complaints >= 3/24h\" or \"listing\""
+            ),
+            Fault::NotAConsequence { written } => write!(
+                f,
+                "'{written}' is nothing that a rule does; write \"note\", \"limit 24h\" or \"suspend 24h\" (without a time: \
+                 until released)"
+            ),
+            Fault::NotABrake { written } => {
+                write!(f, "'{written}' is no number within a time; write such as \"20/1h\"")
+            }
+            Fault::SuspectsSuspended => f.write_str(
+                "who stood out before a listing is a suspect and no more; write \"limit 24h\" or \"note\", and suspend by hand",
             ),
             Fault::NotAReplyText { limit } => {
                 write!(f, "cannot stand in an SMTP reply; write at most {limit} printable ASCII characters")

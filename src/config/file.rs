@@ -136,6 +136,7 @@ impl Reader<'_> {
             policy: self.policy(&file.policy)?,
             http: self.http(&file.http)?,
             require_purpose: file.audit.require_purpose.as_ref().is_some_and(|required| *required.get_ref()),
+            case_rules: self.case_rules(file)?,
             mtas,
             retention: self.retention(file.retention.as_ref())?,
         };
@@ -429,7 +430,11 @@ impl Reader<'_> {
     }
 
     /// The position of the word among `choices`; the first where none is written.
-    fn choice(&self, text: Option<&Text>, choices: &'static [&'static str]) -> Result<usize, ConfigError> {
+    pub(super) fn choice(
+        &self,
+        text: Option<&Text>,
+        choices: &'static [&'static str],
+    ) -> Result<usize, ConfigError> {
         self.parse_or(text, 0, |written| {
             let found = choices.iter().position(|choice| *choice == written);
             found.ok_or_else(|| Fault::NotAChoice { written: written.to_owned(), choices })
@@ -482,7 +487,7 @@ impl Reader<'_> {
         Ok(text.get_ref())
     }
 
-    fn duplicate(&self, text: Option<&Text>, other: Option<&Text>) -> ConfigError {
+    pub(super) fn duplicate(&self, text: Option<&Text>, other: Option<&Text>) -> ConfigError {
         let span = |text: Option<&Text>| text.map_or(0..0, Spanned::span);
         let line = self.place(&span(other)).line;
         self.error(&span(text), Fault::Duplicate { line })

@@ -10,6 +10,7 @@ pub mod file;
 mod nat;
 mod prefixes;
 mod realm;
+mod rule;
 mod subscriber;
 mod table;
 mod value;
@@ -25,6 +26,7 @@ use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::realm::{RealmAttribute, RealmForm};
+use crate::relay::rule as case_rules;
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
 use crate::session::identity::Canonical;
@@ -60,6 +62,8 @@ pub struct Config {
     pub retention: Retention,
     /// `[audit] require-purpose`: no question about a person without one.
     pub require_purpose: bool,
+    /// `[rules]` and `[[rule]]`: what acts alone on cases.
+    pub case_rules: case_rules::Rules,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.

@@ -31,6 +31,26 @@ pub(super) struct File {
     pub http: Http,
     pub retention: Option<Spanned<Retention>>,
     pub audit: Audit,
+    pub rules: CommonRules,
+    pub rule: Vec<Spanned<Rule>>,
+}
+
+/// `[rules]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct CommonRules {
+    pub max_actions: Option<Text>,
+}
+
+/// `[[rule]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Rule {
+    pub name: Option<Text>,
+    pub when: Option<Text>,
+    pub then: Option<Text>,
+    pub mode: Option<Text>,
+    pub max_actions: Option<Text>,
 }
 
 /// `[retention]`

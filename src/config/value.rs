@@ -60,7 +60,7 @@ pub(super) fn span(written: &str) -> Result<Span, Fault> {
 }
 
 /// Digits only; the standard parser would take a plus sign.
-fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
+pub(super) fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok())?
 }
 

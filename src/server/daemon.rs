@@ -35,6 +35,7 @@ use super::http::{self, web};
 use super::inbox::{Inbox, Receipt};
 use super::inherited::Inherited;
 use super::keeper::Keeper;
+use super::rules::Judge;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
 use super::{demo, detail, import, mta, radius, recovery};
@@ -135,6 +136,7 @@ async fn serve(
     }
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("ready");
+    house.judge();
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut hand_over = tokio::time::interval(HAND_OVER_EVERY);
@@ -223,6 +225,7 @@ impl House {
             desk: Arc::new(desk::Counters::default()),
             engine: Arc::new(engine::Counters::default()),
             gate: Arc::new(auth::Counters::default()),
+            rules: Arc::default(),
         };
         let offer: Arc<dyn radius::Offer> = Arc::<Inbox>::clone(&inbox);
         let running = sockets.radius.start(
@@ -413,6 +416,20 @@ impl House {
             Some(done) => matches!(tokio::time::timeout(STOP_GRACE, done).await, Ok(Ok(_))),
             None => false,
         }
+    }
+
+    /// From now on rules act on what is told of cases.
+    fn judge(&self) {
+        let judge = Judge {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            inbox: Arc::clone(&self.inbox),
+            health: Arc::clone(&self.health),
+            counters: Arc::clone(&self.counters.rules),
+            seen: 0,
+        };
+        let judging = tokio::spawn(judge.run(self.stop.subscribe()));
+        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(judging);
     }
 
     fn feed(&self, demo: Demo) -> tokio::task::JoinHandle<()> {

@@ -26,6 +26,7 @@ pub mod preservations;
 pub mod problem;
 mod question;
 pub mod questions;
+pub mod rules;
 pub mod sessions;
 mod sheet;
 mod suspensions;
@@ -403,6 +404,8 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("POST", "/v1/import", |m| on(m, import::<S>).layer(chunk))
         .at("POST", "/v1/complaints", |m| on(m, complaints::complain::<S>).layer(report))
         .at("GET", "/v1/cases", |m| on(m, cases::list::<S>))
+        .at("GET", "/v1/rules", |m| on(m, rules::list::<S>))
+        .at("GET", "/v1/rules/{name}/dry-run", |m| on(m, rules::rehearse::<S>))
         .at("POST", "/v1/cases", |m| on(m, cases::acts::open::<S>))
         .at("GET", "/v1/cases/{id}", |m| on(m, cases::one::<S>))
         .at("POST", "/v1/cases/{id}/note", |m| on(m, cases::acts::note::<S>))

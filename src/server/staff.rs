@@ -40,7 +40,7 @@ use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::secret_key::SecretKey;
-use super::{desk, detail, engine, feed_health, maillog, mta, radius};
+use super::{desk, detail, engine, feed_health, maillog, mta, radius, rules};
 use crate::access::Asker;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Reply};
@@ -114,6 +114,8 @@ pub struct Counters {
     pub engine: Arc<engine::Counters>,
     /// Who came in, and who did not.
     pub gate: Arc<auth::Counters>,
+    /// What rules did.
+    pub rules: Arc<rules::Counters>,
 }
 
 impl Staff for StaffDesk {

@@ -144,6 +144,20 @@ fn an_act_on_a_case_carries_who_which_whom_why_until_and_the_ticket() {
 }
 
 #[test]
+fn a_rehearsal_of_a_rule_that_is_not_there_is_1_and_of_a_name_that_is_none_2() {
+    let daemon = Daemon::start(Answers::full());
+    expect(&daemon.run(&["rules"]), 0, "");
+    expect(&daemon.run(&["rules", "--dry-run", "flood"]), 0, "");
+    expect(&daemon.run(&["rules", "--dry-run", "drought"]), 1, "There is no rule of that name");
+    expect(&daemon.run(&["rules", "--dry-run", "../cases"]), 2, "no rule's name");
+    let empty = Daemon::start(Answers::default());
+    expect(&empty.run(&["rules"]), 1, "no [[rule]] is configured");
+    expect(&empty.run(&["rules", "--dry-run", "flood"]), 1, "nothing to any case");
+    let asked = daemon.answers.asked.lock().unwrap();
+    assert_eq!(asked.len(), 2, "what it would have done is about people, the rules are not: {asked:?}");
+}
+
+#[test]
 fn an_act_on_a_case_that_comes_to_nothing_says_why() {
     let daemon = Daemon::start(Answers::full());
     let suspend = |id: &str, more: &[&str]| {

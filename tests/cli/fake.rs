@@ -41,6 +41,7 @@ use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
+use relaywarden::server::http::rules::{RuleRow, WouldRow};
 use relaywarden::server::http::top::{TopFilter, TopRow};
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
@@ -395,6 +396,37 @@ impl Desk for Answers {
             4690 => Some(case_of_listing()),
             _ => None,
         }
+    }
+
+    fn rules(&self) -> Vec<RuleRow> {
+        let row = |name: &str, when: &str, then: &str, mode: &str| RuleRow {
+            name: name.to_owned(),
+            when: when.to_owned(),
+            then: then.to_owned(),
+            mode: mode.to_owned(),
+            max_actions: (name == "flood").then(|| "5/1h".to_owned()),
+            cases: 3,
+        };
+        let rules = vec![
+            row("flood", "messages >= 1000", "suspend 24h", "enforce"),
+            row("listed", "listing", "limit 24h", "observe"),
+        ];
+        self.rows(rules).unwrap_or_default()
+    }
+
+    fn rehearse(&self, rule: &Name) -> Option<Vec<WouldRow>> {
+        let row = |case, what: &str, outcome: &str| WouldRow {
+            case,
+            at: some("2026-11-23T14:00:05.000Z"),
+            what: what.to_owned(),
+            kind: some(if case == 4700 { "login" } else { "subscriber" }),
+            subject: some(if case == 4700 { "sales" } else { "=cmd()\u{1b}[2J" }),
+            until: some("2026-11-24T14:00:05.000Z"),
+            reason: "messages is 1024: 1,024 messages today; 3 to 14 on the last 28 days".to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        let rows = vec![row(4690, "suspended", "dismissed"), row(4700, "called", "open")];
+        (*rule == Name::from("flood")).then(|| self.rows(rows).unwrap_or_default())
     }
 
     async fn open(&self, opening: Opening) -> Result<Done, CaseError> {

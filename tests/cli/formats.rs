@@ -9,7 +9,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 18] = [
+    let commands: [(&str, &[&str]); 20] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -28,6 +28,8 @@ fn every_command_looks_as_it_always_did() {
         ("cases-one", &["cases", "4711"]),
         ("cases-signal", &["cases", "4700"]),
         ("cases-listing", &["cases", "4690"]),
+        ("rules", &["rules"]),
+        ("rules-dry-run", &["rules", "--dry-run", "flood"]),
     ];
     for (name, command) in commands {
         for format in ["table", "json", "ndjson", "csv"] {

@@ -161,6 +161,7 @@ const REPORT: &str = include_str!("../data/complaint/arf.eml");
 /// A path with numbers that are of a case, of a closed one, of none, or none.
 fn filled(dice: &mut Dice, path: &str) -> String {
     path.replace("{id}", dice.one(&["4711", "4710", "7", "-1", "x", "%ff"]))
+        .replace("{name}", dice.one(&["flood", "drought", "%ff", "a%2fb"]))
 }
 
 /// A value that is right for a member of this name.

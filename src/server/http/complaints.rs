@@ -18,6 +18,7 @@ use super::api::{MessageRow, Who, rfc3339};
 use super::cases::{CaseError, CaseFilter, CaseRow, Doing, Done, Opening};
 use super::problem::{Kind, Problem};
 use super::question::Question;
+use super::rules::{RuleRow, WouldRow};
 use super::{Staff, Trouble, realm, required};
 use crate::access::Asker;
 use crate::clock;
@@ -38,6 +39,12 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Opens a case; answers once that is durable.
     fn open(&self, opening: Opening) -> impl Future<Output = Result<Done, CaseError>> + Send;
+
+    /// What acts alone on cases.
+    fn rules(&self) -> Vec<RuleRow>;
+
+    /// What the rule of this name would have done to the cases that are kept; `None`: there is none.
+    fn rehearse(&self, rule: &Name) -> Option<Vec<WouldRow>>;
 
     /// Acts on a case; answers once that is durable and holds.
     fn act(&self, doing: Doing) -> impl Future<Output = Result<Done, CaseError>> + Send;

@@ -36,6 +36,7 @@ use super::permitted::Line;
 use super::preservations::{PreservationBody, PreservationRow};
 use super::problem::{Kind, Problem};
 use super::questions::{ChainRow, QuestionRow};
+use super::rules::{RuleRow, WouldRow};
 use super::sheet::CSV;
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
 use super::top::TopRow;
@@ -229,6 +230,8 @@ pub fn openapi() -> OpenApi {
     add::<ActBody>(&mut components);
     add::<CaseOrderBody>(&mut components);
     add::<ActRow>(&mut components);
+    add::<RuleRow>(&mut components);
+    add::<WouldRow>(&mut components);
     add::<AbuseHq>(&mut components);
     add::<AbuseIo>(&mut components);
     add::<CoverageRow>(&mut components);

@@ -65,6 +65,8 @@ problems! {
     NotResolved = "not-resolved", NOT_FOUND, "Nobody can be named for this address at that time";
     /// There is no case of that number.
     UnknownCase = "unknown-case", NOT_FOUND, "There is no case of that number";
+    /// No rule of that name is configured.
+    UnknownRule = "unknown-rule", NOT_FOUND, "There is no rule of that name";
     /// The case is closed already.
     CaseClosed = "case-closed", CONFLICT, "The case is closed already";
     /// The subject is the name of a static range.

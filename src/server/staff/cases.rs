@@ -10,12 +10,14 @@
 use super::StaffDesk;
 use crate::clock;
 use crate::log::entry::Entry;
-use crate::relay::case::{Act, Action, Case, Opened, State};
+use crate::relay::case::{Act, Action, Case, Happened, Opened, State};
 use crate::relay::confidence::Confidence;
+use crate::relay::rule::{Rule, Would};
 use crate::relay::standing::{Order, Subject};
-use crate::server::http::api::SuspensionRow;
+use crate::server::http::api::{SuspensionRow, rfc3339};
 use crate::server::http::cases::{CaseError, CaseFilter, CaseRow, Deed, Doing, Done, Opening};
-use crate::session::Timestamp;
+use crate::server::http::rules::{RuleRow, WouldRow};
+use crate::session::{Name, Timestamp};
 
 impl StaffDesk {
     pub(super) fn cases_that_fit(&self, filter: &CaseFilter) -> Vec<CaseRow> {
@@ -106,5 +108,53 @@ impl StaffDesk {
             (None, [only]) if sure => Ok(only.clone()),
             (None, [_, ..]) => Err(CaseError::WhichOne),
         }
+    }
+
+    pub(super) fn rule_rows(&self) -> Vec<RuleRow> {
+        let (config, cases) = (self.config.load(), self.shared.cases());
+        let row = |rule: &Rule| RuleRow {
+            name: rule.name.to_string(),
+            when: rule.written.when.clone(),
+            then: rule.written.then.clone(),
+            mode: if rule.enforce { "enforce" } else { "observe" }.to_owned(),
+            max_actions: rule.written.max_actions.clone(),
+            cases: u64::try_from(cases.iter().filter(|case| case.ruled.contains(&rule.name)).count())
+                .unwrap_or(u64::MAX),
+        };
+        config.case_rules.all.iter().map(row).collect()
+    }
+
+    pub(super) fn rehearsed(&self, name: &Name) -> Option<Vec<WouldRow>> {
+        let config = self.config.load();
+        let rule = config.case_rules.get(name)?;
+        let cases = self.shared.cases();
+        let would = config.case_rules.rehearse(rule, &cases);
+        Some(would.iter().map(|would| would_row(would, self.shared.case(would.case).as_deref())).collect())
+    }
+}
+
+fn would_row(would: &Would, case: Option<&Case>) -> WouldRow {
+    let what = match &would.order {
+        _ if would.braked => Happened::Called,
+        None => Happened::Noted,
+        Some((_, Order::Suspend { .. })) => Happened::Suspended,
+        Some((_, Order::Limit { .. })) => Happened::Limited,
+        Some((_, Order::Release)) => Happened::Released,
+    };
+    let dismissed = |case: &Case| case.history.iter().any(|event| event.what == Happened::Dismissed);
+    let outcome = case.map(|case| match dismissed(case) {
+        true => Happened::Dismissed.word(),
+        false => case.state.word(),
+    });
+    let order = would.order.as_ref();
+    WouldRow {
+        case: would.case,
+        at: rfc3339(would.at),
+        what: what.word().to_owned(),
+        kind: order.map(|(subject, _)| subject.kind().to_owned()),
+        subject: order.map(|(subject, _)| subject.name().to_string()),
+        until: order.and_then(|(_, order)| order.until()).and_then(rfc3339),
+        reason: would.because.to_string(),
+        outcome: outcome.unwrap_or("gone").to_owned(),
     }
 }

@@ -27,6 +27,7 @@ use crate::relay::message::Message;
 use crate::server::http::api::{MessageRow, Who, rfc3339};
 use crate::server::http::cases::{CaseError, CaseFilter, CaseRow, Doing, Done, Opening};
 use crate::server::http::complaints::{ComplaintRow, Desk, Refused, WayRow};
+use crate::server::http::rules::{RuleRow, WouldRow};
 use crate::server::http::{Staff, Trouble};
 use crate::session::{Name, Realm, Timestamp};
 
@@ -64,6 +65,14 @@ impl Desk for StaffDesk {
 
     fn case(&self, id: u64) -> Option<CaseRow> {
         self.shared.case(id).map(|case| self.case_row(&case, clock::now()))
+    }
+
+    fn rules(&self) -> Vec<RuleRow> {
+        self.rule_rows()
+    }
+
+    fn rehearse(&self, rule: &Name) -> Option<Vec<WouldRow>> {
+        self.rehearsed(rule)
     }
 
     async fn open(&self, opening: Opening) -> Result<Done, CaseError> {

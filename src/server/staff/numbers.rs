@@ -56,6 +56,9 @@ impl StaffDesk {
         for (why, count) in refused {
             out.counter("http_refused", "Requests that were refused", &[("reason", why)], read(count));
         }
+        for (outcome, count) in self.counters.rules.read() {
+            out.counter("rule_actions", "What rules did to cases", &[("outcome", outcome)], count);
+        }
         for (fate, count) in self.imported.read() {
             let labels = [("outcome", fate.word())];
             out.counter("imported_rows", "What became of rows of imported files", &labels, count);

@@ -277,6 +277,20 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::UnknownCase, Kind::Unrecorded],
             ..PLAIN
         },
+        ("GET", "/v1/rules") => About {
+            summary: "What acts alone on cases",
+            takes: &[PURPOSE],
+            answer: Answered::Rows("RuleRow"),
+            refuses: &[Kind::BadParameter],
+            ..PLAIN
+        },
+        ("GET", "/v1/rules/{name}/dry-run") => About {
+            summary: "What a rule would have done to the cases that are kept",
+            takes: &[Given("name", Kindred::Text, "The rule's name."), PURPOSE],
+            answer: Answered::Rows("WouldRow"),
+            refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::UnknownRule, Kind::Unrecorded],
+            ..PLAIN
+        },
         ("POST", "/v1/cases") => About {
             summary: "Opens a case about a subscriber or a login",
             body: Some("OpenBody"),
