@@ -990,7 +990,8 @@ fn the_summary_says_who_may_feed_and_who_may_ask() {
         "may-assign = ['100.64.0.0/10']\nrealm = 'gold'\nsnapshot = true\ngroup = 'pair1'\n[subscriber]\n\
          shared-names = ['mig']\nkeep = ['Class']\n[relay]\nmode = 'observe'\n[[mta]]\nname = 'mx1'\n\
          address = '192.0.2.25'\nrealm = 'public'\n[policy]\nrealm = 'gold'\n[[nat]]\ninside = '100.64.0.0/22'\n\
-         outside = '192.0.2.0/28'\nblock = 1008\nrealm = 'gold'",
+         outside = '192.0.2.0/28'\nblock = 1008\nrealm = 'gold'\n[[rule]]\nname = 'flood'\nwhen = 'messages >= 500'\n\
+         then = 'suspend 24h'",
     );
     let summary = relaywarden::cli::check::Summary(&config(&text)).to_string();
     for line in [
@@ -1004,6 +1005,7 @@ fn the_summary_says_who_may_feed_and_who_may_ask() {
         "nat         100.64.0.0/22 of gold behind 192.0.2.0/28, 1008 ports each from 1024 on",
         "  realm     gold",
         "mta         mx1 from 192.0.2.25/32, realm public",
+        "rule        flood: when messages >= 500 then suspend 24h (only watched)",
     ] {
         assert!(summary.lines().any(|found| found == line), "{line:?} is missing in\n{summary}");
     }

@@ -19,6 +19,10 @@ mod complaints;
 mod cases;
 
 #[cfg(test)]
+#[path = "daemon/rules.rs"]
+mod rules;
+
+#[cfg(test)]
 #[path = "daemon/reload.rs"]
 mod reload;
 

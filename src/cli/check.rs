@@ -143,6 +143,11 @@ impl Display for Summary<'_> {
             "logins",
             if relay.permit_authenticated { "may relay from anywhere" } else { "permit nothing" },
         )?;
+        for rule in &config.case_rules.all {
+            let (when, then) = (&rule.written.when, &rule.written.then);
+            let watched = if rule.enforce { "" } else { " (only watched)" };
+            row(f, "rule", format_args!("{}: when {when} then {then}{watched}", rule.name))?;
+        }
         row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
         row(f, "socketmap", list(&config.socketmap.listen))?;
         sockets(f, &config.socketmap)?;

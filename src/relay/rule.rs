@@ -113,9 +113,12 @@ pub struct Rules {
     pub brake: Brake,
 }
 
-/// Which rule gave an order, and when: what brakes go by.
+/// Which rule gave an order, and when: what brakes go by. And what has just been ordered, and stands in no view yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Recent(Vec<(Name, Timestamp)>);
+pub struct Recent {
+    orders: Vec<(Name, Timestamp)>,
+    under_way: Vec<(Subject, Order)>,
+}
 
 impl Recent {
     /// The orders that rules gave, as the histories of cases have them, from then on.
@@ -126,13 +129,21 @@ impl Recent {
         let orders =
             changed.flat_map(|case| &case.history).filter(|event| event.at >= since && given(event.what));
         let by = |by: &Name| by.octets().strip_prefix(RULE.as_bytes()).map(Name::new);
-        Recent(orders.filter_map(|event| Some((by(&event.by)?, event.at))).collect())
+        let orders = orders.filter_map(|event| Some((by(&event.by)?, event.at))).collect();
+        Recent { orders, under_way: Vec::new() }
+    }
+
+    /// Whether an order that does as much is on its way.
+    fn has(&self, subject: &Subject, order: Order) -> bool {
+        let as_much =
+            |given: &Order| matches!(given, Order::Suspend { .. }) || matches!(order, Order::Limit { .. });
+        self.under_way.iter().any(|(of, given)| of == subject && as_much(given))
     }
 
     fn is_reached(&self, brake: Brake, rule: Option<&Name>, now: Timestamp) -> bool {
         let since = now.minus(brake.within);
         let counts = |(by, at): &&(Name, Timestamp)| *at > since && rule.is_none_or(|rule| by == rule);
-        let count = self.0.iter().filter(counts).count();
+        let count = self.orders.iter().filter(counts).count();
         u32::try_from(count).is_ok_and(|count| count >= brake.orders)
     }
 }
@@ -180,7 +191,7 @@ impl Rules {
         let open =
             self.all.iter().filter(|rule| case.state == State::Open && !case.ruled.contains(&rule.name));
         for rule in open {
-            let Some(because) = rule.when.holds(case, known, now) else { continue };
+            let Some(because) = rule.when.holds(case, known) else { continue };
             let by = Name::new(&[RULE.as_bytes(), rule.name.octets()].concat());
             let mut push = |act| {
                 let (by, reason) = (by.clone(), because.clone());
@@ -191,13 +202,17 @@ impl Rules {
                 continue;
             };
             for subject in case.about.iter().filter(|subject| !is_held(standing, subject, order, now)) {
+                if recent.has(subject, order) {
+                    continue;
+                }
                 let subject = subject.clone();
                 if !rule.enforce {
                     push(Act::Observed(subject, order));
                 } else if self.holds_back(rule, recent, now) {
                     push(Act::Called(subject, order));
                 } else {
-                    recent.0.push((rule.name.clone(), now));
+                    recent.orders.push((rule.name.clone(), now));
+                    recent.under_way.push((subject.clone(), order));
                     push(Act::Order(subject, order));
                 }
             }
@@ -224,7 +239,7 @@ impl Rules {
         let (mut all, mut recent) = (Vec::new(), Recent::default());
         let mut held: BTreeMap<Subject, Option<Timestamp>> = BTreeMap::new();
         for (at, case) in cases {
-            let Some(because) = rule.when.holds(&case, known, at) else { continue };
+            let Some(because) = rule.when.holds(&case, known) else { continue };
             let mut push = |order, braked| {
                 all.push(Would { case: case.id, at, order, braked, because: because.clone() });
             };
@@ -238,7 +253,7 @@ impl Rules {
                 }
                 let braked = self.holds_back(rule, &recent, at);
                 if !braked {
-                    recent.0.push((rule.name.clone(), at));
+                    recent.orders.push((rule.name.clone(), at));
                     held.insert(subject.clone(), order.until());
                 }
                 push(Some((subject.clone(), order)), braked);
@@ -250,7 +265,7 @@ impl Rules {
 
 impl When {
     /// Whether it is so of this case, and why, in words.
-    fn holds(&self, case: &Case, known: &[Arc<Case>], now: Timestamp) -> Option<Name> {
+    fn holds(&self, case: &Case, known: &[Arc<Case>]) -> Option<Name> {
         match (self, case.kind) {
             (When::Signal { name, at_least }, Kind::Signal) => {
                 let signals = case.evidence.iter().filter_map(|evidence| match evidence {
@@ -272,11 +287,12 @@ impl When {
             }
             (When::Complaints { at_least, within }, Kind::Complaint) => {
                 let subject = only(case)?;
-                let since = within.map_or(Timestamp::EARLIEST, |within| now.minus(within));
+                // Up to this one: those before it were looked at when they came.
+                let since = within.map_or(Timestamp::EARLIEST, |within| case.opened.minus(within));
                 let counts = |other: &&Arc<Case>| {
                     other.kind == Kind::Complaint
                         && other.opened > since
-                        && other.opened <= now
+                        && other.id <= case.id
                         && only(other) == Some(subject)
                         // What was unfounded says nothing.
                         && other.history.iter().all(|event| event.what != Happened::Dismissed)
@@ -448,6 +464,17 @@ mod tests {
     }
 
     #[test]
+    fn two_cases_about_one_sender_that_come_at_once_give_one_order() {
+        let rules = alone(rule("any", When::Complaints { at_least: 1, within: None }, Then::Limit(None)));
+        let mut cases = Cases::default();
+        cases.complain(1, &complaint(NOW, &["bob"], Confidence::Exact));
+        cases.complain(2, &complaint(NOW, &["bob"], Confidence::Exact));
+        let (known, mut recent) = (all(&cases), Recent::default());
+        let mut judged = |case| rules.judge(case, &known, &Standing::default(), &mut recent, NOW).len();
+        assert_eq!((judged(&known[1]), judged(&known[0])), (1, 0));
+    }
+
+    #[test]
     fn whoever_stood_out_before_a_listing_is_limited_each_of_them() {
         let rules = alone(rule("listed", When::Listing, Then::Limit(Some(HOUR))));
         let suspect = |name: &str| signal(Subject::Subscriber(Name::from(name)), "messages", 90);
@@ -490,7 +517,7 @@ mod tests {
         let done: Vec<_> = (0..3).map(|_| next(&mut cases, &own)).collect();
         assert_eq!(done, [Happened::Suspended, Happened::Suspended, Happened::Called]);
         // What was long ago no longer counts: at the edge it does not, a moment before it does.
-        let given = Recent(vec![(Name::from("flood"), NOW); 2]);
+        let given = Recent { orders: vec![(Name::from("flood"), NOW); 2], ..Recent::default() };
         let later = |millis: u64| NOW.plus(HOUR).plus(Duration::from_millis(millis));
         assert!(given.is_reached(brake, None, NOW.plus(HOUR - Duration::from_millis(1))));
         assert!(!given.is_reached(brake, None, later(0)));

@@ -100,6 +100,7 @@ impl World {
                 desk: Arc::<desk::Counters>::default(),
                 engine: Arc::<engine::Counters>::default(),
                 gate: Arc::default(),
+                rules: Arc::default(),
             },
         };
         World { daemon: Daemon::start(desk), asked, inbox, began, _data: data }

@@ -33,23 +33,23 @@ fn piped(socket: &Path, report: &str, more: &[&str]) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
-fn taken(daemon: &Daemon, report: &str) -> Value {
+pub(crate) fn taken(daemon: &Daemon, report: &str) -> Value {
     let output = piped(&daemon.socket(), report, &["-o", "json"]);
     serde_json::from_str(&printed(&output, 0)).expect("JSON")
 }
 
 /// What of a message a report quotes, and whom it names.
-struct Report<'a> {
-    reporter: &'a str,
-    source: &'a str,
-    token: &'a str,
-    queue_id: &'a str,
-    client: &'a str,
-    at: &'a str,
+pub(crate) struct Report<'a> {
+    pub(crate) reporter: &'a str,
+    pub(crate) source: &'a str,
+    pub(crate) token: &'a str,
+    pub(crate) queue_id: &'a str,
+    pub(crate) client: &'a str,
+    pub(crate) at: &'a str,
 }
 
 impl Report<'_> {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Report { reporter, source, token, queue_id, client, at } = self;
         let mut header = String::new();
         if !queue_id.is_empty() {
@@ -76,7 +76,7 @@ impl Report<'_> {
 }
 
 /// A message of each, and the tokens that went with them.
-fn world() -> (Daemon, SocketAddr, Value, Value) {
+pub(crate) fn world() -> (Daemon, SocketAddr, Value, Value) {
     let mut daemon =
         Daemon::start_with(&Wanted { policy: "header = \"X-Subscriber-Token\"", ..Wanted::default() });
     let http = listen(&mut daemon);
@@ -93,7 +93,7 @@ fn world() -> (Daemon, SocketAddr, Value, Value) {
     (daemon, http, alice, bob)
 }
 
-fn field<'a>(row: &'a Value, name: &str) -> &'a str {
+pub(crate) fn field<'a>(row: &'a Value, name: &str) -> &'a str {
     row[name].as_str().unwrap_or_else(|| panic!("{name} of {row}"))
 }
 
