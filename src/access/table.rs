@@ -127,6 +127,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/feeds", Role::Viewer, Scope::Console),
     row("GET", "/cases", Role::Viewer, Scope::Console),
     row("GET", "/case/{id}", Role::Viewer, Scope::Console),
+    row("GET", "/rules", Role::Viewer, Scope::Console),
     row("POST", "/cases/open", Role::Operator, Scope::Console),
     row("POST", "/case/{id}/note", Role::Operator, Scope::Console),
     row("POST", "/case/{id}/limit", Role::Operator, Scope::Console),

@@ -143,11 +143,7 @@ impl Display for Summary<'_> {
             "logins",
             if relay.permit_authenticated { "may relay from anywhere" } else { "permit nothing" },
         )?;
-        for rule in &config.case_rules.all {
-            let (when, then) = (&rule.written.when, &rule.written.then);
-            let watched = if rule.enforce { "" } else { " (only watched)" };
-            row(f, "rule", format_args!("{}: when {when} then {then}{watched}", rule.name))?;
-        }
+        case_rules(f, config)?;
         row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
         row(f, "socketmap", list(&config.socketmap.listen))?;
         sockets(f, &config.socketmap)?;
@@ -179,6 +175,14 @@ fn sockets(f: &mut fmt::Formatter<'_>, listeners: &Listeners) -> fmt::Result {
         row(f, "  realm", realm)?;
     }
     listeners.group.iter().try_for_each(|group| row(f, "  group", group))
+}
+
+fn case_rules(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    config.case_rules.all.iter().try_for_each(|rule| {
+        let (when, then) = (&rule.written.when, &rule.written.then);
+        let watched = if rule.enforce { "" } else { " (only watched)" };
+        row(f, "rule", format_args!("{}: when {when} then {then}{watched}", rule.name))
+    })
 }
 
 fn identity(f: &mut fmt::Formatter<'_>, identity: &Identity) -> fmt::Result {

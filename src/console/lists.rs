@@ -11,6 +11,7 @@ use crate::server::http::api::{MessageRow, SessionRow, StoryRow, SuspensionRow};
 use crate::server::http::cases::CaseRow;
 use crate::server::http::nas::NasRow;
 use crate::server::http::questions::{ChainRow, QuestionRow};
+use crate::server::http::rules::{RuleRow, WouldRow};
 use crate::server::http::top::TopRow;
 
 /// Sessions as a table.
@@ -223,6 +224,35 @@ impl Cases {
 
     fn what(row: &CaseRow) -> String {
         row.what().unwrap_or_else(|| NOTHING.to_owned())
+    }
+}
+
+/// What acts alone on cases.
+#[derive(Debug, Template)]
+#[template(path = "rules.html")]
+pub struct Rules {
+    /// What is around it.
+    pub frame: Frame,
+    /// What is in it.
+    pub rows: Vec<RuleRow>,
+    /// What one of them would have done, where that was asked.
+    pub dry_run: Option<DryRun>,
+    /// The same for programs.
+    pub json: Href,
+}
+
+/// What a rule would have done to the cases that are kept.
+#[derive(Debug)]
+pub struct DryRun {
+    /// Which rule.
+    pub rule: String,
+    /// To which cases.
+    pub rows: Vec<WouldRow>,
+}
+
+impl Rules {
+    fn rehearsal(&self, row: &RuleRow) -> Href {
+        self.frame.href("/rules", &[("dry_run", &row.name)])
     }
 }
 

@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 use super::cards::{Card, Found, Look, Message, Outcome, Overview, owners};
 use super::chart::{Bars, Window};
 use super::link::{Href, Link};
-use super::lists::{Case, Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
+use super::lists::{
+    Case, Cases, DryRun, Feeds, Field, List, Pager, Questions, Rows, Rules, Suspensions, Top,
+};
 use super::moment::Zone;
 use super::person::{Subscriber, addresses};
 use super::*;
@@ -17,6 +19,7 @@ use crate::server::http::api::{
 use crate::server::http::cases::{CaseRow, EvidenceRow, HistoryRow, ListingRow, SignalRow};
 use crate::server::http::nas::{NasRow, UnusableRow};
 use crate::server::http::questions::QuestionRow;
+use crate::server::http::rules::{RuleRow, WouldRow};
 use crate::server::http::top::TopRow;
 
 /// What would end an attribute, an element and a script, call a template, turn the text around and end a line.
@@ -292,6 +295,25 @@ fn case() -> CaseRow {
     }
 }
 
+fn rule() -> RuleRow {
+    let (name, when, then, mode) = (hostile(), hostile(), hostile(), hostile());
+    RuleRow { name, when, then, mode, max_actions: some(), cases: 7 }
+}
+
+fn dry_run() -> DryRun {
+    let row = WouldRow {
+        case: 7,
+        at: some(),
+        what: hostile(),
+        kind: some(),
+        subject: some(),
+        until: some(),
+        reason: hostile(),
+        outcome: hostile(),
+    };
+    DryRun { rule: hostile(), rows: vec![row] }
+}
+
 fn question() -> QuestionRow {
     QuestionRow {
         at: some(),
@@ -368,6 +390,11 @@ fn hostile_values_stay_inert_wherever_they_stand() {
             }
             .render(),
         ),
+        (
+            "rules",
+            Rules { frame: frame(), rows: vec![rule()], dry_run: Some(dry_run()), json: Href::default() }
+                .render(),
+        ),
         ("suspensions", Suspensions { frame: frame(), rows: vec![suspension()], pager: pager() }.render()),
         (
             "questions",
@@ -441,6 +468,11 @@ fn an_empty_page_says_what_to_do() {
         "A case is",
     );
     quiet(person(Vec::new(), Vec::new()).render(), "subscriber", "A longer time may show more");
+    quiet(
+        Rules { frame: frame(), rows: Vec::new(), dry_run: None, json: Href::default() }.render(),
+        "rules",
+        "There are none",
+    );
     let message = Message {
         frame: frame(),
         queue_id: String::new(),

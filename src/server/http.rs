@@ -377,6 +377,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/feeds", |m| on(m, pages::feeds::<S>))
         .at("GET", "/cases", |m| on(m, pages::cases::<S>))
         .at("GET", "/case/{id}", |m| on(m, pages::case::<S>))
+        .at("GET", "/rules", |m| on(m, pages::rules::<S>))
         .at("POST", "/cases/open", |m| on(m, pages::open::<S>))
         .at("POST", "/case/{id}/note", |m| on(m, pages::note::<S>))
         .at("POST", "/case/{id}/limit", |m| on(m, pages::limit_from_case::<S>))

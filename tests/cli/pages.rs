@@ -56,6 +56,8 @@ fn every_page_is_html_under_the_policy_that_allows_no_script() {
         "/case/4711",
         "/case/4700",
         "/case/4690",
+        "/rules",
+        "/rules?dry_run=flood",
         "/suspensions",
         "/questions",
         "/questions?verify=yes",
@@ -333,6 +335,13 @@ fn a_case_shows_what_speaks_for_it_what_holds_and_whom_an_order_may_be_about() {
     {
         assert!(listing.contains(told), "{told} in {listing}");
     }
+    let rules = get(&daemon, &viewer, "/rules").body;
+    assert!(rules.contains("messages &#62;= 1000") && rules.contains("/rules?dry_run=listed"), "{rules}");
+    daemon.answers.questions.lock().unwrap().clear();
+    let would = get(&daemon, &viewer, "/rules?dry_run=flood").body;
+    assert!(would.contains("href=\"/case/4700\"") && would.contains("dismissed"), "{would}");
+    assert_eq!(daemon.answers.questions.lock().unwrap().len(), 1, "what it would have done is about people");
+    assert_eq!(get(&daemon, &viewer, "/rules?dry_run=drought").status, 404);
     // A closed one takes notes.
     assert!(
         !listing.contains("formaction=\"/case/4690/suspend\"")

@@ -46,6 +46,7 @@ PAGES = {
     "feeds": "/feeds",
     "cases": "/cases",
     "cases-closed": "/cases?state=closed&kind=complaint",
+    "rules": "/rules",
     "suspensions": "/suspensions",
     "questions": "/questions?verify=yes",
 }

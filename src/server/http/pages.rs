@@ -20,7 +20,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-pub(super) use self::lists::{case, cases, feeds, messages, questions, sessions, story, suspensions, top};
+pub(super) use self::lists::{
+    case, cases, feeds, messages, questions, rules, sessions, story, suspensions, top,
+};
 pub(super) use self::look::look;
 pub(super) use self::orders::{
     close, dismiss, limit, limit_from_case, note, open, release, release_from_case, suspend,

@@ -12,12 +12,14 @@ use super::{Looker, ROWS, moment, page};
 use crate::audit::asked::AskedFilter;
 use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use crate::console::link::{Href, Link};
-use crate::console::lists::{Case, Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
+use crate::console::lists::{
+    Case, Cases, DryRun, Feeds, Field, List, Pager, Questions, Rows, Rules, Suspensions, Top,
+};
 use crate::console::{Frame, Place};
 use crate::relay::case::{Kind as CaseKind, State as CaseState};
 use crate::server::http::api::rfc3339;
 use crate::server::http::cases::{CaseFilter, Id, asked, kind, number};
-use crate::server::http::problem::Problem;
+use crate::server::http::problem::{Kind, Problem};
 use crate::server::http::question::Question;
 use crate::server::http::top::{MEASURES, TopFilter};
 use crate::server::http::{Staff, Wanted, in_order, realm};
@@ -317,6 +319,33 @@ pub(in super::super) async fn case<S: Staff>(
     let row = asked(&*staff, id, ready).await?;
     let json = frame.href(&format!("/v1/cases/{}", row.id), &[]);
     Ok(page(StatusCode::OK, &Case { frame, row, json }))
+}
+
+/// Rules are about nobody; what one would have done is about people.
+pub(in super::super) async fn rules<S: Staff>(
+    State(staff): State<Arc<S>>,
+    looker: Looker,
+    mut question: Question,
+) -> Result<Response, Problem> {
+    let frame = looker.frame(&*staff, Place::Cases, question.purpose());
+    let rows = staff.rules();
+    let Some(rule) = question.parameters.text("dry_run")? else {
+        question.parameters.finish()?;
+        let json = frame.href("/v1/rules", &[]);
+        return Ok(page(StatusCode::OK, &Rules { frame, rows, dry_run: None, json }));
+    };
+    let ready = question.ready(&*staff)?;
+    let would = staff.rehearse(&Name::from_text(&rule));
+    ready.answered(&*staff, would.as_ref().map_or(0, Vec::len)).await?;
+    let Some(would) = would else {
+        return Err(Problem::new(
+            Kind::UnknownRule,
+            "the page of rules has the names, as they are configured",
+        ));
+    };
+    let json = frame.href(&format!("/v1/rules/{rule}/dry-run"), &[]);
+    let dry_run = Some(DryRun { rule, rows: would });
+    Ok(page(StatusCode::OK, &Rules { frame, rows, dry_run, json }))
 }
 
 pub(in super::super) async fn suspensions<S: Staff>(
