@@ -121,7 +121,8 @@ impl Daemon {
     pub(crate) fn metrics(&self) -> Option<Metrics> {
         let mut stream = TcpStream::connect(self.http).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: relaywarden\r\nConnection: close\r\n\r\n").ok()?;
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http);
+        stream.write_all(request.as_bytes()).ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
         let lines = text.lines().filter_map(|line| line.strip_prefix("relaywarden_")?.rsplit_once(' '));
