@@ -32,6 +32,7 @@ mod suspensions;
 pub mod throttle;
 pub mod tokens;
 pub mod top;
+pub mod usage;
 mod walk;
 pub mod web;
 
@@ -66,12 +67,14 @@ use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
 use self::top::{TopFilter, TopRow};
+use self::usage::UsageRow;
 use crate::access::Role;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::asked::AskedFilter;
 use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::relay::standing::Subject;
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
 
@@ -172,6 +175,9 @@ pub trait Staff: complaints::Desk {
 
     /// Takes a chunk of what a mail server logged; answers once what came of it is durable.
     fn import_mail(&self, chunk: MailChunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
+
+    /// How much somebody sent lately, beside the limits that may hold for it.
+    fn usage(&self, subject: Subject) -> Vec<UsageRow>;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -388,6 +394,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/explain", |m| on(m, explain::<S>))
         .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
         .at("GET", "/v1/top", |m| on(m, top::top::<S>))
+        .at("GET", "/v1/usage", |m| on(m, usage::usage::<S>))
         .at("GET", "/v1/attempts", |m| on(m, attempts::list::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))

@@ -20,6 +20,7 @@ pub mod mta;
 pub mod nas;
 pub mod radius;
 pub mod recovery;
+pub mod scales;
 pub mod secret_key;
 pub mod snapshots;
 pub mod staff;

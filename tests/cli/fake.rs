@@ -21,6 +21,7 @@ use relaywarden::complaint;
 use relaywarden::config::Http;
 use relaywarden::relay::advice::{Advice, COUNTED};
 use relaywarden::relay::case::State;
+use relaywarden::relay::standing::Subject;
 use relaywarden::relay::verdict::Reason;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
@@ -38,6 +39,7 @@ use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
 use relaywarden::server::http::top::{TopFilter, TopRow};
+use relaywarden::server::http::usage::UsageRow;
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Realm, Timestamp};
@@ -636,6 +638,26 @@ impl Staff for Answers {
         let rows = chunk.rows.iter().map(|row| fate(row.line)).collect();
         self.mail_imported.lock().unwrap().push(chunk);
         Ok(ImportAnswer { reference: 4714, rows })
+    }
+
+    fn usage(&self, subject: Subject) -> Vec<UsageRow> {
+        let row = |measure: &str, sent, most, within| UsageRow {
+            limit: "default".to_owned(),
+            mode: "enforce".to_owned(),
+            kind: String::new(),
+            measure: measure.to_owned(),
+            sent,
+            most,
+            within,
+            full: sent >= Some(most),
+        };
+        let rows = vec![
+            row("messages", Some(20), 20, Some(60)),
+            row("bytes", Some(1_048_576), 2_147_483_648, Some(86_400)),
+            row("message-size", None, 36_700_160, None),
+        ];
+        let known = matches!(subject, Subject::Subscriber(name) if name == Name::from("alice@isp.example"));
+        self.rows(rows).unwrap_or_default().into_iter().filter(|_| known).collect()
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

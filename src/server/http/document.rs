@@ -39,6 +39,7 @@ use super::questions::{ChainRow, QuestionRow};
 use super::sheet::CSV;
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
 use super::top::TopRow;
+use super::usage::UsageRow;
 use super::walk::NDJSON;
 use crate::access::table::{ENDPOINTS, Endpoint, Needs, Scope};
 
@@ -212,6 +213,7 @@ pub fn openapi() -> OpenApi {
     add::<StoryRow>(&mut components);
     add::<MessageRow>(&mut components);
     add::<TopRow>(&mut components);
+    add::<UsageRow>(&mut components);
     add::<AttemptRow>(&mut components);
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);
