@@ -131,9 +131,9 @@ fn what_is_too_large_at_any_time_is_refused_for_good_and_what_is_too_much_now_is
     ));
     daemon.nas().report(Status::Start, "alice", "s1", ALICE);
     let mut policy = Policy::connect(daemon.policy);
-    let mail = |instance| Mail { client: ALICE, instance, queue_id: instance, ..Mail::default() };
     let mut end = |instance: &str, recipients: &str, size: &str| {
-        let answer = policy.end(&mail(instance), recipients, size);
+        let mail = Mail { client: ALICE, instance, queue_id: instance, ..Mail::default() };
+        let answer = policy.end(&mail, recipients, size);
         answer.split(" (").next().unwrap_or_default().to_owned()
     };
     let too_large = "552 5.3.4 this message is larger than this connection may send";
