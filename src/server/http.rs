@@ -32,7 +32,7 @@ mod suspensions;
 pub mod throttle;
 pub mod tokens;
 pub mod top;
-mod walk;
+pub mod walk;
 pub mod web;
 
 use std::future::Future;
@@ -71,7 +71,7 @@ use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
 
@@ -172,6 +172,9 @@ pub trait Staff: complaints::Desk {
 
     /// Takes a chunk of what a mail server logged; answers once what came of it is durable.
     fn import_mail(&self, chunk: MailChunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
+
+    /// Since when something is lost that a list of this time would have needed.
+    fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp>;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -540,7 +543,8 @@ async fn explain<S: Staff>(
     let ready = question.ready(&*staff)?;
     let rows = staff.explain(&filter).await?;
     ready.answered(&*staff, rows.len()).await?;
-    Ok(if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() })
+    let answer = if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() };
+    Ok(walk::with_lost(answer, staff.lost(Listed::Sessions, filter.since, filter.until)))
 }
 
 /// A body of at most so many octets, as the router sees to it.

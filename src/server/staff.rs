@@ -48,7 +48,7 @@ use crate::audit::AuditError;
 use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
 use crate::audit::rows::{
-    self as past, AttemptFilter, Confidence, MessageFilter, SessionFilter, StoryFilter,
+    self as past, AttemptFilter, Confidence, Listed, MessageFilter, SessionFilter, StoryFilter,
 };
 use crate::clock;
 use crate::config::Config;
@@ -398,6 +398,10 @@ impl Staff for StaffDesk {
         let reference = self.take_import(by, what, rows.len(), Vec::new(), messages).await?;
         self.imported.count(&rows);
         Ok(ImportAnswer { reference, rows })
+    }
+
+    fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
+        self.past.get().and_then(|past| past.lost(listed, since, until))
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {
