@@ -33,7 +33,7 @@ pub mod throttle;
 pub mod tokens;
 pub mod top;
 pub mod usage;
-mod walk;
+pub mod walk;
 pub mod web;
 
 use std::future::Future;
@@ -73,7 +73,7 @@ use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
 use crate::relay::standing::Subject;
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
@@ -178,6 +178,9 @@ pub trait Staff: complaints::Desk {
 
     /// How much somebody sent lately, beside the limits that may hold for it.
     fn usage(&self, subject: Subject) -> Vec<UsageRow>;
+
+    /// Since when something is lost that a list of this time would have needed.
+    fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp>;
 
     /// Suspensions in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -547,7 +550,8 @@ async fn explain<S: Staff>(
     let ready = question.ready(&*staff)?;
     let rows = staff.explain(&filter).await?;
     ready.answered(&*staff, rows.len()).await?;
-    Ok(if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() })
+    let answer = if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() };
+    Ok(walk::with_lost(answer, staff.lost(Listed::Sessions, filter.since, filter.until)))
 }
 
 /// A body of at most so many octets, as the router sees to it.

@@ -50,7 +50,7 @@ use crate::audit::AuditError;
 use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
 use crate::audit::rows::{
-    self as past, AttemptFilter, Confidence, MessageFilter, SessionFilter, StoryFilter,
+    self as past, AttemptFilter, Confidence, Listed, MessageFilter, SessionFilter, StoryFilter,
 };
 use crate::clock;
 use crate::config::Config;
@@ -411,6 +411,10 @@ impl Staff for StaffDesk {
         };
         let usage = self.shared.usages.of(&subject);
         UsageRow::of(&self.config.load().limits, &subject, &usage, clock::now())
+    }
+
+    fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
+        self.past.get().and_then(|past| past.lost(listed, since, until))
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

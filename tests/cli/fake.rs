@@ -16,7 +16,7 @@ use relaywarden::access::preservation::{PreservationOrder, Preservations};
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
-use relaywarden::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
+use relaywarden::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
 use relaywarden::complaint;
 use relaywarden::config::Http;
 use relaywarden::relay::advice::{Advice, COUNTED};
@@ -53,6 +53,8 @@ pub(crate) struct Answers {
     pub(crate) rows: bool,
     pub(crate) trouble: Option<Trouble>,
     pub(crate) order_error: Option<OrderError>,
+    /// From when on a part of the past is lost.
+    pub(crate) lost_from: Option<Timestamp>,
     pub(crate) not_ready: bool,
     pub(crate) observed: bool,
     pub(crate) purpose_required: bool,
@@ -658,6 +660,10 @@ impl Staff for Answers {
         ];
         let known = matches!(subject, Subject::Subscriber(name) if name == Name::from("alice@isp.example"));
         self.rows(rows).unwrap_or_default().into_iter().filter(|_| known).collect()
+    }
+
+    fn lost(&self, _: Listed, _: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
+        self.lost_from.filter(|lost| until.is_none_or(|until| *lost < until))
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {
