@@ -331,8 +331,22 @@ pub(super) fn listed<R: Row + DeserializeOwned>(
     style: &Style,
     nothing: &str,
 ) -> Result<Answer, Failure> {
+    listed_in_words::<R>(question, daemon, style, nothing, |_| String::new())
+}
+
+/// The same, with words below the table.
+pub(super) fn listed_in_words<R: Row + DeserializeOwned>(
+    question: &Question,
+    daemon: &Daemon,
+    style: &Style,
+    nothing: &str,
+    words: impl FnOnce(&[R]) -> String,
+) -> Result<Answer, Failure> {
     let (rows, lost_from): (Vec<R>, _) = question.ask_list(daemon)?;
-    let text = output::rows(&rows, style)?;
+    let mut text = output::rows(&rows, style)?;
+    if style.format == Format::Table {
+        text.push_str(&words(&rows));
+    }
     if let Some(lost_from) = lost_from {
         let since =
             if lost_from == "ever" { String::new() } else { format!(" from {} on", safe(&lost_from)) };
