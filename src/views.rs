@@ -18,6 +18,7 @@ use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
+use crate::relay::usage::{Counting, Usages, UsagesAtRest};
 use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
@@ -119,6 +120,8 @@ pub struct Shared {
     cases: DashMap<u64, Arc<Case>>,
     /// What must be kept.
     pub preserved: ArcSwap<Preservations>,
+    /// Who sent how much lately.
+    pub usages: Usages,
     committed: AtomicU64,
     cases_changed: AtomicU64,
 }
@@ -168,6 +171,7 @@ pub struct Views {
     link: (u64, Link),
     cases: Cases,
     preserved: Preservations,
+    counting: Counting,
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -185,6 +189,7 @@ struct Rest {
     link: (u64, Link),
     cases: Cases,
     preserved: Preservations,
+    usages: UsagesAtRest,
 }
 
 /// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders and no cases yet.
@@ -206,9 +211,9 @@ const BEFORE: u8 = 3;
 impl From<RestBefore> for Rest {
     fn from(before: RestBefore) -> Self {
         let RestBefore { sequence, ahead, sessions, standing, recent } = before;
-        let (tokens, link, cases, preserved) = Default::default();
+        let (tokens, link, cases, preserved, usages) = Default::default();
         let standing = Standing::from(standing);
-        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved }
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved, usages }
     }
 }
 
@@ -228,6 +233,7 @@ impl Views {
             link: Default::default(),
             cases: Cases::default(),
             preserved: Preservations::default(),
+            counting: Counting::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -263,6 +269,7 @@ impl Views {
             link: rest.link,
             cases: rest.cases,
             preserved: rest.preserved,
+            counting: Counting::restore(&shared.usages, rest.usages),
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -294,6 +301,7 @@ impl Views {
             link: self.link,
             cases: self.cases.clone(),
             preserved: self.preserved.clone(),
+            usages: self.counting.at_rest(&self.shared.usages),
         };
         postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
     }
@@ -343,6 +351,7 @@ impl Views {
                 if message.reason != Reason::Imported {
                     self.recent.insert(message);
                 }
+                self.counting.count(&self.shared.usages, at, message);
                 Outcome::Message(message.clone())
             }
             Entry::Command(command) => self.ordered(None, sequence, command.clone()),
@@ -398,6 +407,7 @@ impl Views {
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 self.recent.forget(at);
+                self.counting.forget(&self.shared.usages, at);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
         };

@@ -16,6 +16,8 @@ use relaywarden::session::event::{Rules, Span};
 
 #[path = "config/dictionaries.rs"]
 mod dictionaries;
+#[path = "config/limits.rs"]
+mod limits;
 
 const FILE: &str = "/etc/relaywarden/relaywarden.toml";
 
@@ -118,14 +120,22 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "time-zone",
         "when",
         "then",
+        "match",
+        "messages",
+        "recipients",
+        "bytes",
+        "message-size",
+        "text",
     ];
+    // Of a table that is commented as well.
+    let of_a_limit = "# mode = \"observe\"";
     let mut seen = 0;
     for (line, key) in SAMPLE.lines().filter_map(|line| {
         let setting = line.strip_prefix("# ")?;
         let (key, _) = setting.split_once(" = ")?;
         key.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'-').then_some((line, key))
     }) {
-        if not_defaults.contains(&key) {
+        if not_defaults.contains(&key) || line == of_a_limit {
             continue;
         }
         seen += 1;
@@ -670,7 +680,7 @@ fn text_that_is_no_toml_has_its_place() {
 #[test]
 fn keys_that_are_not_built_yet_are_unknown() {
     for (text, begins) in [
-        ("[[limit]]\nname = 'x'\n", "1:3: limit: unknown field `limit`"),
+        ("[[limits]]\nname = 'x'\n", "1:3: limits: unknown field `limits`"),
         ("[[nas]]\ngroup = 'x'\n", "2:1: nas.group: unknown field `group`"),
         ("[relay]\nMode = 'observe'\n", "2:1: relay.Mode: unknown field `Mode`"),
     ] {

@@ -79,5 +79,9 @@ mod dictionaries;
 mod feeds;
 
 #[cfg(test)]
+#[path = "daemon/limits.rs"]
+mod limits;
+
+#[cfg(test)]
 #[path = "daemon/import.rs"]
 mod import;

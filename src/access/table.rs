@@ -146,6 +146,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/sessions", Role::Viewer, Scope::Sessions),
     row("GET", "/v1/messages", Role::Viewer, Scope::Messages),
     row("GET", "/v1/top", Role::Viewer, Scope::Messages),
+    row("GET", "/v1/usage", Role::Viewer, Scope::Messages),
     row("GET", "/v1/attempts", Role::Viewer, Scope::Attempts),
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),

@@ -59,8 +59,8 @@ use super::messages;
 use super::questions::Questions;
 use super::register::By;
 use super::rows::{
-    AttemptFilter, Candidate, Confidence, Count, How, MessageFilter, PastOwner, SessionFilter, SessionRow,
-    StoryFilter, StoryRow, Sum,
+    AttemptFilter, Candidate, Confidence, Count, How, Listed, MessageFilter, PastOwner, SessionFilter,
+    SessionRow, StoryFilter, StoryRow, Sum,
 };
 use super::schema::{Key, Moment, Octets, Spot, failed, moment, open_for_reading, packed, session_of};
 use super::sessions::Sessions;
@@ -212,6 +212,24 @@ impl Past {
         let begins = self.ask(|register| register.begins())?;
         let lost = [self.sessions.now().lost_since(), self.messages.now().lost_since()];
         Ok((begins, lost.into_iter().flatten().min()))
+    }
+
+    /// Since when something is lost that a list of this time would have needed; `None`: the list is whole.
+    #[must_use]
+    pub fn lost(
+        &self,
+        listed: Listed,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let since = since.unwrap_or(Timestamp::EARLIEST);
+        let until = until.unwrap_or(Timestamp::from_millis(i64::MAX));
+        match listed {
+            Listed::Sessions => self.sessions.now().lost_within(since, until),
+            Listed::Messages => self.messages.now().lost_within(since, until),
+            Listed::Attempts => self.attempts.now().lost_within(since, until),
+            Listed::Questions => self.questions.now().lost_within(since, until),
+        }
     }
 
     /// Who asked what, newest first.

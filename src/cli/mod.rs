@@ -29,6 +29,7 @@ pub mod story;
 pub mod time;
 pub mod token;
 pub mod top;
+pub mod usage;
 pub mod whole;
 
 use std::fmt;
@@ -144,6 +145,12 @@ pub enum Command {
                             Examples:\n  relaywarden top\n  relaywarden top --by recipients --since '2h ago'"
     )]
     Top(top::TopArgs),
+    /// How much a subscriber or a login sent lately, beside the limits
+    #[command(
+        after_help = "What is told is what was let go; a message counts until its window is over.\n\nExamples:\n  \
+                            relaywarden usage alice@isp.example\n  relaywarden usage --login office@isp.example -o json"
+    )]
+    Usage(usage::UsageArgs),
     /// Attempts that were refused or deferred: why, and what to do about it
     #[command(
         after_help = "Examples:\n  relaywarden attempts 1a2b3c4d\n  relaywarden attempts --address 198.51.100.7 --since \
@@ -462,6 +469,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
         Command::Top(args) => top::top(args),
+        Command::Usage(args) => usage::usage(args),
         Command::Attempts(args) => attempts::run(args),
         Command::Nas(args) => nas::run(args),
         Command::Token(command) => token::run(command),

@@ -266,6 +266,25 @@ pub enum Fault {
         /// Who has it there.
         subscriber: Name,
     },
+    /// Not so much in so long.
+    NotARate {
+        /// As written.
+        written: String,
+        /// Of octets.
+        octets: bool,
+    },
+    /// Not a number of octets.
+    NotASize {
+        /// As written.
+        written: String,
+    },
+    /// Not a pattern of names.
+    NotANamePattern {
+        /// As written.
+        written: String,
+    },
+    /// A limit that limits nothing.
+    LimitOfNothing,
     /// Not a file mode.
     NotAMode {
         /// As written.
@@ -331,6 +350,15 @@ pub enum Caution {
     NoMta,
     /// No MTA can ask.
     NoMtaListener,
+    /// A rate that another one of the same limit is always exceeded before.
+    RateIdle {
+        /// The limit.
+        limit: Name,
+        /// The rate.
+        rate: String,
+        /// The other one.
+        tighter: String,
+    },
     /// A line of a dictionary; it says itself which and what.
     Dictionary {
         /// The remark.
@@ -496,6 +524,23 @@ impl fmt::Display for Fault {
             Fault::ListedStatic { subscriber } => {
                 write!(f, "relay.static gives this prefix to '{subscriber}' at all times; change one of them")
             }
+            Fault::NotARate { written, octets: false } => write!(
+                f,
+                "'{written}' is not so many in so long; write a number from 1, a slash and a time, such as \"200/1h\""
+            ),
+            Fault::NotARate { written, octets: true } => write!(
+                f,
+                "'{written}' is not so many octets in so long; write a size, a slash and a time, such as \"2GiB/24h\""
+            ),
+            Fault::NotASize { written } => {
+                write!(f, "'{written}' is no size; write a number and KiB, MiB or GiB, such as \"35MiB\"")
+            }
+            Fault::NotANamePattern { written } => {
+                write!(f, "'{written}' is no pattern of names; write one with * and ?, such as \"*@office.example\"")
+            }
+            Fault::LimitOfNothing => {
+                f.write_str("limits nothing; add 'messages', 'recipients', 'bytes' or 'message-size'")
+            }
             Fault::NotAMode { written } => {
                 write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")
             }
@@ -552,6 +597,9 @@ impl fmt::Display for Caution {
             }
             Caution::NoMtaListener => {
                 f.write_str("neither socketmap.listen nor policy.listen has an entry: no MTA can ask")
+            }
+            Caution::RateIdle { limit, rate, tighter } => {
+                write!(f, "limit '{limit}': {rate} can never be exceeded, for {tighter} is exceeded before")
             }
             Caution::Dictionary { remark } => f.write_str(remark),
             Caution::DictionaryMore { more } => write!(f, "and {more} more remarks about dictionaries"),

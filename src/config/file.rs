@@ -20,6 +20,7 @@ use toml::de::DeTable;
 
 use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
+use super::limit;
 use super::table::{self, Number, Text, Texts};
 use super::{
     Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Retention, Secret,
@@ -119,6 +120,11 @@ impl Reader<'_> {
         self.dictionaries(&file.radius.dictionaries)?;
         let identity = self.identity(&file.subscriber)?;
         let mtas = self.mtas(&file.mta)?;
+        let limits = self.limits(&file.limit)?;
+        for (limit, rate, tighter) in limit::idle(&limits) {
+            let (rate, tighter) = (rate.to_string(), tighter.to_string());
+            self.warn(None, Caution::RateIdle { limit, rate, tighter });
+        }
         let relay = self.relay(&file.relay, identity.canonical)?;
         let config = Config {
             data_dir: match &file.data_dir {
@@ -130,6 +136,7 @@ impl Reader<'_> {
             prefixes: self.listed(&file.subscriber, identity.canonical, &relay)?,
             relay,
             many_sessions: self.many_sessions(&file.subscriber)?,
+            limits,
             translations: self.translations(&file.nat)?,
             identity,
             socketmap: self.socketmap(&file.socketmap)?,
@@ -476,11 +483,11 @@ impl Reader<'_> {
         text.ok_or_else(|| self.error(table, Fault::Missing { key }))
     }
 
-    fn name(&self, table: &Range<usize>, text: Option<&Text>) -> Result<Name, ConfigError> {
+    pub(super) fn name(&self, table: &Range<usize>, text: Option<&Text>) -> Result<Name, ConfigError> {
         self.filled(self.required(table, "name", text)?).map(Name::from_text)
     }
 
-    fn filled<'t>(&self, text: &'t Text) -> Result<&'t str, ConfigError> {
+    pub(super) fn filled<'t>(&self, text: &'t Text) -> Result<&'t str, ConfigError> {
         if text.get_ref().trim().is_empty() {
             return Err(self.error(&text.span(), Fault::Empty));
         }

@@ -7,6 +7,7 @@
 pub mod attribute;
 pub mod fault;
 pub mod file;
+mod limit;
 mod nat;
 mod prefixes;
 mod realm;
@@ -26,6 +27,7 @@ use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::realm::{RealmAttribute, RealmForm};
+use crate::relay::limit::Limit;
 use crate::relay::rule as case_rules;
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
@@ -48,6 +50,8 @@ pub struct Config {
     pub many_sessions: u32,
     /// `[relay]`.
     pub relay: Relay,
+    /// `[[limit]]`, in their order.
+    pub limits: Vec<Limit>,
     /// `[[nat]]`: translators whose blocks of ports follow from the inside address.
     pub translations: Vec<Translation>,
     /// `[[mta]]`: who may ask over TCP from another host.

@@ -23,6 +23,7 @@ pub(super) struct File {
     pub subscriber: Subscriber,
     pub session: Session,
     pub relay: Relay,
+    pub limit: Vec<Spanned<Limit>>,
     pub nas: Vec<Spanned<Nas>>,
     pub nat: Vec<Spanned<Nat>>,
     pub mta: Vec<Spanned<Mta>>,
@@ -174,6 +175,32 @@ pub(super) struct Relay {
 pub(super) struct Static {
     pub prefix: Option<Text>,
     pub subscriber: Option<Text>,
+}
+
+/// `[[limit]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Limit {
+    pub name: Option<Text>,
+    pub mode: Option<Text>,
+    #[serde(rename = "match")]
+    pub kind: Kind,
+    pub messages: Vec<Text>,
+    pub recipients: Vec<Text>,
+    pub bytes: Vec<Text>,
+    pub message_size: Option<Text>,
+    pub text: Option<Text>,
+}
+
+/// `match` of `[[limit]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Kind {
+    pub subscriber: Option<Text>,
+    pub nas: Option<Text>,
+    #[serde(rename = "static")]
+    pub is_static: bool,
+    pub authenticated: Option<bool>,
 }
 
 /// `[[nat]]`

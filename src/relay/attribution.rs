@@ -27,6 +27,8 @@ pub struct Attribution {
     pub domains: Vec<Name>,
     /// Keyed hashes of the first hundred recipients.
     pub hashes: Vec<u64>,
+    /// Whether it was written down: then it was let go, whatever limits say of a further message.
+    pub recorded: bool,
 }
 
 /// Messages under way.
@@ -54,7 +56,8 @@ impl Attributions {
         let in_order = &mut self.in_order;
         let attribution = self.under_way.entry(key).or_insert_with_key(|key| {
             in_order.push_back((now, key.clone()));
-            Attribution { ruling: ruling.clone(), domains: Vec::new(), hashes: Vec::new() }
+            let (domains, hashes) = (Vec::new(), Vec::new());
+            Attribution { ruling: ruling.clone(), domains, hashes, recorded: false }
         });
         if attribution.ruling.verdict() != Verdict::Permit {
             attribution.ruling = ruling.clone();
@@ -66,6 +69,14 @@ impl Attributions {
             if attribution.hashes.len() < RECIPIENTS_KEPT && !attribution.hashes.contains(&hash) {
                 attribution.hashes.push(hash);
             }
+        }
+    }
+
+    /// Notes that a message was written down.
+    pub fn recorded(&mut self, mta: &Name, instance: &Name, ruling: &Ruling, now: Timestamp) {
+        self.note(mta, instance, ruling, None, now);
+        if let Some(attribution) = self.under_way.get_mut(&(mta.clone(), instance.clone())) {
+            attribution.recorded = true;
         }
     }
 

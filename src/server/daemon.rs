@@ -36,6 +36,7 @@ use super::inbox::{Inbox, Receipt};
 use super::inherited::Inherited;
 use super::keeper::Keeper;
 use super::rules::Judge;
+use super::scales::Scales;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
 use super::{demo, detail, import, mta, radius, recovery};
@@ -194,6 +195,7 @@ struct House {
     details: Arc<detail::Running>,
     applied: Arc<watch::Sender<u64>>,
     attempts: Arc<Gathering>,
+    scales: Arc<Scales>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
     connections: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
@@ -257,6 +259,7 @@ impl House {
             details: Arc::new(details),
             applied: Arc::new(applied),
             attempts: Arc::default(),
+            scales: Arc::default(),
             counters,
             stop: Arc::new(stop),
             connections: Arc::default(),
@@ -296,6 +299,7 @@ impl House {
             key: Arc::clone(&self.key),
             attributions: Mutex::new(Attributions::default()),
             attempts: Arc::clone(&self.attempts),
+            scales: Arc::clone(&self.scales),
             counters: Arc::clone(&self.counters.desk),
         };
         for (service, endpoint) in bound.endpoints() {
@@ -317,6 +321,7 @@ impl House {
             counters: self.counters.clone(),
             imported: import::Counters::default(),
             attempts: Arc::clone(&self.attempts),
+            scales: Arc::clone(&self.scales),
             key: Arc::clone(&self.key),
         }
     }

@@ -15,6 +15,7 @@ use super::attempts::Gathering;
 use super::health::Health;
 use super::inbox::Inbox;
 use super::mta::{Desk, Peer};
+use super::scales::{Load, Payer, Scales, payers, reason};
 use super::secret_key::SecretKey;
 use crate::clock;
 use crate::config::Config;
@@ -24,8 +25,11 @@ use crate::mta::socketmap::{Key, Map, Reply};
 use crate::mta::{policy, socketmap};
 use crate::relay::attempts::{Reference, Tried};
 use crate::relay::attribution::{Attribution, Attributions};
+use crate::relay::limit::Exceeded;
 use crate::relay::message::{Message, Owner};
+use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, decide, rule};
+use crate::relay::usage::Amount;
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
 use crate::session::bindings::{Doubt, Lookup};
@@ -88,6 +92,8 @@ pub struct MailDesk {
     pub attributions: Mutex<Attributions>,
     /// What was not let go.
     pub attempts: Arc<Gathering>,
+    /// Limits, and what is under way.
+    pub scales: Arc<Scales>,
     /// For the metrics.
     pub counters: Arc<Counters>,
 }
@@ -179,9 +185,12 @@ impl MailDesk {
         };
         match query.stage {
             Stage::Rcpt => {
+                if let Some(exceeded) = self.too_many(peer, query, &ruling, config, now) {
+                    return self.held_back(peer, query, ruling, &exceeded, config, now);
+                }
                 Counters::count(&self.counters.policy, ruling.reason);
                 self.note(peer, query, &ruling, now);
-                let reference = self.attempted(peer, query, &ruling, config, now);
+                let reference = self.attempted(peer, query, &ruling, config.relay.observe, now);
                 spoken(&ruling, query.profile, config, reference)
             }
             Stage::Data => self.header(peer, query, config),
@@ -200,16 +209,60 @@ impl MailDesk {
         self.attributions().note(&peer.mta, &Name::new(&query.instance), ruling, recipient, now);
     }
 
+    /// Whether one recipient more is too much for whoever sends. Without any limit there is nothing to weigh.
+    fn too_many<'c>(
+        &self,
+        peer: &Peer,
+        query: &Query,
+        ruling: &Ruling,
+        config: &'c Config,
+        now: Timestamp,
+    ) -> Option<Exceeded<'c>> {
+        if config.limits.is_empty() || config.relay.observe || ruling.verdict() != Verdict::Permit {
+            return None;
+        }
+        let (login, instance) = (query.login.as_deref().map(Name::new), Name::new(&query.instance));
+        let payers = payers(ruling, login.as_ref());
+        let message = reserved::Message { mta: &peer.mta, instance: &instance };
+        let load = Load { payers: &payers, message, now };
+        let recipient = (self.key.recipient(&query.recipient), query.size);
+        self.scales.recipient(&config.limits, &self.shared.usages, load, recipient).held_back
+    }
+
+    /// What the MTA hears of something that a limit does not let go.
+    fn held_back(
+        &self,
+        peer: &Peer,
+        query: &Query,
+        ruling: Ruling,
+        exceeded: &Exceeded<'_>,
+        config: &Config,
+        now: Timestamp,
+    ) -> Action {
+        let ruling = Ruling { reason: reason(exceeded), ..ruling };
+        Counters::count(&self.counters.policy, ruling.reason);
+        let reference = self.attempted(peer, query, &ruling, false, now);
+        let text = exceeded.limit.text.as_deref().unwrap_or(ruling.reason.text());
+        let contact =
+            config.policy.contact.as_deref().map_or(String::new(), |contact| format!(", {contact}"));
+        let text = referred(&format!("{text}{contact}"), reference);
+        match ruling.verdict() {
+            Verdict::Refuse => Action::TooLarge552 { text },
+            Verdict::Permit | Verdict::Defer => Action::Limited450 { text },
+        }
+    }
+
     /// Notes what is not let go, and says what it is called. On `mx` whoever is not suspended passes, so there it is none.
     fn attempted(
         &self,
         peer: &Peer,
         query: &Query,
         ruling: &Ruling,
-        config: &Config,
+        observed: bool,
         at: Timestamp,
     ) -> Option<Reference> {
-        let passes = query.profile == Profile::Mx && ruling.reason != Reason::Suspended;
+        let holds = matches!(ruling.reason, Reason::Suspended | Reason::Limited | Reason::TooLarge);
+        let passes = query.profile == Profile::Mx && !holds;
         if passes || ruling.verdict() == Verdict::Permit {
             return None;
         }
@@ -225,7 +278,7 @@ impl MailDesk {
             sender: &query.sender,
             recipient_domain: recipient_domain.octets(),
             ruling,
-            observed: config.relay.observe,
+            observed,
         };
         Some(self.attempts.note(&tried, &self.key))
     }
@@ -267,12 +320,37 @@ impl MailDesk {
         let held_back = matches!(action, Action::Reject550 { .. } | Action::Defer451 { .. });
         if held_back && !config.relay.observe {
             Counters::count(&self.counters.policy, ruling.reason);
-            let reference = self.attempted(peer, query, &ruling, config, now);
+            let reference = self.attempted(peer, query, &ruling, false, now);
             return spoken(&ruling, query.profile, config, reference);
         }
-        let owners = ruling.owners.clone();
-        let message = self.message(peer, query, known, ruling, config, now);
-        if self.record(message).await {
+        let instance = Name::new(&query.instance);
+        let message = reserved::Message { mta: &peer.mta, instance: &instance };
+        let payers = self.payers(query, known.as_ref(), &ruling, config);
+        if !payers.is_empty() {
+            let amount = Amount { messages: 1, recipients: query.recipient_count.into(), octets: query.size };
+            let load = Load { payers: &payers, message, now };
+            let weighed = self.scales.whole(&config.limits, &self.shared.usages, load, amount);
+            if let Some(exceeded) = weighed.held_back.filter(|_| !config.relay.observe) {
+                return self.held_back(peer, query, ruling, &exceeded, config, now);
+            }
+            if let Some(exceeded) = weighed.observed.or(weighed.held_back) {
+                let would = Ruling { reason: reason(&exceeded), ..ruling.clone() };
+                self.attempted(peer, query, &would, true, now);
+            }
+        }
+        // Whoever had the address when the recipients were named, and is not the only one any more, has something under way, too.
+        let before = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands);
+        let before = before.map(|known| self::payers(&known.ruling, None)).unwrap_or_default();
+        let (owners, ruled) = (ruling.owners.clone(), ruling.clone());
+        let recorded = self.record(self.message(peer, query, known, ruling, config, now)).await;
+        if !config.limits.is_empty() {
+            if recorded {
+                self.attributions().recorded(&peer.mta, &instance, &ruled, now);
+            }
+            self.scales.release(&payers, message);
+            self.scales.release(&before, message);
+        }
+        if recorded {
             return action;
         }
         self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
@@ -281,8 +359,23 @@ impl MailDesk {
         }
         Counters::count(&self.counters.policy, Reason::Unrecorded);
         let ruling = Ruling { reason: Reason::Unrecorded, owners, suspension: None };
-        let reference = self.attempted(peer, query, &ruling, config, now);
+        let reference = self.attempted(peer, query, &ruling, config.relay.observe, now);
         Action::Defer451 { text: referred(Reason::Unrecorded.text(), reference) }
+    }
+
+    /// Against whom a message counts at its end: nobody, when it was written down already and the MTA asks again.
+    fn payers(
+        &self,
+        query: &Query,
+        known: Option<&Attribution>,
+        ruling: &Ruling,
+        config: &Config,
+    ) -> Vec<Payer> {
+        let counts = !config.limits.is_empty() && !known.is_some_and(|known| known.recorded);
+        if !counts || ruling.verdict() != Verdict::Permit {
+            return Vec::new();
+        }
+        payers(ruling, query.login.as_deref().map(Name::new).as_ref())
     }
 
     /// Whether the message is durable now. One that is not, after all this time, is not written down later either

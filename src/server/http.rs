@@ -33,7 +33,8 @@ mod suspensions;
 pub mod throttle;
 pub mod tokens;
 pub mod top;
-mod walk;
+pub mod usage;
+pub mod walk;
 pub mod web;
 
 use std::future::Future;
@@ -67,12 +68,14 @@ use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
 use self::top::{TopFilter, TopRow};
+use self::usage::UsageRow;
 use crate::access::Role;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::relay::standing::Subject;
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
 
@@ -173,6 +176,12 @@ pub trait Staff: complaints::Desk {
 
     /// Takes a chunk of what a mail server logged; answers once what came of it is durable.
     fn import_mail(&self, chunk: MailChunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
+
+    /// How much somebody sent lately, beside the limits that may hold for it.
+    fn usage(&self, subject: Subject) -> Vec<UsageRow>;
+
+    /// Since when something is lost that a list of this time would have needed.
+    fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp>;
 
     /// Suspensions and limits in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
@@ -397,6 +406,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/explain", |m| on(m, explain::<S>))
         .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
         .at("GET", "/v1/top", |m| on(m, top::top::<S>))
+        .at("GET", "/v1/usage", |m| on(m, usage::usage::<S>))
         .at("GET", "/v1/attempts", |m| on(m, attempts::list::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
@@ -558,7 +568,8 @@ async fn explain<S: Staff>(
     let ready = question.ready(&*staff)?;
     let rows = staff.explain(&filter).await?;
     ready.answered(&*staff, rows.len()).await?;
-    Ok(if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() })
+    let answer = if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() };
+    Ok(walk::with_lost(answer, staff.lost(Listed::Sessions, filter.since, filter.until)))
 }
 
 /// A body of at most so many octets, as the router sees to it.

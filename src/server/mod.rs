@@ -21,6 +21,7 @@ pub mod nas;
 pub mod radius;
 pub mod recovery;
 pub mod rules;
+pub mod scales;
 pub mod secret_key;
 pub mod snapshots;
 pub mod staff;

@@ -36,9 +36,11 @@ use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
 use super::http::top::{TopFilter, TopRow};
+use super::http::usage::UsageRow;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
+use super::scales::Scales;
 use super::secret_key::SecretKey;
 use super::{desk, detail, engine, feed_health, maillog, mta, radius, rules};
 use crate::access::Asker;
@@ -49,7 +51,7 @@ use crate::audit::AuditError;
 use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
 use crate::audit::rows::{
-    self as past, AttemptFilter, Confidence, MessageFilter, SessionFilter, StoryFilter,
+    self as past, AttemptFilter, Confidence, Listed, MessageFilter, SessionFilter, StoryFilter,
 };
 use crate::clock;
 use crate::config::Config;
@@ -99,6 +101,8 @@ pub struct StaffDesk {
     pub imported: import::Counters,
     /// What was not let go, and is not written down yet.
     pub attempts: Arc<Gathering>,
+    /// Limits, and what is under way.
+    pub scales: Arc<Scales>,
 }
 
 /// Everybody's counters.
@@ -401,6 +405,19 @@ impl Staff for StaffDesk {
         let reference = self.take_import(by, what, rows.len(), Vec::new(), messages).await?;
         self.imported.count(&rows);
         Ok(ImportAnswer { reference, rows })
+    }
+
+    fn usage(&self, subject: Subject) -> Vec<UsageRow> {
+        let subject = match subject {
+            Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
+            login @ Subject::Login(_) => login,
+        };
+        let usage = self.shared.usages.of(&subject);
+        UsageRow::of(&self.config.load().limits, &subject, &usage, clock::now())
+    }
+
+    fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
+        self.past.get().and_then(|past| past.lost(listed, since, until))
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

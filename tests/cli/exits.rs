@@ -57,6 +57,24 @@ fn empty_lists_are_1_in_every_format() {
 }
 
 #[test]
+fn a_list_that_may_lack_rows_says_so_and_an_empty_one_is_65_then() {
+    let lost_from = Some(Timestamp::from_seconds(1_795_000_000));
+    let whole = Daemon::start(Answers { lost_from, ..Answers::full() });
+    let remark = "a part of the past from 2026-11-18T11:06:40.000Z on is lost";
+    for command in [["sessions"].as_slice(), &["messages"], &["attempts"], &["explain", "192.0.2.1"]] {
+        for format in ["table", "json", "csv"] {
+            expect(&whole.run(&[command, &["-o", format]].concat()), 0, remark);
+        }
+    }
+    // What was lost is later.
+    expect(&whole.run(&["messages", "--until", "2026-11-18T10:00:00Z"]), 0, "");
+    let empty = Daemon::start(Answers { lost_from, ..Answers::default() });
+    expect(&empty.run(&["messages", "-o", "json"]), 65, remark);
+    let ever = Daemon::start(Answers { lost_from: Some(Timestamp::EARLIEST), ..Answers::full() });
+    expect(&ever.run(&["messages"]), 0, "a part of the past is lost, so rows may be missing");
+}
+
+#[test]
 fn a_complaint_is_0_when_it_is_taken_65_when_it_is_none_and_75_whatever_else_is_wrong() {
     let report = include_bytes!("../data/complaint/arf.eml");
     let daemon = Daemon::start(Answers::full());

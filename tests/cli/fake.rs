@@ -16,7 +16,7 @@ use relaywarden::access::preservation::{PreservationOrder, Preservations};
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
-use relaywarden::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
+use relaywarden::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
 use relaywarden::complaint;
 use relaywarden::config::Http;
 use relaywarden::relay::advice::{Advice, COUNTED};
@@ -43,6 +43,7 @@ use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
 use relaywarden::server::http::rules::{RuleRow, WouldRow};
 use relaywarden::server::http::top::{TopFilter, TopRow};
+use relaywarden::server::http::usage::UsageRow;
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Realm, Timestamp};
@@ -56,6 +57,8 @@ pub(crate) struct Answers {
     pub(crate) rows: bool,
     pub(crate) trouble: Option<Trouble>,
     pub(crate) order_error: Option<OrderError>,
+    /// From when on a part of the past is lost.
+    pub(crate) lost_from: Option<Timestamp>,
     pub(crate) not_ready: bool,
     pub(crate) observed: bool,
     pub(crate) purpose_required: bool,
@@ -794,6 +797,30 @@ impl Staff for Answers {
         let rows = chunk.rows.iter().map(|row| fate(row.line)).collect();
         self.mail_imported.lock().unwrap().push(chunk);
         Ok(ImportAnswer { reference: 4714, rows })
+    }
+
+    fn usage(&self, subject: Subject) -> Vec<UsageRow> {
+        let row = |measure: &str, sent, most, within| UsageRow {
+            limit: "default".to_owned(),
+            mode: "enforce".to_owned(),
+            kind: String::new(),
+            measure: measure.to_owned(),
+            sent,
+            most,
+            within,
+            full: sent >= Some(most),
+        };
+        let rows = vec![
+            row("messages", Some(20), 20, Some(60)),
+            row("bytes", Some(1_048_576), 2_147_483_648, Some(86_400)),
+            row("message-size", None, 36_700_160, None),
+        ];
+        let known = matches!(subject, Subject::Subscriber(name) if name == Name::from("alice@isp.example"));
+        self.rows(rows).unwrap_or_default().into_iter().filter(|_| known).collect()
+    }
+
+    fn lost(&self, _: Listed, _: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
+        self.lost_from.filter(|lost| until.is_none_or(|until| *lost < until))
     }
 
     fn suspensions(&self) -> Vec<SuspensionRow> {

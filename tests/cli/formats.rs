@@ -9,7 +9,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 20] = [
+    let commands: [(&str, &[&str]); 21] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -20,6 +20,7 @@ fn every_command_looks_as_it_always_did() {
         ("sessions", &["sessions"]),
         ("messages", &["messages"]),
         ("top", &["top"]),
+        ("usage", &["usage", "alice@isp.example"]),
         ("attempts", &["attempts"]),
         ("nas", &["nas"]),
         ("nas-one", &["nas", "bras2/192.0.2.9"]),

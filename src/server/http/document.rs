@@ -40,6 +40,7 @@ use super::rules::{RuleRow, WouldRow};
 use super::sheet::CSV;
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
 use super::top::TopRow;
+use super::usage::UsageRow;
 use super::walk::NDJSON;
 use crate::access::table::{ENDPOINTS, Endpoint, Needs, Scope};
 
@@ -213,6 +214,7 @@ pub fn openapi() -> OpenApi {
     add::<StoryRow>(&mut components);
     add::<MessageRow>(&mut components);
     add::<TopRow>(&mut components);
+    add::<UsageRow>(&mut components);
     add::<AttemptRow>(&mut components);
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);

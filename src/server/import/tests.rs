@@ -33,6 +33,7 @@ fn config() -> Config {
             Canonical { lowercase: true, ..Canonical::default() },
         ),
         many_sessions: 0,
+        limits: Vec::new(),
         translations: Vec::new(),
         prefixes: Vec::new(),
         rules: SessionRules::default(),

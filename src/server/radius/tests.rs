@@ -69,6 +69,7 @@ fn config(secret: &[u8]) -> Config {
             statics: Vec::new(),
             permit_authenticated: false,
         },
+        limits: Vec::new(),
         translations: Vec::new(),
         mtas: Vec::new(),
         socketmap: crate::config::Listeners::default(),

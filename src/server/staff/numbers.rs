@@ -23,6 +23,7 @@ impl StaffDesk {
                 out.counter("verdicts", "Answers to mail servers", &labels, count);
             }
         }
+        self.expose_limits(&mut out);
         let (mta, engine, desk) = (&self.counters.mta, &self.counters.engine, &self.counters.desk);
         let connections = [
             ("accepted", &mta.accepted),
@@ -89,6 +90,19 @@ impl StaffDesk {
         let config = self.config.load();
         feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
         out
+    }
+
+    fn expose_limits(&self, out: &mut Exposition) {
+        for (limit, measure, enforced, count) in self.scales.exceedances() {
+            let (limit, mode) = (limit.to_string(), if enforced { "enforce" } else { "observe" });
+            let labels = [("limit", limit.as_str()), ("measure", measure), ("mode", mode)];
+            out.counter(
+                "limit_exceeded",
+                "Recipients and messages that a limit did not let go",
+                &labels,
+                count,
+            );
+        }
     }
 
     fn expose_details(&self, out: &mut Exposition) {

@@ -186,6 +186,18 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             refuses: PAST,
             ..PLAIN
         },
+        ("GET", "/v1/usage") => About {
+            summary: "How much somebody sent lately, beside the limits",
+            takes: &[
+                SUBSCRIBER,
+                Given("login", Kindred::Text, "Instead of a subscriber: a SASL login."),
+                FORMAT,
+                PURPOSE,
+            ],
+            answer: Answered::Sheet("UsageRow"),
+            refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::Unrecorded],
+            ..PLAIN
+        },
         ("GET", "/v1/top") => About {
             summary: "Who sent most, and what is usual",
             takes: &[
