@@ -291,6 +291,16 @@ pub enum Fault {
         /// The most octets it may have.
         limit: usize,
     },
+    /// An address that means nothing to others.
+    NotPublic {
+        /// As written.
+        written: String,
+    },
+    /// No block list can lie there.
+    NotABlockList {
+        /// As written.
+        written: String,
+    },
 }
 
 /// What is worth a look.
@@ -317,6 +327,8 @@ pub enum Caution {
         /// How many.
         more: usize,
     },
+    /// An IPv6 address that no list is asked about.
+    NoListForIpv6,
 }
 
 impl fmt::Display for Fault {
@@ -490,6 +502,14 @@ impl fmt::Display for Fault {
             Fault::NotAReplyText { limit } => {
                 write!(f, "cannot stand in an SMTP reply; write at most {limit} printable ASCII characters")
             }
+            Fault::NotPublic { written } => write!(
+                f,
+                "no block list can have '{written}', which others never see; write the address that mail leaves from"
+            ),
+            Fault::NotABlockList { written } => write!(
+                f,
+                "no block list can lie at '{written}'; write its zone as its operator names it, such as \"zen.example.org\""
+            ),
         }
     }
 }
@@ -511,6 +531,9 @@ impl fmt::Display for Caution {
             }
             Caution::Dictionary { remark } => f.write_str(remark),
             Caution::DictionaryMore { more } => write!(f, "and {more} more remarks about dictionaries"),
+            Caution::NoListForIpv6 => {
+                f.write_str("no list is asked about IPv6 addresses; a list that has some is told by ipv6 = true")
+            }
         }
     }
 }

@@ -138,6 +138,7 @@ impl Reader<'_> {
             require_purpose: file.audit.require_purpose.as_ref().is_some_and(|required| *required.get_ref()),
             mtas,
             retention: self.retention(file.retention.as_ref())?,
+            dnsbl: self.dnsbl(file.watch.dnsbl.as_ref())?,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -419,7 +420,7 @@ impl Reader<'_> {
         parse(text.get_ref()).map_err(|fault| self.error(&text.span(), fault))
     }
 
-    fn parse_or<T>(
+    pub(super) fn parse_or<T>(
         &self,
         text: Option<&Text>,
         default: T,
@@ -458,7 +459,7 @@ impl Reader<'_> {
         texts.iter().map(|text| self.parse(text, value::prefix)).collect()
     }
 
-    fn socket_addresses(&self, texts: &Texts) -> Result<Vec<SocketAddr>, ConfigError> {
+    pub(super) fn socket_addresses(&self, texts: &Texts) -> Result<Vec<SocketAddr>, ConfigError> {
         texts.get_ref().iter().map(|text| self.parse(text, value::socket_address)).collect()
     }
 
@@ -475,14 +476,14 @@ impl Reader<'_> {
         self.filled(self.required(table, "name", text)?).map(Name::from_text)
     }
 
-    fn filled<'t>(&self, text: &'t Text) -> Result<&'t str, ConfigError> {
+    pub(super) fn filled<'t>(&self, text: &'t Text) -> Result<&'t str, ConfigError> {
         if text.get_ref().trim().is_empty() {
             return Err(self.error(&text.span(), Fault::Empty));
         }
         Ok(text.get_ref())
     }
 
-    fn duplicate(&self, text: Option<&Text>, other: Option<&Text>) -> ConfigError {
+    pub(super) fn duplicate(&self, text: Option<&Text>, other: Option<&Text>) -> ConfigError {
         let span = |text: Option<&Text>| text.map_or(0..0, Spanned::span);
         let line = self.place(&span(other)).line;
         self.error(&span(text), Fault::Duplicate { line })
@@ -496,7 +497,7 @@ impl Reader<'_> {
         ConfigError { file: self.path.to_owned(), place: Some(self.place(span)), fault: Box::new(fault) }
     }
 
-    fn warn(&mut self, span: Option<&Range<usize>>, caution: Caution) {
+    pub(super) fn warn(&mut self, span: Option<&Range<usize>>, caution: Caution) {
         let place = span.map(|span| self.place(span));
         self.warnings.push(Warning { file: self.path.to_owned(), place, caution });
     }

@@ -5,6 +5,7 @@
 //! leaves dictionaries to whoever understands them.
 
 pub mod attribute;
+mod dnsbl;
 pub mod fault;
 pub mod file;
 mod nat;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
+pub use self::dnsbl::{BlockList, Dnsbl};
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
@@ -60,6 +62,8 @@ pub struct Config {
     pub retention: Retention,
     /// `[audit] require-purpose`: no question about a person without one.
     pub require_purpose: bool,
+    /// `[watch.dnsbl]`; `None`: no list is asked.
+    pub dnsbl: Option<Dnsbl>,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.

@@ -31,6 +31,7 @@ pub(super) struct File {
     pub http: Http,
     pub retention: Option<Spanned<Retention>>,
     pub audit: Audit,
+    pub watch: Watch,
 }
 
 /// `[retention]`
@@ -218,4 +219,31 @@ pub(super) struct Http {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Audit {
     pub require_purpose: Option<Spanned<bool>>,
+}
+
+/// `[watch]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Watch {
+    pub dnsbl: Option<Spanned<Dnsbl>>,
+}
+
+/// `[watch.dnsbl]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Dnsbl {
+    pub addresses: Option<Texts>,
+    pub lists: Option<Spanned<Vec<Spanned<BlockList>>>>,
+    pub every: Option<Text>,
+    pub resolver: Option<Texts>,
+    pub timeout: Option<Text>,
+}
+
+/// An entry of `watch.dnsbl.lists`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct BlockList {
+    pub zone: Option<Text>,
+    pub name: Option<Text>,
+    pub ipv6: bool,
 }

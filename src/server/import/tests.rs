@@ -25,6 +25,7 @@ fn config() -> Config {
     Config {
         retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
         require_purpose: false,
+        dnsbl: None,
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(
