@@ -73,3 +73,7 @@ mod feeds;
 #[cfg(test)]
 #[path = "daemon/import.rs"]
 mod import;
+
+#[cfg(test)]
+#[path = "daemon/reputation.rs"]
+mod reputation;

@@ -6,6 +6,7 @@
 mod complaints;
 mod known;
 mod numbers;
+mod reputation;
 mod rows;
 mod top;
 mod window;
@@ -34,12 +35,13 @@ use super::http::maillog::MailChunk;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
+use super::http::reputation::ReputationRow;
 use super::http::top::{TopFilter, TopRow};
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::secret_key::SecretKey;
-use super::{desk, detail, engine, feed_health, maillog, mta, radius};
+use super::{desk, detail, dnsbl, engine, feed_health, maillog, mta, radius};
 use crate::access::Asker;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Reply};
@@ -98,6 +100,8 @@ pub struct StaffDesk {
     pub imported: import::Counters,
     /// What was not let go, and is not written down yet.
     pub attempts: Arc<Gathering>,
+    /// Which of our own addresses are on which block list.
+    pub reputation: Arc<dnsbl::Board>,
 }
 
 /// Everybody's counters.
@@ -320,6 +324,10 @@ impl Staff for StaffDesk {
 
     fn nas(&self) -> Vec<NasRow> {
         feed_health::rows(&self.shared.map, &self.radius, &self.config.load(), clock::now())
+    }
+
+    fn reputation(&self) -> Vec<ReputationRow> {
+        reputation::rows(&self.reputation.listings(), &self.shared.cases())
     }
 
     async fn permitted(&self) -> Result<Permitted, Trouble> {

@@ -93,6 +93,7 @@ impl World {
             details: Arc::default(),
             imported: import::Counters::default(),
             attempts: Arc::default(),
+            reputation: Arc::default(),
             key: Arc::new(SecretKey::open(data.path()).unwrap()),
             counters: Counters {
                 radius: counters,
