@@ -184,7 +184,7 @@
 //! | a `[[nat]]` that does not suffice, overlaps another, or is not IPv4 | 78; file, line, key | standard error | `a_translation_has_a_block_for_each_inside_address_and_not_one_too_few`, `an_outside_address_is_of_one_translation_only`, `each_mistake_in_a_translation_is_named` |
 //! | a line of the list of prefixes that can't be | 78; its file, line, column | standard error | `a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line`, `each_mistake_has_its_line_its_column_and_its_remedy` |
 //! | a list of prefixes that is missing, or that everybody may change | 78 | standard error | `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
-//! | a block list or an address of ours that can't be, or is there twice | 78; file, line, key | standard error | `each_mistake_about_block_lists_is_named` |
+//! | a block list, an address of ours or a range to sample that can't be, or is there twice | 78; file, line, key | standard error | `each_mistake_about_block_lists_is_named`, `each_mistake_about_ranges_that_are_sampled_is_named` |
 //! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad`, `a_dictionary_that_cannot_be_used_keeps_the_old_configuration_and_ends_a_start_with_78`, `a_list_of_prefixes_is_read_again_and_a_bad_line_in_it_keeps_the_old` |
 //! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |
 //! | a data directory that another daemon uses | 75 | standard error | `a_second_daemon_on_one_data_directory_ends_with_75_and_disturbs_nobody` |

@@ -120,6 +120,7 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "time-zone",
         "addresses",
         "lists",
+        "sample",
         "every",
         "resolver",
         "timeout",
@@ -182,6 +183,7 @@ fn the_examples_that_are_no_defaults_are_understood() {
         ("# [watch.dnsbl]", "[watch.dnsbl]"),
         ("# addresses = ", "addresses = "),
         ("# lists = ", "lists = "),
+        ("# sample = []         # such as ", "sample = "),
         ("# every = ", "every = "),
         ("# resolver = ", "resolver = "),
         ("# timeout = ", "timeout = "),
@@ -207,6 +209,7 @@ fn the_examples_that_are_no_defaults_are_understood() {
     assert!(config.relay.permit_authenticated);
     let dnsbl = config.dnsbl.unwrap();
     assert_eq!((dnsbl.addresses.len(), dnsbl.lists.len(), dnsbl.resolvers.len()), (2, 2, 1));
+    assert_eq!((dnsbl.sample.len(), dnsbl.sample[0].count), (1, 8));
     // The two that have a default show it.
     let plain = format!("{WATCH}addresses = ['192.0.2.25']\nlists = [{{ zone = 'zen.example.org' }}]\n");
     let plain = self::config(&plain).dnsbl.unwrap();
@@ -736,19 +739,49 @@ fn the_page_about_block_lists_shows_what_is_understood() {
     assert_eq!((dnsbl.lists[1].name.to_string(), dnsbl.lists[1].ipv6), ("bl".to_owned(), true));
 }
 
+/// A table of block lists with these lines, and what it must have beside.
+fn watch(lines: &[&str]) -> String {
+    let has = |key: &str| lines.iter().any(|line| line.starts_with(key));
+    let mut lines = lines.to_vec();
+    if !has("addresses") {
+        lines.push("addresses = ['192.0.2.25']");
+    }
+    if !has("lists") {
+        lines.push("lists = [{ zone = 'zen.example.org' }]");
+    }
+    format!("{WATCH}{}\n", lines.join("\n"))
+}
+
+#[test]
+fn each_mistake_about_ranges_that_are_sampled_is_named() {
+    for (lines, expected) in [
+        (
+            ["sample = [{ prefix = '10.0.0.0/8', count = 8 }]"].as_slice(),
+            "2:22: watch.dnsbl.sample.prefix: '10.0.0.0/8' can't be sampled; write a public IPv4 prefix of your customers', such \
+             as \"198.51.100.0/24\"",
+        ),
+        (
+            &["sample = [{ prefix = '198.51.100.0/24', count = 257 }]"],
+            "2:49: watch.dnsbl.sample.count: is out of range; write a number from 1 to 256",
+        ),
+        (
+            &["sample = [{ prefix = '198.51.100.0/24' }]"],
+            "2:11: watch.dnsbl.sample: 'count' is missing; add it",
+        ),
+        (
+            &[
+                "sample = [{ prefix = '198.51.100.0/24', count = 8 },",
+                "{ prefix = '198.51.100.0/24', count = 1 }]",
+            ],
+            "3:12: watch.dnsbl.sample.prefix: line 2 has the same; change one of them",
+        ),
+    ] {
+        assert_eq!(mistake(&watch(lines)), expected);
+    }
+}
+
 #[test]
 fn each_mistake_about_block_lists_is_named() {
-    let watch = |lines: &[&str]| {
-        let has = |key: &str| lines.iter().any(|line| line.starts_with(key));
-        let mut lines = lines.to_vec();
-        if !has("addresses") {
-            lines.push("addresses = ['192.0.2.25']");
-        }
-        if !has("lists") {
-            lines.push("lists = [{ zone = 'zen.example.org' }]");
-        }
-        format!("{WATCH}{}\n", lines.join("\n"))
-    };
     assert!(config(&watch(&[])).dnsbl.is_some());
     for (lines, expected) in [
         (

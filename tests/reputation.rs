@@ -127,7 +127,8 @@ mod tests {
             ("elsewhere.example", "refused"),
         ];
         let named = expected.map(|(zone, _)| format!("{{ zone = \"{zone}\" }}")).join(", ");
-        let lists = format!("[{{ zone = \"zen.example\" }}, {named}]");
+        let sample = "sample = [{ prefix = \"192.0.2.24/30\", count = 4 }]";
+        let lists = format!("[{{ zone = \"zen.example\" }}, {named}]\n{sample}");
         let daemon = Daemon::start_with(&watching(&format!("[\"{OURS}\"]"), &lists, nsd.address));
         first_round(&daemon);
         for _ in 0..2 {
@@ -138,6 +139,15 @@ mod tests {
             }
         }
         assert_eq!(cases(&daemon).len(), 1, "of the one that is sane");
+        // Three rounds; we are among those customers ourselves.
+        for (answer, count) in [("listed", 3), ("clean", 9)] {
+            let labels = format!("list=\"zen.example\",prefix=\"192.0.2.24/30\",answer=\"{answer}\"");
+            assert_counted(&daemon, &format!("sampled_total{{{labels}}} {count}"));
+        }
+        assert!(
+            !metrics(&daemon).contains("sampled_total{list=\"everything"),
+            "nobody is counted by a list that is not sane"
+        );
         assert_counted(&daemon, "insane{list=\"coded.example\"} 1");
         assert_counted(&daemon, "insane{list=\"zen.example\"} 0");
         let said = metrics(&daemon);

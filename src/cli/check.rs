@@ -15,7 +15,7 @@ use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
 use crate::config::{
     AttributePath, Client, Config, Detail, Dnsbl, Identity, Listeners, NamedRealm, Nas, NasIdentity,
-    RealmAttribute, RealmForm, Retention, When,
+    RealmAttribute, RealmForm, Retention, Sample, When,
 };
 use crate::radius::dictionary::Dictionary;
 
@@ -182,6 +182,9 @@ fn watched(f: &mut fmt::Formatter<'_>, dnsbl: &Dnsbl) -> fmt::Result {
     let every = dnsbl.every.as_secs();
     row(f, "dnsbl", format_args!("{}, every {every} s", list(&names)))?;
     row(f, "  of", list(&dnsbl.addresses))?;
+    for Sample { prefix, count } in &dnsbl.sample {
+        row(f, "  sample", format_args!("{prefix}, {count} addresses each time"))?;
+    }
     match dnsbl.resolvers.as_slice() {
         [] => row(f, "  resolver", "this host's"),
         resolvers => row(f, "  resolver", list(resolvers)),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net};
 use toml::Spanned;
 
 use super::fault::{Caution, ConfigError, Fault};
@@ -26,6 +27,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT_LEAST: Duration = Duration::from_secs(1);
 const TIMEOUT_MOST: Duration = Duration::from_secs(30);
 
+/// So many addresses of a range are asked about in a round, at most: each list is asked about them, one after the other.
+const SAMPLE_MOST: u16 = 256;
+
 /// A name has 253 characters at most (RFC 1035, 2.3.4), and an IPv6 address takes 64 of them.
 const ZONE_LIMIT: usize = 253 - 64;
 /// RFC 1035, 2.3.4.
@@ -40,6 +44,8 @@ pub struct Dnsbl {
     pub addresses: Vec<IpAddr>,
     /// At least one.
     pub lists: Vec<BlockList>,
+    /// Ranges of customers of which some are asked about in each round.
+    pub sample: Vec<Sample>,
     /// How often.
     pub every: Duration,
     /// Whom to ask; empty: whom this host asks.
@@ -57,6 +63,15 @@ pub struct BlockList {
     pub zone: String,
     /// Whether it has IPv6 addresses, too.
     pub ipv6: bool,
+}
+
+/// A range of customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Which; public.
+    pub prefix: Ipv4Net,
+    /// How many of its addresses in each round, at least one.
+    pub count: u16,
 }
 
 impl Dnsbl {
@@ -89,6 +104,7 @@ impl Reader<'_> {
         let dnsbl = Dnsbl {
             addresses: self.own_addresses(addresses.get_ref())?,
             lists: self.block_lists(lists.get_ref())?,
+            sample: self.samples(&table.sample)?,
             every: self.parse_or(table.every.as_ref(), EVERY, |written| {
                 within(written, EVERY_LEAST..EVERY_MOST, ("1m", "1d"))
             })?,
@@ -147,6 +163,25 @@ impl Reader<'_> {
         }
         Ok(lists)
     }
+
+    fn samples(&self, tables: &[Spanned<table::Sample>]) -> Result<Vec<Sample>, ConfigError> {
+        let mut samples: Vec<Sample> = Vec::new();
+        for table in tables {
+            let (span, table) = (table.span(), table.get_ref());
+            let text = self.required(&span, "prefix", table.prefix.as_ref())?;
+            let prefix = self.parse(text, sampled)?;
+            let Some(count) = &table.count else {
+                return Err(self.error(&span, Fault::Missing { key: "count" }));
+            };
+            let count = self.number(Some(count), 1..=SAMPLE_MOST, SAMPLE_MOST)?;
+            if let Some(earlier) = samples.iter().position(|other| other.prefix == prefix) {
+                let other = tables.get(earlier).and_then(|other| other.get_ref().prefix.as_ref());
+                return Err(self.duplicate(Some(text), other));
+            }
+            samples.push(Sample { prefix, count });
+        }
+        Ok(samples)
+    }
 }
 
 /// A time from the one to the other, both included.
@@ -169,6 +204,15 @@ fn public(written: &str) -> Result<IpAddr, Fault> {
     match is_private || claims::is_special(address.into()) {
         true => Err(Fault::NotPublic { written: written.to_owned() }),
         false => Ok(address),
+    }
+}
+
+fn sampled(written: &str) -> Result<Ipv4Net, Fault> {
+    let prefix = value::prefix(written)?;
+    let is_private = Realm::NOWHERE.around(prefix.addr()) != Realm::PUBLIC;
+    match prefix {
+        IpNet::V4(net) if !is_private && !claims::is_special(prefix) => Ok(net),
+        _ => Err(Fault::NotSampled { written: written.to_owned() }),
     }
 }
 
@@ -236,6 +280,16 @@ mod tests {
             assert!(matches!(public(wrong), Err(Fault::NotPublic { .. })), "{wrong}");
         }
         assert!(matches!(public("192.0.2.0/24"), Err(Fault::NotAnAddress { .. })));
+    }
+
+    #[test]
+    fn a_range_that_is_sampled_is_public_and_of_ipv4() {
+        for good in ["198.51.100.0/24", "192.0.2.1"] {
+            assert!(sampled(good).is_ok(), "{good}");
+        }
+        for wrong in ["10.0.0.0/8", "100.64.0.0/10", "0.0.0.0/0", "127.0.0.0/8", "2001:db8::/32"] {
+            assert!(matches!(sampled(wrong), Err(Fault::NotSampled { .. })), "{wrong}");
+        }
     }
 
     #[test]

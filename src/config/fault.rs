@@ -296,6 +296,11 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// A range that no block list can have, or that is too large to be sampled.
+    NotSampled {
+        /// As written.
+        written: String,
+    },
     /// No block list can lie there.
     NotABlockList {
         /// As written.
@@ -505,6 +510,10 @@ impl fmt::Display for Fault {
             Fault::NotPublic { written } => write!(
                 f,
                 "no block list can have '{written}', which others never see; write the address that mail leaves from"
+            ),
+            Fault::NotSampled { written } => write!(
+                f,
+                "'{written}' can't be sampled; write a public IPv4 prefix of your customers', such as \"198.51.100.0/24\""
             ),
             Fault::NotABlockList { written } => write!(
                 f,

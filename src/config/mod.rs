@@ -25,7 +25,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
-pub use self::dnsbl::{BlockList, Dnsbl};
+pub use self::dnsbl::{BlockList, Dnsbl, Sample};
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};

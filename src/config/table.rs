@@ -234,6 +234,7 @@ pub(super) struct Watch {
 pub(super) struct Dnsbl {
     pub addresses: Option<Texts>,
     pub lists: Option<Spanned<Vec<Spanned<BlockList>>>>,
+    pub sample: Vec<Spanned<Sample>>,
     pub every: Option<Text>,
     pub resolver: Option<Texts>,
     pub timeout: Option<Text>,
@@ -246,4 +247,12 @@ pub(super) struct BlockList {
     pub zone: Option<Text>,
     pub name: Option<Text>,
     pub ipv6: bool,
+}
+
+/// An entry of `watch.dnsbl.sample`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Sample {
+    pub prefix: Option<Text>,
+    pub count: Option<Number>,
 }

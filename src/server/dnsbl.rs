@@ -7,25 +7,26 @@
 
 mod resolver;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ipnet::Ipv4Net;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use self::resolver::Resolver;
 use super::inbox::Inbox;
 use crate::clock;
-use crate::config::{BlockList, Config, Dnsbl};
+use crate::config::{BlockList, Config, Dnsbl, Sample};
 use crate::log::entry::Entry;
 use crate::relay::case::{Case, Evidence, Kind, State as CaseState};
 use crate::relay::signal::{Listing, Signal};
 use crate::session::{Name, Timestamp};
 use crate::views::Shared;
-use crate::watch::dnsbl::{Answer, Failure, Family, Sanity, name, text};
-use crate::watch::listings::{Change, Listings, Look};
+use crate::watch::dnsbl::{Answer, Failure, Family, Sanity, name, sample, text};
+use crate::watch::listings::{Change, Listings, Look, Sampled};
 
 /// What is in doubt is asked about again after this: resolvers have forgotten most answers by then.
 const DOUBT: Duration = Duration::from_secs(60);
@@ -114,10 +115,15 @@ impl Watcher {
                 None
             }
         };
+        // By the clock, so that a daemon that is restarted often does not ask about the same ones again and again.
+        let every = i64::try_from(dnsbl.every.as_millis()).unwrap_or(i64::MAX).max(1);
+        let round = u64::try_from(clock::now().millis() / every).unwrap_or_default();
+        let sampled = |of: &Sample| (of.prefix, sample(of, round));
         let mut looks = JoinSet::new();
         for list in &dnsbl.lists {
             let addresses: Vec<_> = dnsbl.addresses_of(list).collect();
-            looks.spawn(look(resolver.clone(), list.clone(), addresses));
+            let customers = dnsbl.sample.iter().map(sampled).collect();
+            looks.spawn(look(resolver.clone(), list.clone(), addresses, customers));
         }
         while let Some(look) = looks.join_next().await {
             // One that panicked has nothing to say.
@@ -178,10 +184,16 @@ fn say(list: &Name, change: Change) {
     }
 }
 
-/// Asks one list: first about what proves it, then about us.
-async fn look(resolver: Option<Arc<Resolver>>, list: BlockList, addresses: Vec<IpAddr>) -> Look {
+/// Asks one list: first about what proves it, then about us, then about some of our customers.
+async fn look(
+    resolver: Option<Arc<Resolver>>,
+    list: BlockList,
+    addresses: Vec<IpAddr>,
+    customers: Vec<(Ipv4Net, Vec<Ipv4Addr>)>,
+) -> Look {
     let mut asking = Asking { resolver, zone: &list.zone, queries: 0, failures: 0, in_a_row: 0 };
     let mut families: Vec<_> = addresses.iter().copied().map(Family::of).collect();
+    families.extend(customers.first().map(|_| Family::Ipv4));
     families.sort_unstable();
     families.dedup();
     let mut sanity = Vec::new();
@@ -206,8 +218,21 @@ async fn look(resolver: Option<Arc<Resolver>>, list: BlockList, addresses: Vec<I
         };
         answers.push((address, answer, text));
     }
+    let mut sampled = Vec::new();
+    let is_sane = sanity.contains(&(Family::Ipv4, Sanity::Sane));
+    for (prefix, addresses) in customers.into_iter().filter(|_| is_sane) {
+        let mut sum = Sampled::default();
+        for address in addresses {
+            match asking.about(address.into()).await {
+                Answer::Listed(_) => sum.listed = sum.listed.saturating_add(1),
+                Answer::NotListed => sum.clean = sum.clean.saturating_add(1),
+                Answer::Barred(_) | Answer::Foreign(_) | Answer::Unanswered(_) => {}
+            }
+        }
+        sampled.push((prefix, sum));
+    }
     let Asking { queries, failures, .. } = asking;
-    Look { list: list.name, sanity, answers, queries, failures }
+    Look { list: list.name, sanity, answers, sampled, queries, failures }
 }
 
 /// The questions of one round to one list.

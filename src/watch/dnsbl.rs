@@ -9,12 +9,15 @@
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::config::Sample;
 use crate::session::Name;
 
 /// So many addresses of one answer are looked at: a list that says more has no more to say.
 const ANSWERS_MAX: usize = 16;
 /// So much of a text is kept: it is shown in lists, and stands in a case.
 const TEXT_OCTETS_MAX: usize = 255;
+/// From one address of a sample to the next: far, and odd.
+const STEP: u64 = 0x9e37_79b1;
 
 /// Lists keep the two kinds of addresses apart, and many have only one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +74,21 @@ pub fn name(address: IpAddr, zone: &str) -> String {
     name.push_str(zone);
     name.push('.');
     name
+}
+
+/// The addresses of a range that are asked about in a round: others in each, from all over it, until all had their turn.
+#[must_use]
+pub fn sample(sample: &Sample, round: u64) -> Vec<Ipv4Addr> {
+    let bits = 32_u8.saturating_sub(sample.prefix.prefix_len());
+    let size = 1_u64 << bits.min(32);
+    let count = u64::from(sample.count).min(size);
+    let begin = u32::from(sample.prefix.network());
+    let address = |turn: u64| {
+        // The size is a power of two, so a step that is odd comes to each address once.
+        let place = round.wrapping_mul(count).wrapping_add(turn).wrapping_mul(STEP) % size;
+        Ipv4Addr::from(begin.wrapping_add(u32::try_from(place).unwrap_or_default()))
+    };
+    (0..count).map(address).collect()
 }
 
 /// What a list says beside, as it is kept. Whoever holds the zone writes it.
@@ -297,6 +315,22 @@ mod tests {
         let many: Vec<_> = (0..=255).map(|last| Ipv4Addr::new(127, 0, 1, last)).collect();
         let Answer::Listed(answers) = Answer::of(&many) else { panic!() };
         assert_eq!(answers.len(), ANSWERS_MAX);
+    }
+
+    #[test]
+    fn a_sample_takes_others_in_each_round_until_all_had_their_turn() {
+        let of =
+            |prefix: &str, count, round| sample(&Sample { prefix: prefix.parse().unwrap(), count }, round);
+        let net: ipnet::Ipv4Net = "198.51.100.16/28".parse().unwrap();
+        let mut all: Vec<_> = (7..11).flat_map(|round| of("198.51.100.16/28", 4, round)).collect();
+        assert!(all.iter().all(|address| net.contains(address)));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 16);
+        assert_eq!(of("198.51.100.7/32", 256, 3), [v4("198.51.100.7")]);
+        assert_eq!((of("198.51.100.0/24", 256, 0).len(), of("8.0.0.0/5", 3, u64::MAX).len()), (256, 3));
+        let first = of("198.51.100.0/24", 2, 1);
+        assert!(u32::from(first[0]).abs_diff(u32::from(first[1])) > 16, "{first:?}");
     }
 
     #[test]

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::Ipv4Net;
+
 use super::dnsbl::{Answer, Failure, Family, Sanity};
 use crate::config::Dnsbl;
 use crate::relay::signal::Listing;
@@ -78,6 +80,17 @@ pub struct List {
     pub watched: BTreeMap<IpAddr, Watched>,
     /// Since the daemon's start.
     pub counts: Counts,
+    /// What it said of customers, by range, since the daemon's start.
+    pub sampled: BTreeMap<Ipv4Net, Sampled>,
+}
+
+/// What a list said of some addresses of a range. Each time one is asked about counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sampled {
+    /// It has them.
+    pub listed: u64,
+    /// It does not.
+    pub clean: u64,
 }
 
 /// What is counted of a list.
@@ -102,6 +115,8 @@ pub struct Look {
     pub sanity: Vec<(Family, Sanity)>,
     /// What it said of our addresses, with a text; only of those whose family it proved itself for.
     pub answers: Vec<(IpAddr, Answer, Option<Name>)>,
+    /// What it said of customers, by range; nothing where it did not prove itself.
+    pub sampled: Vec<(Ipv4Net, Sampled)>,
     /// How often it was asked.
     pub queries: u64,
     /// How often nothing came of that.
@@ -216,6 +231,7 @@ impl Listings {
             }
             let families: Vec<_> = list.watched.keys().copied().map(Family::of).collect();
             list.sanity.retain(|family, _| families.contains(family));
+            list.sampled.retain(|prefix, _| dnsbl.sample.iter().any(|sample| sample.prefix == *prefix));
             self.lists.insert(configured.name.clone(), list);
         }
     }
@@ -239,6 +255,11 @@ impl Listings {
                     watched.lose(at);
                 }
             }
+        }
+        for (prefix, sampled) in look.sampled {
+            let sum = list.sampled.entry(prefix).or_default();
+            sum.listed = sum.listed.saturating_add(sampled.listed);
+            sum.clean = sum.clean.saturating_add(sampled.clean);
         }
         for (address, answer, text) in look.answers {
             let is_proven = list.sanity.get(&Family::of(address)).is_some_and(|sanity| sanity.is_sane());
@@ -334,6 +355,7 @@ mod tests {
             addresses: addresses.iter().map(|text| ip(text)).collect(),
             lists: vec![BlockList { name: Name::from("zen"), zone: "zen.example".to_owned(), ipv6 }],
             every: Duration::from_secs(900),
+            sample: Vec::new(),
             resolvers: Vec::new(),
             timeout: Duration::from_secs(5),
         }
@@ -355,6 +377,7 @@ mod tests {
             list: Name::from("zen"),
             sanity: vec![(Family::Ipv4, sanity)],
             answers: answer.map(|answer| (ip(OURS), answer, text)).into_iter().collect(),
+            sampled: Vec::new(),
             queries: 3,
             failures: 0,
         }

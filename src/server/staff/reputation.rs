@@ -68,6 +68,14 @@ pub(super) fn expose(out: &mut Exposition, listings: &Listings) {
             let help = "How often one of our own addresses came on a block list, or left it";
             out.counter("dnsbl_changes", help, &labels, count);
         }
+        for (prefix, sampled) in &list.sampled {
+            let prefix = prefix.to_string();
+            for (answer, count) in [("listed", sampled.listed), ("clean", sampled.clean)] {
+                let labels = [("list", name.as_str()), ("prefix", prefix.as_str()), ("answer", answer)];
+                let help = "What a block list said of addresses of customers that were sampled";
+                out.counter("dnsbl_sampled", help, &labels, count);
+            }
+        }
     }
 }
 
@@ -80,7 +88,7 @@ mod tests {
     use crate::relay::case::Cases;
     use crate::session::Timestamp;
     use crate::watch::dnsbl::{Answer, Failure};
-    use crate::watch::listings::Look;
+    use crate::watch::listings::{Look, Sampled};
 
     const AT: Timestamp = Timestamp::from_seconds(1_795_442_400);
 
@@ -92,6 +100,7 @@ mod tests {
             addresses: ["192.0.2.25", "192.0.2.26"].map(|text| text.parse().unwrap()).to_vec(),
             lists: vec![list("zen"), list("bl")],
             every: Duration::from_secs(900),
+            sample: Vec::new(),
             resolvers: Vec::new(),
             timeout: Duration::from_secs(5),
         };
@@ -105,11 +114,13 @@ mod tests {
         for _ in 0..2 {
             let sanity = vec![(Family::Ipv4, Sanity::Sane)];
             let list = Name::from("zen");
-            listings.look(AT, Look { list, sanity, answers: answers(), queries: 4, failures: 1 });
+            let sampled = vec![("198.51.100.0/24".parse().unwrap(), Sampled { listed: 2, clean: 6 })];
+            listings.look(AT, Look { list, sanity, answers: answers(), sampled, queries: 4, failures: 1 });
         }
         let sanity = vec![(Family::Ipv4, Sanity::Everything)];
         let list = Name::from("bl");
-        listings.look(AT, Look { list, sanity, answers: Vec::new(), queries: 2, failures: 0 });
+        let (answers, sampled) = (Vec::new(), Vec::new());
+        listings.look(AT, Look { list, sanity, answers, sampled, queries: 2, failures: 0 });
         listings
     }
 
@@ -154,6 +165,8 @@ mod tests {
             "relaywarden_dnsbl_failures_total{list=\"zen\"} 2",
             "relaywarden_dnsbl_changes_total{list=\"zen\",change=\"listed\"} 1",
             "relaywarden_dnsbl_changes_total{list=\"zen\",change=\"delisted\"} 0",
+            "relaywarden_dnsbl_sampled_total{list=\"zen\",prefix=\"198.51.100.0/24\",answer=\"listed\"} 4",
+            "relaywarden_dnsbl_sampled_total{list=\"zen\",prefix=\"198.51.100.0/24\",answer=\"clean\"} 12",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
