@@ -85,3 +85,7 @@ mod limits;
 #[cfg(test)]
 #[path = "daemon/import.rs"]
 mod import;
+
+#[cfg(test)]
+#[path = "daemon/reputation.rs"]
+mod reputation;

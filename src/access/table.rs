@@ -68,6 +68,8 @@ scopes! {
     Preservations = "preservations";
     /// Attempts that were refused or deferred.
     Attempts = "attempts";
+    /// Our own addresses on block lists.
+    Reputation = "reputation";
 }
 
 impl Scope {
@@ -150,6 +152,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/attempts", Role::Viewer, Scope::Attempts),
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),
+    row("GET", "/v1/reputation", Role::Viewer, Scope::Reputation),
     row("GET", "/v1/cases", Role::Viewer, Scope::Cases),
     row("GET", "/v1/cases/{id}", Role::Viewer, Scope::Cases),
     row("GET", "/v1/resolver/abusehq", Role::Viewer, Scope::Resolver),

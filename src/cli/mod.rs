@@ -20,6 +20,7 @@ pub mod preservation;
 pub mod questions;
 pub mod read;
 pub mod rehearse;
+pub mod reputation;
 pub mod request;
 pub mod rows;
 pub mod rules;
@@ -165,6 +166,13 @@ pub enum Command {
                             card'\n  relaywarden nas unhold bras1 --reason 'it is back'"
     )]
     Nas(nas::NasArgs),
+    /// Block lists: whether they have our own addresses, and which of them are believed
+    #[command(
+        after_help = "A state with a question mark is in doubt: the last answer said otherwise, and the next round decides. A \
+                            list is believed only while its SANITY is `sane`.\n\nExamples:\n  relaywarden \
+                            reputation\n  relaywarden reputation -o csv > reputation.csv"
+    )]
+    Reputation(read::PlainArgs),
     /// Tokens for the API and for browsers: make, list and revoke them
     #[command(
         subcommand,
@@ -472,6 +480,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Usage(args) => usage::usage(args),
         Command::Attempts(args) => attempts::run(args),
         Command::Nas(args) => nas::run(args),
+        Command::Reputation(args) => reputation::run(args),
         Command::Token(command) => token::run(command),
         Command::Audit(command) => questions::run(command),
         Command::Suspensions(args) => read::suspensions(args),

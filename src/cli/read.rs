@@ -163,9 +163,9 @@ pub struct MessagesArgs {
 #[derive(Debug, Clone, Args)]
 pub struct PlainArgs {
     #[command(flatten)]
-    shown: Shown,
+    pub(super) shown: Shown,
     #[command(flatten)]
-    daemon: Daemon,
+    pub(super) daemon: Daemon,
 }
 
 fn address_or_prefix(text: &str) -> Result<IpNet, &'static str> {

@@ -334,6 +334,21 @@ pub enum Fault {
         /// The most octets it may have.
         limit: usize,
     },
+    /// An address that means nothing to others.
+    NotPublic {
+        /// As written.
+        written: String,
+    },
+    /// A range that no block list can have, or that is too large to be sampled.
+    NotSampled {
+        /// As written.
+        written: String,
+    },
+    /// No block list can lie there.
+    NotABlockList {
+        /// As written.
+        written: String,
+    },
 }
 
 /// What is worth a look.
@@ -369,6 +384,8 @@ pub enum Caution {
         /// How many.
         more: usize,
     },
+    /// An IPv6 address that no list is asked about.
+    NoListForIpv6,
 }
 
 impl fmt::Display for Fault {
@@ -579,6 +596,18 @@ impl fmt::Display for Fault {
             Fault::NotAReplyText { limit } => {
                 write!(f, "cannot stand in an SMTP reply; write at most {limit} printable ASCII characters")
             }
+            Fault::NotPublic { written } => write!(
+                f,
+                "no block list can have '{written}', which others never see; write the address that mail leaves from"
+            ),
+            Fault::NotSampled { written } => write!(
+                f,
+                "'{written}' can't be sampled; write a public IPv4 prefix of your customers', such as \"198.51.100.0/24\""
+            ),
+            Fault::NotABlockList { written } => write!(
+                f,
+                "no block list can lie at '{written}'; write its zone as its operator names it, such as \"zen.example.org\""
+            ),
         }
     }
 }
@@ -603,6 +632,9 @@ impl fmt::Display for Caution {
             }
             Caution::Dictionary { remark } => f.write_str(remark),
             Caution::DictionaryMore { more } => write!(f, "and {more} more remarks about dictionaries"),
+            Caution::NoListForIpv6 => {
+                f.write_str("no list is asked about IPv6 addresses; a list that has some is told by ipv6 = true")
+            }
         }
     }
 }

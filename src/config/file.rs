@@ -146,6 +146,7 @@ impl Reader<'_> {
             case_rules: self.case_rules(file)?,
             mtas,
             retention: self.retention(file.retention.as_ref())?,
+            dnsbl: self.dnsbl(file.watch.dnsbl.as_ref())?,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -427,7 +428,7 @@ impl Reader<'_> {
         parse(text.get_ref()).map_err(|fault| self.error(&text.span(), fault))
     }
 
-    fn parse_or<T>(
+    pub(super) fn parse_or<T>(
         &self,
         text: Option<&Text>,
         default: T,
@@ -470,7 +471,7 @@ impl Reader<'_> {
         texts.iter().map(|text| self.parse(text, value::prefix)).collect()
     }
 
-    fn socket_addresses(&self, texts: &Texts) -> Result<Vec<SocketAddr>, ConfigError> {
+    pub(super) fn socket_addresses(&self, texts: &Texts) -> Result<Vec<SocketAddr>, ConfigError> {
         texts.get_ref().iter().map(|text| self.parse(text, value::socket_address)).collect()
     }
 
@@ -508,7 +509,7 @@ impl Reader<'_> {
         ConfigError { file: self.path.to_owned(), place: Some(self.place(span)), fault: Box::new(fault) }
     }
 
-    fn warn(&mut self, span: Option<&Range<usize>>, caution: Caution) {
+    pub(super) fn warn(&mut self, span: Option<&Range<usize>>, caution: Caution) {
         let place = span.map(|span| self.place(span));
         self.warnings.push(Warning { file: self.path.to_owned(), place, caution });
     }

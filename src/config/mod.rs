@@ -5,6 +5,7 @@
 //! leaves dictionaries to whoever understands them.
 
 pub mod attribute;
+mod dnsbl;
 pub mod fault;
 pub mod file;
 mod limit;
@@ -26,6 +27,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
+pub use self::dnsbl::{BlockList, Dnsbl, Sample};
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
 use crate::relay::rule as case_rules;
@@ -68,6 +70,8 @@ pub struct Config {
     pub require_purpose: bool,
     /// `[rules]` and `[[rule]]`: what acts alone on cases.
     pub case_rules: case_rules::Rules,
+    /// `[watch.dnsbl]`; `None`: no list is asked.
+    pub dnsbl: Option<Dnsbl>,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.

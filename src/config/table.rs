@@ -34,6 +34,7 @@ pub(super) struct File {
     pub audit: Audit,
     pub rules: CommonRules,
     pub rule: Vec<Spanned<Rule>>,
+    pub watch: Watch,
 }
 
 /// `[rules]`
@@ -265,4 +266,40 @@ pub(super) struct Http {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Audit {
     pub require_purpose: Option<Spanned<bool>>,
+}
+
+/// `[watch]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Watch {
+    pub dnsbl: Option<Spanned<Dnsbl>>,
+}
+
+/// `[watch.dnsbl]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Dnsbl {
+    pub addresses: Option<Texts>,
+    pub lists: Option<Spanned<Vec<Spanned<BlockList>>>>,
+    pub sample: Vec<Spanned<Sample>>,
+    pub every: Option<Text>,
+    pub resolver: Option<Texts>,
+    pub timeout: Option<Text>,
+}
+
+/// An entry of `watch.dnsbl.lists`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct BlockList {
+    pub zone: Option<Text>,
+    pub name: Option<Text>,
+    pub ipv6: bool,
+}
+
+/// An entry of `watch.dnsbl.sample`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Sample {
+    pub prefix: Option<Text>,
+    pub count: Option<Number>,
 }

@@ -11,6 +11,7 @@ use crate::server::http::api::{MessageRow, SessionRow, StoryRow, SuspensionRow};
 use crate::server::http::cases::CaseRow;
 use crate::server::http::nas::NasRow;
 use crate::server::http::questions::{ChainRow, QuestionRow};
+use crate::server::http::reputation::ReputationRow;
 use crate::server::http::rules::{RuleRow, WouldRow};
 use crate::server::http::top::TopRow;
 
@@ -169,7 +170,7 @@ impl Top {
     }
 }
 
-/// The feed of each NAS.
+/// The feed of each NAS, and what block lists say of us.
 #[derive(Debug, Template)]
 #[template(path = "feeds.html")]
 pub struct Feeds {
@@ -177,11 +178,17 @@ pub struct Feeds {
     pub frame: Frame,
     /// What is in it.
     pub rows: Vec<NasRow>,
+    /// Our own addresses on block lists; empty: none is asked.
+    pub reputation: Vec<ReputationRow>,
     /// The same rows for programs.
     pub pager: Pager,
 }
 
 impl Feeds {
+    fn case(&self, id: &u64) -> Link {
+        Link::new(self.frame.href(&format!("/case/{id}"), &[]), &id.to_string())
+    }
+
     fn troubled(&self) -> usize {
         self.rows.iter().filter(|row| row.feed != "whole").count()
     }

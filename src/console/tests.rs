@@ -19,6 +19,7 @@ use crate::server::http::api::{
 use crate::server::http::cases::{CaseRow, EvidenceRow, HistoryRow, ListingRow, SignalRow};
 use crate::server::http::nas::{NasRow, UnusableRow};
 use crate::server::http::questions::QuestionRow;
+use crate::server::http::reputation::ReputationRow;
 use crate::server::http::rules::{RuleRow, WouldRow};
 use crate::server::http::top::TopRow;
 
@@ -236,6 +237,22 @@ fn feed() -> NasRow {
     }
 }
 
+fn listed() -> ReputationRow {
+    ReputationRow {
+        address: hostile(),
+        list: hostile(),
+        state: hostile(),
+        since: some(),
+        doubted: true,
+        asked: some(),
+        answers: vec![hostile()],
+        text: some(),
+        sanity: hostile(),
+        why: some(),
+        case: Some(7),
+    }
+}
+
 fn case() -> CaseRow {
     let signal = SignalRow {
         at: some(),
@@ -376,7 +393,10 @@ fn hostile_values_stay_inert_wherever_they_stand() {
         ("messages", list(Rows::Messages(vec![message()])).render()),
         ("story", list(Rows::Story(vec![story])).render()),
         ("top", top(vec![row]).render()),
-        ("feeds", Feeds { frame: frame(), rows: vec![feed()], pager: pager() }.render()),
+        (
+            "feeds",
+            Feeds { frame: frame(), rows: vec![feed()], reputation: vec![listed()], pager: pager() }.render(),
+        ),
         ("case", Case { frame: frame(), row: case(), json: Href::default() }.render()),
         (
             "cases",
@@ -445,7 +465,7 @@ fn an_empty_page_says_what_to_do() {
     quiet(list(Rows::Sessions(Vec::new())).render(), "sessions", "Show everything");
     quiet(top(Vec::new()).render(), "top", "Choose another time");
     quiet(
-        Feeds { frame: frame(), rows: Vec::new(), pager: nothing() }.render(),
+        Feeds { frame: frame(), rows: Vec::new(), reputation: Vec::new(), pager: nothing() }.render(),
         "feeds",
         "[[radius.client]]",
     );

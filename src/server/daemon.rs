@@ -39,7 +39,7 @@ use super::rules::Judge;
 use super::scales::Scales;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, detail, import, mta, radius, recovery};
+use super::{demo, detail, dnsbl, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
@@ -138,6 +138,7 @@ async fn serve(
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("ready");
     house.judge();
+    house.watch_lists();
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut hand_over = tokio::time::interval(HAND_OVER_EVERY);
@@ -196,6 +197,7 @@ struct House {
     applied: Arc<watch::Sender<u64>>,
     attempts: Arc<Gathering>,
     scales: Arc<Scales>,
+    reputation: Arc<dnsbl::Board>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
     connections: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
@@ -260,6 +262,7 @@ impl House {
             applied: Arc::new(applied),
             attempts: Arc::default(),
             scales: Arc::default(),
+            reputation: Arc::default(),
             counters,
             stop: Arc::new(stop),
             connections: Arc::default(),
@@ -323,7 +326,22 @@ impl House {
             attempts: Arc::clone(&self.attempts),
             scales: Arc::clone(&self.scales),
             key: Arc::clone(&self.key),
+            reputation: Arc::clone(&self.reputation),
         }
+    }
+
+    /// Asks block lists about our own addresses from now on.
+    fn watch_lists(&self) {
+        let watcher = dnsbl::Watcher {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            inbox: Arc::clone(&self.inbox),
+            board: Arc::clone(&self.reputation),
+            // Here belong the subscribers who stand out, once somebody measures that: at most so many, as of this moment.
+            suspects: Box::new(|_at| Vec::new()),
+        };
+        let watching = tokio::spawn(watcher.run(self.stop.subscribe()));
+        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(watching);
     }
 
     /// Rebuilds the views and starts the engine.
@@ -407,6 +425,7 @@ impl House {
                 if durable {
                     self.config.store(Arc::new(new));
                     self.dictionary.store(Arc::new(dictionary));
+                    self.reputation.look_again();
                     tracing::info!("the configuration was read again");
                 } else {
                     tracing::error!("the configuration is kept as it was: the log cannot be written");

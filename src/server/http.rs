@@ -26,6 +26,7 @@ pub mod preservations;
 pub mod problem;
 mod question;
 pub mod questions;
+pub mod reputation;
 pub mod rules;
 pub mod sessions;
 mod sheet;
@@ -67,6 +68,7 @@ use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
+use self::reputation::ReputationRow;
 use self::top::{TopFilter, TopRow};
 use self::usage::UsageRow;
 use crate::access::Role;
@@ -167,6 +169,9 @@ pub trait Staff: complaints::Desk {
 
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
+
+    /// Our own addresses on each block list that is asked.
+    fn reputation(&self) -> Vec<ReputationRow>;
 
     /// Every address that may relay now.
     fn permitted(&self) -> impl Future<Output = Result<Permitted, Trouble>> + Send;
@@ -409,6 +414,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/usage", |m| on(m, usage::usage::<S>))
         .at("GET", "/v1/attempts", |m| on(m, attempts::list::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
+        .at("GET", "/v1/reputation", |m| on(m, reputation::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
         .at("GET", "/v1/permitted", |m| on(m, permitted::<S>))

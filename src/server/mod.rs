@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod demo;
 pub mod desk;
 pub mod detail;
+pub mod dnsbl;
 pub mod engine;
 pub mod failure;
 mod feed_health;

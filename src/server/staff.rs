@@ -7,6 +7,7 @@ mod cases;
 mod complaints;
 mod known;
 mod numbers;
+mod reputation;
 mod rows;
 mod top;
 mod window;
@@ -35,6 +36,7 @@ use super::http::maillog::MailChunk;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
+use super::http::reputation::ReputationRow;
 use super::http::top::{TopFilter, TopRow};
 use super::http::usage::UsageRow;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
@@ -42,7 +44,7 @@ use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::scales::Scales;
 use super::secret_key::SecretKey;
-use super::{desk, detail, engine, feed_health, maillog, mta, radius, rules};
+use super::{desk, detail, dnsbl, engine, feed_health, maillog, mta, radius, rules};
 use crate::access::Asker;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Reply};
@@ -103,6 +105,8 @@ pub struct StaffDesk {
     pub attempts: Arc<Gathering>,
     /// Limits, and what is under way.
     pub scales: Arc<Scales>,
+    /// Which of our own addresses are on which block list.
+    pub reputation: Arc<dnsbl::Board>,
 }
 
 /// Everybody's counters.
@@ -327,6 +331,10 @@ impl Staff for StaffDesk {
 
     fn nas(&self) -> Vec<NasRow> {
         feed_health::rows(&self.shared.map, &self.radius, &self.config.load(), clock::now())
+    }
+
+    fn reputation(&self) -> Vec<ReputationRow> {
+        reputation::rows(&self.reputation.listings(), &self.shared.cases())
     }
 
     async fn permitted(&self) -> Result<Permitted, Trouble> {

@@ -488,7 +488,7 @@ fn where_a_purpose_is_required_there_is_no_answer_without_one() {
         assert_eq!(questions[0].purpose, Some(Name::from("case 1")), "{path}");
     }
     // What names nobody needs none.
-    for path in ["/v1/nas", "/v1/coverage"] {
+    for path in ["/v1/nas", "/v1/reputation", "/v1/coverage"] {
         assert_eq!(sent(&daemon, &format!("GET {path}"), &[&bearer(&token)], "").status, 200);
     }
     assert!(daemon.answers.questions.lock().unwrap().is_empty());

@@ -28,7 +28,7 @@ fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
     let run = daemon.run(&["who", "--token", "other"]);
     expect(&run, 1, "");
     assert!(run.out.contains("unknown: no message with this token was written down"), "{run:?}");
-    for command in ["sessions", "messages", "attempts", "nas", "suspensions"] {
+    for command in ["sessions", "messages", "attempts", "nas", "reputation", "suspensions"] {
         expect(&daemon.run(&[command]), 0, "");
     }
 }
@@ -41,6 +41,7 @@ fn empty_lists_are_1_in_every_format() {
         &["messages"],
         &["attempts"],
         &["nas"],
+        &["reputation"],
         &["suspensions"],
         &["explain", "192.0.2.1"],
     ] {

@@ -41,6 +41,7 @@ use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
+use relaywarden::server::http::reputation::ReputationRow;
 use relaywarden::server::http::rules::{RuleRow, WouldRow};
 use relaywarden::server::http::top::{TopFilter, TopRow};
 use relaywarden::server::http::usage::UsageRow;
@@ -552,6 +553,33 @@ fn signal(kind: &str, subject: &str) -> SignalRow {
     }
 }
 
+fn reputation() -> Vec<ReputationRow> {
+    let row = |address: &str, list: &str, state: &str, sanity: &str| ReputationRow {
+        address: address.to_owned(),
+        list: list.to_owned(),
+        state: state.to_owned(),
+        since: some("2026-11-23T14:00:05.000Z"),
+        asked: some("2026-11-23T15:30:05.000Z"),
+        sanity: sanity.to_owned(),
+        ..ReputationRow::default()
+    };
+    vec![
+        ReputationRow {
+            answers: vec!["127.0.0.2".to_owned(), "127.0.0.4".to_owned()],
+            text: some("=see https://zen.example/?q=192.0.2.25\u{1b}[2J"),
+            case: Some(4711),
+            ..row("192.0.2.25", "zen", "listed", "sane")
+        },
+        ReputationRow {
+            why: some(
+                "it has the address that no list may have, so it lists everything; it has closed, take it out",
+            ),
+            ..row("192.0.2.25", "dead.example.net", "unknown", "lists-everything")
+        },
+        ReputationRow { doubted: true, ..row("2001:db8::25", "zen", "clean", "sane") },
+    ]
+}
+
 fn case() -> CaseRow {
     CaseRow {
         id: 4711,
@@ -755,6 +783,10 @@ impl Staff for Answers {
 
     fn nas(&self) -> Vec<NasRow> {
         self.rows(feeds()).unwrap_or_default()
+    }
+
+    fn reputation(&self) -> Vec<ReputationRow> {
+        self.rows(reputation()).unwrap_or_default()
     }
 
     async fn permitted(&self) -> Result<Permitted, Trouble> {

@@ -9,7 +9,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 21] = [
+    let commands: [(&str, &[&str]); 22] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -25,6 +25,7 @@ fn every_command_looks_as_it_always_did() {
         ("nas", &["nas"]),
         ("nas-one", &["nas", "bras2/192.0.2.9"]),
         ("suspensions", &["suspensions"]),
+        ("reputation", &["reputation"]),
         ("cases", &["cases"]),
         ("cases-one", &["cases", "4711"]),
         ("cases-signal", &["cases", "4700"]),
@@ -51,6 +52,7 @@ fn help_looks_as_it_always_did() {
         "attempts",
         "top",
         "nas",
+        "reputation",
         "suspend",
         "send",
         "import",

@@ -102,6 +102,7 @@ fn each_wrong_parameter_is_named() {
         ("/v1/nas?x=1", "x"),
         ("/v1/nas?nas=bras1&nas=bras2", "nas"),
         ("/v1/suspensions?x=1", "x"),
+        ("/v1/reputation?x=1", "x"),
         ("/v1/permitted?x=1", "x"),
         ("/v1/coverage?x=1", "x"),
         ("/v1/coverage?since=2026-11-23T14:00:00Z&until=2026-11-23T14:00:00Z", "until"),

@@ -418,7 +418,7 @@ fn lines_end_where_the_limit_says() {
 #[test]
 fn what_has_not_changed_is_not_sent_again() {
     let daemon = Daemon::start(Answers::full());
-    for path in ["/v1/suspensions", "/v1/nas"] {
+    for path in ["/v1/suspensions", "/v1/nas", "/v1/reputation"] {
         let first = asked(&daemon, "GET", path, "", "");
         let tag = first.header("etag").unwrap();
         let again = asked(&daemon, "GET", path, &format!("if-none-match: \"x\", W/{tag}\r\n"), "");

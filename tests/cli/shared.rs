@@ -94,6 +94,7 @@ impl World {
             imported: import::Counters::default(),
             attempts: Arc::default(),
             scales: Arc::default(),
+            reputation: Arc::default(),
             key: Arc::new(SecretKey::open(data.path()).unwrap()),
             counters: Counters {
                 radius: counters,

@@ -36,6 +36,7 @@ use super::permitted::Line;
 use super::preservations::{PreservationBody, PreservationRow};
 use super::problem::{Kind, Problem};
 use super::questions::{ChainRow, QuestionRow};
+use super::reputation::ReputationRow;
 use super::rules::{RuleRow, WouldRow};
 use super::sheet::CSV;
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
@@ -118,7 +119,7 @@ fn well(responses: &mut Responses, answer: &Answered, endpoint: &Endpoint) {
     if matches!(answer, Answered::Page) {
         say("303", said("Where a browser goes next."));
     }
-    if let ("GET", "/v1/nas" | "/v1/suspensions" | "/v1/cases" | "/v1/cases/{id}") =
+    if let ("GET", "/v1/nas" | "/v1/reputation" | "/v1/suspensions" | "/v1/cases" | "/v1/cases/{id}") =
         (endpoint.method, endpoint.path)
     {
         say("304", said("What If-None-Match names is still so."));
@@ -226,6 +227,7 @@ pub fn openapi() -> OpenApi {
     add::<MailBody>(&mut components);
     add::<ImportAnswer>(&mut components);
     add::<Line>(&mut components);
+    add::<ReputationRow>(&mut components);
     add::<ComplaintRow>(&mut components);
     add::<CaseRow>(&mut components);
     add::<OpenBody>(&mut components);

@@ -26,6 +26,7 @@ fn config() -> Config {
         retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
         require_purpose: false,
         case_rules: Default::default(),
+        dnsbl: None,
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(

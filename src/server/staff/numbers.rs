@@ -2,7 +2,7 @@
 //!
 //! Knows: whose counters there are, and what they are called. Must not know: what is counted, or how it is sent.
 
-use super::StaffDesk;
+use super::{StaffDesk, reputation};
 use crate::clock;
 use crate::server::feed_health;
 use crate::server::http::metrics::Exposition;
@@ -89,6 +89,7 @@ impl StaffDesk {
         out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
         let config = self.config.load();
         feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
+        reputation::expose(&mut out, &self.reputation.listings());
         out
     }
 

@@ -240,6 +240,13 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             refuses: &[Kind::BadParameter],
             ..PLAIN
         },
+        ("GET", "/v1/reputation") => About {
+            summary: "Our own addresses on each block list that is asked",
+            takes: &[FORMAT, PURPOSE],
+            answer: Answered::Sheet("ReputationRow"),
+            refuses: &[Kind::BadParameter],
+            ..PLAIN
+        },
         ("GET", "/v1/permitted") => About {
             summary: "Every address that may relay now",
             takes: &[PURPOSE],

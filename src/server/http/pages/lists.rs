@@ -251,7 +251,7 @@ pub(in super::super) async fn feeds<S: Staff>(
     let frame = looker.frame(&*staff, Place::Feeds, question.purpose());
     question.parameters.finish()?;
     let pager = pager(&frame, "/feeds", "/v1/nas", &Vec::new(), false, None);
-    Ok(page(StatusCode::OK, &Feeds { frame, rows: staff.nas(), pager }))
+    Ok(page(StatusCode::OK, &Feeds { frame, rows: staff.nas(), reputation: staff.reputation(), pager }))
 }
 
 pub(in super::super) async fn cases<S: Staff>(
