@@ -16,14 +16,7 @@ impl StaffDesk {
             out.counter("radius_datagrams", "What became of RADIUS datagrams", &[("outcome", what)], count);
         }
         self.expose_details(&mut out);
-        for (reason, socketmap, policy) in self.counters.desk.read() {
-            for (protocol, count) in [("socketmap", socketmap), ("policy", policy)] {
-                let labels =
-                    [("protocol", protocol), ("verdict", reason.verdict().word()), ("reason", reason.word())];
-                out.counter("verdicts", "Answers to mail servers", &labels, count);
-            }
-        }
-        self.expose_limits(&mut out);
+        self.expose_answers(&mut out);
         let (mta, engine, desk) = (&self.counters.mta, &self.counters.engine, &self.counters.desk);
         let connections = [
             ("accepted", &mta.accepted),
@@ -93,7 +86,14 @@ impl StaffDesk {
         out
     }
 
-    fn expose_limits(&self, out: &mut Exposition) {
+    fn expose_answers(&self, out: &mut Exposition) {
+        for (reason, socketmap, policy) in self.counters.desk.read() {
+            for (protocol, count) in [("socketmap", socketmap), ("policy", policy)] {
+                let labels =
+                    [("protocol", protocol), ("verdict", reason.verdict().word()), ("reason", reason.word())];
+                out.counter("verdicts", "Answers to mail servers", &labels, count);
+            }
+        }
         for (limit, measure, enforced, count) in self.scales.exceedances() {
             let (limit, mode) = (limit.to_string(), if enforced { "enforce" } else { "observe" });
             let labels = [("limit", limit.as_str()), ("measure", measure), ("mode", mode)];
