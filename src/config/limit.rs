@@ -51,6 +51,10 @@ impl Reader<'_> {
                 text: table.text.as_ref().map(|text| self.parse(text, reply)).transpose()?,
             });
         }
+        // An order to limit somebody must not be without effect.
+        if !limits.iter().any(|limit| limit.kind.limited) {
+            limits.push(Limit::of_the_limited());
+        }
         Ok(limits)
     }
 
@@ -70,6 +74,7 @@ impl Reader<'_> {
             nas: pattern(&table.nas)?,
             is_static: table.is_static,
             authenticated: table.authenticated,
+            limited: table.limited,
         })
     }
 }

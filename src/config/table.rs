@@ -202,6 +202,7 @@ pub(super) struct Kind {
     #[serde(rename = "static")]
     pub is_static: bool,
     pub authenticated: Option<bool>,
+    pub limited: bool,
 }
 
 /// `[[nat]]`

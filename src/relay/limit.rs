@@ -83,6 +83,8 @@ pub struct Kind {
     pub is_static: bool,
     /// Whoever has logged in, or has not.
     pub authenticated: Option<bool>,
+    /// Those who were limited by an order, servers as well, and nobody else.
+    pub limited: bool,
 }
 
 /// A sender, as far as limits care.
@@ -96,6 +98,8 @@ pub struct Sender<'a> {
     pub is_static: bool,
     /// Whether the client has logged in.
     pub authenticated: bool,
+    /// Whether an order limits it.
+    pub limited: bool,
 }
 
 impl fmt::Display for Kind {
@@ -103,7 +107,9 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authenticated = self.authenticated.map(|told| format!("authenticated={told}"));
         let nas = self.nas.as_ref().map(|nas| format!("nas={nas}"));
-        let told = self.is_static.then(|| "static".to_owned()).into_iter().chain(authenticated).chain(nas);
+        let words = [(self.is_static, "static"), (self.limited, "limited")];
+        let words = words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned());
+        let told = words.chain(authenticated).chain(nas);
         f.write_str(&told.collect::<Vec<_>>().join(" "))
     }
 }
@@ -117,7 +123,8 @@ impl Kind {
 
     fn has(&self, sender: &Sender<'_>) -> bool {
         let is_of = |pattern: &Pattern| sender.nas.is_some_and(|nas| pattern.matches(&nas.to_string()));
-        self.is_static == sender.is_static
+        let is_of_kind = if self.limited { sender.limited } else { self.is_static == sender.is_static };
+        is_of_kind
             && self.authenticated.is_none_or(|authenticated| authenticated == sender.authenticated)
             && self.is_named(sender.subject)
             && self.nas.as_ref().is_none_or(is_of)
@@ -179,6 +186,21 @@ pub fn exceeded<'a>(
 }
 
 impl Limit {
+    /// What an order to limit somebody comes to where the configuration says nothing of those: as much as a person writes.
+    #[must_use]
+    pub fn of_the_limited() -> Limit {
+        let within = Duration::from_secs(3600);
+        let rate = |measure, most| Rate { measure, most, within };
+        Limit {
+            name: Name::from("limited"),
+            enforced: true,
+            kind: Kind { limited: true, ..Kind::default() },
+            rates: vec![rate(Measure::Messages, 20), rate(Measure::Recipients, 100)],
+            message_size: None,
+            text: None,
+        }
+    }
+
     fn exceeded(&self, subject: &Subject, wanted: Amount, account: &impl Account) -> Option<Exceeded<'_>> {
         let exceeded = |measure, rate| Exceeded { limit: self, measure, rate };
         if self.message_size.is_some_and(|most| wanted.octets > most) {
@@ -242,7 +264,8 @@ mod tests {
 
     fn ask(limits: &[Limit], sent: Amount, wanted: Amount) -> Option<(Measure, Option<String>)> {
         let subject = alice();
-        let sender = Sender { subject: &subject, nas: None, is_static: false, authenticated: false };
+        let sender =
+            Sender { subject: &subject, nas: None, is_static: false, authenticated: false, limited: false };
         let all = exceeded(limits, &sender, wanted, &Sent(sent));
         all.first().map(|first| (first.measure, first.rate.map(|rate| rate.to_string())))
     }
@@ -284,9 +307,19 @@ mod tests {
         };
         let subject = alice();
         let nas = Name::from("bras1");
-        let plain = Sender { subject: &subject, nas: Some(&nas), is_static: false, authenticated: false };
+        let plain = Sender {
+            subject: &subject,
+            nas: Some(&nas),
+            is_static: false,
+            authenticated: false,
+            limited: false,
+        };
         let server = Sender { nas: None, is_static: true, ..plain };
         let known = Sender { authenticated: true, ..plain };
+        let of_the_limited = kind(&|kind| kind.limited = true);
+        assert!(!of_the_limited.has(&plain) && of_the_limited.has(&Sender { limited: true, ..plain }));
+        assert!(of_the_limited.has(&Sender { limited: true, ..server }), "an order beats the kind of line");
+        assert!(Kind::default().has(&Sender { limited: true, ..plain }), "and the usual limits hold, too");
         let pattern = |text| Some(Pattern::new(text).unwrap());
         let holds = |kind: &Kind| [kind.has(&plain), kind.has(&server), kind.has(&known)];
         assert_eq!(holds(&Kind::default()), [true, false, true]);
@@ -306,7 +339,8 @@ mod tests {
         let (loose, tight) =
             (limit(&[(Measure::Messages, 100, 3600)]), limit(&[(Measure::Messages, 10, 3600)]));
         let subject = alice();
-        let sender = Sender { subject: &subject, nas: None, is_static: false, authenticated: false };
+        let sender =
+            Sender { subject: &subject, nas: None, is_static: false, authenticated: false, limited: false };
         let names = |limits: &[Limit], sent| -> Vec<String> {
             let all = exceeded(limits, &sender, amount(1, 1, 1), &Sent(amount(sent, sent, sent)));
             all.iter().map(|exceeded| exceeded.limit.name.to_string()).collect()

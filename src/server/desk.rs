@@ -29,6 +29,7 @@ use crate::relay::limit::Exceeded;
 use crate::relay::message::{Message, Owner};
 use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, decide, rule};
+use crate::relay::standing::Subject;
 use crate::relay::usage::Amount;
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
@@ -218,15 +219,27 @@ impl MailDesk {
         config: &'c Config,
         now: Timestamp,
     ) -> Option<Exceeded<'c>> {
-        if config.limits.is_empty() || config.relay.observe || ruling.verdict() != Verdict::Permit {
+        if !self.weighs(config) || config.relay.observe || ruling.verdict() != Verdict::Permit {
             return None;
         }
         let (login, instance) = (query.login.as_deref().map(Name::new), Name::new(&query.instance));
-        let payers = payers(ruling, login.as_ref());
+        let payers = payers(ruling, login.as_ref(), self.limited(now));
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
         let load = Load { payers: &payers, message, now };
         let recipient = (self.key.recipient(&query.recipient), query.size);
         self.scales.recipient(&config.limits, &self.shared.usages, load, recipient).held_back
+    }
+
+    /// Whether any limit can hold for anybody: those of the limited need somebody who is.
+    fn weighs(&self, config: &Config) -> bool {
+        let for_all = config.limits.iter().any(|limit| !limit.kind.limited);
+        for_all || !config.limits.is_empty() && self.shared.standing.load().limits_somebody()
+    }
+
+    /// Whom an order limits at this moment.
+    fn limited(&self, now: Timestamp) -> impl Fn(&Subject) -> bool + use<> {
+        let standing = self.shared.standing.load_full();
+        move |subject| standing.limited(subject, now).is_some()
     }
 
     /// What the MTA hears of something that a limit does not let go.
@@ -325,7 +338,7 @@ impl MailDesk {
         }
         let instance = Name::new(&query.instance);
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
-        let payers = self.payers(query, known.as_ref(), &ruling, config);
+        let payers = self.payers(query, known.as_ref(), &ruling, config, now);
         if !payers.is_empty() {
             let amount = Amount { messages: 1, recipients: query.recipient_count.into(), octets: query.size };
             let load = Load { payers: &payers, message, now };
@@ -340,10 +353,10 @@ impl MailDesk {
         }
         // Whoever had the address when the recipients were named, and is not the only one any more, has something under way, too.
         let before = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands);
-        let before = before.map(|known| self::payers(&known.ruling, None)).unwrap_or_default();
+        let before = before.map(|known| self::payers(&known.ruling, None, |_| false)).unwrap_or_default();
         let (owners, ruled) = (ruling.owners.clone(), ruling.clone());
         let recorded = self.record(self.message(peer, query, known, ruling, config, now)).await;
-        if !config.limits.is_empty() {
+        if self.weighs(config) {
             if recorded {
                 self.attributions().recorded(&peer.mta, &instance, &ruled, now);
             }
@@ -370,12 +383,13 @@ impl MailDesk {
         known: Option<&Attribution>,
         ruling: &Ruling,
         config: &Config,
+        now: Timestamp,
     ) -> Vec<Payer> {
-        let counts = !config.limits.is_empty() && !known.is_some_and(|known| known.recorded);
+        let counts = self.weighs(config) && !known.is_some_and(|known| known.recorded);
         if !counts || ruling.verdict() != Verdict::Permit {
             return Vec::new();
         }
-        payers(ruling, query.login.as_deref().map(Name::new).as_ref())
+        payers(ruling, query.login.as_deref().map(Name::new).as_ref(), self.limited(now))
     }
 
     /// Whether the message is durable now. One that is not, after all this time, is not written down later either

@@ -21,23 +21,24 @@ pub struct Payer {
     nas: Option<Name>,
     is_static: bool,
     authenticated: bool,
+    limited: bool,
 }
 
-/// Against whom it counts: the only owner of the address, and the login.
+/// Against whom it counts: the only owner of the address, and the login. An order limits either.
 #[must_use]
-pub fn payers(ruling: &Ruling, login: Option<&Name>) -> Vec<Payer> {
+pub fn payers(ruling: &Ruling, login: Option<&Name>, is_limited: impl Fn(&Subject) -> bool) -> Vec<Payer> {
     let authenticated = login.is_some();
     let owner = ruling.owner().and_then(|owner| {
         let subject = Subject::Subscriber(owner.subscriber.clone()?);
         let nas = owner.session.as_ref().map(|session| session.nas.clone());
-        Some(Payer { subject, nas, is_static: owner.session.is_none(), authenticated })
+        let limited = is_limited(&subject);
+        Some(Payer { subject, nas, is_static: owner.session.is_none(), authenticated, limited })
     });
     // A login behind a server of ours is one of many, and no server.
-    let login = login.map(|login| Payer {
-        subject: Subject::Login(login.clone()),
-        nas: None,
-        is_static: false,
-        authenticated,
+    let login = login.map(|login| {
+        let subject = Subject::Login(login.clone());
+        let limited = is_limited(&subject);
+        Payer { subject, nas: None, is_static: false, authenticated, limited }
     });
     owner.into_iter().chain(login).collect()
 }
@@ -153,9 +154,14 @@ impl Scales {
         let Load { payers, message, now } = load;
         let sent = Sent { usages, reserved, message, now };
         let mut weighed = Weighed::default();
-        for Payer { subject, nas, is_static, authenticated } in payers {
-            let sender =
-                Sender { subject, nas: nas.as_ref(), is_static: *is_static, authenticated: *authenticated };
+        for Payer { subject, nas, is_static, authenticated, limited } in payers {
+            let sender = Sender {
+                subject,
+                nas: nas.as_ref(),
+                is_static: *is_static,
+                authenticated: *authenticated,
+                limited: *limited,
+            };
             for exceeded in exceeded(limits, &sender, wanted(subject), &sent) {
                 let place =
                     if exceeded.limit.enforced { &mut weighed.held_back } else { &mut weighed.observed };
@@ -218,7 +224,7 @@ mod tests {
         let owner =
             Owner { subscriber: Some(Name::from("alice")), session: None, since: NOW, line: Line::default() };
         let ruling = Ruling { reason: Reason::Online, owners: vec![owner], suspension: None };
-        let mut payers = payers(&ruling, None);
+        let mut payers = payers(&ruling, None, |_| false);
         payers[0].is_static = false;
         payers
     }
@@ -313,7 +319,7 @@ mod tests {
         };
         let ruling = Ruling { reason: Reason::Static, owners: vec![owner], suspension: None };
         let bob = Name::from("bob");
-        let payers = payers(&ruling, Some(&bob));
+        let payers = payers(&ruling, Some(&bob), |_| false);
         let told: Vec<_> =
             payers.iter().map(|payer| (payer.subject.name().to_string(), payer.is_static)).collect();
         assert_eq!(told, [("webmail".to_owned(), true), ("bob".to_owned(), false)]);

@@ -421,7 +421,9 @@ impl Staff for StaffDesk {
             login @ Subject::Login(_) => login,
         };
         let usage = self.shared.usages.of(&subject);
-        UsageRow::of(&self.config.load().limits, &subject, &usage, clock::now())
+        let now = clock::now();
+        let limited = self.shared.standing.load().limited(&subject, now).is_some();
+        UsageRow::of(&self.config.load().limits, &subject, &usage, (limited, now))
     }
 
     fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {

@@ -20,7 +20,8 @@ fn the_limit_of_the_sample_is_understood() {
         text = text.replacen(&line, &format!("{key} = {example}"), 1);
     }
     let limits = config(&text).limits;
-    let [limit] = &limits[..] else { panic!("{limits:?}") };
+    let [limit, of_the_limited] = &limits[..] else { panic!("{limits:?}") };
+    assert_eq!((of_the_limited.kind.limited, of_the_limited.enforced), (true, true));
     assert_eq!((limit.name.to_string().as_str(), limit.enforced), ("default", false));
     let rates: Vec<_> = limit.rates.iter().map(|rate| (rate.measure, rate.to_string())).collect();
     let wanted = [
@@ -94,6 +95,16 @@ fn each_mistake_in_a_limit_is_named_with_place_key_and_remedy() {
         mistake(&limit("match = { class = 'x' }"))
             .starts_with("3:11: limit.match.class: unknown field `class`")
     );
+}
+
+#[test]
+fn who_is_limited_by_an_order_is_so_whether_it_is_configured_or_not() {
+    let names = |text: &str| -> Vec<String> {
+        config(text).limits.iter().map(|limit| format!("{} {}", limit.name, limit.kind)).collect()
+    };
+    assert_eq!(names(""), ["limited limited"]);
+    let own = "[[limit]]\nname = 'few'\nmessages = ['1/1h']\nmatch = { limited = true }\n";
+    assert_eq!(names(own), ["few limited"]);
 }
 
 #[test]

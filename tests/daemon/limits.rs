@@ -205,3 +205,29 @@ fn a_changed_limit_holds_for_what_was_sent_already_from_the_next_question_on() {
     });
     assert_eq!(codes(&mut policy, ALICE, &["d", "e"]), ["DUNNO", "450"]);
 }
+
+#[test]
+fn whoever_is_limited_by_an_order_sends_little_until_it_is_taken_back() {
+    for (policy, most) in [
+        (
+            "[[limit]]\nname = \"few\"\nmode = \"enforce\"\nmatch = { limited = true }\nmessages = [\"2/1h\"]",
+            2,
+        ),
+        ("", 20),
+    ] {
+        let daemon = Daemon::start_with(&limited(policy));
+        daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+        daemon.nas().report(Status::Start, "bob", "s2", ELSEWHERE);
+        let mut policy = Policy::connect(daemon.policy);
+        for instance in 0..most {
+            assert_eq!(codes(&mut policy, ALICE, &[&format!("a{instance}")]), ["DUNNO"]);
+        }
+        assert!(usage(&daemon, &["alice"]).is_empty(), "no limit is configured for her");
+        daemon.order(&["limit", "alice", "--reason", "case 4711"]);
+        assert_eq!(codes(&mut policy, ALICE, &["b"]), ["450"], "what she sent before counts");
+        assert_eq!(codes(&mut policy, ELSEWHERE, &["c"]), ["DUNNO"], "nobody limits bob");
+        assert_eq!(usage(&daemon, &["alice"])[0], ("messages".to_owned(), most.into(), true.into()));
+        daemon.order(&["release", "alice", "--reason", "cleaned"]);
+        assert_eq!(codes(&mut policy, ALICE, &["d"]), ["DUNNO"]);
+    }
+}

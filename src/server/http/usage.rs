@@ -46,10 +46,11 @@ impl UsageRow {
         limits: &[Limit],
         subject: &Subject,
         usage: &Usage,
-        now: Timestamp,
+        (limited, now): (bool, Timestamp),
     ) -> Vec<UsageRow> {
         let mut rows = Vec::new();
-        for limit in limits.iter().filter(|limit| limit.kind.is_named(subject)) {
+        let may_hold = |limit: &&Limit| limit.kind.is_named(subject) && (limited || !limit.kind.limited);
+        for limit in limits.iter().filter(may_hold) {
             let row = UsageRow {
                 limit: limit.name.to_string(),
                 mode: if limit.enforced { "enforce" } else { "observe" }.to_owned(),
