@@ -165,8 +165,8 @@ pub trait Account {
     fn within(&self, subject: &Subject, window: Duration) -> Amount;
 }
 
-/// The first limit that holds for the sender and does not let this go as well; of those that are observed, the first as
-/// well, if it comes before one that is enforced.
+/// The limits that hold for the sender and do not let this go: the first that is enforced, and those before it that are only
+/// observed.
 pub fn exceeded<'a>(
     limits: &'a [Limit],
     sender: &Sender<'_>,

@@ -162,16 +162,16 @@ impl Usages {
         self.by_subject.get(subject).map_or(Amount::default(), |usage| usage.within(window, now))
     }
 
-    /// What somebody sent within each of these windows.
+    /// What somebody sent lately.
     #[must_use]
     pub fn of(&self, subject: &Subject) -> Usage {
         self.by_subject.get(subject).map(|usage| usage.clone()).unwrap_or_default()
     }
 
-    /// How many senders are kept, and in how many spans.
+    /// How many senders are kept.
     #[must_use]
-    pub fn size(&self) -> (usize, usize) {
-        (self.by_subject.len(), self.by_subject.iter().map(|usage| usage.spans.len()).sum())
+    pub fn senders(&self) -> usize {
+        self.by_subject.len()
     }
 
     /// Forgets who has not sent anything for the longest window.
@@ -232,7 +232,6 @@ fn senders(message: &Message) -> impl Iterator<Item = Subject> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::Profile;
     use crate::relay::message::Owner;
     use crate::session::{Line, Name};
 
@@ -248,24 +247,11 @@ mod tests {
 
     fn message(owners: &[&str], login: Option<&str>) -> Message {
         Message {
-            at: BEGAN,
-            mta: Name::from("mx1"),
-            profile: Profile::Relay,
-            queue_id: Name::from("4bX"),
-            instance: Name::from("a"),
             owners: owners.iter().map(|name| owner(name)).collect(),
-            address: None,
-            port: None,
             login: login.map(Name::from),
-            helo: Name::from("h"),
-            sender: Name::from("s"),
             recipient_count: 3,
-            recipient_domains: Vec::new(),
-            recipient_hashes: Vec::new(),
             size: 1000,
-            token: None,
-            reason: Reason::Online,
-            observed: false,
+            ..Message::plain(BEGAN)
         }
     }
 
@@ -366,9 +352,9 @@ mod tests {
         assert_eq!(later.at_rest(&restored), rest);
         for (counting, usages) in [(&mut counting, &usages), (&mut later, &restored)] {
             counting.forget(usages, at(24 * 3 - 1));
-            assert_eq!(usages.size().0, 2);
+            assert_eq!(usages.senders(), 2);
             counting.forget(usages, at(24 * 3));
-            assert_eq!(usages.size().0, 1, "bob sent within these days");
+            assert_eq!(usages.senders(), 1, "bob sent within these days");
         }
         assert_eq!(later.at_rest(&restored), counting.at_rest(&usages));
     }

@@ -1,7 +1,9 @@
 //! Answers mail servers: a ruling becomes the words of their protocol, and a message becomes an entry.
 //!
 //! Knows: which state of which profile gets which answer (the tables of the operator's contract). Must not know:
-//! framing, sockets, or how a ruling is found.
+//! framing, sockets, how a ruling is found, or what limits say of it (`desk/limits.rs`).
+
+mod limits;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +17,7 @@ use super::attempts::Gathering;
 use super::health::Health;
 use super::inbox::Inbox;
 use super::mta::{Desk, Peer};
-use super::scales::{Load, Payer, Scales, payers, reason};
+use super::scales::{Scales, reason};
 use super::secret_key::SecretKey;
 use crate::clock;
 use crate::config::Config;
@@ -25,12 +27,9 @@ use crate::mta::socketmap::{Key, Map, Reply};
 use crate::mta::{policy, socketmap};
 use crate::relay::attempts::{Reference, Tried};
 use crate::relay::attribution::{Attribution, Attributions};
-use crate::relay::limit::Exceeded;
 use crate::relay::message::{Message, Owner};
 use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, decide, rule};
-use crate::relay::standing::Subject;
-use crate::relay::usage::Amount;
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
 use crate::session::bindings::{Doubt, Lookup};
@@ -187,7 +186,7 @@ impl MailDesk {
         match query.stage {
             Stage::Rcpt => {
                 if let Some(exceeded) = self.too_many(peer, query, &ruling, config, now) {
-                    return self.held_back(peer, query, ruling, &exceeded, config, now);
+                    return self.over_limit(peer, query, ruling, &exceeded, config, now);
                 }
                 Counters::count(&self.counters.policy, ruling.reason);
                 self.note(peer, query, &ruling, now);
@@ -208,61 +207,6 @@ impl MailDesk {
         let recipient = (!query.recipient.is_empty())
             .then(|| (domain_of(&query.recipient), self.key.recipient(&query.recipient)));
         self.attributions().note(&peer.mta, &Name::new(&query.instance), ruling, recipient, now);
-    }
-
-    /// Whether one recipient more is too much for whoever sends. Without any limit there is nothing to weigh.
-    fn too_many<'c>(
-        &self,
-        peer: &Peer,
-        query: &Query,
-        ruling: &Ruling,
-        config: &'c Config,
-        now: Timestamp,
-    ) -> Option<Exceeded<'c>> {
-        if !self.weighs(config) || config.relay.observe || ruling.verdict() != Verdict::Permit {
-            return None;
-        }
-        let (login, instance) = (query.login.as_deref().map(Name::new), Name::new(&query.instance));
-        let payers = payers(ruling, login.as_ref(), self.limited(now));
-        let message = reserved::Message { mta: &peer.mta, instance: &instance };
-        let load = Load { payers: &payers, message, now };
-        let recipient = (self.key.recipient(&query.recipient), query.size);
-        self.scales.recipient(&config.limits, &self.shared.usages, load, recipient).held_back
-    }
-
-    /// Whether any limit can hold for anybody: those of the limited need somebody who is.
-    fn weighs(&self, config: &Config) -> bool {
-        let for_all = config.limits.iter().any(|limit| !limit.kind.limited);
-        for_all || !config.limits.is_empty() && self.shared.standing.load().limits_somebody()
-    }
-
-    /// Whom an order limits at this moment.
-    fn limited(&self, now: Timestamp) -> impl Fn(&Subject) -> bool + use<> {
-        let standing = self.shared.standing.load_full();
-        move |subject| standing.limited(subject, now).is_some()
-    }
-
-    /// What the MTA hears of something that a limit does not let go.
-    fn held_back(
-        &self,
-        peer: &Peer,
-        query: &Query,
-        ruling: Ruling,
-        exceeded: &Exceeded<'_>,
-        config: &Config,
-        now: Timestamp,
-    ) -> Action {
-        let ruling = Ruling { reason: reason(exceeded), ..ruling };
-        Counters::count(&self.counters.policy, ruling.reason);
-        let reference = self.attempted(peer, query, &ruling, false, now);
-        let text = exceeded.limit.text.as_deref().unwrap_or(ruling.reason.text());
-        let contact =
-            config.policy.contact.as_deref().map_or(String::new(), |contact| format!(", {contact}"));
-        let text = referred(&format!("{text}{contact}"), reference);
-        match ruling.verdict() {
-            Verdict::Refuse => Action::TooLarge552 { text },
-            Verdict::Permit | Verdict::Defer => Action::Limited450 { text },
-        }
     }
 
     /// Notes what is not let go, and says what it is called. On `mx` whoever is not suspended passes, so there it is none.
@@ -330,39 +274,30 @@ impl MailDesk {
             Action::Ok => Action::Dunno,
             other => other,
         };
+        let instance = Name::new(&query.instance);
+        let message = reserved::Message { mta: &peer.mta, instance: &instance };
+        let under_way = self.under_way(query, known.as_ref(), &ruling, config, now);
         let held_back = matches!(action, Action::Reject550 { .. } | Action::Defer451 { .. });
         if held_back && !config.relay.observe {
+            self.scales.release(&under_way, message);
             Counters::count(&self.counters.policy, ruling.reason);
             let reference = self.attempted(peer, query, &ruling, false, now);
             return spoken(&ruling, query.profile, config, reference);
         }
-        let instance = Name::new(&query.instance);
-        let message = reserved::Message { mta: &peer.mta, instance: &instance };
-        let payers = self.payers(query, known.as_ref(), &ruling, config, now);
-        if !payers.is_empty() {
-            let amount = Amount { messages: 1, recipients: query.recipient_count.into(), octets: query.size };
-            let load = Load { payers: &payers, message, now };
-            let weighed = self.scales.whole(&config.limits, &self.shared.usages, load, amount);
-            if let Some(exceeded) = weighed.held_back.filter(|_| !config.relay.observe) {
-                return self.held_back(peer, query, ruling, &exceeded, config, now);
+        let is_repeat = known.as_ref().is_some_and(|known| known.recorded);
+        if let Some(exceeded) = self.too_much(query, &ruling, is_repeat, message, config, now) {
+            if exceeded.limit.enforced && !config.relay.observe {
+                return self.over_limit(peer, query, ruling, &exceeded, config, now);
             }
-            if let Some(exceeded) = weighed.observed.or(weighed.held_back) {
-                let would = Ruling { reason: reason(&exceeded), ..ruling.clone() };
-                self.attempted(peer, query, &would, true, now);
-            }
+            let would = Ruling { reason: reason(&exceeded), ..ruling.clone() };
+            self.attempted(peer, query, &would, true, now);
         }
-        // Whoever had the address when the recipients were named, and is not the only one any more, has something under way, too.
-        let before = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands);
-        let before = before.map(|known| self::payers(&known.ruling, None, |_| false)).unwrap_or_default();
         let (owners, ruled) = (ruling.owners.clone(), ruling.clone());
         let recorded = self.record(self.message(peer, query, known, ruling, config, now)).await;
-        if self.weighs(config) {
-            if recorded {
-                self.attributions().recorded(&peer.mta, &instance, &ruled, now);
-            }
-            self.scales.release(&payers, message);
-            self.scales.release(&before, message);
+        if recorded && !under_way.is_empty() {
+            self.attributions().recorded(&peer.mta, &instance, &ruled, now);
         }
+        self.scales.release(&under_way, message);
         if recorded {
             return action;
         }
@@ -374,22 +309,6 @@ impl MailDesk {
         let ruling = Ruling { reason: Reason::Unrecorded, owners, suspension: None };
         let reference = self.attempted(peer, query, &ruling, config.relay.observe, now);
         Action::Defer451 { text: referred(Reason::Unrecorded.text(), reference) }
-    }
-
-    /// Against whom a message counts at its end: nobody, when it was written down already and the MTA asks again.
-    fn payers(
-        &self,
-        query: &Query,
-        known: Option<&Attribution>,
-        ruling: &Ruling,
-        config: &Config,
-        now: Timestamp,
-    ) -> Vec<Payer> {
-        let counts = self.weighs(config) && !known.is_some_and(|known| known.recorded);
-        if !counts || ruling.verdict() != Verdict::Permit {
-            return Vec::new();
-        }
-        payers(ruling, query.login.as_deref().map(Name::new).as_ref(), self.limited(now))
     }
 
     /// Whether the message is durable now. One that is not, after all this time, is not written down later either

@@ -11,9 +11,7 @@ use crate::audit::index::Index;
 use crate::config::Retention;
 use crate::log::LogError;
 use crate::radius::duplicate::Key;
-use crate::relay::Profile;
 use crate::relay::message::Message;
-use crate::relay::verdict::Reason;
 use crate::server::radius;
 use crate::session::Realm;
 use crate::session::bindings::Lookup;
@@ -150,26 +148,8 @@ fn record(kind: Kind, id: &str, subscriber: &str, seconds_ago: u64) -> Input {
 }
 
 fn message(instance: &str) -> (Input, oneshot::Receiver<u64>) {
-    let message = Message {
-        at: clock::now(),
-        mta: Name::from("mx1"),
-        profile: Profile::Relay,
-        queue_id: Name::from("4bX"),
-        instance: Name::from(instance),
-        owners: Vec::new(),
-        address: Some(address()),
-        port: None,
-        login: None,
-        helo: Name::from("h"),
-        sender: Name::from("s"),
-        recipient_count: 1,
-        recipient_domains: Vec::new(),
-        recipient_hashes: Vec::new(),
-        size: 1,
-        token: None,
-        reason: Reason::Online,
-        observed: false,
-    };
+    let message =
+        Message { instance: Name::from(instance), address: Some(address()), ..Message::plain(clock::now()) };
     let (asker, answer) = oneshot::channel();
     (Input::Entry(Box::new(Entry::Message(Box::new(message))), asker), answer)
 }

@@ -423,7 +423,6 @@ pub struct Instruction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::Profile;
     use crate::relay::verdict::Reason;
 
     #[test]
@@ -462,24 +461,13 @@ mod tests {
 
     fn written(owners: Vec<Owner>) -> Message {
         Message {
-            at: Timestamp::from_seconds(3),
-            mta: Name::from("mx1"),
-            profile: Profile::Relay,
             queue_id: Name::from(""),
-            instance: Name::from("1a.2b"),
             owners,
-            address: None,
-            port: None,
-            login: None,
             helo: Name::from("x\u{1b}"),
             sender: Name::from(""),
-            recipient_count: 1,
-            recipient_domains: Vec::new(),
-            recipient_hashes: Vec::new(),
             size: 9,
-            token: None,
             reason: Reason::Conflict,
-            observed: false,
+            ..Message::plain(Timestamp::from_seconds(3))
         }
     }
 

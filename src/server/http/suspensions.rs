@@ -38,9 +38,7 @@ pub(super) async fn suspend<S: Staff>(
     Asker { name: by, .. }: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
-    let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
-    let until = until(&body)?;
-    carry_out(&*staff, by, body, Order::Suspend { until }).await
+    hold_back(&*staff, by, body, |until| Order::Suspend { until }).await
 }
 
 pub(super) async fn limit<S: Staff>(
@@ -48,9 +46,18 @@ pub(super) async fn limit<S: Staff>(
     Asker { name: by, .. }: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
+    hold_back(&*staff, by, body, |until| Order::Limit { until }).await
+}
+
+async fn hold_back<S: Staff>(
+    staff: &S,
+    by: Name,
+    body: Result<Bytes, BytesRejection>,
+    order: fn(Option<Timestamp>) -> Order,
+) -> Result<Json<OrderRow>, Problem> {
     let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
     let until = until(&body)?;
-    carry_out(&*staff, by, body, Order::Limit { until }).await
+    carry_out(staff, by, body, order(until)).await
 }
 
 fn until(body: &OrderBody) -> Result<Option<Timestamp>, Problem> {

@@ -94,6 +94,13 @@ impl StaffDesk {
                 out.counter("verdicts", "Answers to mail servers", &labels, count);
             }
         }
+        let senders = i64::try_from(self.shared.usages.senders()).unwrap_or(i64::MAX);
+        out.gauge(
+            "senders",
+            "Subscribers and logins that sent something in the last three days",
+            &[],
+            senders,
+        );
         for (limit, measure, enforced, count) in self.scales.exceedances() {
             let (limit, mode) = (limit.to_string(), if enforced { "enforce" } else { "observe" });
             let labels = [("limit", limit.as_str()), ("measure", measure), ("mode", mode)];

@@ -62,10 +62,7 @@ pub(in super::super) async fn suspend<S: Staff>(
     asker: Asker,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::of(&body)?;
-    let until = fields.until(&*staff)?;
-    let force = fields.take("force").is_some();
-    ordered(&*staff, asker, fields, Order::Suspend { until }, force).await
+    hold_back(&*staff, asker, &body, |until| Order::Suspend { until }).await
 }
 
 pub(in super::super) async fn limit<S: Staff>(
@@ -73,10 +70,19 @@ pub(in super::super) async fn limit<S: Staff>(
     asker: Asker,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::of(&body)?;
-    let until = fields.until(&*staff)?;
+    hold_back(&*staff, asker, &body, |until| Order::Limit { until }).await
+}
+
+async fn hold_back<S: Staff>(
+    staff: &S,
+    asker: Asker,
+    body: &Bytes,
+    order: fn(Option<Timestamp>) -> Order,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::of(body)?;
+    let until = fields.until(staff)?;
     let force = fields.take("force").is_some();
-    ordered(&*staff, asker, fields, Order::Limit { until }, force).await
+    ordered(staff, asker, fields, order(until), force).await
 }
 
 pub(in super::super) async fn release<S: Staff>(
