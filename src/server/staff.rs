@@ -9,6 +9,7 @@ mod known;
 mod numbers;
 mod reputation;
 mod rows;
+mod subjects;
 mod top;
 mod window;
 
@@ -416,10 +417,7 @@ impl Staff for StaffDesk {
     }
 
     fn usage(&self, subject: Subject) -> Vec<UsageRow> {
-        let subject = match subject {
-            Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
-            login @ Subject::Login(_) => login,
-        };
+        let subject = self.kept_subject(subject);
         let usage = self.shared.usages.of(&subject);
         let now = clock::now();
         let limited = self.shared.standing.load().limited(&subject, now).is_some();
@@ -604,54 +602,6 @@ impl StaffDesk {
             blind: self.health.is_blind(now),
         };
         rule(&self.shared.map, &self.shared.standing.load(), client, now)
-    }
-
-    /// Staff types a name as the subscriber writes it; it is looked for as it is kept.
-    fn canonical(&self, name: &Name) -> Name {
-        let canonical = self.config.load().identity.canonical;
-        canonical.name(name.octets()).unwrap_or_else(|| name.clone())
-    }
-
-    /// Whether there is something to release.
-    fn check_held(&self, subject: &Subject, now: Timestamp) -> Result<(), OrderError> {
-        let standing = self.shared.standing.load();
-        match standing.suspension(subject, now).or(standing.limited(subject, now)) {
-            Some(_) => Ok(()),
-            None => Err(OrderError::NotSuspended),
-        }
-    }
-
-    /// Whether an order about somebody of this name would be one about everybody in a range.
-    fn check_range(&self, subject: &Subject) -> Result<(), OrderError> {
-        let config = self.config.load();
-        let ranges = &mut config.relay.statics.iter();
-        match subject.subscriber().is_some_and(|name| ranges.any(|(_, owner)| owner == name)) {
-            true => Err(OrderError::StaticRange),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether somebody of this name was ever seen.
-    async fn check_subject(&self, subject: &Subject) -> Result<(), OrderError> {
-        self.indexed().await;
-        let (past, subject) = (Arc::clone(&self.past), subject.clone());
-        let known = blocking(move || match &subject {
-            Subject::Subscriber(name) => opened(&past)?.known_subscriber(name),
-            Subject::Login(name) => opened(&past)?.known_login(name),
-        });
-        match known.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(OrderError::UnknownSubject),
-            Err(_) => Err(OrderError::Storage),
-        }
-    }
-
-    /// A subject as staff typed it, as it is kept.
-    fn kept_subject(&self, subject: Subject) -> Subject {
-        match subject {
-            Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
-            login @ Subject::Login(_) => login,
-        }
     }
 
     async fn commit(&self, entry: Entry) -> Option<u64> {
