@@ -27,8 +27,6 @@ pub struct Attribution {
     pub domains: Vec<Name>,
     /// Keyed hashes of the first hundred recipients.
     pub hashes: Vec<u64>,
-    /// Whether it was written down: then it was let go, whatever limits say of a further message.
-    pub recorded: bool,
 }
 
 /// Messages under way.
@@ -57,7 +55,7 @@ impl Attributions {
         let attribution = self.under_way.entry(key).or_insert_with_key(|key| {
             in_order.push_back((now, key.clone()));
             let (domains, hashes) = (Vec::new(), Vec::new());
-            Attribution { ruling: ruling.clone(), domains, hashes, recorded: false }
+            Attribution { ruling: ruling.clone(), domains, hashes }
         });
         if attribution.ruling.verdict() != Verdict::Permit {
             attribution.ruling = ruling.clone();
@@ -69,14 +67,6 @@ impl Attributions {
             if attribution.hashes.len() < RECIPIENTS_KEPT && !attribution.hashes.contains(&hash) {
                 attribution.hashes.push(hash);
             }
-        }
-    }
-
-    /// Notes that a message was written down.
-    pub fn recorded(&mut self, mta: &Name, instance: &Name, ruling: &Ruling, now: Timestamp) {
-        self.note(mta, instance, ruling, None, now);
-        if let Some(attribution) = self.under_way.get_mut(&(mta.clone(), instance.clone())) {
-            attribution.recorded = true;
         }
     }
 

@@ -159,23 +159,17 @@ pub struct Exceeded<'a> {
     pub rate: Option<Rate>,
 }
 
-/// What a sender did, and what it wants.
-pub trait Account {
-    /// What was sent within a window that ends now, and what else is under way.
-    fn within(&self, subject: &Subject, window: Duration) -> Amount;
-}
-
 /// The limits that hold for the sender and do not let this go: the first that is enforced, and those before it that are only
-/// observed.
+/// observed. `sent` is what was sent within a window that ends now, and what else is under way.
 pub fn exceeded<'a>(
     limits: &'a [Limit],
     sender: &Sender<'_>,
     wanted: Amount,
-    account: &impl Account,
+    sent: impl Fn(Duration) -> Amount,
 ) -> Vec<Exceeded<'a>> {
     let mut all = Vec::new();
     for limit in limits.iter().filter(|limit| limit.kind.has(sender)) {
-        if let Some(exceeded) = limit.exceeded(sender.subject, wanted, account) {
+        if let Some(exceeded) = limit.exceeded(wanted, &sent) {
             all.push(exceeded);
             if limit.enforced {
                 break;
@@ -201,7 +195,7 @@ impl Limit {
         }
     }
 
-    fn exceeded(&self, subject: &Subject, wanted: Amount, account: &impl Account) -> Option<Exceeded<'_>> {
+    fn exceeded(&self, wanted: Amount, sent: &impl Fn(Duration) -> Amount) -> Option<Exceeded<'_>> {
         let exceeded = |measure, rate| Exceeded { limit: self, measure, rate };
         if self.message_size.is_some_and(|most| wanted.octets > most) {
             return Some(exceeded(Measure::MessageSize, None));
@@ -212,7 +206,7 @@ impl Limit {
             if rate.measure == Measure::Bytes && wanted > rate.most {
                 return Some(exceeded(Measure::Bytes, None));
             }
-            let sent = rate.measure.of(account.within(subject, rate.within));
+            let sent = rate.measure.of(sent(rate.within));
             // Nothing of it is wanted yet (its size, before it was sent): what is full already is full.
             let full = sent.saturating_add(wanted.max(1)) > rate.most;
             full.then(|| exceeded(rate.measure, Some(*rate)))
@@ -224,18 +218,11 @@ impl Limit {
 mod tests {
     use super::*;
 
-    struct Sent(Amount);
-
-    impl Account for Sent {
-        fn within(&self, _: &Subject, window: Duration) -> Amount {
-            // Half of it was in the last minute.
-            let half = Amount {
-                messages: self.0.messages / 2,
-                recipients: self.0.recipients / 2,
-                octets: self.0.octets / 2,
-            };
-            if window > Duration::from_secs(60) { self.0 } else { half }
-        }
+    /// Half of it was in the last minute.
+    fn sent(all: Amount) -> impl Fn(Duration) -> Amount {
+        let half =
+            Amount { messages: all.messages / 2, recipients: all.recipients / 2, octets: all.octets / 2 };
+        move |window| if window > Duration::from_secs(60) { all } else { half }
     }
 
     fn limit(rates: &[(Measure, u64, u64)]) -> Limit {
@@ -266,7 +253,7 @@ mod tests {
         let subject = alice();
         let sender =
             Sender { subject: &subject, nas: None, is_static: false, authenticated: false, limited: false };
-        let all = exceeded(limits, &sender, wanted, &Sent(sent));
+        let all = exceeded(limits, &sender, wanted, self::sent(sent));
         all.first().map(|first| (first.measure, first.rate.map(|rate| rate.to_string())))
     }
 
@@ -342,7 +329,7 @@ mod tests {
         let sender =
             Sender { subject: &subject, nas: None, is_static: false, authenticated: false, limited: false };
         let names = |limits: &[Limit], sent| -> Vec<String> {
-            let all = exceeded(limits, &sender, amount(1, 1, 1), &Sent(amount(sent, sent, sent)));
+            let all = exceeded(limits, &sender, amount(1, 1, 1), self::sent(amount(sent, sent, sent)));
             all.iter().map(|exceeded| exceeded.limit.name.to_string()).collect()
         };
         let limits = [observed, loose, Limit { name: Name::from("tight"), ..tight }];

@@ -3,10 +3,17 @@
 //! A message counts when it is written down, which is at its end. Until then what it may become is held for its sender, so that
 //! as many connections as a client can open are counted together.
 //!
+//! What was written down lately is known by its name for a while: an MTA that asks again, as our answer was lost, is answered as
+//! before.
+//!
 //! Knows: amounts by sender and message, for as long as a message may take. Must not know: limits, or what was written down.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
 use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use foldhash::{HashMap, HashSet};
 
 use super::standing::Subject;
 use super::usage::Amount;
@@ -18,11 +25,13 @@ const HELD_FOR: Duration = Duration::from_secs(600);
 const MESSAGES_MAX: usize = 1000;
 /// So many recipients of one message: more than mail servers take.
 const RECIPIENTS_MAX: usize = 10_000;
+/// So many messages that were written down are known.
+const WRITTEN_MAX: usize = 200_000;
 /// How often it is looked for what is held in vain.
 const SWEPT_EVERY: Duration = Duration::from_secs(60);
 
 /// Which message: its MTA, and the MTA's name for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Message<'a> {
     /// The MTA.
     pub mta: &'a Name,
@@ -52,6 +61,10 @@ impl Held {
 pub struct Reserved {
     by_subject: HashMap<Subject, Vec<Held>>,
     swept: Timestamp,
+    /// Digests of the names of messages: of a few hundred thousand no two are the same.
+    written: HashSet<u64>,
+    in_order: VecDeque<u64>,
+    digest: RandomState,
 }
 
 impl Reserved {
@@ -110,6 +123,28 @@ impl Reserved {
         let held = all.last_mut()?;
         held.at = now;
         Some(held)
+    }
+
+    /// Whether a message was written down lately. One without a name is never taken for another.
+    #[must_use]
+    pub fn is_written(&self, message: Message<'_>) -> bool {
+        !message.instance.octets().is_empty() && self.written.contains(&self.digest.hash_one(message))
+    }
+
+    /// Notes that a message was written down.
+    pub fn written(&mut self, message: Message<'_>) {
+        if message.instance.octets().is_empty() {
+            return;
+        }
+        let digest = self.digest.hash_one(message);
+        if self.written.insert(digest) {
+            self.in_order.push_back(digest);
+        }
+        if self.in_order.len() > WRITTEN_MAX
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.written.remove(&oldest);
+        }
     }
 
     /// Gives back what a message held: it was written down, or was not let go.

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::message::Message;
@@ -133,7 +134,7 @@ fn is_short(first: Timestamp, last: Timestamp, now: Timestamp) -> bool {
 /// All senders. Written by one, read by many.
 #[derive(Debug, Default)]
 pub struct Usages {
-    by_subject: DashMap<Subject, Usage>,
+    by_subject: DashMap<Subject, Usage, RandomState>,
 }
 
 /// The same at rest; part of a snapshot.
@@ -156,10 +157,9 @@ impl Usages {
         }
     }
 
-    /// What somebody sent within a window that ends now.
-    #[must_use]
-    pub fn within(&self, subject: &Subject, window: Duration, now: Timestamp) -> Amount {
-        self.by_subject.get(subject).map_or(Amount::default(), |usage| usage.within(window, now))
+    /// Looks at what somebody sent lately, if anything.
+    pub fn look<T>(&self, subject: &Subject, look: impl FnOnce(Option<&Usage>) -> T) -> T {
+        look(self.by_subject.get(subject).as_deref())
     }
 
     /// What somebody sent lately.
@@ -331,7 +331,7 @@ mod tests {
         usages.count(BEGAN, &message(&["alice", "bob"], None));
         usages.count(BEGAN, &message(&[], Some("carol")));
         usages.count(BEGAN, &Message { reason: Reason::Imported, ..message(&["alice"], None) });
-        let sent = |subject| usages.within(&subject, hour, BEGAN).messages;
+        let sent = |subject| usages.of(&subject).within(hour, BEGAN).messages;
         let login = |name: &str| Subject::Login(Name::from(name));
         let bob = Subject::Subscriber(Name::from("bob"));
         assert_eq!(

@@ -276,28 +276,25 @@ impl MailDesk {
         };
         let instance = Name::new(&query.instance);
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
-        let under_way = self.under_way(query, known.as_ref(), &ruling, config, now);
+        let payers = self.payers_of(query, &ruling, config, now);
         let held_back = matches!(action, Action::Reject550 { .. } | Action::Defer451 { .. });
         if held_back && !config.relay.observe {
-            self.scales.release(&under_way, message);
+            self.give_back(query, known.as_ref(), &payers, message, false, now);
             Counters::count(&self.counters.policy, ruling.reason);
             let reference = self.attempted(peer, query, &ruling, false, now);
             return spoken(&ruling, query.profile, config, reference);
         }
-        let is_repeat = known.as_ref().is_some_and(|known| known.recorded);
-        if let Some(exceeded) = self.too_much(query, &ruling, is_repeat, message, config, now) {
+        if let Some(exceeded) = self.too_much(query, &ruling, &payers, message, config, now) {
             if exceeded.limit.enforced && !config.relay.observe {
                 return self.over_limit(peer, query, ruling, &exceeded, config, now);
             }
             let would = Ruling { reason: reason(&exceeded), ..ruling.clone() };
             self.attempted(peer, query, &would, true, now);
         }
-        let (owners, ruled) = (ruling.owners.clone(), ruling.clone());
+        let owners = ruling.owners.clone();
+        let changed_hands = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands).cloned();
         let recorded = self.record(self.message(peer, query, known, ruling, config, now)).await;
-        if recorded && !under_way.is_empty() {
-            self.attributions().recorded(&peer.mta, &instance, &ruled, now);
-        }
-        self.scales.release(&under_way, message);
+        self.give_back(query, changed_hands.as_ref(), &payers, message, recorded, now);
         if recorded {
             return action;
         }

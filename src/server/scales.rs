@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use crate::relay::limit::{Account, Exceeded, Limit, Measure, Sender, exceeded};
+use crate::relay::limit::{Exceeded, Limit, Measure, Sender, exceeded};
 use crate::relay::reserved::{Message, Reserved};
 use crate::relay::ruling::Ruling;
 use crate::relay::standing::Subject;
@@ -69,21 +68,6 @@ pub struct Scales {
     exceedances: Mutex<Exceedances>,
 }
 
-/// Where amounts are looked up.
-struct Sent<'a> {
-    usages: &'a Usages,
-    reserved: &'a Reserved,
-    message: Message<'a>,
-    now: Timestamp,
-}
-
-impl Account for Sent<'_> {
-    fn within(&self, subject: &Subject, window: Duration) -> Amount {
-        let sent = self.usages.within(subject, window, self.now);
-        sent.plus(self.reserved.beside(subject, self.message, window, self.now))
-    }
-}
-
 /// What is weighed: somebody's message, at a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Load<'a> {
@@ -121,7 +105,8 @@ impl Scales {
         weighed
     }
 
-    /// Whether a whole message fits. If so it is held until it is given back, else it is given back at once.
+    /// Whether a whole message fits. If so it is held until it is given back, else it is given back at once. One that was written
+    /// down already was let go.
     pub fn whole<'l>(
         &self,
         limits: &'l [Limit],
@@ -130,6 +115,9 @@ impl Scales {
         amount: Amount,
     ) -> Weighed<'l> {
         let mut reserved = self.reserved();
+        if reserved.is_written(load.message) {
+            return Weighed::default();
+        }
         let weighed = Self::weigh(limits, usages, &reserved, load, |_| amount);
         for payer in load.payers {
             if weighed.held_back.is_some() {
@@ -152,7 +140,6 @@ impl Scales {
         wanted: impl Fn(&Subject) -> Amount,
     ) -> Weighed<'l> {
         let Load { payers, message, now } = load;
-        let sent = Sent { usages, reserved, message, now };
         let mut weighed = Weighed::default();
         for Payer { subject, nas, is_static, authenticated, limited } in payers {
             let sender = Sender {
@@ -162,7 +149,14 @@ impl Scales {
                 authenticated: *authenticated,
                 limited: *limited,
             };
-            for exceeded in exceeded(limits, &sender, wanted(subject), &sent) {
+            let all = usages.look(subject, |usage| {
+                let sent = |window| {
+                    let sent = usage.map_or(Amount::default(), |usage| usage.within(window, now));
+                    sent.plus(reserved.beside(subject, message, window, now))
+                };
+                exceeded(limits, &sender, wanted(subject), sent)
+            });
+            for exceeded in all {
                 let place =
                     if exceeded.limit.enforced { &mut weighed.held_back } else { &mut weighed.observed };
                 place.get_or_insert(exceeded);
@@ -171,9 +165,12 @@ impl Scales {
         weighed
     }
 
-    /// Gives back what a message held.
-    pub fn release(&self, payers: &[Payer], message: Message<'_>) {
+    /// Gives back what a message held, whether it was written down or not.
+    pub fn release(&self, payers: &[Payer], message: Message<'_>, is_written: bool) {
         let mut reserved = self.reserved();
+        if is_written {
+            reserved.written(message);
+        }
         for payer in payers {
             reserved.release(&payer.subject, message);
         }
@@ -201,6 +198,8 @@ impl Scales {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::relay::limit::{Kind, Rate};
     use crate::relay::message::Owner;
@@ -269,7 +268,7 @@ mod tests {
         assert!(world.recipient("a", 2, NOW), "one of them has one recipient more");
         assert!(world.whole("a", 2, NOW) && world.whole("b", 1, NOW), "and both may end");
         let b = Name::from("b");
-        world.scales.release(&world.payers, Message { mta: &world.mta, instance: &b });
+        world.scales.release(&world.payers, Message { mta: &world.mta, instance: &b }, false);
         assert!(world.recipient("c", 1, NOW), "one was not let go after all");
     }
 

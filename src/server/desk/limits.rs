@@ -39,40 +39,52 @@ impl MailDesk {
         self.scales.recipient(&config.limits, &self.shared.usages, load, recipient).held_back
     }
 
-    /// What does not let a whole message go, or would not if it were enforced. One that was written down already was let go.
+    /// What does not let a whole message go, or would not if it were enforced.
     pub(super) fn too_much<'c>(
         &self,
         query: &Query,
         ruling: &Ruling,
-        is_repeat: bool,
+        payers: &[Payer],
         message: reserved::Message<'_>,
         config: &'c Config,
         now: Timestamp,
     ) -> Option<Exceeded<'c>> {
-        if is_repeat || !self.weighs(config) || ruling.verdict() != Verdict::Permit {
+        if payers.is_empty() || ruling.verdict() != Verdict::Permit {
             return None;
         }
-        let payers = self.payers(query, ruling, now);
         let amount = Amount { messages: 1, recipients: query.recipient_count.into(), octets: query.size };
-        let load = Load { payers: &payers, message, now };
+        let load = Load { payers, message, now };
         let weighed = self.scales.whole(&config.limits, &self.shared.usages, load, amount);
         weighed.held_back.or(weighed.observed)
     }
 
-    /// Who may have something of a message under way: whoever was permitted at RCPT, and whoever has the address now.
-    pub(super) fn under_way(
+    /// Against whom a message counts; nobody, where nothing is weighed.
+    pub(super) fn payers_of(
         &self,
         query: &Query,
-        known: Option<&Attribution>,
         ruling: &Ruling,
         config: &Config,
         now: Timestamp,
     ) -> Vec<Payer> {
-        if !self.weighs(config) {
-            return Vec::new();
+        if self.weighs(config) { self.payers(query, ruling, now) } else { Vec::new() }
+    }
+
+    /// Gives back what a message held: of those against whom it counts, and of whoever was permitted at RCPT.
+    pub(super) fn give_back(
+        &self,
+        query: &Query,
+        known: Option<&Attribution>,
+        payers: &[Payer],
+        message: reserved::Message<'_>,
+        is_written: bool,
+        now: Timestamp,
+    ) {
+        if !payers.is_empty() {
+            self.scales.release(payers, message, is_written);
         }
-        let rulings = known.map(|known| &known.ruling).into_iter().chain([ruling]);
-        rulings.flat_map(|ruling| self.payers(query, ruling, now)).collect()
+        if let Some(known) = known {
+            self.scales.release(&self.payers(query, &known.ruling, now), message, false);
+        }
     }
 
     /// Whether any limit can hold for anybody: those of the limited need somebody who is.
