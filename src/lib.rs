@@ -27,11 +27,12 @@
 //! | room | knows | must not know |
 //! |---|---|---|
 //! | [`session`] | who owns which address | no clock, no file, no socket: time is an argument |
-//! | [`relay`] | may this leave, whose is it, who is suspended, what is usual | protocols, how a subscriber is found |
+//! | [`relay`] | may this leave, whose is it, who is suspended or limited, what is usual, what somebody should look at | protocols, how a subscriber is found |
 //! | [`radius`] | octets to accounting records and back | sockets, what a record does to a session |
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
 //! | [`paste`] | a line of somebody's log to address, port and moment | what time it is, whose an address is |
+//! | [`watch`] | how block lists are asked, what they answer, when that is believed | sockets, who is told |
 //! | [`complaint`] | a report about a message to what it says | what was written down, whose an address is |
 //! | [`views`] | which view wants which entry | clocks, configuration, files |
 //! | [`log`] | what is durable, and what is damage | what an entry means |
@@ -46,7 +47,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `signals` who is looked at after it, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
+//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true
@@ -185,6 +186,7 @@
 //! | a `[[nat]]` that does not suffice, overlaps another, or is not IPv4 | 78; file, line, key | standard error | `a_translation_has_a_block_for_each_inside_address_and_not_one_too_few`, `an_outside_address_is_of_one_translation_only`, `each_mistake_in_a_translation_is_named` |
 //! | a line of the list of prefixes that can't be | 78; its file, line, column | standard error | `a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line`, `each_mistake_has_its_line_its_column_and_its_remedy` |
 //! | a list of prefixes that is missing, or that everybody may change | 78 | standard error | `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
+//! | a block list, an address of ours or a range to sample that can't be, or is there twice | 78; file, line, key | standard error | `each_mistake_about_block_lists_is_named`, `each_mistake_about_ranges_that_are_sampled_is_named` |
 //! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad`, `a_dictionary_that_cannot_be_used_keeps_the_old_configuration_and_ends_a_start_with_78`, `a_list_of_prefixes_is_read_again_and_a_bad_line_in_it_keeps_the_old` |
 //! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |
 //! | a data directory that another daemon uses | 75 | standard error | `a_second_daemon_on_one_data_directory_ends_with_75_and_disturbs_nobody` |
@@ -231,6 +233,21 @@
 //! | a case that is not there, or closed; no reason | 404; 409; 400 | none | `each_wrong_question_about_cases_is_named` |
 //! | names and ids meant to act on a terminal | `0x...`, or spelled out | as any other | `what_a_reporter_chose_does_not_act_on_a_terminal` |
 //! | any octets whatever | no panic | as above | `any_octets_and_any_report_that_was_changed_are_survived` |
+//!
+//! **Answers about block lists** (`watch`, `[watch.dnsbl]`). None of these opens a case, and none ends a listing. Counters have the
+//! label `list`.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | none, a late one, one to another question or with another number | as none: `timeout` | `dnsbl_failures`, `dnsbl_insane`, line | `a_server_that_is_silent_slow_or_lies_makes_no_case`, `a_server_that_falls_silent_or_begins_to_lie_frees_nobody` |
+//! | octets that are no answer; one that was cut, and no TCP | as none: `unreachable` | the same | `a_server_that_is_silent_slow_or_lies_makes_no_case` |
+//! | SERVFAIL, REFUSED | as none: `server-failure`, `refused` | the same | `lists_that_are_dead_barred_empty_or_broken_accuse_and_free_nobody` |
+//! | 127.255.255.0/24 or 127.0.0.1: whoever asks is refused | no listing: `barred` | `dnsbl_insane`, line | `only_what_lies_in_127_and_says_nothing_else_is_a_listing`, `lists_that_are_dead_barred_empty_or_broken_accuse_and_free_nobody` |
+//! | an address outside of 127/8: the zone is somebody else's | no listing: `foreign` | `dnsbl_insane`, line | `only_what_lies_in_127_and_says_nothing_else_is_a_listing`, `lists_that_are_dead_barred_empty_or_broken_accuse_and_free_nobody` |
+//! | a list that has what none may have, or lacks what each must have | it is not asked about us: `lists-everything`, `empty` | `dnsbl_insane`, line | `a_list_is_believed_when_it_has_the_one_and_not_the_other`, `a_list_that_is_not_sane_lists_and_frees_nobody`, `lists_that_are_dead_barred_empty_or_broken_accuse_and_free_nobody` |
+//! | a listing, or the end of one, that the next round does not repeat | in doubt, then as before | none | `a_change_is_believed_when_two_rounds_say_so` |
+//! | a text meant to act on a terminal, or without end | `0x...`; its first 255 octets | none | `what_a_list_says_does_not_act_on_a_terminal_and_has_an_end` |
+//! | more addresses than any list has reason to answer | the first 16 | none | `an_answer_without_end_is_looked_at_for_a_while` |
 //!
 //! **Lines of logs** (`who -`). A line that is not understood is answered as such, and the others are answered.
 //!
@@ -288,3 +305,4 @@ pub mod relay;
 pub mod server;
 pub mod session;
 pub mod views;
+pub mod watch;

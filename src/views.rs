@@ -17,8 +17,9 @@ use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
-use crate::relay::standing::{Command, Standing};
+use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::trend::{self, Trends};
+use crate::relay::usage::{Counting, Usages, UsagesAtRest};
 use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
@@ -120,9 +121,12 @@ pub struct Shared {
     cases: DashMap<u64, Arc<Case>>,
     /// What must be kept.
     pub preserved: ArcSwap<Preservations>,
+    /// Who sent how much lately.
+    pub usages: Usages,
     /// What each sender usually sends, and what it sends today.
     pub trends: Trends,
     committed: AtomicU64,
+    cases_changed: AtomicU64,
 }
 
 impl Shared {
@@ -130,6 +134,12 @@ impl Shared {
     #[must_use]
     pub fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)
+    }
+
+    /// Sequence of the last entry that changed a case.
+    #[must_use]
+    pub fn cases_changed(&self) -> u64 {
+        self.cases_changed.load(Ordering::Acquire)
     }
 
     /// The case of this number.
@@ -164,6 +174,7 @@ pub struct Views {
     link: (u64, Link),
     cases: Cases,
     preserved: Preservations,
+    counting: Counting,
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -181,30 +192,46 @@ struct Rest {
     link: (u64, Link),
     cases: Cases,
     preserved: Preservations,
-    trends: trend::Image,
+    usages: UsagesAtRest,
 }
 
-/// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders, no cases and no trends yet.
+/// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders and no cases yet.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 struct RestBefore {
     sequence: u64,
     ahead: (Timestamp, Duration),
     sessions: Image,
-    standing: Standing,
+    standing: StandingBefore,
     recent: RecentMessages,
 }
 
-/// Version of the views at rest. Up to 2 it was that of the log.
-const SNAPSHOT: u8 = 4;
-/// The one before, which is still read: the log may not reach back to where that snapshot was taken.
-const BEFORE: u8 = 3;
+/// Version of the views at rest. Up to 2 it was that of the log. From 5 on the trends stand behind the rest.
+const SNAPSHOT: u8 = 5;
+/// Those before, which are still read: the log may not reach back to where such a snapshot was taken.
+const WITHOUT_TRENDS: u8 = 4;
+const WITHOUT_CASES: u8 = 3;
 
 impl From<RestBefore> for Rest {
     fn from(before: RestBefore) -> Self {
         let RestBefore { sequence, ahead, sessions, standing, recent } = before;
-        let (tokens, link, cases, preserved, trends) = Default::default();
-        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved, trends }
+        let (tokens, link, cases, preserved, usages) = Default::default();
+        let standing = Standing::from(standing);
+        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved, usages }
     }
+}
+
+/// What the octets of this version hold.
+fn at_rest(version: u8, octets: &[u8]) -> Option<(Rest, trend::Image)> {
+    let read = match version {
+        SNAPSHOT => postcard::from_bytes(octets),
+        WITHOUT_TRENDS => postcard::from_bytes(octets).map(|rest| (rest, trend::Image::default())),
+        WITHOUT_CASES => {
+            postcard::from_bytes::<RestBefore>(octets).map(|rest| (Rest::from(rest), trend::Image::default()))
+        }
+        _ => return None,
+    };
+    read.ok()
 }
 
 /// A snapshot that does not hold what one of this version holds.
@@ -223,6 +250,7 @@ impl Views {
             link: Default::default(),
             cases: Cases::default(),
             preserved: Preservations::default(),
+            counting: Counting::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -236,11 +264,7 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        let rest = match format {
-            SNAPSHOT => postcard::from_bytes(octets).map_err(|_| Unreadable)?,
-            BEFORE => Rest::from(postcard::from_bytes::<RestBefore>(octets).map_err(|_| Unreadable)?),
-            _ => return Err(Unreadable),
-        };
+        let (rest, trends) = at_rest(format, octets).ok_or(Unreadable)?;
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.tokens.store(Arc::new(rest.tokens.clone()));
         shared.link.store(Arc::new(rest.link));
@@ -248,8 +272,9 @@ impl Views {
             shared.cases.insert(case.id, Arc::clone(case));
         }
         shared.preserved.store(Arc::new(rest.preserved.clone()));
-        shared.trends.restore(rest.trends);
+        shared.trends.restore(trends);
         shared.committed.store(rest.sequence, Ordering::Release);
+        shared.cases_changed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
             standing: rest.standing,
@@ -258,6 +283,7 @@ impl Views {
             link: rest.link,
             cases: rest.cases,
             preserved: rest.preserved,
+            counting: Counting::restore(&shared.usages, rest.usages),
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -289,9 +315,10 @@ impl Views {
             link: self.link,
             cases: self.cases.clone(),
             preserved: self.preserved.clone(),
-            trends: self.shared.trends.image(),
+            usages: self.counting.at_rest(&self.shared.usages),
         };
-        postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
+        let trends = self.shared.trends.image();
+        postcard::to_extend(&(rest, trends), vec![SNAPSHOT]).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -345,14 +372,11 @@ impl Views {
                 if message.reason != Reason::Imported {
                     self.recent.insert(message);
                 }
+                self.counting.count(&self.shared.usages, at, message);
                 self.shared.trends.message(at, message);
                 Outcome::Message(message.clone())
             }
-            Entry::Command(command) => {
-                self.standing.fold(sequence, command);
-                self.shared.standing.store(Arc::new(self.standing.clone()));
-                Outcome::Command(command.clone())
-            }
+            Entry::Command(command) => self.ordered(None, sequence, command.clone()),
             Entry::Question(question) => self.asked(Box::new(Asked::from(question))),
             Entry::Asked(asked) => self.asked(asked.clone()),
             Entry::Token(order) => {
@@ -377,10 +401,22 @@ impl Views {
                 self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
+            Entry::CaseOpened(opened) => {
+                let changed = self.cases.open(sequence, opened);
+                self.show(&changed);
+                return self.shared.committed.store(sequence, Ordering::Release);
+            }
             Entry::Case(action) => {
                 let changed = self.cases.act(sequence, action);
                 self.show(&changed);
-                return self.shared.committed.store(sequence, Ordering::Release);
+                for subject in action.usual_for() {
+                    self.shared.trends.dismiss(subject);
+                }
+                match action.command() {
+                    // Whoever gave it was told that it holds, also when its case has just gone.
+                    Some(command) => self.ordered(Some(action.case), sequence, command),
+                    None => return self.shared.committed.store(sequence, Ordering::Release),
+                }
             }
             Entry::Signal(signal) => {
                 self.shared.trends.signal(signal);
@@ -400,6 +436,7 @@ impl Views {
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 self.recent.forget(at);
+                self.counting.forget(&self.shared.usages, at);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
         };
@@ -414,6 +451,15 @@ impl Views {
         for id in &changed.gone {
             self.shared.cases.remove(id);
         }
+        if !changed.cases.is_empty() {
+            self.shared.cases_changed.store(self.sequence, Ordering::Release);
+        }
+    }
+
+    fn ordered(&mut self, case: Option<u64>, sequence: u64, command: Command) -> Outcome {
+        self.standing.fold_of(case, sequence, &command);
+        self.shared.standing.store(Arc::new(self.standing.clone()));
+        Outcome::Command(command)
     }
 
     /// Ties a question to those before it.
@@ -454,177 +500,11 @@ impl Views {
 /// Until when orders that are in force at this moment keep a case: it may be about whom they name, or of an address.
 fn kept_longer(preserved: &Preservations, case: &Case, at: Timestamp) -> Option<Timestamp> {
     let orders = preserved.in_force(at).filter(|(about, _)| match about {
-        About::Subscriber(name) => case.about.contains(name),
+        About::Subscriber(name) => case.about.contains(&Subject::Subscriber(name.clone())),
         About::Prefix(prefix) => case.addresses().any(|address| prefix.contains(&address)),
     });
     orders.map(|(_, order)| order.until).max()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
-    use crate::access::{Role, Via};
-    use crate::log::entry::Question;
-    use crate::relay::case::{Act, Action, Complaint, Reported, State};
-    use crate::relay::confidence::Confidence;
-    use crate::relay::signal::Signal;
-    use crate::session::Name;
-
-    const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
-
-    fn question(what: &str) -> Entry {
-        Entry::Question(Question { at: AT, by: Name::from("root"), what: Name::from(what) })
-    }
-
-    fn token() -> Entry {
-        let (_, hash) = issue(TokenId(7), &[1; SECRET_OCTETS]);
-        let (scopes, note) = (Vec::new(), Name::from(""));
-        let verb = Verb::Create { hash, role: Role::Viewer, scopes, expires: None, note };
-        Entry::Token(Box::new(TokenOrder { at: AT, by: Name::from("root"), id: TokenId(7), verb }))
-    }
-
-    fn complaint() -> Entry {
-        let evidence = Reported {
-            form: Name::from("arf"),
-            feedback: None,
-            reporter: None,
-            address: Some("192.0.2.7".parse().unwrap()),
-            port: None,
-            arrival: None,
-            message_id: None,
-            token: None,
-            messages: Vec::new(),
-            found_by: Vec::new(),
-        };
-        let (by, about, confidence) = (Name::from("mail"), vec![Name::from("alice")], Confidence::Exact);
-        Entry::Complaint(Box::new(Complaint { at: AT, by, about, confidence, key: None, evidence }))
-    }
-
-    fn close(case: u64, kept_until: Timestamp) -> Entry {
-        let (by, act, reason) = (Name::from("root"), Act::Close { kept_until }, Name::from("cleaned"));
-        Entry::Case(Action { at: AT, by, case, act, reason })
-    }
-
-    fn folded(entries: &[Entry]) -> (Views, Vec<Folded>) {
-        let (mut views, mut folded) = (Views::new(Arc::default()), Vec::new());
-        for (sequence, entry) in (1..).zip(entries) {
-            views.fold(AT, sequence, entry, &mut folded);
-        }
-        (views, folded)
-    }
-
-    #[test]
-    fn tokens_and_the_chain_go_on_from_a_snapshot_as_if_nothing_had_been() {
-        let entries = [token(), question("/a"), question("/b")];
-        let (whole, outcomes) = folded(&entries);
-        let (before, _) = folded(&entries[..2]);
-        let shared = Arc::new(Shared::default());
-        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
-        let mut more = Vec::new();
-        views.fold(AT, 3, &entries[2], &mut more);
-        assert!(views.are_as(&whole) && more == outcomes[2..]);
-        assert!(shared.tokens.load().get(TokenId(7)).is_some());
-        assert_eq!(shared.link.load().0, 3);
-        let Outcome::Asked(asked, link) = &more[0].outcome else { panic!("{more:?}") };
-        assert_eq!((**shared.link.load(), asked.via, asked.role), ((3, *link), Via::Socket, None));
-    }
-
-    #[test]
-    fn trends_go_on_from_a_snapshot_and_remember_what_was_told() {
-        let message = |seconds| {
-            let at = AT.plus(Duration::from_secs(seconds));
-            let login = Some(Name::from("webmail"));
-            Entry::Message(Box::new(Message { at, login, ..crate::relay::message::tests::message(0, "") }))
-        };
-        let subject = crate::relay::standing::Subject::Login(Name::from("webmail"));
-        let (name, words) = (Name::from("messages"), Name::from("many"));
-        let signal = Signal { at: AT, subject: subject.clone(), name, value: 2, threshold: 2, words };
-        let entries = [message(0), message(1), Entry::Signal(Box::new(signal)), message(2)];
-        let (whole, _) = folded(&entries);
-        let (before, _) = folded(&entries[..3]);
-        let shared = Arc::<Shared>::default();
-        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
-        views.fold(AT, 4, &entries[3], &mut Vec::new());
-        assert!(views.are_as(&whole));
-        let sender = shared.trends.sender(&subject).unwrap();
-        assert!(sender.today().odd && sender.today().messages == 3);
-    }
-
-    #[test]
-    fn a_case_goes_on_from_a_snapshot_and_goes_at_its_end_with_or_without_an_entry() {
-        let case = close(1, AT.plus(Duration::from_secs(60)));
-        let (before, told) = folded(&[complaint()]);
-        assert!(told.is_empty(), "the index has no rows of it");
-        let shared = Arc::<Shared>::default();
-        let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
-        assert!(views.are_as(&before) && shared.case(1).is_some());
-        views.fold(AT, 2, &case, &mut Vec::new());
-        let (mut whole, _) = folded(&[complaint(), case]);
-        assert!(views.are_as(&whole));
-        views.advance(AT.plus(Duration::from_secs(59)), &mut Vec::new());
-        assert_eq!(shared.case(1).unwrap().state, State::Closed);
-        views.advance(AT.plus(Duration::from_secs(60)), &mut Vec::new());
-        assert!(shared.case(1).is_none() && shared.cases().is_empty());
-        // A replay looks only when there is an entry, and comes to the same.
-        let later = AT.plus(Duration::from_secs(90));
-        for views in [&mut views, &mut whole] {
-            views.fold(later, 3, &question("/a"), &mut Vec::new());
-        }
-        assert!(views.are_as(&whole));
-    }
-
-    #[test]
-    fn a_closed_case_that_an_order_keeps_goes_with_the_order() {
-        let later = |seconds| AT.plus(Duration::from_secs(seconds));
-        let order = |about: About, until: Option<u64>| {
-            let (by, reason) = (Name::from("dpo"), Name::from("4 Js 17/26"));
-            let order = PreservationOrder { at: AT, by, about, until: until.map(later), reason };
-            Entry::Preservation(Box::new(order))
-        };
-        let alice = || About::Subscriber(Name::from("alice"));
-        let source = || About::Prefix("192.0.2.0/24".parse().unwrap());
-        for about in [alice(), source()] {
-            let entries = [complaint(), order(about, Some(200)), close(1, later(60))];
-            let (mut views, _) = folded(&entries);
-            let is_there = |views: &mut Views, seconds| {
-                views.advance(later(seconds), &mut Vec::new());
-                views.shared.case(1).is_some()
-            };
-            assert!(is_there(&mut views, 60) && is_there(&mut views, 199));
-            assert_eq!(views.shared.case(1).unwrap().kept_until, Some(later(200)), "and it says so");
-            assert!(!is_there(&mut views, 200));
-        }
-        // Two orders; one is lifted, then the other.
-        let (mut views, _) = folded(&[
-            complaint(),
-            order(alice(), Some(200)),
-            order(source(), Some(150)),
-            close(1, later(60)),
-        ]);
-        views.advance(later(100), &mut Vec::new());
-        assert_eq!(views.shared.case(1).unwrap().kept_until, Some(later(200)), "the longer one counts");
-        for (sequence, lifted, end) in [(5, alice(), Some(later(150))), (6, source(), None)] {
-            views.advance(later(100), &mut Vec::new());
-            views.fold(later(100), sequence, &order(lifted, None), &mut Vec::new());
-            views.advance(later(100), &mut Vec::new());
-            assert_eq!(views.shared.case(1).and_then(|case| case.kept_until), end);
-        }
-    }
-
-    #[test]
-    fn a_snapshot_of_the_version_before_is_read_and_has_no_tokens_and_no_cases_yet() {
-        let (views, _) = folded(&[]);
-        let mut octets = views.snapshot();
-        // What came with version 4: no tokens, no entry and a link of zeros, no preservation orders, no cases, of no key and
-        // with no end, and no senders, since no moment.
-        octets.truncate(octets.len() - 1 - 1 - 32 - 1 - 3 - 2);
-        octets[0] = BEFORE;
-        let restored = Views::restore(Arc::default(), &octets).unwrap();
-        assert!(restored.are_as(&views));
-        octets[0] = 2;
-        assert!(Views::restore(Arc::default(), &octets).is_err());
-        octets[0] = SNAPSHOT + 1;
-        assert!(Views::restore(Arc::default(), &octets).is_err());
-    }
-}
+mod tests;

@@ -15,6 +15,14 @@ mod house;
 mod complaints;
 
 #[cfg(test)]
+#[path = "daemon/cases.rs"]
+mod cases;
+
+#[cfg(test)]
+#[path = "daemon/rules.rs"]
+mod rules;
+
+#[cfg(test)]
 #[path = "daemon/reload.rs"]
 mod reload;
 
@@ -71,5 +79,13 @@ mod dictionaries;
 mod feeds;
 
 #[cfg(test)]
+#[path = "daemon/limits.rs"]
+mod limits;
+
+#[cfg(test)]
 #[path = "daemon/import.rs"]
 mod import;
+
+#[cfg(test)]
+#[path = "daemon/reputation.rs"]
+mod reputation;

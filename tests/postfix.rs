@@ -268,6 +268,51 @@ mod stories {
     }
 
     #[test]
+    fn whoever_sent_too_much_is_told_so_on_any_address_and_after_a_restart_and_nobody_else_is() {
+        if !present() {
+            return;
+        }
+        let wanted = Wanted {
+            session: "warm-up = \"0s\"\ndefer-after-stop = \"0s\"",
+            policy: "[[limit]]\nname = \"default\"\nmode = \"enforce\"\nmessages = [\"2/1h\"]\nrecipients = [\"4/1h\"]\n\
+                     message-size = \"64KiB\"",
+            ..Wanted::default()
+        };
+        let mut daemon = Daemon::start_with(&wanted);
+        alice_is_online(&daemon);
+        let postfix = Postfix::start(&daemon, &["policy.main.cf"]);
+        // Four recipients fit, the fifth is tried again later, and the message goes to the four.
+        let mut session = Smtp::from(postfix.relay, ALICE);
+        assert_eq!(session.rcpt("r1@example.net").code, 250);
+        let more: Vec<u16> =
+            (2..=5).map(|n| session.say(&format!("RCPT TO:<r{n}@example.net>")).code).collect();
+        assert_eq!(more, [250, 250, 250, 450]);
+        let sent = session.content();
+        assert_eq!(message(&daemon, sent.queue_id())["recipient_count"], 4);
+        let over = session.send(OUTSIDE);
+        assert_eq!((over.code, over.text.contains("4.7.1")), (450, true), "{}", over.text);
+
+        daemon.nas().report(Status::Stop, "alice", "s-alice-1", ALICE);
+        daemon.nas().report(Status::Start, "alice", "s-alice-2", "100.64.0.77");
+        daemon.nas().report(Status::Start, "bob", "s-bob-1", ALICE);
+        assert_eq!(Smtp::from(postfix.relay, "100.64.0.77").send(OUTSIDE).code, 450, "with a new address");
+        assert_eq!(Smtp::from(postfix.relay, ALICE).send(OUTSIDE).code, 250, "bob has the old one");
+        daemon.restart();
+        assert_eq!(Smtp::from(postfix.relay, "100.64.0.77").send(OUTSIDE).code, 450, "after a restart");
+
+        // Size is known for sure only at the end; announced, it is refused at once.
+        let mut session = Smtp::from(postfix.relay, ALICE);
+        assert_eq!(session.say("MAIL FROM:<sender@example.org> SIZE=70000").code, 250);
+        let announced = session.say(&format!("RCPT TO:<{OUTSIDE}>"));
+        assert_eq!((announced.code, announced.text.contains("5.3.4")), (552, true), "{}", announced.text);
+        session.say("RSET");
+        assert_eq!(session.rcpt(OUTSIDE).code, 250);
+        assert_eq!(session.say("DATA").code, 354);
+        let large = session.say(&format!("Subject: large\r\n\r\n{}.", "0123456789abcdef\r\n".repeat(4000)));
+        assert_eq!((large.code, large.text.contains("5.3.4")), (552, true), "{}", large.text);
+    }
+
+    #[test]
     fn a_message_under_way_when_its_sender_is_suspended_is_refused_at_its_end() {
         if !present() {
             return;

@@ -36,6 +36,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it over a new directory within `disk`, and waits until it is ready.
     pub(crate) fn start(program: &Path, disk: &Path) -> Result<Daemon, Failure> {
+        Daemon::start_with(program, disk, "")
+    }
+
+    /// The same, with further lines in its configuration.
+    pub(crate) fn start_with(program: &Path, disk: &Path, more: &str) -> Result<Daemon, Failure> {
         let mut daemon = Daemon {
             process: None,
             program: program.to_owned(),
@@ -46,13 +51,13 @@ impl Daemon {
             policy: free_address()?,
             http: free_address()?,
         };
-        daemon.configure().map_err(|error| Failure::System("the configuration", error))?;
+        daemon.configure(more).map_err(|error| Failure::System("the configuration", error))?;
         daemon.launch()?;
         daemon.wait(|daemon| daemon.metrics().is_some_and(|metrics| metrics.sum("ready") > 0))?;
         Ok(daemon)
     }
 
-    fn configure(&self) -> std::io::Result<()> {
+    fn configure(&self, more: &str) -> std::io::Result<()> {
         let path = self.home.path().join("relaywarden.toml");
         let (data, socket) = (self.data_dir(), self.home.path().join("api.sock"));
         let text = format!(
@@ -63,7 +68,7 @@ impl Daemon {
              [session]\nwarm-up = \"0s\"\n\
              [socketmap]\nlisten = [\"{}\"]\n\
              [policy]\nlisten = [\"{}\"]\n\
-             [http]\nsocket = {socket:?}\nlisten = [\"{}\"]\n",
+             [http]\nsocket = {socket:?}\nlisten = [\"{}\"]\n{more}",
             self.radius, self.socketmap, self.policy, self.http,
         );
         fs::write(&path, text)?;
@@ -121,7 +126,8 @@ impl Daemon {
     pub(crate) fn metrics(&self) -> Option<Metrics> {
         let mut stream = TcpStream::connect(self.http).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: relaywarden\r\nConnection: close\r\n\r\n").ok()?;
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http);
+        stream.write_all(request.as_bytes()).ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
         let lines = text.lines().filter_map(|line| line.strip_prefix("relaywarden_")?.rsplit_once(' '));

@@ -64,6 +64,9 @@ struct Arguments {
     /// The daemon alone, under more than it can take
     #[arg(long)]
     storm: bool,
+    /// The daemon alone: what limits cost at the end of a message
+    #[arg(long)]
+    limits: bool,
     /// Beside whom: `all`, or `ours`, which leaves out foreign programs
     #[arg(long, value_name = "WHO", value_enum, default_value_t = Only::All)]
     only: Only,
@@ -230,7 +233,7 @@ fn measure(arguments: &Arguments) -> Result<bool, Failure> {
     let finish = |name: &str, report: &Report| {
         report.publish(name, arguments.out.as_deref()).map_err(|e| Failure::System("writing to --out", e))
     };
-    if arguments.compare || !(arguments.growth || arguments.storm) {
+    if arguments.compare || !(arguments.growth || arguments.storm || arguments.limits) {
         let mut report = describe(&scale)?;
         kept &= compare(&scale, &mut report)?;
         finish("compare", &report)?;
@@ -240,6 +243,11 @@ fn measure(arguments: &Arguments) -> Result<bool, Failure> {
         let largest = arguments.largest.unwrap_or(if scale.quick { 100_000 } else { 1_000_000 });
         growth::measure(&scale, largest, &mut report)?;
         finish("growth", &report)?;
+    }
+    if arguments.limits {
+        let mut report = describe(&scale)?;
+        kept &= policy::with_limits(&scale, &mut report)?;
+        finish("limits", &report)?;
     }
     if arguments.storm {
         let mut report = describe(&scale)?;

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::daemon::Daemon;
-use super::feed::Feed;
+use super::feed::{Feed, WIDE};
 use super::floors::{Floor, Kind};
 use super::report::{Rates, Report, millis};
 use super::starts::address;
@@ -72,6 +72,54 @@ pub(crate) fn compare(
     ));
     Ok(wrong == 0 && written >= counted)
 }
+
+/// What limits cost: the same daemon with limits that hold for everybody and hold nobody back, and without any, in turns.
+pub(crate) fn with_limits(scale: &Scale, report: &mut Report) -> Result<bool, Failure> {
+    let (with, without) = (
+        Daemon::start_with(&scale.program, &scale.disk, LIMITS)?,
+        Daemon::start(&scale.program, &scale.disk)?,
+    );
+    let mut known = 0;
+    for daemon in [&with, &without] {
+        let mut feed = Feed::new(daemon.radius, WIDE, 0)?;
+        feed.fill(SENDERS)?;
+        known = feed.known();
+        let _ = daemon.settle(super::acks::SETTLES_WITHIN);
+    }
+    let mut mail = Mail { serial: 0, known };
+    let (mut limited, mut free, mut wrong) = (Vec::new(), Vec::new(), 0);
+    for round in 0..scale.rounds {
+        say(&format!("limits, round {} of {}", round + 1, scale.rounds));
+        for turn in 0..2 {
+            let to_limited = (round + turn) % 2 == 0;
+            let (daemon, rates) = if to_limited { (&with, &mut limited) } else { (&without, &mut free) };
+            let seen = mail.send(daemon.policy, scale.longest.min(WINDOW))?;
+            wrong += seen.wrong;
+            rates.push(seen.rate());
+            let _ = daemon.settle(super::acks::SETTLES_WITHIN);
+        }
+    }
+    report.compare(&Rates {
+        what: &format!(
+            "messages/s at END-OF-MESSAGE with limits, {CONNECTIONS} connections, {SENDERS} senders"
+        ),
+        ours: &limited,
+        against: "the same daemon without limits and signals",
+        promise: "the message is durable (fdatasync)",
+        theirs: &free,
+        wanted: Some(0.85),
+    });
+    report.note(format!("Limits: {wrong} wrong answers."));
+    Ok(wrong == 0)
+}
+
+/// As in the documentation, and so much that nobody is held back.
+const LIMITS: &str = "[[limit]]\nname = \"default\"\nmode = \"enforce\"\n\
+                      messages = [\"1000000/1m\", \"1000000/1h\", \"1000000/24h\"]\n\
+                      recipients = [\"1000000/1h\", \"1000000/24h\"]\nbytes = [\"100GiB/24h\"]\n\
+                      message-size = \"35MiB\"\n";
+/// Subscribers who send.
+const SENDERS: u64 = 20_000;
 
 /// Messages that nobody has seen before.
 struct Mail {

@@ -46,7 +46,7 @@ scopes! {
     Permitted = "permitted";
     /// Other people's records.
     Import = "import";
-    /// Suspensions.
+    /// Suspensions and limits.
     Suspensions = "suspensions";
     /// Who asked what.
     Questions = "questions";
@@ -68,6 +68,8 @@ scopes! {
     Preservations = "preservations";
     /// Attempts that were refused or deferred.
     Attempts = "attempts";
+    /// Our own addresses on block lists.
+    Reputation = "reputation";
 }
 
 impl Scope {
@@ -127,9 +129,17 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/feeds", Role::Viewer, Scope::Console),
     row("GET", "/cases", Role::Viewer, Scope::Console),
     row("GET", "/case/{id}", Role::Viewer, Scope::Console),
+    row("GET", "/rules", Role::Viewer, Scope::Console),
+    row("POST", "/cases/open", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/note", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/limit", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/suspend", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/release", Role::Operator, Scope::Console),
+    row("POST", "/case/{id}/dismiss", Role::Operator, Scope::Console),
     row("POST", "/case/{id}/close", Role::Operator, Scope::Console),
     row("GET", "/suspensions", Role::Viewer, Scope::Console),
     row("POST", "/suspensions/suspend", Role::Operator, Scope::Console),
+    row("POST", "/suspensions/limit", Role::Operator, Scope::Console),
     row("POST", "/suspensions/release", Role::Operator, Scope::Console),
     row("GET", "/questions", Role::Auditor, Scope::Console),
     row("GET", "/v1/lookup", Role::Viewer, Scope::Lookup),
@@ -138,9 +148,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/sessions", Role::Viewer, Scope::Sessions),
     row("GET", "/v1/messages", Role::Viewer, Scope::Messages),
     row("GET", "/v1/top", Role::Viewer, Scope::Messages),
+    row("GET", "/v1/usage", Role::Viewer, Scope::Messages),
     row("GET", "/v1/attempts", Role::Viewer, Scope::Attempts),
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),
+    row("GET", "/v1/reputation", Role::Viewer, Scope::Reputation),
     row("GET", "/v1/cases", Role::Viewer, Scope::Cases),
     row("GET", "/v1/cases/{id}", Role::Viewer, Scope::Cases),
     row("GET", "/v1/resolver/abusehq", Role::Viewer, Scope::Resolver),
@@ -148,12 +160,22 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/coverage", Role::Viewer, Scope::Coverage),
     row("GET", "/v1/suspensions", Role::Viewer, Scope::Suspensions),
     row("POST", "/v1/suspensions", Role::Operator, Scope::Suspensions),
+    row("POST", "/v1/suspensions/limit", Role::Operator, Scope::Suspensions),
     row("POST", "/v1/suspensions/release", Role::Operator, Scope::Suspensions),
     row("DELETE", "/v1/suspensions/release", Role::Operator, Scope::Suspensions),
     row("POST", "/v1/nas/hold", Role::Operator, Scope::Nas),
     row("POST", "/v1/nas/unhold", Role::Operator, Scope::Nas),
     row("POST", "/v1/import", Role::Operator, Scope::Import),
     row("POST", "/v1/complaints", Role::Operator, Scope::Complaints),
+    row("GET", "/v1/rules", Role::Viewer, Scope::Cases),
+    row("GET", "/v1/rules/{name}/dry-run", Role::Viewer, Scope::Cases),
+    row("POST", "/v1/cases", Role::Operator, Scope::Cases),
+    row("POST", "/v1/cases/{id}/note", Role::Operator, Scope::Cases),
+    // An order is one wherever it is given: whoever may do no more than keep cases stops nobody's mail.
+    row("POST", "/v1/cases/{id}/limit", Role::Operator, Scope::Suspensions),
+    row("POST", "/v1/cases/{id}/suspend", Role::Operator, Scope::Suspensions),
+    row("POST", "/v1/cases/{id}/release", Role::Operator, Scope::Suspensions),
+    row("POST", "/v1/cases/{id}/dismiss", Role::Operator, Scope::Cases),
     row("POST", "/v1/cases/{id}/close", Role::Operator, Scope::Cases),
     row("POST", "/v1/import/messages", Role::Operator, Scope::Import),
     row("GET", "/v1/questions", Role::Auditor, Scope::Questions),

@@ -410,3 +410,16 @@ impl MessageFilter {
             && self.until.is_none_or(|until| message.at < until)
     }
 }
+
+/// What a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// Sessions and what they held.
+    Sessions,
+    /// Messages.
+    Messages,
+    /// Attempts that were not let go.
+    Attempts,
+    /// Questions of staff.
+    Questions,
+}

@@ -72,6 +72,17 @@ impl<R> View<R> {
     pub(super) fn lost_since(&self) -> Option<Timestamp> {
         self.lost.iter().map(|lost| lost.since).min()
     }
+
+    /// Since when something is lost that a list of this time would have needed; `None`: nothing is.
+    pub(super) fn lost_within(&self, since: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        // A partition tells of nothing that was told after the one behind it began.
+        let end = |lost: &Lost| {
+            let behind = self.partitions.iter().find(|partition| partition.about.number > lost.number);
+            behind.map_or(Timestamp::from_millis(i64::MAX), |behind| behind.about.began)
+        };
+        let touched = self.lost.iter().filter(|lost| lost.since < until && end(lost) >= since);
+        touched.map(|lost| lost.since).min()
+    }
 }
 
 /// A partition that can't be read, or is not there.

@@ -9,10 +9,10 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use jiff::tz::TimeZone;
 
-use super::output::{self, Format, Row, safe};
-use super::read::{Question, Within, name};
+use super::output::{Row, safe};
+use super::read::{Question, Within, listed_in_words, name};
 use super::rows::{NOTHING, local, number, or_nothing, subscribers, text};
-use super::{Answer, Daemon, Exit, Failure, Shown};
+use super::{Answer, Daemon, Failure, Shown};
 use crate::relay::attempts::Reference;
 use crate::relay::verdict::{Reason, Verdict};
 use crate::server::http::attempts::AttemptRow;
@@ -64,17 +64,8 @@ pub fn run(args: &AttemptsArgs) -> Result<Answer, Failure> {
     question.with("subscriber", name(args.subscriber.as_ref()));
     question.with("reason", args.reason.as_ref());
     question.within(&args.within, &style.zone)?;
-    let rows: Vec<AttemptRow> = question.ask(&args.daemon)?;
-    let mut text = output::rows(&rows, &style)?;
-    if rows.is_empty() {
-        let nothing = "no attempt matches; what was let go is in `relaywarden messages`";
-        let remark = (style.format == Format::Table).then(|| nothing.to_owned());
-        return Ok(Answer { text, remark, exit: Exit::NothingFound });
-    }
-    if style.format == Format::Table {
-        text.push_str(&in_words(&rows));
-    }
-    Ok(Answer { text, remark: None, exit: Exit::Found })
+    let nothing = "no attempt matches; what was let go is in `relaywarden messages`";
+    listed_in_words(&question, &args.daemon, &style, nothing, in_words)
 }
 
 /// Each reason once, in the order of the rows.

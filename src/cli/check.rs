@@ -14,8 +14,8 @@ use jiff::tz::TimeZone;
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
 use crate::config::{
-    AttributePath, Client, Config, Detail, Identity, Listeners, NamedRealm, Nas, NasIdentity, RealmAttribute,
-    RealmForm, Retention, When,
+    AttributePath, Client, Config, Detail, Dnsbl, Identity, Listeners, NamedRealm, Nas, NasIdentity,
+    RealmAttribute, RealmForm, Retention, Sample, When,
 };
 use crate::radius::dictionary::Dictionary;
 
@@ -143,6 +143,7 @@ impl Display for Summary<'_> {
             "logins",
             if relay.permit_authenticated { "may relay from anywhere" } else { "permit nothing" },
         )?;
+        case_rules(f, config)?;
         row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
         match &config.trend {
             trend if !trend.signals => row(f, "signals", "none, whatever anybody sends")?,
@@ -168,6 +169,7 @@ impl Display for Summary<'_> {
         for mta in &config.mtas {
             row(f, "mta", format_args!("{} from {}{}", mta.name, mta.address, Within(mta.realm.as_ref())))?;
         }
+        config.dnsbl.iter().try_for_each(|dnsbl| watched(f, dnsbl))?;
         row(f, "api", format_args!("{} mode {:04o}", config.http.socket.display(), config.http.mode))?;
         row(f, "http", list(&config.http.listen))
     }
@@ -185,6 +187,28 @@ fn sockets(f: &mut fmt::Formatter<'_>, listeners: &Listeners) -> fmt::Result {
         row(f, "  realm", realm)?;
     }
     listeners.group.iter().try_for_each(|group| row(f, "  group", group))
+}
+
+fn case_rules(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    config.case_rules.all.iter().try_for_each(|rule| {
+        let (when, then) = (&rule.written.when, &rule.written.then);
+        let watched = if rule.enforce { "" } else { " (only watched)" };
+        row(f, "rule", format_args!("{}: when {when} then {then}{watched}", rule.name))
+    })
+}
+
+fn watched(f: &mut fmt::Formatter<'_>, dnsbl: &Dnsbl) -> fmt::Result {
+    let names: Vec<_> = dnsbl.lists.iter().map(|list| &list.name).collect();
+    let every = dnsbl.every.as_secs();
+    row(f, "dnsbl", format_args!("{}, every {every} s", list(&names)))?;
+    row(f, "  of", list(&dnsbl.addresses))?;
+    for Sample { prefix, count } in &dnsbl.sample {
+        row(f, "  sample", format_args!("{prefix}, {count} addresses each time"))?;
+    }
+    match dnsbl.resolvers.as_slice() {
+        [] => row(f, "  resolver", "this host's"),
+        resolvers => row(f, "  resolver", list(resolvers)),
+    }
 }
 
 fn identity(f: &mut fmt::Formatter<'_>, identity: &Identity) -> fmt::Result {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
+use hyper::http::response::Parts;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,7 @@ use tokio::net::UnixStream;
 use super::Exit;
 use super::output::safe;
 use crate::server::http::problem::{Kind, Problem};
+use crate::server::http::walk::LOST_FROM;
 
 /// The configuration of an installed package.
 pub const DEFAULT_CONFIG: &str = "/etc/relaywarden/relaywarden.toml";
@@ -98,6 +100,7 @@ fn exit_of(problem: &Problem) -> Exit {
             | Kind::NotResolved
             | Kind::UnknownCase
             | Kind::CaseClosed
+            | Kind::UnknownRule
             | Kind::UnknownToken
             | Kind::NotPreserved,
         ) => Exit::NothingFound,
@@ -220,6 +223,19 @@ impl Client {
         self.exchange(Method::GET, &target(path, query), Vec::new())
     }
 
+    /// Asks for a list: its rows, and from when on a part of the past is lost, so that some may be missing.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn ask_list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<(Vec<T>, Option<String>), ClientError> {
+        let (answer, lost_from) = self.answer(Method::GET, &target(path, query), Vec::new())?;
+        Ok((understood(&answer)?, lost_from))
+    }
+
     /// Asks a question that is answered in lines.
     ///
     /// # Errors
@@ -262,24 +278,30 @@ impl Client {
 
     /// The body of an answer that is none of a refusal.
     fn octets(&self, method: Method, target: &str, body: Vec<u8>) -> Result<Bytes, ClientError> {
+        Ok(self.answer(method, target, body)?.0)
+    }
+
+    /// The same, and from when on it may lack something.
+    fn answer(
+        &self,
+        method: Method,
+        target: &str,
+        body: Vec<u8>,
+    ) -> Result<(Bytes, Option<String>), ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| self.broken(&error))?;
         let exchange = async { tokio::time::timeout(ANSWER_WITHIN, self.talk(method, target, body)).await };
-        let (status, answer) = runtime.block_on(exchange).map_err(|_| ClientError::TimedOut)??;
-        if status == StatusCode::OK {
-            return Ok(answer);
+        let (head, answer) = runtime.block_on(exchange).map_err(|_| ClientError::TimedOut)??;
+        if head.status == StatusCode::OK {
+            let lost_from = head.headers.get(LOST_FROM).and_then(|value| value.to_str().ok());
+            return Ok((answer, lost_from.map(str::to_owned)));
         }
         Err(ClientError::Refused(Box::new(understood(&answer)?)))
     }
 
-    async fn talk(
-        &self,
-        method: Method,
-        target: &str,
-        body: Vec<u8>,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn talk(&self, method: Method, target: &str, body: Vec<u8>) -> Result<(Parts, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => ClientError::NotPermitted(self.socket.clone()),
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
@@ -299,10 +321,10 @@ impl Client {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| self.broken(&error))?;
         let response = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX).collect().await;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_OCTETS_MAX).collect().await;
         let body = body.map_err(|error| ClientError::Broken(self.socket.clone(), error.to_string()))?;
-        Ok((status, body.to_bytes()))
+        Ok((head, body.to_bytes()))
     }
 
     fn broken(&self, error: &dyn std::error::Error) -> ClientError {

@@ -1,9 +1,10 @@
-//! Commands that order: `suspend` and `release`.
+//! Commands that order: `suspend`, `limit` and `release`.
 //!
 //! Knows: the body of an order and what to say once it holds. Must not know: who may give it; the socket's mode and the
 //! daemon decide that.
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use super::output::safe;
 use super::{Answer, Daemon, Exit, Failure, time};
@@ -11,7 +12,7 @@ use crate::clock;
 use crate::server::http::api::{OrderBody, OrderRow, rfc3339};
 use crate::session::Name;
 
-/// What both orders need.
+/// What each order needs.
 #[derive(Debug, Clone, Args)]
 pub struct OrderArgs {
     /// Whom: a subscriber, or a SASL login with --login
@@ -29,9 +30,9 @@ pub struct OrderArgs {
     daemon: Daemon,
 }
 
-/// `suspend`
+/// `suspend`, `limit`
 #[derive(Debug, Clone, Args)]
-pub struct SuspendArgs {
+pub struct HoldBackArgs {
     #[command(flatten)]
     order: OrderArgs,
     /// Until then [default: until released]
@@ -53,28 +54,44 @@ pub struct ReleaseArgs {
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn suspend(args: &SuspendArgs) -> Result<Answer, Failure> {
+pub fn suspend(args: &HoldBackArgs) -> Result<Answer, Failure> {
+    hold_back(args, "/v1/suspensions", "suspended")
+}
+
+/// Little mail from here on.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn limit(args: &HoldBackArgs) -> Result<Answer, Failure> {
+    hold_back(args, "/v1/suspensions/limit", "limited")
+}
+
+fn hold_back(args: &HoldBackArgs, path: &str, standing: &str) -> Result<Answer, Failure> {
     let zone = time::zone(args.tz.as_deref()).map_err(|error| Failure::Time("--tz", error))?;
-    let until = match &args.until {
-        None => None,
-        Some(text) => {
-            let at =
-                time::parse(text, clock::now(), &zone).map_err(|error| Failure::Time("--until", error))?;
-            rfc3339(at)
-        }
-    };
-    let row = give("/v1/suspensions", &args.order, until)?;
-    let until = match &row.until {
-        Some(until) => format!("until {} ({})", time::shown(until, &zone), safe(until)),
-        None => "until released".to_owned(),
-    };
+    let row = give(path, &args.order, until(args.until.as_deref(), &zone)?)?;
     let text = format!(
-        "{} {} is suspended {until}; reference {}\n",
+        "{} {} is {standing} {}; reference {}\n",
         safe(&row.kind),
         safe(&row.subject),
+        shown_until(row.until.as_deref(), &zone),
         row.reference
     );
     Ok(Answer { text, remark: None, exit: Exit::Found })
+}
+
+/// `--until` in the spelling of the API.
+pub(super) fn until(text: Option<&str>, zone: &TimeZone) -> Result<Option<String>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let at = time::parse(text, clock::now(), zone).map_err(|error| Failure::Time("--until", error))?;
+    Ok(rfc3339(at))
+}
+
+/// Until when an order holds, in words.
+pub(super) fn shown_until(until: Option<&str>, zone: &TimeZone) -> String {
+    match until {
+        Some(until) => format!("until {} ({})", time::shown(until, zone), safe(until)),
+        None => "until released".to_owned(),
+    }
 }
 
 /// As before again.

@@ -20,14 +20,17 @@ pub mod preservation;
 pub mod questions;
 pub mod read;
 pub mod rehearse;
+pub mod reputation;
 pub mod request;
 pub mod rows;
+pub mod rules;
 pub mod send;
 pub mod serve;
 pub mod story;
 pub mod time;
 pub mod token;
 pub mod top;
+pub mod usage;
 pub mod whole;
 
 use std::fmt;
@@ -143,6 +146,12 @@ pub enum Command {
                             Examples:\n  relaywarden top\n  relaywarden top --by recipients --since '2h ago'"
     )]
     Top(top::TopArgs),
+    /// How much a subscriber or a login sent lately, beside the limits
+    #[command(
+        after_help = "What is told is what was let go; a message counts until its window is over.\n\nExamples:\n  \
+                            relaywarden usage alice@isp.example\n  relaywarden usage --login office@isp.example -o json"
+    )]
+    Usage(usage::UsageArgs),
     /// Attempts that were refused or deferred: why, and what to do about it
     #[command(
         after_help = "Examples:\n  relaywarden attempts 1a2b3c4d\n  relaywarden attempts --address 198.51.100.7 --since \
@@ -157,6 +166,13 @@ pub enum Command {
                             card'\n  relaywarden nas unhold bras1 --reason 'it is back'"
     )]
     Nas(nas::NasArgs),
+    /// Block lists: whether they have our own addresses, and which of them are believed
+    #[command(
+        after_help = "A state with a question mark is in doubt: the last answer said otherwise, and the next round decides. A \
+                            list is believed only while its SANITY is `sane`.\n\nExamples:\n  relaywarden \
+                            reputation\n  relaywarden reputation -o csv > reputation.csv"
+    )]
+    Reputation(read::PlainArgs),
     /// Tokens for the API and for browsers: make, list and revoke them
     #[command(
         subcommand,
@@ -166,7 +182,7 @@ pub enum Command {
     /// The record of who asked what
     #[command(subcommand, after_help = "Example:\n  relaywarden audit questions --since '7d ago'")]
     Audit(questions::AuditCommand),
-    /// Suspensions in force
+    /// Who is suspended or limited now
     #[command(after_help = "Example:\n  relaywarden suspensions")]
     Suspensions(read::PlainArgs),
     /// Let a subscriber or a login send no mail
@@ -174,8 +190,15 @@ pub enum Command {
         after_help = "Example:\n  relaywarden suspend bob@isp.example --reason 'case 4711: open proxy' --until \
                             2026-12-01T08:00:00Z"
     )]
-    Suspend(command::SuspendArgs),
-    /// Let a suspended subscriber or login send again
+    Suspend(command::HoldBackArgs),
+    /// Let a subscriber or a login send little mail: as much as is configured for those who are limited
+    #[command(
+        after_help = "A suspension outranks a limit: whoever is both sends nothing. A release ends both.\n\nExample:\n  \
+                            relaywarden limit bob@isp.example --reason 'case 4711: until he calls back' --until \
+                            2099-12-01T08:00:00Z"
+    )]
+    Limit(command::HoldBackArgs),
+    /// Let a suspended or limited subscriber or login send as before
     #[command(after_help = "Example:\n  relaywarden release bob@isp.example --reason 'case 4711: cleaned'")]
     Release(command::ReleaseArgs),
     /// Take a complaint about a message (ARF, X-ARF): whose it was, which messages match, and a case
@@ -185,12 +208,20 @@ pub enum Command {
                             report.eml\n  relaywarden complaint - < report.json"
     )]
     Complaint(complaint::ComplaintArgs),
-    /// Cases: what somebody should look at; everything about one; close it
+    /// Cases: what somebody should look at; everything about one; open one, and act on it
     #[command(
-        after_help = "Examples:\n  relaywarden cases --state open\n  relaywarden cases 4711\n  relaywarden cases close \
-                            4711 --reason 'customer cleaned the machine'"
+        after_help = "Examples:\n  relaywarden cases --state open --kind signal\n  relaywarden cases 4711\n  relaywarden \
+                            cases suspend 4711 --reason 'open proxy' --ticket T-17\n  relaywarden cases close 4711 \
+                            --reason 'customer cleaned the machine'"
     )]
     Cases(cases::CasesArgs),
+    /// Rules that act alone on cases; and what one would have done
+    #[command(
+        after_help = "Examples:\n  relaywarden rules\n  relaywarden rules --dry-run flood\n\nA dry run looks at each case that is \
+                            kept as of when something was last told of it. OUTCOME says what became of the case: \
+                            where it is dismissed, the rule would have been wrong."
+    )]
+    Rules(rules::RulesArgs),
     /// Write what is kept about a subscriber or an address, for a lawful request; or the live map as a table
     #[command(
         after_help = "What is kept goes into one file that says what it is about, its time basis, precision and gaps; its \
@@ -446,15 +477,19 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Sessions(args) => read::sessions(args),
         Command::Messages(args) => read::messages(args),
         Command::Top(args) => top::top(args),
+        Command::Usage(args) => usage::usage(args),
         Command::Attempts(args) => attempts::run(args),
         Command::Nas(args) => nas::run(args),
+        Command::Reputation(args) => reputation::run(args),
         Command::Token(command) => token::run(command),
         Command::Audit(command) => questions::run(command),
         Command::Suspensions(args) => read::suspensions(args),
         Command::Suspend(args) => command::suspend(args),
+        Command::Limit(args) => command::limit(args),
         Command::Release(args) => command::release(args),
         Command::Complaint(args) => complaint::run(args),
         Command::Cases(args) => cases::run(args),
+        Command::Rules(args) => rules::run(args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 
-use super::output::{self, Format, Row, Style};
+use super::output::{self, Format, Row, Style, safe};
 use super::rows;
 use super::{Answer, Daemon, Exit, Failure, Shown, lines, time};
 use crate::clock;
@@ -163,9 +163,9 @@ pub struct MessagesArgs {
 #[derive(Debug, Clone, Args)]
 pub struct PlainArgs {
     #[command(flatten)]
-    shown: Shown,
+    pub(super) shown: Shown,
     #[command(flatten)]
-    daemon: Daemon,
+    pub(super) daemon: Daemon,
 }
 
 fn address_or_prefix(text: &str) -> Result<IpNet, &'static str> {
@@ -212,6 +212,10 @@ impl Question {
         self.with_time("until", "--until", within.until.as_deref(), zone)?;
         self.with("limit", within.limit);
         Ok(())
+    }
+
+    fn ask_list<T: DeserializeOwned>(&self, daemon: &Daemon) -> Result<(Vec<T>, Option<String>), Failure> {
+        Ok(daemon.client()?.ask_list(&self.path, &self.query)?)
     }
 
     pub(super) fn ask<T: DeserializeOwned>(&self, daemon: &Daemon) -> Result<T, Failure> {
@@ -312,13 +316,13 @@ pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
     listed::<MessageRow>(&question, &args.daemon, &style, "no message matches")
 }
 
-/// Suspensions in force.
+/// Who is suspended or limited.
 ///
 /// # Errors
 /// See [`Failure`].
 pub fn suspensions(args: &PlainArgs) -> Result<Answer, Failure> {
     let question = Question::new("/v1/suspensions", &args.shown);
-    listed::<SuspensionRow>(&question, &args.daemon, &args.shown.style()?, "nobody is suspended")
+    listed::<SuspensionRow>(&question, &args.daemon, &args.shown.style()?, "nobody is suspended or limited")
 }
 
 pub(super) fn listed<R: Row + DeserializeOwned>(
@@ -327,8 +331,32 @@ pub(super) fn listed<R: Row + DeserializeOwned>(
     style: &Style,
     nothing: &str,
 ) -> Result<Answer, Failure> {
-    let rows: Vec<R> = question.ask(daemon)?;
-    let text = output::rows(&rows, style)?;
+    listed_in_words::<R>(question, daemon, style, nothing, |_| String::new())
+}
+
+/// The same, with words below the table.
+pub(super) fn listed_in_words<R: Row + DeserializeOwned>(
+    question: &Question,
+    daemon: &Daemon,
+    style: &Style,
+    nothing: &str,
+    words: impl FnOnce(&[R]) -> String,
+) -> Result<Answer, Failure> {
+    let (rows, lost_from): (Vec<R>, _) = question.ask_list(daemon)?;
+    let mut text = output::rows(&rows, style)?;
+    if style.format == Format::Table {
+        text.push_str(&words(&rows));
+    }
+    if let Some(lost_from) = lost_from {
+        let since =
+            if lost_from == "ever" { String::new() } else { format!(" from {} on", safe(&lost_from)) };
+        let remark = Some(format!(
+            "a part of the past{since} is lost, so rows may be missing; `relaywarden audit verify` says which"
+        ));
+        // Nothing found, and something lost, is not nothing.
+        let exit = if rows.is_empty() { Exit::Damaged } else { Exit::Found };
+        return Ok(Answer { text, remark, exit });
+    }
     if rows.is_empty() {
         // Programs read it from the empty list and the exit code.
         let remark = (style.format == Format::Table).then(|| nothing.to_owned());

@@ -175,18 +175,20 @@ impl Row for MessageRow {
 
 impl Row for SuspensionRow {
     const HEADINGS: &'static [&'static str] =
-        &["SUBJECT", "KIND", "SINCE", "UNTIL", "BY", "REFERENCE", "REASON"];
+        &["SUBJECT", "KIND", "STANDING", "SINCE", "UNTIL", "BY", "REFERENCE", "CASE", "REASON"];
     const FIELDS: &'static [&'static str] =
-        &["kind", "subject", "reference", "since", "until", "by", "reason"];
+        &["kind", "subject", "standing", "reference", "since", "until", "by", "reason", "case"];
 
     fn line(&self, zone: &TimeZone) -> Vec<String> {
         vec![
             self.subject.clone(),
             self.kind.clone(),
+            self.standing.clone(),
             local(self.since.as_deref(), zone),
             self.until.as_deref().map_or_else(|| "open-ended".to_owned(), |until| shown(until, zone)),
             self.by.clone(),
             self.reference.to_string(),
+            or_nothing(self.case.map(|case| case.to_string()).as_deref()),
             self.reason.clone(),
         ]
     }
@@ -195,11 +197,13 @@ impl Row for SuspensionRow {
         vec![
             self.kind.clone(),
             self.subject.clone(),
+            self.standing.clone(),
             self.reference.to_string(),
             text(self.since.as_deref()),
             text(self.until.as_deref()),
             self.by.clone(),
             self.reason.clone(),
+            number(self.case),
         ]
     }
 }

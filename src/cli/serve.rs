@@ -105,7 +105,8 @@ fn log_to_stderr(format: LogFormat) {
         Ok(filter) => (filter, None),
         Err(wrong) => (None, Some(wrong)),
     };
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
+    // What comes from the network in place of an answer is counted, and no line for each.
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("info,hickory_net=error,hickory_resolver=error"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Json => lines.json().init(),

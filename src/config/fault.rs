@@ -271,6 +271,25 @@ pub enum Fault {
         /// Who has it there.
         subscriber: Name,
     },
+    /// Not so much in so long.
+    NotARate {
+        /// As written.
+        written: String,
+        /// Of octets.
+        octets: bool,
+    },
+    /// Not a number of octets.
+    NotASize {
+        /// As written.
+        written: String,
+    },
+    /// Not a pattern of names.
+    NotANamePattern {
+        /// As written.
+        written: String,
+    },
+    /// A limit that limits nothing.
+    LimitOfNothing,
     /// Not a file mode.
     NotAMode {
         /// As written.
@@ -291,10 +310,49 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not the name of a rule.
+    NotARuleName {
+        /// As written.
+        written: String,
+        /// The most letters it may have.
+        limit: usize,
+    },
+    /// Nothing that makes a rule act.
+    NotACondition {
+        /// As written.
+        written: String,
+    },
+    /// Nothing that a rule does.
+    NotAConsequence {
+        /// As written.
+        written: String,
+    },
+    /// Not a number of orders within a time.
+    NotABrake {
+        /// As written.
+        written: String,
+    },
+    /// A rule that would suspend everybody who stood out before a listing.
+    SuspectsSuspended,
     /// Text that can't stand in an SMTP reply.
     NotAReplyText {
         /// The most octets it may have.
         limit: usize,
+    },
+    /// An address that means nothing to others.
+    NotPublic {
+        /// As written.
+        written: String,
+    },
+    /// A range that no block list can have, or that is too large to be sampled.
+    NotSampled {
+        /// As written.
+        written: String,
+    },
+    /// No block list can lie there.
+    NotABlockList {
+        /// As written.
+        written: String,
     },
 }
 
@@ -312,6 +370,15 @@ pub enum Caution {
     NoMta,
     /// No MTA can ask.
     NoMtaListener,
+    /// A rate that another one of the same limit is always exceeded before.
+    RateIdle {
+        /// The limit.
+        limit: Name,
+        /// The rate.
+        rate: String,
+        /// The other one.
+        tighter: String,
+    },
     /// A line of a dictionary; it says itself which and what.
     Dictionary {
         /// The remark.
@@ -322,6 +389,8 @@ pub enum Caution {
         /// How many.
         more: usize,
     },
+    /// An IPv6 address that no list is asked about.
+    NoListForIpv6,
 }
 
 impl fmt::Display for Fault {
@@ -480,6 +549,23 @@ impl fmt::Display for Fault {
             Fault::ListedStatic { subscriber } => {
                 write!(f, "relay.static gives this prefix to '{subscriber}' at all times; change one of them")
             }
+            Fault::NotARate { written, octets: false } => write!(
+                f,
+                "'{written}' is not so many in so long; write a number from 1, a slash and a time, such as \"200/1h\""
+            ),
+            Fault::NotARate { written, octets: true } => write!(
+                f,
+                "'{written}' is not so many octets in so long; write a size, a slash and a time, such as \"2GiB/24h\""
+            ),
+            Fault::NotASize { written } => {
+                write!(f, "'{written}' is no size; write a number and KiB, MiB or GiB, such as \"35MiB\"")
+            }
+            Fault::NotANamePattern { written } => {
+                write!(f, "'{written}' is no pattern of names; write one with * and ?, such as \"*@office.example\"")
+            }
+            Fault::LimitOfNothing => {
+                f.write_str("limits nothing; add 'messages', 'recipients', 'bytes' or 'message-size'")
+            }
             Fault::NotAMode { written } => {
                 write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")
             }
@@ -495,9 +581,41 @@ impl fmt::Display for Fault {
                 f,
                 "'{written}' is no header's name; write letters, digits and hyphens, such as \"X-Subscriber-Token\""
             ),
+            Fault::NotARuleName { written, limit } => write!(
+                f,
+                "'{written}' is no rule's name; write at most {limit} of a to z, 0 to 9 and '-', such as \"flood\""
+            ),
+            Fault::NotACondition { written } => write!(
+                f,
+                "'{written}' makes no rule act; write \"messages >= 500\" or another signal's name and size, \"signal\", \
+                 \"signal NAME\", \"complaints >= 3/24h\" or \"listing\""
+            ),
+            Fault::NotAConsequence { written } => write!(
+                f,
+                "'{written}' is nothing that a rule does; write \"note\", \"limit 24h\" or \"suspend 24h\" (without a time: \
+                 until released)"
+            ),
+            Fault::NotABrake { written } => {
+                write!(f, "'{written}' is no number within a time; write such as \"20/1h\"")
+            }
+            Fault::SuspectsSuspended => f.write_str(
+                "who stood out before a listing is a suspect and no more; write \"limit 24h\" or \"note\", and suspend by hand",
+            ),
             Fault::NotAReplyText { limit } => {
                 write!(f, "cannot stand in an SMTP reply; write at most {limit} printable ASCII characters")
             }
+            Fault::NotPublic { written } => write!(
+                f,
+                "no block list can have '{written}', which others never see; write the address that mail leaves from"
+            ),
+            Fault::NotSampled { written } => write!(
+                f,
+                "'{written}' can't be sampled; write a public IPv4 prefix of your customers', such as \"198.51.100.0/24\""
+            ),
+            Fault::NotABlockList { written } => write!(
+                f,
+                "no block list can lie at '{written}'; write its zone as its operator names it, such as \"zen.example.org\""
+            ),
         }
     }
 }
@@ -517,8 +635,14 @@ impl fmt::Display for Caution {
             Caution::NoMtaListener => {
                 f.write_str("neither socketmap.listen nor policy.listen has an entry: no MTA can ask")
             }
+            Caution::RateIdle { limit, rate, tighter } => {
+                write!(f, "limit '{limit}': {rate} can never be exceeded, for {tighter} is exceeded before")
+            }
             Caution::Dictionary { remark } => f.write_str(remark),
             Caution::DictionaryMore { more } => write!(f, "and {more} more remarks about dictionaries"),
+            Caution::NoListForIpv6 => {
+                f.write_str("no list is asked about IPv6 addresses; a list that has some is told by ipv6 = true")
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ use toml::de::DeTable;
 
 use super::attribute::Attributes;
 use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
+use super::limit;
 use super::table::{self, Number, Text, Texts};
 use super::{
     Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Retention, Secret,
@@ -119,6 +120,11 @@ impl Reader<'_> {
         self.dictionaries(&file.radius.dictionaries)?;
         let identity = self.identity(&file.subscriber)?;
         let mtas = self.mtas(&file.mta)?;
+        let limits = self.limits(&file.limit)?;
+        for (limit, rate, tighter) in limit::idle(&limits) {
+            let (rate, tighter) = (rate.to_string(), tighter.to_string());
+            self.warn(None, Caution::RateIdle { limit, rate, tighter });
+        }
         let relay = self.relay(&file.relay, identity.canonical)?;
         let config = Config {
             data_dir: match &file.data_dir {
@@ -130,15 +136,18 @@ impl Reader<'_> {
             prefixes: self.listed(&file.subscriber, identity.canonical, &relay)?,
             relay,
             many_sessions: self.many_sessions(&file.subscriber)?,
+            limits,
             translations: self.translations(&file.nat)?,
             identity,
             socketmap: self.socketmap(&file.socketmap)?,
             policy: self.policy(&file.policy)?,
             http: self.http(&file.http)?,
             require_purpose: file.audit.require_purpose.as_ref().is_some_and(|required| *required.get_ref()),
+            case_rules: self.case_rules(file)?,
             mtas,
             retention: self.retention(file.retention.as_ref())?,
             trend: self.trend(&file.trend)?,
+            dnsbl: self.dnsbl(file.watch.dnsbl.as_ref())?,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -430,7 +439,11 @@ impl Reader<'_> {
     }
 
     /// The position of the word among `choices`; the first where none is written.
-    fn choice(&self, text: Option<&Text>, choices: &'static [&'static str]) -> Result<usize, ConfigError> {
+    pub(super) fn choice(
+        &self,
+        text: Option<&Text>,
+        choices: &'static [&'static str],
+    ) -> Result<usize, ConfigError> {
         self.parse_or(text, 0, |written| {
             let found = choices.iter().position(|choice| *choice == written);
             found.ok_or_else(|| Fault::NotAChoice { written: written.to_owned(), choices })
@@ -459,7 +472,7 @@ impl Reader<'_> {
         texts.iter().map(|text| self.parse(text, value::prefix)).collect()
     }
 
-    fn socket_addresses(&self, texts: &Texts) -> Result<Vec<SocketAddr>, ConfigError> {
+    pub(super) fn socket_addresses(&self, texts: &Texts) -> Result<Vec<SocketAddr>, ConfigError> {
         texts.get_ref().iter().map(|text| self.parse(text, value::socket_address)).collect()
     }
 
@@ -472,18 +485,18 @@ impl Reader<'_> {
         text.ok_or_else(|| self.error(table, Fault::Missing { key }))
     }
 
-    fn name(&self, table: &Range<usize>, text: Option<&Text>) -> Result<Name, ConfigError> {
+    pub(super) fn name(&self, table: &Range<usize>, text: Option<&Text>) -> Result<Name, ConfigError> {
         self.filled(self.required(table, "name", text)?).map(Name::from_text)
     }
 
-    fn filled<'t>(&self, text: &'t Text) -> Result<&'t str, ConfigError> {
+    pub(super) fn filled<'t>(&self, text: &'t Text) -> Result<&'t str, ConfigError> {
         if text.get_ref().trim().is_empty() {
             return Err(self.error(&text.span(), Fault::Empty));
         }
         Ok(text.get_ref())
     }
 
-    fn duplicate(&self, text: Option<&Text>, other: Option<&Text>) -> ConfigError {
+    pub(super) fn duplicate(&self, text: Option<&Text>, other: Option<&Text>) -> ConfigError {
         let span = |text: Option<&Text>| text.map_or(0..0, Spanned::span);
         let line = self.place(&span(other)).line;
         self.error(&span(text), Fault::Duplicate { line })
@@ -497,7 +510,7 @@ impl Reader<'_> {
         ConfigError { file: self.path.to_owned(), place: Some(self.place(span)), fault: Box::new(fault) }
     }
 
-    fn warn(&mut self, span: Option<&Range<usize>>, caution: Caution) {
+    pub(super) fn warn(&mut self, span: Option<&Range<usize>>, caution: Caution) {
         let place = span.map(|span| self.place(span));
         self.warnings.push(Warning { file: self.path.to_owned(), place, caution });
     }

@@ -5,11 +5,14 @@
 //! leaves dictionaries to whoever understands them.
 
 pub mod attribute;
+mod dnsbl;
 pub mod fault;
 pub mod file;
+mod limit;
 mod nat;
 mod prefixes;
 mod realm;
+mod rule;
 mod subscriber;
 mod table;
 mod trend;
@@ -25,7 +28,10 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
+pub use self::dnsbl::{BlockList, Dnsbl, Sample};
 pub use self::realm::{RealmAttribute, RealmForm};
+use crate::relay::limit::Limit;
+use crate::relay::rule as case_rules;
 use crate::relay::trend::Thresholds;
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
@@ -48,6 +54,8 @@ pub struct Config {
     pub many_sessions: u32,
     /// `[relay]`.
     pub relay: Relay,
+    /// `[[limit]]`, in their order.
+    pub limits: Vec<Limit>,
     /// `[[nat]]`: translators whose blocks of ports follow from the inside address.
     pub translations: Vec<Translation>,
     /// `[[mta]]`: who may ask over TCP from another host.
@@ -64,6 +72,10 @@ pub struct Config {
     pub trend: Thresholds,
     /// `[audit] require-purpose`: no question about a person without one.
     pub require_purpose: bool,
+    /// `[rules]` and `[[rule]]`: what acts alone on cases.
+    pub case_rules: case_rules::Rules,
+    /// `[watch.dnsbl]`; `None`: no list is asked.
+    pub dnsbl: Option<Dnsbl>,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.

@@ -23,6 +23,7 @@ pub(super) struct File {
     pub subscriber: Subscriber,
     pub session: Session,
     pub relay: Relay,
+    pub limit: Vec<Spanned<Limit>>,
     pub nas: Vec<Spanned<Nas>>,
     pub nat: Vec<Spanned<Nat>>,
     pub mta: Vec<Spanned<Mta>>,
@@ -32,6 +33,27 @@ pub(super) struct File {
     pub retention: Option<Spanned<Retention>>,
     pub audit: Audit,
     pub trend: Trend,
+    pub rules: CommonRules,
+    pub rule: Vec<Spanned<Rule>>,
+    pub watch: Watch,
+}
+
+/// `[rules]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct CommonRules {
+    pub max_actions: Option<Text>,
+}
+
+/// `[[rule]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Rule {
+    pub name: Option<Text>,
+    pub when: Option<Text>,
+    pub then: Option<Text>,
+    pub mode: Option<Text>,
+    pub max_actions: Option<Text>,
 }
 
 /// `[retention]`
@@ -157,6 +179,33 @@ pub(super) struct Static {
     pub subscriber: Option<Text>,
 }
 
+/// `[[limit]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Limit {
+    pub name: Option<Text>,
+    pub mode: Option<Text>,
+    #[serde(rename = "match")]
+    pub kind: Kind,
+    pub messages: Vec<Text>,
+    pub recipients: Vec<Text>,
+    pub bytes: Vec<Text>,
+    pub message_size: Option<Text>,
+    pub text: Option<Text>,
+}
+
+/// `match` of `[[limit]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Kind {
+    pub subscriber: Option<Text>,
+    pub nas: Option<Text>,
+    #[serde(rename = "static")]
+    pub is_static: bool,
+    pub authenticated: Option<bool>,
+    pub limited: bool,
+}
+
 /// `[[nat]]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -236,6 +285,8 @@ pub(super) struct Trend {
     pub senders: Threshold,
     pub helo: Threshold,
     pub refused: Threshold,
+    pub spam: Threshold,
+    pub virus: Threshold,
 }
 
 /// An entry of `[trend]`.
@@ -244,4 +295,40 @@ pub(super) struct Trend {
 pub(super) struct Threshold {
     pub floor: Option<Number>,
     pub factor: Option<Text>,
+}
+
+/// `[watch]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Watch {
+    pub dnsbl: Option<Spanned<Dnsbl>>,
+}
+
+/// `[watch.dnsbl]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Dnsbl {
+    pub addresses: Option<Texts>,
+    pub lists: Option<Spanned<Vec<Spanned<BlockList>>>>,
+    pub sample: Vec<Spanned<Sample>>,
+    pub every: Option<Text>,
+    pub resolver: Option<Texts>,
+    pub timeout: Option<Text>,
+}
+
+/// An entry of `watch.dnsbl.lists`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct BlockList {
+    pub zone: Option<Text>,
+    pub name: Option<Text>,
+    pub ipv6: bool,
+}
+
+/// An entry of `watch.dnsbl.sample`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Sample {
+    pub prefix: Option<Text>,
+    pub count: Option<Number>,
 }

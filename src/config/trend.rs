@@ -40,5 +40,7 @@ fn written(table: &table::Trend, measure: Measure) -> &table::Threshold {
         Measure::Senders => &table.senders,
         Measure::Helo => &table.helo,
         Measure::Refused => &table.refused,
+        Measure::Spam => &table.spam,
+        Measure::Virus => &table.virus,
     }
 }

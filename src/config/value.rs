@@ -69,8 +69,20 @@ fn tenths(written: &str) -> Option<Result<u32, Fault>> {
 }
 
 /// Digits only; the standard parser would take a plus sign.
-fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
+pub(super) fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// A number of octets: `1000`, `64KiB`, `35MiB`, `2GiB`.
+pub(super) fn octets(written: &str) -> Result<u64, Fault> {
+    let fault = || Fault::NotASize { written: written.to_owned() };
+    let units = [("KiB", 1_u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)];
+    let (number, unit) = units
+        .into_iter()
+        .find_map(|(end, unit)| Some((written.strip_suffix(end)?, unit)))
+        .ok_or_else(fault)?;
+    let number: u64 = digits(number).ok_or_else(fault)?;
+    number.checked_mul(unit).filter(|octets| *octets > 0).ok_or_else(fault)
 }
 
 /// An address.
@@ -179,6 +191,19 @@ mod tests {
         assert_eq!(duration("14d").unwrap(), Duration::from_secs(1_209_600));
         for written in ["", "s", "10", "10 m", "+10m", "-1s", "1.5h", "10M", "10m ", "3x", "ö"] {
             assert!(matches!(duration(written), Err(Fault::NotADuration { .. })), "{written:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_a_number_of_octets_with_or_without_its_unit() {
+        for (written, meant) in [("1", 1), ("64KiB", 65_536), ("35MiB", 36_700_160), ("2GiB", 2_147_483_648)]
+        {
+            assert_eq!(octets(written).unwrap(), meant);
+        }
+        for written in
+            ["", "0", "0KiB", "MiB", "1 MiB", "1MB", "1mib", "+1", "17179869184GiB", "18446744073709551616"]
+        {
+            assert!(matches!(octets(written), Err(Fault::NotASize { .. })), "{written:?}");
         }
     }
 

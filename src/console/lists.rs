@@ -11,6 +11,8 @@ use crate::server::http::api::{MessageRow, SessionRow, StoryRow, SuspensionRow};
 use crate::server::http::cases::CaseRow;
 use crate::server::http::nas::NasRow;
 use crate::server::http::questions::{ChainRow, QuestionRow};
+use crate::server::http::reputation::ReputationRow;
+use crate::server::http::rules::{RuleRow, WouldRow};
 use crate::server::http::top::TopRow;
 
 /// Sessions as a table.
@@ -168,7 +170,7 @@ impl Top {
     }
 }
 
-/// The feed of each NAS.
+/// The feed of each NAS, and what block lists say of us.
 #[derive(Debug, Template)]
 #[template(path = "feeds.html")]
 pub struct Feeds {
@@ -176,11 +178,17 @@ pub struct Feeds {
     pub frame: Frame,
     /// What is in it.
     pub rows: Vec<NasRow>,
+    /// Our own addresses on block lists; empty: none is asked.
+    pub reputation: Vec<ReputationRow>,
     /// The same rows for programs.
     pub pager: Pager,
 }
 
 impl Feeds {
+    fn case(&self, id: &u64) -> Link {
+        Link::new(self.frame.href(&format!("/case/{id}"), &[]), &id.to_string())
+    }
+
     fn troubled(&self) -> usize {
         self.rows.iter().filter(|row| row.feed != "whole").count()
     }
@@ -194,8 +202,10 @@ pub struct Cases {
     pub frame: Frame,
     /// Which; each state, and whether it is this one.
     pub states: Vec<(Link, bool)>,
+    /// By what they were opened, likewise.
+    pub kinds: Vec<(Link, bool)>,
     /// Only about them; empty: about anybody.
-    pub subscriber: String,
+    pub about: String,
     /// What is in it.
     pub rows: Vec<CaseRow>,
     /// The way through it.
@@ -216,18 +226,96 @@ pub struct Case {
 
 impl Cases {
     fn href(&self, row: &CaseRow) -> Link {
-        Link::new(self.frame.href(&format!("/case/{}", row.id), &[]), &row.id.to_string())
+        self.frame.case(row.id)
     }
 
-    /// What the first complaint is about, and from whom.
-    fn first(row: &CaseRow) -> String {
-        let Some(first) = row.evidence.first() else { return NOTHING.to_owned() };
-        let parts = [&first.feedback, &first.reporter];
-        parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" from ")
+    fn what(row: &CaseRow) -> String {
+        row.what().unwrap_or_else(|| NOTHING.to_owned())
     }
 }
 
-/// Who may not send.
+/// What acts alone on cases.
+#[derive(Debug, Template)]
+#[template(path = "rules.html")]
+pub struct Rules {
+    /// What is around it.
+    pub frame: Frame,
+    /// What is in it.
+    pub rows: Vec<RuleRow>,
+    /// What one of them would have done, where that was asked.
+    pub dry_run: Option<DryRun>,
+    /// The same for programs.
+    pub json: Href,
+}
+
+/// What a rule would have done to the cases that are kept.
+#[derive(Debug)]
+pub struct DryRun {
+    /// Which rule.
+    pub rule: String,
+    /// To which cases.
+    pub rows: Vec<WouldRow>,
+}
+
+impl Rules {
+    fn rehearsal(&self, row: &RuleRow) -> Href {
+        self.frame.href("/rules", &[("dry_run", &row.name)])
+    }
+}
+
+/// Whom a case may be about.
+#[derive(Debug)]
+pub struct About {
+    /// As its forms carry it: `subscriber:NAME` or `login:NAME`.
+    value: String,
+    /// As it reads: a login says that it is one.
+    text: String,
+    /// To the page about them, where there is one.
+    link: Link,
+}
+
+impl Frame {
+    /// A case, and its page.
+    #[must_use]
+    pub fn case(&self, id: u64) -> Link {
+        Link::new(self.href(&format!("/case/{id}"), &[]), &id.to_string())
+    }
+
+    /// The case from which something was ordered.
+    #[must_use]
+    pub fn case_of(&self, order: &SuspensionRow) -> Option<Link> {
+        order.case.map(|id| self.case(id))
+    }
+
+    /// Everybody whom a case may be about.
+    #[must_use]
+    pub fn about(&self, row: &CaseRow) -> Vec<About> {
+        let subscribers = row.subscribers.iter().map(|name| ("subscriber", name));
+        let logins = row.logins.iter().map(|name| ("login", name));
+        subscribers.chain(logins).map(|(kind, name)| self.whom(kind, name)).collect()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn whom(&self, kind: &str, name: &str) -> About {
+        let text = if kind == "login" { format!("login {name}") } else { name.to_owned() };
+        let link = if kind == "login" { Link::nowhere(&text) } else { self.subscriber(Some(name)) };
+        About { value: format!("{kind}:{name}"), text, link }
+    }
+}
+
+impl Case {
+    fn is_open(&self) -> bool {
+        self.row.state == "open"
+    }
+
+    /// Whether it may have been another one than whom it names.
+    fn is_sure(&self) -> bool {
+        !["ambiguous", "unknown"].contains(&self.row.confidence.as_str())
+    }
+}
+
+/// Who may not send, or little.
 #[derive(Debug, Template)]
 #[template(path = "suspensions.html")]
 pub struct Suspensions {

@@ -39,7 +39,7 @@ pub struct Subscriber {
     pub sessions: Vec<SessionRow>,
     /// Messages, newest first.
     pub messages: Vec<MessageRow>,
-    /// The suspension in force.
+    /// The suspension in force, or else the limit.
     pub suspension: Option<SuspensionRow>,
     /// To open cases that may be about them.
     pub cases: Vec<Link>,
@@ -56,6 +56,10 @@ impl Subscriber {
 
     fn shown_messages(&self) -> &[MessageRow] {
         self.messages.get(..ROWS_MAX).unwrap_or(&self.messages)
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.suspension.as_ref().is_some_and(SuspensionRow::is_suspended)
     }
 
     fn online(&self) -> bool {

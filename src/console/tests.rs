@@ -7,16 +7,20 @@ use jiff::tz::TimeZone;
 use super::cards::{Card, Found, Look, Message, Outcome, Overview, owners};
 use super::chart::{Bars, Window};
 use super::link::{Href, Link};
-use super::lists::{Case, Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
+use super::lists::{
+    Case, Cases, DryRun, Feeds, Field, List, Pager, Questions, Rows, Rules, Suspensions, Top,
+};
 use super::moment::Zone;
 use super::person::{Subscriber, addresses};
 use super::*;
 use crate::server::http::api::{
     Candidate, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, parse_rfc3339,
 };
-use crate::server::http::cases::{CaseRow, EvidenceRow, HistoryRow};
+use crate::server::http::cases::{CaseRow, EvidenceRow, HistoryRow, ListingRow, SignalRow};
 use crate::server::http::nas::{NasRow, UnusableRow};
 use crate::server::http::questions::QuestionRow;
+use crate::server::http::reputation::ReputationRow;
+use crate::server::http::rules::{RuleRow, WouldRow};
 use crate::server::http::top::TopRow;
 
 /// What would end an attribute, an element and a script, call a template, turn the text around and end a line.
@@ -117,11 +121,13 @@ fn suspension() -> SuspensionRow {
     SuspensionRow {
         kind: hostile(),
         subject: hostile(),
+        standing: hostile(),
         reference: 7,
         since: some(),
         until: some(),
         by: hostile(),
         reason: hostile(),
+        case: Some(7),
     }
 }
 
@@ -231,9 +237,45 @@ fn feed() -> NasRow {
     }
 }
 
+fn listed() -> ReputationRow {
+    ReputationRow {
+        address: hostile(),
+        list: hostile(),
+        state: hostile(),
+        since: some(),
+        doubted: true,
+        asked: some(),
+        answers: vec![hostile()],
+        text: some(),
+        sanity: hostile(),
+        why: some(),
+        case: Some(7),
+    }
+}
+
 fn case() -> CaseRow {
+    let signal = SignalRow {
+        at: some(),
+        kind: hostile(),
+        subject: hostile(),
+        name: hostile(),
+        value: 7,
+        threshold: 7,
+        words: hostile(),
+    };
+    let listing = ListingRow {
+        at: some(),
+        address: hostile(),
+        list: hostile(),
+        answers: vec![hostile()],
+        text: some(),
+        suspects: vec![signal.clone()],
+    };
     let evidence = EvidenceRow {
-        form: hostile(),
+        kind: hostile(),
+        signal: Some(signal),
+        listing: Some(listing),
+        form: some(),
         feedback: some(),
         reporter: some(),
         address: some(),
@@ -244,18 +286,49 @@ fn case() -> CaseRow {
         messages: vec![hostile()],
         found_by: vec![hostile()],
     };
-    let history =
-        HistoryRow { at: some(), by: hostile(), what: hostile(), note: some(), ..HistoryRow::default() };
+    let history = HistoryRow {
+        reference: 7,
+        at: some(),
+        by: hostile(),
+        what: "observed".to_owned(),
+        order: some(),
+        kind: some(),
+        subject: some(),
+        until: some(),
+        note: some(),
+        ticket: some(),
+    };
     CaseRow {
         opened: some(),
         kind: hostile(),
         state: "open".to_owned(),
         subscribers: vec![hostile()],
+        logins: vec![hostile()],
+        in_force: vec![suspension()],
         confidence: hostile(),
         evidence: vec![evidence],
         history: vec![history],
         ..CaseRow::default()
     }
+}
+
+fn rule() -> RuleRow {
+    let (name, when, then, mode) = (hostile(), hostile(), hostile(), hostile());
+    RuleRow { name, when, then, mode, max_actions: some(), cases: 7 }
+}
+
+fn dry_run() -> DryRun {
+    let row = WouldRow {
+        case: 7,
+        at: some(),
+        what: hostile(),
+        kind: some(),
+        subject: some(),
+        until: some(),
+        reason: hostile(),
+        outcome: hostile(),
+    };
+    DryRun { rule: hostile(), rows: vec![row] }
 }
 
 fn question() -> QuestionRow {
@@ -320,18 +393,27 @@ fn hostile_values_stay_inert_wherever_they_stand() {
         ("messages", list(Rows::Messages(vec![message()])).render()),
         ("story", list(Rows::Story(vec![story])).render()),
         ("top", top(vec![row]).render()),
-        ("feeds", Feeds { frame: frame(), rows: vec![feed()], pager: pager() }.render()),
+        (
+            "feeds",
+            Feeds { frame: frame(), rows: vec![feed()], reputation: vec![listed()], pager: pager() }.render(),
+        ),
         ("case", Case { frame: frame(), row: case(), json: Href::default() }.render()),
         (
             "cases",
             Cases {
                 frame: frame(),
                 states: vec![(link(), true)],
-                subscriber: hostile(),
+                kinds: vec![(link(), true)],
+                about: hostile(),
                 rows: vec![case()],
                 pager: pager(),
             }
             .render(),
+        ),
+        (
+            "rules",
+            Rules { frame: frame(), rows: vec![rule()], dry_run: Some(dry_run()), json: Href::default() }
+                .render(),
         ),
         ("suspensions", Suspensions { frame: frame(), rows: vec![suspension()], pager: pager() }.render()),
         (
@@ -383,7 +465,7 @@ fn an_empty_page_says_what_to_do() {
     quiet(list(Rows::Sessions(Vec::new())).render(), "sessions", "Show everything");
     quiet(top(Vec::new()).render(), "top", "Choose another time");
     quiet(
-        Feeds { frame: frame(), rows: Vec::new(), pager: nothing() }.render(),
+        Feeds { frame: frame(), rows: Vec::new(), reputation: Vec::new(), pager: nothing() }.render(),
         "feeds",
         "[[radius.client]]",
     );
@@ -396,7 +478,8 @@ fn an_empty_page_says_what_to_do() {
         Cases {
             frame: frame(),
             states: Vec::new(),
-            subscriber: String::new(),
+            kinds: Vec::new(),
+            about: String::new(),
             rows: Vec::new(),
             pager: nothing(),
         }
@@ -405,6 +488,11 @@ fn an_empty_page_says_what_to_do() {
         "A case is",
     );
     quiet(person(Vec::new(), Vec::new()).render(), "subscriber", "A longer time may show more");
+    quiet(
+        Rules { frame: frame(), rows: Vec::new(), dry_run: None, json: Href::default() }.render(),
+        "rules",
+        "There are none",
+    );
     let message = Message {
         frame: frame(),
         queue_id: String::new(),

@@ -110,6 +110,16 @@ pub fn feed(word: &str) -> Badge {
     }
 }
 
+/// Whether a block list has one of our own addresses.
+#[must_use]
+pub fn reputation(word: &str) -> Badge {
+    match word {
+        "clean" => Badge::new("good", word),
+        "listed" => Badge::new("bad", word),
+        _ => Badge::new("fair", word),
+    }
+}
+
 /// What is wrong with a feed and what to do; empty when nothing is.
 #[must_use]
 pub fn remedies(row: &NasRow) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::access::preservation::PreservationOrder;
 use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
 use crate::relay::attempts::Attempt;
-use crate::relay::case::{Action, Complaint};
+use crate::relay::case::{Action, Complaint, Opened};
 use crate::relay::message::Message;
 use crate::relay::signal::{Listing, Signal};
 use crate::relay::standing::Command;
@@ -48,7 +48,7 @@ pub enum Entry {
     Token(Box<TokenOrder>),
     /// Somebody complained about a message.
     Complaint(Box<Complaint>),
-    /// Staff did something about a case.
+    /// Staff, or a rule, did something about a case.
     Case(Action),
     /// Something must be kept longer, or no longer.
     Preservation(Box<PreservationOrder>),
@@ -58,6 +58,8 @@ pub enum Entry {
     Signal(Box<Signal>),
     /// A block list has one of our own addresses.
     Listing(Box<Listing>),
+    /// Somebody of the staff opened a case.
+    CaseOpened(Box<Opened>),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

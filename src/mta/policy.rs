@@ -310,6 +310,16 @@ pub enum Action {
         /// For people.
         text: Cow<'static, str>,
     },
+    /// Not now, because it is too much: `450 4.7.1`.
+    Limited450 {
+        /// For people.
+        text: Cow<'static, str>,
+    },
+    /// Refused for good, because it is too large: `552 5.3.4`.
+    TooLarge552 {
+        /// For people.
+        text: Cow<'static, str>,
+    },
     /// Not now, because the MTA's configuration asks for something that doesn't exist: `451 4.3.5`.
     Misconfigured451 {
         /// For the postmaster.
@@ -334,6 +344,10 @@ impl Action {
             // Enhanced codes are always whole (RFC 3463, 2); Postfix has read beyond shorter ones (CVE-2026-43964).
             Action::Reject550 { text } => put_reply(stream, "550 5.7.1 ", text, "refused"),
             Action::Defer451 { text } => put_reply(stream, "451 4.7.1 ", text, "try again later"),
+            Action::Limited450 { text } => {
+                put_reply(stream, "450 4.7.1 ", text, "too much mail, try again later");
+            }
+            Action::TooLarge552 { text } => put_reply(stream, "552 5.3.4 ", text, "message too large"),
             Action::Misconfigured451 { text } => put_reply(stream, "451 4.3.5 ", text, "configuration error"),
         }
         stream.put_slice(b"\n\n");

@@ -54,7 +54,8 @@ impl Attributions {
         let in_order = &mut self.in_order;
         let attribution = self.under_way.entry(key).or_insert_with_key(|key| {
             in_order.push_back((now, key.clone()));
-            Attribution { ruling: ruling.clone(), domains: Vec::new(), hashes: Vec::new() }
+            let (domains, hashes) = (Vec::new(), Vec::new());
+            Attribution { ruling: ruling.clone(), domains, hashes }
         });
         if attribution.ruling.verdict() != Verdict::Permit {
             attribution.ruling = ruling.clone();

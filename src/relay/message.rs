@@ -136,16 +136,15 @@ impl RecentMessages {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn message(seconds: i64, instance: &str) -> Message {
+impl Message {
+    /// One of which nothing matters but when it was: tests say what else does.
+    pub(crate) fn plain(at: Timestamp) -> Message {
         Message {
-            at: Timestamp::from_seconds(seconds),
-            mta: Name::from("127.0.0.1"),
+            at,
+            mta: Name::from("mx1"),
             profile: Profile::Relay,
             queue_id: Name::from("4bX"),
-            instance: Name::from(instance),
+            instance: Name::from("1a.2b"),
             owners: Vec::new(),
             address: None,
             port: None,
@@ -160,6 +159,15 @@ pub(crate) mod tests {
             reason: Reason::Online,
             observed: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(seconds: i64, instance: &str) -> Message {
+        Message { instance: Name::from(instance), ..Message::plain(Timestamp::from_seconds(seconds)) }
     }
 
     #[test]

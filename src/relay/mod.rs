@@ -8,12 +8,16 @@ pub mod attempts;
 pub mod attribution;
 pub mod case;
 pub mod confidence;
+pub mod limit;
 pub mod message;
 pub mod permitted;
+pub mod reserved;
+pub mod rule;
 pub mod ruling;
 pub mod signal;
 pub mod standing;
 pub mod trend;
+pub mod usage;
 pub mod verdict;
 
 use std::net::IpAddr;

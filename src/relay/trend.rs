@@ -4,8 +4,8 @@
 //! nobody. What a mail server's log tells of counts on its own day: it was sent, and it teaches what is usual, but nobody
 //! looks at a sender because a file was read. What was only observed counts like everything else: whoever let it go.
 //!
-//! A sender takes some two hundred octets, 28 for each of the last four weeks' days with mail, and eight for each recipient
-//! domain of nine weeks; never more than 7 KiB. After nine weeks without mail it is forgotten: what goes out once a month is
+//! A sender takes some two hundred octets, 32 for each of the last four weeks' days with mail, and eight for each recipient
+//! domain of nine weeks; never more than 11 KiB. After nine weeks without mail it is forgotten: what goes out once a month is
 //! not news each time.
 //!
 //! Knows: entries, as the machine of sessions does. Must not know: what time it is, the operator's thresholds while it folds,
@@ -112,6 +112,13 @@ impl Trends {
         }
     }
 
+    /// Folds what a scanner found in a message that was sent, or tried to be, at `sent`.
+    pub fn scanned(&self, at: Timestamp, sent: Timestamp, subject: &Subject, is_virus: bool) {
+        let sent = sent.min(at);
+        let mut sender = self.senders.entry(subject.clone()).or_insert_with(|| Sender::new(day_of(sent)));
+        sender.scanned(sent, is_virus);
+    }
+
     /// Folds a signal. One that is none of ours changes nothing.
     pub fn signal(&self, signal: &Signal) {
         if let Some(measure) = Measure::of_word(signal.name.octets())
@@ -160,11 +167,12 @@ impl Trends {
     #[must_use]
     pub fn look(&self, subject: &Subject, thresholds: &Thresholds, now: Timestamp) -> Vec<Signal> {
         let since = Timestamp::from_millis(self.since.load(Ordering::Relaxed));
-        if !thresholds.signals || now.since(since) < thresholds.learn {
+        if !thresholds.signals {
             return Vec::new();
         }
+        let has_learned = now.since(since) >= thresholds.learn;
         let sender = self.senders.get(subject);
-        sender.map_or_else(Vec::new, |sender| evaluate(subject, &sender, thresholds, now))
+        sender.map_or_else(Vec::new, |sender| evaluate(subject, &sender, thresholds, has_learned, now))
     }
 
     /// Who sends more today, or sent more yesterday, than on any of the days before, with the measure by which that is most; those
@@ -199,9 +207,15 @@ impl Trends {
     }
 }
 
-/// What of a sender's day is a signal and was not told yet, or has grown much since. Of a day that is over nothing is.
-#[must_use]
-pub fn evaluate(subject: &Subject, sender: &Sender, thresholds: &Thresholds, now: Timestamp) -> Vec<Signal> {
+/// What of a sender's day is a signal and was not told yet, or has grown much since. Of a day that is over nothing is, and before
+/// anything is learned only what needs no comparison.
+fn evaluate(
+    subject: &Subject,
+    sender: &Sender,
+    thresholds: &Thresholds,
+    has_learned: bool,
+    now: Timestamp,
+) -> Vec<Signal> {
     let (day, quarter) = (day_of(now), quarter_of(now));
     let today = sender.today();
     if today.day != day {
@@ -210,7 +224,7 @@ pub fn evaluate(subject: &Subject, sender: &Sender, thresholds: &Thresholds, now
     let signal = |(measure, threshold): (Measure, &Threshold)| {
         let value = measure.of(today, quarter);
         // Nearly all are below it, and nothing else need be looked at.
-        if value < threshold.floor {
+        if value < threshold.floor || !(has_learned || measure.is_found()) {
             return None;
         }
         if sender.told(measure).is_some_and(|told| value < told.saturating_mul(GROWN)) {
@@ -220,11 +234,10 @@ pub fn evaluate(subject: &Subject, sender: &Sender, thresholds: &Thresholds, now
         let usual = before.usual(day, measure, quarter);
         let most = usual.most.max(before.long_ago(day, measure, quarter));
         let is_newcomer = measure == Measure::Strangers && usual.days <= 1;
-        let threshold = threshold.reached_at(usual.such, most).max(if is_newcomer {
-            threshold.of_a_newcomer()
-        } else {
-            0
-        });
+        let threshold = match threshold.reached_at(usual.such, most) {
+            reached if is_newcomer => reached.max(threshold.of_a_newcomer()),
+            reached => reached,
+        };
         (value >= threshold).then(|| Signal {
             at: now,
             subject: subject.clone(),

@@ -107,6 +107,10 @@ reasons! {
     Unrecorded = "unrecorded" => Defer, "this message cannot be recorded now, try again";
     /// Not decided by us: a mail server's log tells that it let the message go while we were away.
     Imported = "imported" => Permit, "imported from a mail server's log";
+    /// More than a limit lets go now.
+    Limited = "limited" => Defer, "too much mail from this connection, try again later";
+    /// Larger than a limit ever lets go.
+    TooLarge = "too-large" => Refuse, "this message is larger than this connection may send";
 }
 
 #[cfg(test)]

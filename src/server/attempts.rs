@@ -91,9 +91,13 @@ impl Gathering {
         }
     }
 
-    /// Those that are not handed over yet, in no order.
+    /// Those that are not known to be written down, in no order. What is under way counts: while storage refuses, minutes that
+    /// are over are nowhere else.
     pub fn gathered(&self, filter: &AttemptFilter) -> Vec<Attempt> {
-        self.attempts().iter().filter(|attempt| filter.admits(attempt)).cloned().collect()
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempts = self.attempts();
+        let all = under_way.iter().flat_map(|under_way| &under_way.rows).chain(attempts.iter());
+        all.filter(|attempt| filter.admits(attempt)).cloned().collect()
     }
 
     /// How many attempts were kept how.
@@ -161,6 +165,7 @@ mod tests {
         let (rows, done) = taken(&inbox).remove(0);
         assert_eq!(rows, 1);
         assert!(!done.is_closed(), "or the engine would pass over it");
+        assert_eq!(gathering.gathered(&AttemptFilter::default()).len(), 1, "it may never be written");
         note(&gathering, &key, AT.plus(MINUTE));
         gathering.hand_over(&inbox, AT.plus(MINUTE * 2));
         assert!(taken(&inbox).is_empty(), "the one before is not written yet");

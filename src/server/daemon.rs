@@ -35,9 +35,11 @@ use super::http::{self, web};
 use super::inbox::{Inbox, Receipt};
 use super::inherited::Inherited;
 use super::keeper::Keeper;
+use super::rules::Judge;
+use super::scales::Scales;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, detail, import, mta, radius, recovery};
+use super::{demo, detail, dnsbl, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
@@ -135,6 +137,8 @@ async fn serve(
     }
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("ready");
+    house.judge();
+    house.watch_lists();
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut hand_over = tokio::time::interval(HAND_OVER_EVERY);
@@ -192,6 +196,8 @@ struct House {
     details: Arc<detail::Running>,
     applied: Arc<watch::Sender<u64>>,
     attempts: Arc<Gathering>,
+    scales: Arc<Scales>,
+    reputation: Arc<dnsbl::Board>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
     connections: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
@@ -223,6 +229,7 @@ impl House {
             desk: Arc::new(desk::Counters::default()),
             engine: Arc::new(engine::Counters::default()),
             gate: Arc::new(auth::Counters::default()),
+            rules: Arc::default(),
         };
         let offer: Arc<dyn radius::Offer> = Arc::<Inbox>::clone(&inbox);
         let running = sockets.radius.start(
@@ -254,6 +261,8 @@ impl House {
             details: Arc::new(details),
             applied: Arc::new(applied),
             attempts: Arc::default(),
+            scales: Arc::default(),
+            reputation: Arc::default(),
             counters,
             stop: Arc::new(stop),
             connections: Arc::default(),
@@ -293,6 +302,7 @@ impl House {
             key: Arc::clone(&self.key),
             attributions: Mutex::new(Attributions::default()),
             attempts: Arc::clone(&self.attempts),
+            scales: Arc::clone(&self.scales),
             counters: Arc::clone(&self.counters.desk),
         };
         for (service, endpoint) in bound.endpoints() {
@@ -314,8 +324,24 @@ impl House {
             counters: self.counters.clone(),
             imported: import::Counters::default(),
             attempts: Arc::clone(&self.attempts),
+            scales: Arc::clone(&self.scales),
             key: Arc::clone(&self.key),
+            reputation: Arc::clone(&self.reputation),
         }
+    }
+
+    /// Asks block lists about our own addresses from now on.
+    fn watch_lists(&self) {
+        let watcher = dnsbl::Watcher {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            inbox: Arc::clone(&self.inbox),
+            board: Arc::clone(&self.reputation),
+            // Here belong the subscribers who stand out, once somebody measures that: at most so many, as of this moment.
+            suspects: Box::new(|_at| Vec::new()),
+        };
+        let watching = tokio::spawn(watcher.run(self.stop.subscribe()));
+        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(watching);
     }
 
     /// Rebuilds the views and starts the engine.
@@ -403,6 +429,7 @@ impl House {
                 if durable {
                     self.config.store(Arc::new(new));
                     self.dictionary.store(Arc::new(dictionary));
+                    self.reputation.look_again();
                     tracing::info!("the configuration was read again");
                 } else {
                     tracing::error!("the configuration is kept as it was: the log cannot be written");
@@ -417,6 +444,20 @@ impl House {
             Some(done) => matches!(tokio::time::timeout(STOP_GRACE, done).await, Ok(Ok(_))),
             None => false,
         }
+    }
+
+    /// From now on rules act on what is told of cases.
+    fn judge(&self) {
+        let judge = Judge {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            inbox: Arc::clone(&self.inbox),
+            health: Arc::clone(&self.health),
+            counters: Arc::clone(&self.counters.rules),
+            seen: 0,
+        };
+        let judging = tokio::spawn(judge.run(self.stop.subscribe()));
+        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(judging);
     }
 
     fn feed(&self, demo: Demo) -> tokio::task::JoinHandle<()> {

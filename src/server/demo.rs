@@ -78,6 +78,17 @@ warm-up = "0s"
 [relay]
 static = [{{ prefix = "192.0.2.0/28", subscriber = "office" }}]
 
+[[limit]]
+name = "default"
+mode = "observe"
+messages = ["20/1m", "200/1h", "500/24h"]
+recipients = ["300/1h", "1000/24h"]
+
+[[rule]]
+name = "two-complaints"
+when = "complaints >= 2/24h"
+then = "limit 24h"
+
 [socketmap]
 listen = ["{SOCKETMAP}"]
 
@@ -120,6 +131,8 @@ pub fn banner(executable: &Path, dir: &Path, secret: &str, token: &str) -> Strin
         ("What a mail server asks:", format!("postmap -q 198.51.100.7 socketmap:inet:{SOCKETMAP}:relay")),
         ("A subscriber's sessions, the feeds:", ask("sessions --subscriber alice@isp.example")),
         ("", ask("nas")),
+        ("Who sent most, and how much a limit would let him:", ask("top")),
+        ("", ask("usage home1003@isp.example")),
         (
             "Suspend somebody, and look at the reason:",
             ask("suspend bob@isp.example --reason 'trying it out'"),

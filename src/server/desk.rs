@@ -1,7 +1,9 @@
 //! Answers mail servers: a ruling becomes the words of their protocol, and a message becomes an entry.
 //!
 //! Knows: which state of which profile gets which answer (the tables of the operator's contract). Must not know:
-//! framing, sockets, or how a ruling is found.
+//! framing, sockets, how a ruling is found, or what limits say of it (`desk/limits.rs`).
+
+mod limits;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +17,7 @@ use super::attempts::Gathering;
 use super::health::Health;
 use super::inbox::Inbox;
 use super::mta::{Desk, Peer};
+use super::scales::{Scales, reason};
 use super::secret_key::SecretKey;
 use crate::clock;
 use crate::config::Config;
@@ -25,6 +28,7 @@ use crate::mta::{policy, socketmap};
 use crate::relay::attempts::{Reference, Tried};
 use crate::relay::attribution::{Attribution, Attributions};
 use crate::relay::message::{Message, Owner};
+use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, decide, rule};
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
@@ -88,6 +92,8 @@ pub struct MailDesk {
     pub attributions: Mutex<Attributions>,
     /// What was not let go.
     pub attempts: Arc<Gathering>,
+    /// Limits, and what is under way.
+    pub scales: Arc<Scales>,
     /// For the metrics.
     pub counters: Arc<Counters>,
 }
@@ -179,9 +185,12 @@ impl MailDesk {
         };
         match query.stage {
             Stage::Rcpt => {
+                if let Some(exceeded) = self.too_many(peer, query, &ruling, config, now) {
+                    return self.over_limit(peer, query, ruling, &exceeded, config, now);
+                }
                 Counters::count(&self.counters.policy, ruling.reason);
                 self.note(peer, query, &ruling, now);
-                let reference = self.attempted(peer, query, &ruling, config, now);
+                let reference = self.attempted(peer, query, &ruling, config.relay.observe, now);
                 spoken(&ruling, query.profile, config, reference)
             }
             Stage::Data => self.header(peer, query, config),
@@ -206,10 +215,11 @@ impl MailDesk {
         peer: &Peer,
         query: &Query,
         ruling: &Ruling,
-        config: &Config,
+        observed: bool,
         at: Timestamp,
     ) -> Option<Reference> {
-        let passes = query.profile == Profile::Mx && ruling.reason != Reason::Suspended;
+        let holds = matches!(ruling.reason, Reason::Suspended | Reason::Limited | Reason::TooLarge);
+        let passes = query.profile == Profile::Mx && !holds;
         if passes || ruling.verdict() == Verdict::Permit {
             return None;
         }
@@ -225,7 +235,7 @@ impl MailDesk {
             sender: &query.sender,
             recipient_domain: recipient_domain.octets(),
             ruling,
-            observed: config.relay.observe,
+            observed,
         };
         Some(self.attempts.note(&tried, &self.key))
     }
@@ -264,15 +274,28 @@ impl MailDesk {
             Action::Ok => Action::Dunno,
             other => other,
         };
+        let instance = Name::new(&query.instance);
+        let message = reserved::Message { mta: &peer.mta, instance: &instance };
+        let payers = self.payers_of(query, &ruling, config, now);
         let held_back = matches!(action, Action::Reject550 { .. } | Action::Defer451 { .. });
         if held_back && !config.relay.observe {
+            self.give_back(query, known.as_ref(), &payers, message, false, now);
             Counters::count(&self.counters.policy, ruling.reason);
-            let reference = self.attempted(peer, query, &ruling, config, now);
+            let reference = self.attempted(peer, query, &ruling, false, now);
             return spoken(&ruling, query.profile, config, reference);
         }
+        if let Some(exceeded) = self.too_much(query, &ruling, &payers, message, config, now) {
+            if exceeded.limit.enforced && !config.relay.observe {
+                return self.over_limit(peer, query, ruling, &exceeded, config, now);
+            }
+            let would = Ruling { reason: reason(&exceeded), ..ruling.clone() };
+            self.attempted(peer, query, &would, true, now);
+        }
         let owners = ruling.owners.clone();
-        let message = self.message(peer, query, known, ruling, config, now);
-        if self.record(message).await {
+        let changed_hands = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands).cloned();
+        let recorded = self.record(self.message(peer, query, known, ruling, config, now)).await;
+        self.give_back(query, changed_hands.as_ref(), &payers, message, recorded, now);
+        if recorded {
             return action;
         }
         self.counters.unrecorded.fetch_add(1, Ordering::Relaxed);
@@ -281,7 +304,7 @@ impl MailDesk {
         }
         Counters::count(&self.counters.policy, Reason::Unrecorded);
         let ruling = Ruling { reason: Reason::Unrecorded, owners, suspension: None };
-        let reference = self.attempted(peer, query, &ruling, config, now);
+        let reference = self.attempted(peer, query, &ruling, config.relay.observe, now);
         Action::Defer451 { text: referred(Reason::Unrecorded.text(), reference) }
     }
 

@@ -26,13 +26,16 @@ pub mod preservations;
 pub mod problem;
 mod question;
 pub mod questions;
+pub mod reputation;
+pub mod rules;
 pub mod sessions;
 mod sheet;
 mod suspensions;
 pub mod throttle;
 pub mod tokens;
 pub mod top;
-mod walk;
+pub mod usage;
+pub mod walk;
 pub mod web;
 
 use std::future::Future;
@@ -65,13 +68,16 @@ use self::permitted::{Permitted, permitted};
 use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
+use self::reputation::ReputationRow;
 use self::top::{TopFilter, TopRow};
+use self::usage::UsageRow;
 use crate::access::Role;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::relay::standing::Subject;
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
 
@@ -164,6 +170,9 @@ pub trait Staff: complaints::Desk {
     /// The feed of each NAS.
     fn nas(&self) -> Vec<NasRow>;
 
+    /// Our own addresses on each block list that is asked.
+    fn reputation(&self) -> Vec<ReputationRow>;
+
     /// Every address that may relay now.
     fn permitted(&self) -> impl Future<Output = Result<Permitted, Trouble>> + Send;
 
@@ -173,7 +182,13 @@ pub trait Staff: complaints::Desk {
     /// Takes a chunk of what a mail server logged; answers once what came of it is durable.
     fn import_mail(&self, chunk: MailChunk) -> impl Future<Output = Result<ImportAnswer, Trouble>> + Send;
 
-    /// Suspensions in force.
+    /// How much somebody sent lately, beside the limits that may hold for it.
+    fn usage(&self, subject: Subject) -> Vec<UsageRow>;
+
+    /// Since when something is lost that a list of this time would have needed.
+    fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp>;
+
+    /// Suspensions and limits in force.
     fn suspensions(&self) -> Vec<SuspensionRow>;
 
     /// Carries out an order; answers once it is durable and holds.
@@ -376,9 +391,17 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/feeds", |m| on(m, pages::feeds::<S>))
         .at("GET", "/cases", |m| on(m, pages::cases::<S>))
         .at("GET", "/case/{id}", |m| on(m, pages::case::<S>))
+        .at("GET", "/rules", |m| on(m, pages::rules::<S>))
+        .at("POST", "/cases/open", |m| on(m, pages::open::<S>))
+        .at("POST", "/case/{id}/note", |m| on(m, pages::note::<S>))
+        .at("POST", "/case/{id}/limit", |m| on(m, pages::limit_from_case::<S>))
+        .at("POST", "/case/{id}/suspend", |m| on(m, pages::suspend_from_case::<S>))
+        .at("POST", "/case/{id}/release", |m| on(m, pages::release_from_case::<S>))
+        .at("POST", "/case/{id}/dismiss", |m| on(m, pages::dismiss::<S>))
         .at("POST", "/case/{id}/close", |m| on(m, pages::close::<S>))
         .at("GET", "/suspensions", |m| on(m, pages::suspensions::<S>))
         .at("POST", "/suspensions/suspend", |m| on(m, pages::suspend::<S>))
+        .at("POST", "/suspensions/limit", |m| on(m, pages::limit::<S>))
         .at("POST", "/suspensions/release", |m| on(m, pages::release::<S>))
         .at("GET", "/questions", |m| on(m, pages::questions::<S>))
         .at("GET", "/v1/openapi.json", |m| on(m, document::show))
@@ -388,22 +411,33 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/explain", |m| on(m, explain::<S>))
         .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
         .at("GET", "/v1/top", |m| on(m, top::top::<S>))
+        .at("GET", "/v1/usage", |m| on(m, usage::usage::<S>))
         .at("GET", "/v1/attempts", |m| on(m, attempts::list::<S>))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
+        .at("GET", "/v1/reputation", |m| on(m, reputation::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
         .at("GET", "/v1/permitted", |m| on(m, permitted::<S>))
         .at("POST", "/v1/import", |m| on(m, import::<S>).layer(chunk))
         .at("POST", "/v1/complaints", |m| on(m, complaints::complain::<S>).layer(report))
         .at("GET", "/v1/cases", |m| on(m, cases::list::<S>))
+        .at("GET", "/v1/rules", |m| on(m, rules::list::<S>))
+        .at("GET", "/v1/rules/{name}/dry-run", |m| on(m, rules::rehearse::<S>))
+        .at("POST", "/v1/cases", |m| on(m, cases::acts::open::<S>))
         .at("GET", "/v1/cases/{id}", |m| on(m, cases::one::<S>))
-        .at("POST", "/v1/cases/{id}/close", |m| on(m, cases::close::<S>))
+        .at("POST", "/v1/cases/{id}/note", |m| on(m, cases::acts::note::<S>))
+        .at("POST", "/v1/cases/{id}/limit", |m| on(m, cases::acts::limit::<S>))
+        .at("POST", "/v1/cases/{id}/suspend", |m| on(m, cases::acts::suspend::<S>))
+        .at("POST", "/v1/cases/{id}/release", |m| on(m, cases::acts::release::<S>))
+        .at("POST", "/v1/cases/{id}/dismiss", |m| on(m, cases::acts::dismiss::<S>))
+        .at("POST", "/v1/cases/{id}/close", |m| on(m, cases::acts::close::<S>))
         .at("GET", "/v1/resolver/abusehq", |m| on(m, complaints::abusehq::<S>))
         .at("GET", "/v1/resolver/abuseio", |m| on(m, complaints::abuseio::<S>))
         .at("GET", "/v1/coverage", |m| on(m, coverage::show::<S>))
         .at("POST", "/v1/import/messages", |m| on(m, maillog::import::<S>).layer(chunk))
         .at("GET", "/v1/suspensions", |m| on(m, suspensions::list::<S>))
         .at("POST", "/v1/suspensions", |m| on(m, suspensions::suspend::<S>))
+        .at("POST", "/v1/suspensions/limit", |m| on(m, suspensions::limit::<S>))
         .at("POST", "/v1/suspensions/release", |m| on(m, suspensions::release::<S>))
         .at("DELETE", "/v1/suspensions/release", |m| on(m, suspensions::release::<S>))
         .at("GET", "/v1/questions", |m| on(m, questions::list::<S>))
@@ -540,7 +574,8 @@ async fn explain<S: Staff>(
     let ready = question.ready(&*staff)?;
     let rows = staff.explain(&filter).await?;
     ready.answered(&*staff, rows.len()).await?;
-    Ok(if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() })
+    let answer = if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() };
+    Ok(walk::with_lost(answer, staff.lost(Listed::Sessions, filter.since, filter.until)))
 }
 
 /// A body of at most so many octets, as the router sees to it.
@@ -559,11 +594,13 @@ fn body_of<T: DeserializeOwned>(
 
 /// An order without a reason can't be judged by whoever finds it a year later.
 fn reason(text: &str) -> Result<Name, Problem> {
+    short("reason", text)
+}
+
+/// A text of this name that fits a table, and says something.
+fn short(name: &str, text: &str) -> Result<Name, Problem> {
     if text.trim().is_empty() || text.len() > REASON_OCTETS_MAX {
-        return Err(Problem::parameter(
-            "reason",
-            format!("empty, or longer than {REASON_OCTETS_MAX} octets"),
-        ));
+        return Err(Problem::parameter(name, format!("empty, or longer than {REASON_OCTETS_MAX} octets")));
     }
     Ok(Name::from(text.trim()))
 }

@@ -3,10 +3,13 @@
 //! Knows: which view answers which question, and how its values are spelled in the API. Must not know: HTTP, paths,
 //! or tables.
 
+mod cases;
 mod complaints;
 mod known;
 mod numbers;
+mod reputation;
 mod rows;
+mod subjects;
 mod top;
 mod window;
 
@@ -34,12 +37,15 @@ use super::http::maillog::MailChunk;
 use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
+use super::http::reputation::ReputationRow;
 use super::http::top::{TopFilter, TopRow};
+use super::http::usage::UsageRow;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
+use super::scales::Scales;
 use super::secret_key::SecretKey;
-use super::{desk, detail, engine, feed_health, maillog, mta, radius};
+use super::{desk, detail, dnsbl, engine, feed_health, maillog, mta, radius, rules};
 use crate::access::Asker;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Reply};
@@ -48,7 +54,7 @@ use crate::audit::AuditError;
 use crate::audit::asked::AskedFilter;
 use crate::audit::past::Past;
 use crate::audit::rows::{
-    self as past, AttemptFilter, Confidence, MessageFilter, SessionFilter, StoryFilter,
+    self as past, AttemptFilter, Confidence, Listed, MessageFilter, SessionFilter, StoryFilter,
 };
 use crate::clock;
 use crate::config::Config;
@@ -98,6 +104,10 @@ pub struct StaffDesk {
     pub imported: import::Counters,
     /// What was not let go, and is not written down yet.
     pub attempts: Arc<Gathering>,
+    /// Limits, and what is under way.
+    pub scales: Arc<Scales>,
+    /// Which of our own addresses are on which block list.
+    pub reputation: Arc<dnsbl::Board>,
 }
 
 /// Everybody's counters.
@@ -113,6 +123,8 @@ pub struct Counters {
     pub engine: Arc<engine::Counters>,
     /// Who came in, and who did not.
     pub gate: Arc<auth::Counters>,
+    /// What rules did.
+    pub rules: Arc<rules::Counters>,
 }
 
 impl Staff for StaffDesk {
@@ -322,6 +334,10 @@ impl Staff for StaffDesk {
         feed_health::rows(&self.shared.map, &self.radius, &self.config.load(), clock::now())
     }
 
+    fn reputation(&self) -> Vec<ReputationRow> {
+        reputation::rows(&self.reputation.listings(), &self.shared.cases())
+    }
+
     async fn permitted(&self) -> Result<Permitted, Trouble> {
         if !self.health.is_ready() {
             return Err(Trouble::NotReady);
@@ -400,23 +416,31 @@ impl Staff for StaffDesk {
         Ok(ImportAnswer { reference, rows })
     }
 
+    fn usage(&self, subject: Subject) -> Vec<UsageRow> {
+        let subject = self.kept_subject(subject);
+        let usage = self.shared.usages.of(&subject);
+        let now = clock::now();
+        let limited = self.shared.standing.load().limited(&subject, now).is_some();
+        UsageRow::of(&self.config.load().limits, &subject, &usage, (limited, now))
+    }
+
+    fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
+        self.past.get().and_then(|past| past.lost(listed, since, until))
+    }
+
     fn suspensions(&self) -> Vec<SuspensionRow> {
         let standing = self.shared.standing.load();
         let in_force = standing.in_force(clock::now());
-        in_force.into_iter().map(|(subject, suspension)| SuspensionRow::new(subject, suspension)).collect()
+        in_force.into_iter().map(|(subject, held, one)| SuspensionRow::new(subject, held, one)).collect()
     }
 
     async fn order(&self, instruction: Instruction) -> Result<Ordered, OrderError> {
-        let subject = match instruction.subject {
-            Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
-            login @ Subject::Login(_) => login,
-        };
+        let subject = self.kept_subject(instruction.subject);
         let now = clock::now();
         if matches!(instruction.order, Order::Release) {
-            if self.shared.standing.load().suspension(&subject, now).is_none() {
-                return Err(OrderError::NotSuspended);
-            }
+            self.check_held(&subject, now)?;
         } else if !instruction.force {
+            self.check_range(&subject)?;
             self.check_subject(&subject).await?;
         }
         let command = Command {
@@ -578,35 +602,6 @@ impl StaffDesk {
             blind: self.health.is_blind(now),
         };
         rule(&self.shared.map, &self.shared.standing.load(), client, now)
-    }
-
-    /// Staff types a name as the subscriber writes it; it is looked for as it is kept.
-    fn canonical(&self, name: &Name) -> Name {
-        let canonical = self.config.load().identity.canonical;
-        canonical.name(name.octets()).unwrap_or_else(|| name.clone())
-    }
-
-    async fn check_subject(&self, subject: &Subject) -> Result<(), OrderError> {
-        let config = self.config.load_full();
-        let past = Arc::clone(&self.past);
-        let known = match subject.clone() {
-            Subject::Subscriber(name) => {
-                if config.relay.statics.iter().any(|(_, owner)| *owner == name) {
-                    return Err(OrderError::StaticRange);
-                }
-                self.indexed().await;
-                blocking(move || opened(&past)?.known_subscriber(&name)).await
-            }
-            Subject::Login(name) => {
-                self.indexed().await;
-                blocking(move || opened(&past)?.known_login(&name)).await
-            }
-        };
-        match known {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(OrderError::UnknownSubject),
-            Err(_) => Err(OrderError::Storage),
-        }
     }
 
     async fn commit(&self, entry: Entry) -> Option<u64> {

@@ -206,6 +206,29 @@ fn a_token_with_a_scope_may_no_more_than_that() {
 }
 
 #[test]
+fn an_order_from_a_case_takes_what_an_order_takes_and_what_a_case_takes() {
+    for (scopes, orders, notes) in [
+        ([Scope::Cases].as_slice(), 403, 200),
+        (&[Scope::Suspensions], 403, 403),
+        (&[Scope::Cases, Scope::Suspensions], 200, 200),
+    ] {
+        let answers = Answers::full();
+        let token = given(&mut answers.tokens.lock().unwrap(), 5, Role::Operator, scopes, None);
+        let daemon = Daemon::start(answers);
+        let ask = |act: &str| {
+            let line = format!("POST /v1/cases/4711/{act}");
+            sent(&daemon, &line, &[&bearer(&token)], r#"{"reason":"x"}"#).status
+        };
+        for act in ["limit", "suspend", "release"] {
+            assert_eq!(ask(act), orders, "{act} {scopes:?}");
+        }
+        for act in ["note", "dismiss", "close"] {
+            assert_eq!(ask(act), notes, "{act} {scopes:?}");
+        }
+    }
+}
+
+#[test]
 fn ten_wrong_tokens_are_answered_401_and_the_next_429_while_a_right_one_comes_in() {
     let (daemon, [viewer, ..]) = daemon();
     for _ in 0..10 {
@@ -417,6 +440,16 @@ fn a_complaint_and_a_case_are_questions_about_everybody_they_name() {
         ]
     );
     assert_eq!(questions[0].by, Name::from("token:00000002 desk <b>1</b>"));
+    drop(questions);
+    // A login that a case is about is somebody, too, and so is whoever stood out before a listing.
+    for (id, about) in [(4700, "sales"), (4690, "alice@isp.example")] {
+        for path in [format!("/v1/cases/{id}"), format!("/case/{id}")] {
+            daemon.answers.questions.lock().unwrap().clear();
+            assert_eq!(sent(&daemon, &format!("GET {path}"), &[&bearer(&viewer)], "").status, 200);
+            let questions = daemon.answers.questions.lock().unwrap();
+            assert!(questions.len() == 1 && questions[0].about.contains(&Name::from(about)), "{path}");
+        }
+    }
 }
 
 #[test]
@@ -455,7 +488,7 @@ fn where_a_purpose_is_required_there_is_no_answer_without_one() {
         assert_eq!(questions[0].purpose, Some(Name::from("case 1")), "{path}");
     }
     // What names nobody needs none.
-    for path in ["/v1/nas", "/v1/coverage"] {
+    for path in ["/v1/nas", "/v1/reputation", "/v1/coverage"] {
         assert_eq!(sent(&daemon, &format!("GET {path}"), &[&bearer(&token)], "").status, 200);
     }
     assert!(daemon.answers.questions.lock().unwrap().is_empty());

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use relaywarden::relay::standing::{Order, Subject};
+use relaywarden::server::http::cases::Deed;
 use relaywarden::server::http::{OrderError, Trouble};
 use relaywarden::session::{Name, Timestamp};
 
@@ -27,7 +28,7 @@ fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
     let run = daemon.run(&["who", "--token", "other"]);
     expect(&run, 1, "");
     assert!(run.out.contains("unknown: no message with this token was written down"), "{run:?}");
-    for command in ["sessions", "messages", "attempts", "nas", "suspensions"] {
+    for command in ["sessions", "messages", "attempts", "nas", "reputation", "suspensions"] {
         expect(&daemon.run(&[command]), 0, "");
     }
 }
@@ -40,6 +41,7 @@ fn empty_lists_are_1_in_every_format() {
         &["messages"],
         &["attempts"],
         &["nas"],
+        &["reputation"],
         &["suspensions"],
         &["explain", "192.0.2.1"],
     ] {
@@ -53,6 +55,24 @@ fn empty_lists_are_1_in_every_format() {
         let csv = run("csv");
         assert_eq!((csv.exit, csv.out.lines().count()), (1, 1), "{csv:?}");
     }
+}
+
+#[test]
+fn a_list_that_may_lack_rows_says_so_and_an_empty_one_is_65_then() {
+    let lost_from = Some(Timestamp::from_seconds(1_795_000_000));
+    let whole = Daemon::start(Answers { lost_from, ..Answers::full() });
+    let remark = "a part of the past from 2026-11-18T11:06:40.000Z on is lost";
+    for command in [["sessions"].as_slice(), &["messages"], &["attempts"], &["explain", "192.0.2.1"]] {
+        for format in ["table", "json", "csv"] {
+            expect(&whole.run(&[command, &["-o", format]].concat()), 0, remark);
+        }
+    }
+    // What was lost is later.
+    expect(&whole.run(&["messages", "--until", "2026-11-18T10:00:00Z"]), 0, "");
+    let empty = Daemon::start(Answers { lost_from, ..Answers::default() });
+    expect(&empty.run(&["messages", "-o", "json"]), 65, remark);
+    let ever = Daemon::start(Answers { lost_from: Some(Timestamp::EARLIEST), ..Answers::full() });
+    expect(&ever.run(&["messages"]), 0, "a part of the past is lost, so rows may be missing");
 }
 
 #[test]
@@ -88,6 +108,99 @@ fn a_case_is_found_or_not_and_closed_once() {
     expect(&daemon.run(&["cases", "close", "4710", "--reason", "x"]), 1, "closed already");
     expect(&daemon.run(&["cases", "close", "4709", "--reason", "x"]), 75, "see /readyz");
     expect(&daemon.run(&["cases", "close", "4711", "--reason", " "]), 2, "reason");
+}
+
+#[test]
+fn an_act_on_a_case_carries_who_which_whom_why_until_and_the_ticket() {
+    let daemon = Daemon::start(Answers::full());
+    let until = "2099-12-01T08:00:00Z";
+    let text = |arguments: &[&str]| {
+        let run = daemon.run(&[["cases"].as_slice(), arguments, &["--reason", "x"]].concat());
+        assert_eq!(run.exit, 0, "{run:?}");
+        run.out
+    };
+    assert_eq!(
+        text(&["open", "bob", "--login", "--ticket", "T-1", "--force"]),
+        "case 4715: opened about login bob; reference 4715\n"
+    );
+    assert_eq!(text(&["note", "4710", "--ticket", "T-2"]), "case 4710: noted; reference 4716\n");
+    assert_eq!(
+        text(&["limit", "4711"]),
+        "case 4711: limited subscriber alice@isp.example until released; reference 4716\n"
+    );
+    assert_eq!(
+        text(&["suspend", "4711", "--subject", "bob", "--login", "--until", until, "--force"]),
+        "case 4711: suspended login bob until 2099-12-01 08:00:00 +00:00 (2099-12-01T08:00:00.000Z); reference 4716\n"
+    );
+    assert_eq!(
+        text(&["release", "4710", "--subject", "caf\u{e9}"]),
+        "case 4710: released subscriber caf\u{e9}; reference 4716\n"
+    );
+    assert_eq!(text(&["dismiss", "4711"]), "case 4711: dismissed; reference 4716\n");
+    assert_eq!(text(&["close", "4711"]), "case 4711: closed; reference 4716\n");
+    let me = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
+    let opened = daemon.answers.opened.lock().unwrap();
+    assert_eq!(
+        (&opened[0].by, &opened[0].subject),
+        (&Name::from(me.as_str()), &Subject::Login(Name::from("bob")))
+    );
+    assert!(opened[0].force && opened[0].ticket == Some(Name::from("T-1")));
+    let acted = daemon.answers.acted.lock().unwrap();
+    assert!(acted.iter().all(|doing| doing.by == Name::from(me.as_str()) && doing.reason == Name::from("x")));
+    let told: Vec<_> = acted.iter().map(|doing| (doing.case, doing.deed, doing.force)).collect();
+    let until = Some(Timestamp::from_seconds(4_099_795_200));
+    let expected = [
+        (4710, Deed::Note, false),
+        (4711, Deed::Limit(None), false),
+        (4711, Deed::Suspend(until), true),
+        (4710, Deed::Release, false),
+        (4711, Deed::Dismiss, false),
+        (4711, Deed::Close, false),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!((&acted[0].ticket, &acted[1].ticket), (&Some(Name::from("T-2")), &None));
+    assert_eq!((&acted[1].subject, &acted[2].subject), (&None, &Some(Subject::Login(Name::from("bob")))));
+}
+
+#[test]
+fn a_rehearsal_of_a_rule_that_is_not_there_is_1_and_of_a_name_that_is_none_2() {
+    let daemon = Daemon::start(Answers::full());
+    expect(&daemon.run(&["rules"]), 0, "");
+    expect(&daemon.run(&["rules", "--dry-run", "flood"]), 0, "");
+    expect(&daemon.run(&["rules", "--dry-run", "drought"]), 1, "There is no rule of that name");
+    expect(&daemon.run(&["rules", "--dry-run", "../cases"]), 2, "no rule's name");
+    let empty = Daemon::start(Answers::default());
+    expect(&empty.run(&["rules"]), 1, "no [[rule]] is configured");
+    expect(&empty.run(&["rules", "--dry-run", "flood"]), 1, "nothing to any case");
+    let asked = daemon.answers.asked.lock().unwrap();
+    assert_eq!(asked.len(), 2, "what it would have done is about people, the rules are not: {asked:?}");
+}
+
+#[test]
+fn an_act_on_a_case_that_comes_to_nothing_says_why() {
+    let daemon = Daemon::start(Answers::full());
+    let suspend = |id: &str, more: &[&str]| {
+        daemon.run(&[["cases", "suspend", id, "--reason", "x"].as_slice(), more].concat())
+    };
+    expect(&suspend("7", &[]), 1, "There is no case of that number");
+    expect(&suspend("4710", &[]), 1, "closed already");
+    expect(&suspend("4709", &[]), 75, "see /readyz");
+    expect(&suspend("4708", &[]), 2, "name whom you mean");
+    expect(&suspend("4708", &["--subject", "bob"]), 2, "not about them");
+    expect(&suspend("4711", &["--until", "1h ago"]), 2, "this moment is past");
+    expect(&suspend("4711", &["--login"]), 2, "--subject");
+    assert!(daemon.answers.acted.lock().unwrap().is_empty());
+    for (error, exit, complaint) in [
+        (OrderError::StaticRange, 2, "say --force"),
+        (OrderError::NotSuspended, 1, "nothing to release"),
+        (OrderError::UnknownSubject, 1, "say --force"),
+        (OrderError::Storage, 75, "does not hold"),
+    ] {
+        let daemon = Daemon::start(Answers { order_error: Some(error), ..Answers::full() });
+        expect(&daemon.run(&["cases", "release", "4711", "--reason", "x"]), exit, complaint);
+        expect(&daemon.run(&["cases", "open", "bob", "--reason", "x"]), exit, complaint);
+        expect(&daemon.run(&["cases", "note", "4711", "--reason", "x"]), 0, "");
+    }
 }
 
 #[test]
@@ -258,8 +371,14 @@ fn an_order_carries_who_whom_why_and_until() {
     );
     let run = daemon.run(&["release", "caf\u{e9}", "--reason", "cleaned"]);
     assert_eq!(run.out, "subscriber caf\u{e9} is released; reference 4712\n");
+    let run = daemon.run(&["limit", "bob", "--reason", "x", "--until", until]);
+    assert_eq!(
+        run.out,
+        "subscriber bob is limited until 2099-12-01 08:00:00 +00:00 (2099-12-01T08:00:00.000Z); reference 4712\n"
+    );
     let ordered = daemon.answers.ordered.lock().unwrap();
     let me = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap().name;
+    assert_eq!(ordered[2].order, Order::Limit { until: Some(Timestamp::from_seconds(4_099_795_200)) });
     assert_eq!(ordered[0].by, Name::from(me.as_str()));
     assert_eq!(ordered[0].subject, Subject::Login(Name::from("bob")));
     assert_eq!(ordered[0].reason, Name::from("open proxy"));

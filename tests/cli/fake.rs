@@ -16,18 +16,22 @@ use relaywarden::access::preservation::{PreservationOrder, Preservations};
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
-use relaywarden::audit::rows::{AttemptFilter, MessageFilter, SessionFilter, StoryFilter, Sum};
+use relaywarden::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
 use relaywarden::complaint;
 use relaywarden::config::Http;
 use relaywarden::relay::advice::{Advice, COUNTED};
 use relaywarden::relay::case::State;
+use relaywarden::relay::standing::Subject;
 use relaywarden::relay::verdict::Reason;
 use relaywarden::server::http::api::{
     Candidate, Instruction, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who,
 };
 use relaywarden::server::http::attempts::AttemptRow;
 use relaywarden::server::http::auth::Gate;
-use relaywarden::server::http::cases::{CaseError, CaseFilter, CaseRow, EvidenceRow, HistoryRow};
+use relaywarden::server::http::cases::{
+    CaseError, CaseFilter, CaseRow, Deed, Doing, Done, EvidenceRow, HistoryRow, ListingRow, Opening,
+    SignalRow,
+};
 use relaywarden::server::http::complaints::{ComplaintRow, Desk, Refused};
 use relaywarden::server::http::coverage::{CoverageRow, GapRow, RetentionRow};
 use relaywarden::server::http::hosts::Hosts;
@@ -37,7 +41,10 @@ use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
 use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
+use relaywarden::server::http::reputation::ReputationRow;
+use relaywarden::server::http::rules::{RuleRow, WouldRow};
 use relaywarden::server::http::top::{TopFilter, TopRow};
+use relaywarden::server::http::usage::UsageRow;
 use relaywarden::server::http::web;
 use relaywarden::server::http::{self, Health, OrderError, Ordered, Staff, Trouble, api};
 use relaywarden::session::{Name, Realm, Timestamp};
@@ -45,12 +52,20 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+mod program;
+mod rows;
+
+pub(crate) use program::{Daemon, Run, impostor, run_with};
+use rows::*;
+
 /// What it answers. Rows are for alice and for a customer whose name is an attack.
 #[derive(Default)]
 pub(crate) struct Answers {
     pub(crate) rows: bool,
     pub(crate) trouble: Option<Trouble>,
     pub(crate) order_error: Option<OrderError>,
+    /// From when on a part of the past is lost.
+    pub(crate) lost_from: Option<Timestamp>,
     pub(crate) not_ready: bool,
     pub(crate) observed: bool,
     pub(crate) purpose_required: bool,
@@ -63,6 +78,9 @@ pub(crate) struct Answers {
     pub(crate) most_at_once: AtomicUsize,
     /// So many cases, less one, beside the usual one, with smaller numbers.
     pub(crate) cases_there: u64,
+    pub(crate) cases_asked: Mutex<Option<CaseFilter>>,
+    pub(crate) opened: Mutex<Vec<Opening>>,
+    pub(crate) acted: Mutex<Vec<Doing>>,
     pub(crate) imported: Mutex<Vec<Chunk>>,
     pub(crate) mail_imported: Mutex<Vec<MailChunk>>,
     pub(crate) import_troubles: Mutex<VecDeque<Option<Trouble>>>,
@@ -73,269 +91,6 @@ pub(crate) struct Answers {
     pub(crate) story_asked: Mutex<Option<StoryFilter>>,
     pub(crate) top_asked: Mutex<Option<TopFilter>>,
     pub(crate) attempts_asked: Mutex<Option<AttemptFilter>>,
-}
-
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
-fn alice() -> Candidate {
-    Candidate {
-        subscriber: some("alice@isp.example"),
-        session: some("bras1/00a1/1795438800000"),
-        nas: some("bras1"),
-        valid_from: some("2026-11-23T13:00:00.000Z"),
-        valid_until: None,
-        ports: None,
-        line: LineRow { port_id: some("eth 0/1:7"), circuit_id: some("dslam3 1/7"), ..LineRow::default() },
-    }
-}
-
-fn bob() -> Candidate {
-    Candidate {
-        subscriber: some("bob@isp.example"),
-        session: some("bras1/00b2/1795431600000"),
-        nas: some("bras1"),
-        valid_from: some("2026-11-23T11:00:00.000Z"),
-        valid_until: some("2026-11-23T13:30:00.000Z"),
-        ports: None,
-        line: LineRow::default(),
-    }
-}
-
-/// One of those who share an address by ports.
-fn sharer(ports: &str) -> Candidate {
-    Candidate { ports: some(ports), ..alice() }
-}
-
-/// Candidates of whom none is named.
-fn several(address: IpAddr, port: Option<u16>, candidates: Vec<Candidate>) -> Who {
-    Who { candidates, ..whose(address, port, Vec::new()) }
-}
-
-fn whose(address: IpAddr, port: Option<u16>, candidates: Vec<Candidate>) -> Who {
-    let mut who = Who {
-        address: Some(address.to_string()),
-        port,
-        at: "2026-11-23T14:00:05.007Z".to_owned(),
-        confidence: "exact".to_owned(),
-        candidates,
-        ..Who::default()
-    };
-    if let [only] = who.candidates.as_slice() {
-        who.subscriber.clone_from(&only.subscriber);
-        who.session.clone_from(&only.session);
-        who.nas.clone_from(&only.nas);
-        who.valid_from.clone_from(&only.valid_from);
-        who.valid_until.clone_from(&only.valid_until);
-    }
-    who
-}
-
-fn message() -> MessageRow {
-    MessageRow {
-        at: "2026-11-23T14:00:05.007Z".to_owned(),
-        mta: "mx1".to_owned(),
-        profile: "relay".to_owned(),
-        queue_id: "4XyZ1b2c3d".to_owned(),
-        instance: "1a2b.5678.0".to_owned(),
-        subscriber: some("alice@isp.example"),
-        session: some("bras1/00a1/1795438800000"),
-        nas: some("bras1"),
-        address: some("198.51.100.7"),
-        port: Some(40112),
-        helo: "laptop.home".to_owned(),
-        sender: "alice@isp.example".to_owned(),
-        recipient_count: 2,
-        recipient_domains: vec!["a.example".to_owned(), "b.example".to_owned()],
-        size: 2048,
-        token: some("Zk3vQ"),
-        verdict: "permit".to_owned(),
-        reason: "online".to_owned(),
-        candidates: vec![alice()],
-        ..MessageRow::default()
-    }
-}
-
-/// A suspended customer, nobody's address, and a flood.
-fn attempts() -> Vec<AttemptRow> {
-    let row = |reference: &str, reason: Reason| AttemptRow {
-        reference: reference.to_owned(),
-        at: "2026-11-23T13:05:02.100Z".to_owned(),
-        until: "2026-11-23T13:05:41.000Z".to_owned(),
-        count: 1,
-        mta: "mx1".to_owned(),
-        profile: "relay".to_owned(),
-        verdict: some(reason.verdict().word()),
-        reason: reason.word().to_owned(),
-        meaning: Advice::on(reason).meaning.to_owned(),
-        remedy: Advice::on(reason).remedy.to_owned(),
-        helo: "laptop.home".to_owned(),
-        ..AttemptRow::default()
-    };
-    vec![
-        AttemptRow {
-            count: 340,
-            address: some("198.51.100.7"),
-            port: Some(40112),
-            subscriber: some("alice@isp.example"),
-            session: some("bras1/00a1/1795438800000"),
-            nas: some("bras1"),
-            sender: "a\u{1b}[2J\u{202e}".to_owned(),
-            recipient_domain: "b.example".to_owned(),
-            suspension: Some(4711),
-            candidates: vec![alice()],
-            ..row("1a2b3c4d", Reason::Suspended)
-        },
-        AttemptRow {
-            address: some("198.51.100.200"),
-            sender: "=cmd|' /c calc'!a1".to_owned(),
-            observed: true,
-            ..row("0000002b", Reason::NotOnline)
-        },
-        AttemptRow {
-            count: 81_022,
-            verdict: None,
-            reason: "too-many".to_owned(),
-            meaning: COUNTED.meaning.to_owned(),
-            remedy: COUNTED.remedy.to_owned(),
-            mta: String::new(),
-            profile: String::new(),
-            helo: String::new(),
-            ..row("ffffffff", Reason::NotOnline)
-        },
-    ]
-}
-
-fn session(subscriber: &str, state: &str, until: Option<&str>) -> SessionRow {
-    SessionRow {
-        subscriber: some(subscriber),
-        user_name: some(subscriber),
-        addresses: vec!["198.51.100.7".to_owned(), "2001:db8:1::/64".to_owned()],
-        realm: None,
-        inside: None,
-        session: "bras1/00a1/1795438800000".to_owned(),
-        nas: "bras1".to_owned(),
-        state: state.to_owned(),
-        valid_from: some("2026-11-23T13:00:00.000Z"),
-        valid_until: until.map(str::to_owned),
-        last_seen: some("2026-11-23T13:59:00.000Z"),
-        line: alice().line,
-        kept: BTreeMap::from([("ADSL-Agent-Circuit-Id".to_owned(), "dslam3 1/7".to_owned())]),
-    }
-}
-
-/// One that is well, one that is silent, one that is held, and one that can't be understood.
-fn feeds() -> Vec<NasRow> {
-    let bras1 = NasRow {
-        nas: "bras1".to_owned(),
-        client: "bras1".to_owned(),
-        feed: "whole".to_owned(),
-        last_heard: some("2026-11-23T14:00:00.000Z"),
-        last_packet: some("2026-11-23T14:00:01.000Z"),
-        records_last_minute: 41,
-        active: 812,
-        suspect: 3,
-        records: 12_345,
-        refreshes: 11_000,
-        duplicates: 12,
-        retransmits: 5,
-        late: 2,
-        stops_missed: 7,
-        unusable: vec![UnusableRow {
-            reason: "other-status".to_owned(),
-            count: 9,
-            last: some("2026-11-23T13:59:00.000Z"),
-        }],
-        last_fault: some("other-status"),
-        last_fault_at: some("2026-11-23T13:59:00.000Z"),
-        interval_seconds: Some(300),
-        whole: true,
-        since: some("2026-11-23T08:00:00.000Z"),
-        clock: "known".to_owned(),
-        clock_offset_ms: Some(-120),
-        ..NasRow::default()
-    };
-    let bras2 = NasRow {
-        nas: "bras2/192.0.2.9".to_owned(),
-        client: "bras2".to_owned(),
-        feed: "silent".to_owned(),
-        last_heard: some("2026-11-23T13:41:12.000Z"),
-        active: 640,
-        pending: 2,
-        records: 900,
-        claims_dropped: 1,
-        silent: true,
-        why: some("nas-silent until 2026-11-23T17:41:12.000Z"),
-        clock: "absurd".to_owned(),
-        absurd_times: 900,
-        ..NasRow::default()
-    };
-    let bras3 = NasRow {
-        nas: "bras3".to_owned(),
-        client: "bras3".to_owned(),
-        feed: "held".to_owned(),
-        last_heard: some("2026-11-23T12:30:00.000Z"),
-        active: 55,
-        silent: true,
-        whole: true,
-        clock: "undated".to_owned(),
-        held_until: some("2026-11-23T18:00:00.000Z"),
-        held_by: some("noc"),
-        held_reason: some("new line card"),
-        ..NasRow::default()
-    };
-    let bras4 = NasRow {
-        nas: "bras4".to_owned(),
-        client: "bras4".to_owned(),
-        feed: "unheard".to_owned(),
-        unusable: vec![UnusableRow {
-            reason: "bad-authenticator".to_owned(),
-            count: 311,
-            last: some("2026-11-23T14:00:02.000Z"),
-        }],
-        last_fault: some("bad-authenticator"),
-        last_fault_at: some("2026-11-23T14:00:02.000Z"),
-        whole: true,
-        clock: "undated".to_owned(),
-        ..NasRow::default()
-    };
-    vec![bras1, bras2, bras3, bras4]
-}
-
-/// Alice's address went to Bob while Alice's router was away; then a record of Alice's came late.
-fn story() -> Vec<StoryRow> {
-    let line = |at: &str, arrival: Option<&str>, record: &str, owner: &Candidate, what: &str| StoryRow {
-        at: some(at),
-        arrival: arrival.map(str::to_owned),
-        sequence: 4711,
-        record: record.to_owned(),
-        nas: owner.nas.clone(),
-        session: owner.session.clone(),
-        subscriber: owner.subscriber.clone(),
-        address: some("198.51.100.7"),
-        what: what.to_owned(),
-        ..StoryRow::default()
-    };
-    let (began, taken) = ("2026-11-23T13:00:00.000Z", "2026-11-23T13:30:00.000Z");
-    vec![
-        line(began, Some(began), "start", &alice(), "bound"),
-        StoryRow {
-            at: some("2026-11-23T13:20:00.000Z"),
-            since: some("2026-11-23T13:10:00.000Z"),
-            sequence: 4712,
-            record: "resumed".to_owned(),
-            what: "gap".to_owned(),
-            ..StoryRow::default()
-        },
-        StoryRow {
-            last_seen: some("2026-11-23T13:05:00.000Z"),
-            ..line(taken, Some("2026-11-23T13:30:02.500Z"), "start", &alice(), "superseded")
-        },
-        line(taken, Some("2026-11-23T13:30:02.500Z"), "start", &bob(), "bound"),
-        line("2026-11-23T13:15:00.000Z", Some("2026-11-23T14:16:00.000Z"), "interim", &alice(), "outdone"),
-        line("2026-11-23T15:30:00.000Z", None, "deadline", &bob(), "overdue"),
-    ]
 }
 
 impl Answers {
@@ -371,6 +126,7 @@ impl Desk for Answers {
     }
 
     fn cases(&self, filter: &CaseFilter) -> Vec<CaseRow> {
+        *self.cases_asked.lock().unwrap() = Some(filter.clone());
         let mut rows = self.rows(vec![case()]).unwrap_or_default();
         rows.extend((1..self.cases_there).rev().map(|id| CaseRow { id, ..case() }));
         rows.retain(|row| {
@@ -381,48 +137,75 @@ impl Desk for Answers {
     }
 
     fn case(&self, id: u64) -> Option<CaseRow> {
-        (id == 4711).then(case)
-    }
-
-    async fn close(&self, _: Name, id: u64, _: Name) -> Result<Ordered, CaseError> {
         match id {
-            4711 => Ok(Ordered { reference: 4712, at: Timestamp::from_seconds(1_795_442_405) }),
-            4710 => Err(CaseError::Closed),
-            4709 => Err(CaseError::Storage),
-            _ => Err(CaseError::Unknown),
+            4711 => Some(case()),
+            4700 => Some(case_of_signal()),
+            4690 => Some(case_of_listing()),
+            _ => None,
         }
     }
-}
 
-fn case() -> CaseRow {
-    CaseRow {
-        id: 4711,
-        opened: some("2026-11-23T14:00:05.000Z"),
-        kind: "complaint".to_owned(),
-        state: "open".to_owned(),
-        subscribers: vec!["alice@isp.example".to_owned(), "=cmd()\u{1b}[2J".to_owned()],
-        confidence: "ambiguous".to_owned(),
-        evidence_count: 3,
-        evidence: vec![EvidenceRow {
-            form: "arf".to_owned(),
-            feedback: some("abuse"),
-            reporter: some("complaints@example.org"),
-            address: some("198.51.100.7"),
-            port: Some(40112),
-            arrival: some("2026-11-23T13:59:00.000Z"),
-            message_id: some("1@x"),
-            messages: vec!["mx1 4bX".to_owned()],
-            found_by: vec!["queue-id".to_owned()],
-            ..EvidenceRow::default()
-        }],
-        history: vec![HistoryRow {
-            reference: 4711,
+    fn rules(&self) -> Vec<RuleRow> {
+        let row = |name: &str, when: &str, then: &str, mode: &str| RuleRow {
+            name: name.to_owned(),
+            when: when.to_owned(),
+            then: then.to_owned(),
+            mode: mode.to_owned(),
+            max_actions: (name == "flood").then(|| "5/1h".to_owned()),
+            cases: 3,
+        };
+        let rules = vec![
+            row("flood", "messages >= 1000", "suspend 24h", "enforce"),
+            row("listed", "listing", "limit 24h", "observe"),
+        ];
+        self.rows(rules).unwrap_or_default()
+    }
+
+    fn rehearse(&self, rule: &Name) -> Option<Vec<WouldRow>> {
+        let row = |case, what: &str, outcome: &str| WouldRow {
+            case,
             at: some("2026-11-23T14:00:05.000Z"),
-            by: "mail".to_owned(),
-            what: "opened".to_owned(),
-            note: None,
-        }],
-        kept_until: None,
+            what: what.to_owned(),
+            kind: some(if case == 4700 { "login" } else { "subscriber" }),
+            subject: some(if case == 4700 { "sales" } else { "=cmd()\u{1b}[2J" }),
+            until: some("2026-11-24T14:00:05.000Z"),
+            reason: "messages is 1024: 1,024 messages today; 3 to 14 on the last 28 days".to_owned(),
+            outcome: outcome.to_owned(),
+        };
+        let rows = vec![row(4690, "suspended", "dismissed"), row(4700, "called", "open")];
+        (*rule == Name::from("flood")).then(|| self.rows(rows).unwrap_or_default())
+    }
+
+    async fn open(&self, opening: Opening) -> Result<Done, CaseError> {
+        if let Some(error) = self.order_error.filter(|_| !opening.force) {
+            return Err(CaseError::Order(error));
+        }
+        let subject = Some(opening.subject.clone());
+        self.opened.lock().unwrap().push(opening);
+        Ok(Done { case: 4715, reference: 4715, at: Timestamp::from_seconds(1_795_442_405), subject })
+    }
+
+    /// 4710 is closed, 4709 can't be written, 4708 is about several.
+    async fn act(&self, doing: Doing) -> Result<Done, CaseError> {
+        let orders = matches!(doing.deed, Deed::Limit(_) | Deed::Suspend(_) | Deed::Release);
+        let outlives = matches!(doing.deed, Deed::Note | Deed::Release);
+        match doing.case {
+            4711 | 4700 => {}
+            4710 if outlives => {}
+            4710 => return Err(CaseError::Closed),
+            4709 => return Err(CaseError::Storage),
+            4708 if orders && doing.subject.is_none() => return Err(CaseError::WhichOne),
+            4708 if orders => return Err(CaseError::NotAbout),
+            _ => return Err(CaseError::Unknown),
+        }
+        if let Some(error) = self.order_error.filter(|_| orders && !doing.force) {
+            return Err(CaseError::Order(error));
+        }
+        let about = || Subject::Subscriber(Name::from("alice@isp.example"));
+        let subject = orders.then(|| doing.subject.clone().unwrap_or_else(about));
+        let case = doing.case;
+        self.acted.lock().unwrap().push(doing);
+        Ok(Done { case, reference: 4716, at: Timestamp::from_seconds(1_795_442_405), subject })
     }
 }
 
@@ -596,6 +379,10 @@ impl Staff for Answers {
         self.rows(feeds()).unwrap_or_default()
     }
 
+    fn reputation(&self) -> Vec<ReputationRow> {
+        self.rows(reputation()).unwrap_or_default()
+    }
+
     async fn permitted(&self) -> Result<Permitted, Trouble> {
         let prefixes = ["198.51.100.7/32", "198.51.100.8/29", "2001:db8:7::/48"];
         let prefixes = self.rows(prefixes.map(|prefix| prefix.parse().unwrap()).to_vec())?;
@@ -638,17 +425,52 @@ impl Staff for Answers {
         Ok(ImportAnswer { reference: 4714, rows })
     }
 
+    fn usage(&self, subject: Subject) -> Vec<UsageRow> {
+        let row = |measure: &str, sent, most, within| UsageRow {
+            limit: "default".to_owned(),
+            mode: "enforce".to_owned(),
+            kind: String::new(),
+            measure: measure.to_owned(),
+            sent,
+            most,
+            within,
+            full: sent >= Some(most),
+        };
+        let rows = vec![
+            row("messages", Some(20), 20, Some(60)),
+            row("bytes", Some(1_048_576), 2_147_483_648, Some(86_400)),
+            row("message-size", None, 36_700_160, None),
+        ];
+        let known = matches!(subject, Subject::Subscriber(name) if name == Name::from("alice@isp.example"));
+        self.rows(rows).unwrap_or_default().into_iter().filter(|_| known).collect()
+    }
+
+    fn lost(&self, _: Listed, _: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {
+        self.lost_from.filter(|lost| until.is_none_or(|until| *lost < until))
+    }
+
     fn suspensions(&self) -> Vec<SuspensionRow> {
         let row = SuspensionRow {
             kind: "subscriber".to_owned(),
             subject: "bob@isp.example".to_owned(),
+            standing: "suspended".to_owned(),
             reference: 4711,
             since: some("2026-11-23T12:00:00.000Z"),
             until: None,
             by: "root".to_owned(),
             reason: "open proxy".to_owned(),
+            case: None,
         };
-        self.rows(vec![row]).unwrap_or_default()
+        let limited = SuspensionRow {
+            subject: "carol@isp.example".to_owned(),
+            standing: "limited".to_owned(),
+            reference: 4705,
+            until: some("2026-12-01T08:00:00.000Z"),
+            reason: "until she calls back".to_owned(),
+            case: Some(4700),
+            ..row.clone()
+        };
+        self.rows(vec![row, limited]).unwrap_or_default()
     }
 
     async fn order(&self, instruction: Instruction) -> Result<Ordered, OrderError> {
@@ -698,8 +520,9 @@ impl Staff for Answers {
         self.purpose_required
     }
 
+    /// As where `identity` is told to fold case.
     fn canonical(&self, name: &Name) -> Name {
-        name.clone()
+        Name::new(&name.octets().to_ascii_lowercase())
     }
 
     fn preserved(&self) -> Arc<Preservations> {
@@ -732,117 +555,5 @@ impl Staff for Answers {
 
     fn metrics(&self) -> String {
         "# EOF\n".to_owned()
-    }
-}
-
-/// A daemon of nothing but its API, at a socket of its own; the answers are made up, unless they are somebody's.
-pub(crate) struct Daemon<S = Answers> {
-    pub(crate) answers: Arc<S>,
-    pub(crate) tcp: std::net::SocketAddr,
-    dir: TempDir,
-    stop: watch::Sender<bool>,
-    serving: [tokio::task::JoinHandle<()>; 2],
-    runtime: Runtime,
-}
-
-impl<S: Staff> Daemon<S> {
-    pub(crate) fn start(answers: S) -> Self {
-        let answers = Arc::new(answers);
-        let dir = tempfile::tempdir().unwrap();
-        let runtime = Runtime::new().unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let guard = runtime.enter();
-        let unix = web::bind_unix(&dir.path().join("api.sock"), 0o660, None).unwrap();
-        let tcp = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let tcp_address = tcp.local_addr().unwrap();
-        let hosts = Hosts::new(&[tcp_address], &["warden.isp.example".to_owned()]);
-        let router = http::router(Arc::clone(&answers), Arc::new(Gate::new(hosts, Arc::default())));
-        let peers = Peers::of(&Http::default()).unwrap();
-        let serving = [
-            runtime.spawn(web::serve_unix(unix, router.clone(), Arc::new(peers), stopped.clone())),
-            runtime.spawn(web::serve_tcp(tcp, router, stopped)),
-        ];
-        drop(guard);
-        Daemon { answers, tcp: tcp_address, dir, stop, serving, runtime }
-    }
-
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.dir.path().join("api.sock")
-    }
-
-    /// The program, told where this daemon is.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        let socket = self.socket();
-        run_with(arguments, &[("RELAYWARDEN_SOCKET", socket.as_os_str())])
-    }
-
-    /// The same, with these octets on its standard input.
-    pub(crate) fn run_fed(&self, arguments: &[&str], input: &[u8]) -> Run {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_relaywarden"));
-        command.env_clear().env("TZ", "UTC").env("RELAYWARDEN_SOCKET", self.socket()).args(arguments);
-        fed(command, input)
-    }
-
-    /// Says stop, and returns when nothing is served any more.
-    pub(crate) fn stop(self) {
-        self.stop.send(true).unwrap();
-        for serving in self.serving {
-            self.runtime.block_on(serving).unwrap();
-        }
-    }
-}
-
-/// What a run of the program said.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) exit: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl From<Output> for Run {
-    fn from(output: Output) -> Self {
-        Run {
-            exit: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-/// The program, with no more environment than this.
-pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &std::ffi::OsStr)]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_relaywarden"));
-    command.env_clear().env("TZ", "UTC").envs(environment.iter().copied()).args(arguments);
-    Run::from(command.output().unwrap())
-}
-
-/// Runs it with these octets on its standard input.
-pub(crate) fn fed(mut command: Command, input: &[u8]) -> Run {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::thread::scope(|scope| {
-        // It may end before it has read everything.
-        scope.spawn(move || stdin.write_all(input).map_err(|error| error.kind()));
-        Run::from(child.wait_with_output().unwrap())
-    })
-}
-
-/// Something else that listens on a Unix socket: reads a head, says these octets, and closes.
-pub(crate) fn impostor(socket: &Path, says: &'static str) -> std::thread::JoinHandle<()> {
-    let listener = UnixListener::bind(socket).unwrap();
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        read_head(&mut stream);
-        stream.write_all(says.as_bytes()).unwrap();
-    })
-}
-
-fn read_head(stream: &mut UnixStream) {
-    let mut head = Vec::new();
-    let mut octet = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut octet).unwrap() == 1 {
-        head.extend(octet);
     }
 }

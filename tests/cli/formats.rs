@@ -9,7 +9,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 16] = [
+    let commands: [(&str, &[&str]); 22] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -20,12 +20,18 @@ fn every_command_looks_as_it_always_did() {
         ("sessions", &["sessions"]),
         ("messages", &["messages"]),
         ("top", &["top"]),
+        ("usage", &["usage", "alice@isp.example"]),
         ("attempts", &["attempts"]),
         ("nas", &["nas"]),
         ("nas-one", &["nas", "bras2/192.0.2.9"]),
         ("suspensions", &["suspensions"]),
+        ("reputation", &["reputation"]),
         ("cases", &["cases"]),
         ("cases-one", &["cases", "4711"]),
+        ("cases-signal", &["cases", "4700"]),
+        ("cases-listing", &["cases", "4690"]),
+        ("rules", &["rules"]),
+        ("rules-dry-run", &["rules", "--dry-run", "flood"]),
     ];
     for (name, command) in commands {
         for format in ["table", "json", "ndjson", "csv"] {
@@ -46,6 +52,7 @@ fn help_looks_as_it_always_did() {
         "attempts",
         "top",
         "nas",
+        "reputation",
         "suspend",
         "send",
         "import",

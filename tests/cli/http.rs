@@ -5,8 +5,10 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
+use relaywarden::relay::case::{Kind, State};
 use relaywarden::server::http::OrderError;
 use relaywarden::server::http::web::{self, BindError};
+use relaywarden::session::Name;
 use serde_json::Value;
 
 use crate::fake::{Answers, Daemon};
@@ -100,6 +102,7 @@ fn each_wrong_parameter_is_named() {
         ("/v1/nas?x=1", "x"),
         ("/v1/nas?nas=bras1&nas=bras2", "nas"),
         ("/v1/suspensions?x=1", "x"),
+        ("/v1/reputation?x=1", "x"),
         ("/v1/permitted?x=1", "x"),
         ("/v1/coverage?x=1", "x"),
         ("/v1/coverage?since=2026-11-23T14:00:00Z&until=2026-11-23T14:00:00Z", "until"),
@@ -185,8 +188,37 @@ fn each_wrong_question_about_cases_is_named() {
     problem(&close("4710", r#"{"reason":"x"}"#), 409, "case-closed", None);
     problem(&close("4709", r#"{"reason":"x"}"#), 503, "unrecorded", None);
     assert_eq!(close("4711", r#"{"reason":"x"}"#).status, 200);
+    let order = |path: &str, body: &str| asked(&daemon, "POST", &format!("/v1/cases/{path}"), body);
+    for (path, body, kind, parameter) in [
+        ("4711/suspend", r#"{"subject":"bob"}"#, "bad-body", None),
+        ("4711/suspend", r#"{"reason":"x","kind":"login"}"#, "bad-parameter", Some("kind")),
+        ("4711/suspend", r#"{"reason":"x","subject":"bob","kind":"nas"}"#, "bad-parameter", Some("kind")),
+        ("4711/suspend", r#"{"reason":"x","subject":""}"#, "bad-parameter", Some("subject")),
+        ("4711/suspend", r#"{"reason":" "}"#, "bad-parameter", Some("reason")),
+        ("4711/limit", r#"{"reason":"x","until":"tomorrow"}"#, "bad-parameter", Some("until")),
+        ("4711/limit", r#"{"reason":"x","until":"2001-01-01T00:00:00Z"}"#, "bad-parameter", Some("until")),
+        ("4711/release", r#"{"reason":"x","until":"2099-01-01T00:00:00Z"}"#, "bad-parameter", Some("until")),
+        ("4711/note", r#"{"reason":"x","subject":"bob"}"#, "bad-body", None),
+        ("4708/suspend", r#"{"reason":"x"}"#, "bad-parameter", Some("subject")),
+        ("x/note", r#"{"reason":"x"}"#, "bad-parameter", Some("id")),
+    ] {
+        problem(&order(path, body), 400, kind, parameter);
+    }
+    problem(&order("4710/dismiss", r#"{"reason":"x"}"#), 409, "case-closed", None);
+    problem(&asked(&daemon, "POST", "/v1/cases", r#"{"reason":"x"}"#), 400, "bad-body", None);
+    problem(
+        &asked(&daemon, "POST", "/v1/cases", r#"{"subject":"","reason":"x"}"#),
+        400,
+        "bad-parameter",
+        Some("subject"),
+    );
+    let ticket = |octets| format!(r#"{{"reason":"x","ticket":"{}"}}"#, "a".repeat(octets));
+    assert_eq!(order("4711/note", &ticket(1024)).status, 200);
+    problem(&order("4711/note", &ticket(1025)), 400, "bad-parameter", Some("ticket"));
+    assert_eq!(daemon.answers.acted.lock().unwrap().len(), 2, "a close and a note");
     for (target, parameter) in [
         ("/v1/cases?state=new", "state"),
+        ("/v1/cases?kind=rumour", "kind"),
         ("/v1/cases?limit=0", "limit"),
         ("/v1/cases?id=7", "id"),
         ("/v1/cases/-1", "id"),
@@ -201,6 +233,31 @@ fn each_wrong_question_about_cases_is_named() {
     problem(&asked(&daemon, "POST", "/v1/complaints", "x"), 400, "bad-body", None);
     problem(&asked(&daemon, "GET", "/v1/complaints", ""), 405, "no-such-method", None);
     problem(&asked(&daemon, "GET", "/v1/cases/%ff", ""), 400, "bad-parameter", Some("id"));
+}
+
+#[test]
+fn cases_are_narrowed_by_what_opened_them_and_whom_they_are_about() {
+    let daemon = Daemon::start(Answers::full());
+    asked(&daemon, "GET", "/v1/cases?state=open&kind=signal&subscriber=alice&login=sales&limit=7", "");
+    let filter = daemon.answers.cases_asked.lock().unwrap().clone().unwrap();
+    assert_eq!((filter.state, filter.kind), (Some(State::Open), Some(Kind::Signal)));
+    assert_eq!((filter.subscriber, filter.login), (Some(Name::from("alice")), Some(Name::from("sales"))));
+    let run = daemon.run(&["cases", "--kind", "staff", "--login", "sales"]);
+    assert_eq!(run.exit, 0, "{run:?}");
+    let filter = daemon.answers.cases_asked.lock().unwrap().clone().unwrap();
+    assert_eq!((filter.kind, filter.login), (Some(Kind::Staff), Some(Name::from("sales"))));
+    assert_eq!(daemon.run(&["cases", "--kind", "rumour"]).exit, 2);
+    let evidence = |id: u64| asked(&daemon, "GET", &format!("/v1/cases/{id}"), "").body;
+    for (id, told) in [
+        (
+            4700,
+            r#""signal":{"at":"2026-11-23T13:58:00.000Z","kind":"login","subject":"sales","name":"messages","value":1024,"threshold":40"#,
+        ),
+        (4690, r#""answers":["127.0.0.4"]"#),
+        (4700, r#""in_force":[{"kind":"login","subject":"sales","standing":"suspended""#),
+    ] {
+        assert!(evidence(id).contains(told), "{told} in {}", evidence(id));
+    }
 }
 
 #[test]

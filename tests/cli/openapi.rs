@@ -161,6 +161,7 @@ const REPORT: &str = include_str!("../data/complaint/arf.eml");
 /// A path with numbers that are of a case, of a closed one, of none, or none.
 fn filled(dice: &mut Dice, path: &str) -> String {
     path.replace("{id}", dice.one(&["4711", "4710", "7", "-1", "x", "%ff"]))
+        .replace("{name}", dice.one(&["flood", "drought", "%ff", "a%2fb"]))
 }
 
 /// A value that is right for a member of this name.
@@ -417,7 +418,7 @@ fn lines_end_where_the_limit_says() {
 #[test]
 fn what_has_not_changed_is_not_sent_again() {
     let daemon = Daemon::start(Answers::full());
-    for path in ["/v1/suspensions", "/v1/nas"] {
+    for path in ["/v1/suspensions", "/v1/nas", "/v1/reputation"] {
         let first = asked(&daemon, "GET", path, "", "");
         let tag = first.header("etag").unwrap();
         let again = asked(&daemon, "GET", path, &format!("if-none-match: \"x\", W/{tag}\r\n"), "");

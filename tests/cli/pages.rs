@@ -3,6 +3,7 @@
 
 use relaywarden::access::question::Reply;
 use relaywarden::relay::standing::{Order, Subject};
+use relaywarden::server::http::cases::Deed;
 use relaywarden::server::http::{OrderError, Trouble};
 use relaywarden::session::Name;
 
@@ -51,7 +52,12 @@ fn every_page_is_html_under_the_policy_that_allows_no_script() {
         "/top?by=bytes",
         "/feeds",
         "/cases",
-        "/cases?state=closed",
+        "/cases?state=closed&kind=signal",
+        "/case/4711",
+        "/case/4700",
+        "/case/4690",
+        "/rules",
+        "/rules?dry_run=flood",
         "/suspensions",
         "/questions",
         "/questions?verify=yes",
@@ -90,10 +96,42 @@ fn a_page_about_a_person_is_written_down_with_whom_it_is_about_and_one_about_mac
         let reply = get(&daemon, &viewer, path);
         assert_eq!(reply.status, 200, "{path}");
         let asked = daemon.answers.questions.lock().unwrap().pop().unwrap();
-        assert_eq!(asked.about, [Name::from(about)], "{path}");
+        assert_eq!(asked.about.first(), Some(&Name::from(about)), "{path}");
         assert_eq!(asked.purpose, Some(Name::from("case 7")), "{path}");
         assert!(matches!(asked.reply, Reply::Rows(rows) if rows > 0), "{path}");
         assert!(reply.body.contains("purpose=case%207"), "links of {path} go on with the purpose");
+    }
+}
+
+#[test]
+fn a_subscriber_is_the_same_one_however_the_name_is_typed() {
+    let (daemon, [viewer, operator, _]) = daemon();
+    let about = || daemon.answers.questions.lock().unwrap().pop().unwrap().about;
+    let reply = get(&daemon, &operator, "/subscriber/BOB@isp.example");
+    assert!(
+        reply.body.contains("open proxy") && reply.body.contains("value=\"bob@isp.example\""),
+        "{}",
+        reply.body
+    );
+    assert_eq!(about(), [Name::from("bob@isp.example")]);
+    get(&daemon, &viewer, "/?q=ALICE");
+    assert_eq!(about(), ["ALICE", "alice"].map(Name::from));
+    // An address, too: whoever looks through the record knows one spelling of it.
+    for path in ["/sessions", "/v1/sessions"] {
+        let path = format!("{path}?subscriber=BOB&address=2001:DB8:0::7");
+        assert_eq!(get(&daemon, &viewer, &path).status, 200);
+        assert_eq!(about(), ["BOB", "bob", "2001:DB8:0::7", "2001:db8::7"].map(Name::from));
+    }
+    let reply = get(&daemon, &viewer, "/subscriber/%ff");
+    assert_eq!((reply.status, reply.header("content-type")), (400, "text/html; charset=utf-8"));
+}
+
+#[test]
+fn a_message_that_is_named_by_its_token_is_the_only_one_in_its_rows_for_programs() {
+    let (daemon, [viewer, ..]) = daemon();
+    let reply = get(&daemon, &viewer, "/message?token=Zk3vQ");
+    for rows in ["/v1/messages?token=Zk3vQ\"", "/v1/messages?token=Zk3vQ&#38;format=csv\""] {
+        assert!(reply.body.contains(rows), "{rows} in {}", reply.body);
     }
 }
 
@@ -180,6 +218,11 @@ fn forms_give_orders_as_their_session_and_only_with_its_token() {
     let ordered = daemon.answers.ordered.lock().unwrap().pop().unwrap();
     assert_eq!((ordered.subject, ordered.order), (Subject::Login(Name::from("joe")), Order::Release));
 
+    let body = format!("csrf={csrf}&subject=joe&reason=slow&until=7d");
+    assert_eq!(sent(&daemon, "POST /suspensions/limit", &here, &body).status, 303);
+    let ordered = daemon.answers.ordered.lock().unwrap().pop().unwrap();
+    assert!(matches!(ordered.order, Order::Limit { until: Some(_) }));
+
     for (body, status) in [
         ("subject=bob&reason=x".to_owned(), 403),
         ("csrf=0&subject=bob&reason=x".to_owned(), 403),
@@ -202,6 +245,110 @@ fn forms_give_orders_as_their_session_and_only_with_its_token() {
         sent(&daemon, "POST /suspensions/suspend", &here, &format!("csrf={csrf}&subject=bob&reason=x"));
     assert_eq!(reply.status, 403);
     assert!(daemon.answers.ordered.lock().unwrap().is_empty());
+}
+
+#[test]
+fn forms_of_a_case_act_on_it_and_lead_back_to_it() {
+    let (daemon, [viewer, operator, _]) = daemon();
+    let (cookie, csrf) = browser(&daemon, &operator);
+    let here = ["Sec-Fetch-Site: same-origin", "Accept: text/html", &cookie];
+    let send = |path: &str, body: &str| {
+        sent(&daemon, &format!("POST {path}"), &here, &format!("csrf={csrf}&{body}"))
+    };
+    let opened = send("/cases/open", "subject=bob&kind=login&reason=called&ticket=T-1&force=yes");
+    assert_eq!((opened.status, opened.header("location")), (303, "/case/4715"), "{}", opened.body);
+    let opening = daemon.answers.opened.lock().unwrap().pop().unwrap();
+    assert_eq!((opening.subject, opening.force), (Subject::Login(Name::from("bob")), true));
+    assert_eq!(opening.ticket, Some(Name::from("T-1")));
+    for (act, body) in [
+        ("note", "reason=x&ticket="),
+        ("limit", "about=subscriber%3Aalice%40isp.example&reason=x&ticket=&until="),
+        ("suspend", "about=login%3Aa%3Ab&reason=x&ticket=T-1&until=7d&force=yes"),
+        ("release", "about=subscriber%3Aalice%40isp.example&reason=x"),
+        ("dismiss", "reason=x"),
+        ("close", "reason=x"),
+    ] {
+        let reply = send(&format!("/case/4711/{act}"), body);
+        assert_eq!((reply.status, reply.header("location")), (303, "/case/4711"), "{act}: {}", reply.body);
+    }
+    let acted = std::mem::take(&mut *daemon.answers.acted.lock().unwrap());
+    let done: Vec<_> = acted.iter().map(|doing| doing.deed.done()).collect();
+    assert_eq!(done, ["noted", "limited", "suspended", "released", "dismissed", "closed"]);
+    assert_eq!(acted[1].subject, Some(Subject::Subscriber(Name::from("alice@isp.example"))));
+    assert_eq!((&acted[1].ticket, acted[1].deed), (&None, Deed::Limit(None)));
+    assert_eq!(acted[2].subject, Some(Subject::Login(Name::from("a:b"))));
+    assert!(matches!(acted[2].deed, Deed::Suspend(Some(_))) && acted[2].force);
+    assert!(acted.iter().all(|doing| doing.by.to_string().starts_with("token:")));
+    for (path, body, status) in [
+        ("/case/4711/suspend", "about=alice&reason=x", 400),
+        ("/case/4711/suspend", "about=nas%3Ax&reason=x", 400),
+        ("/case/4711/suspend", "reason=+", 400),
+        ("/case/4711/suspend", "reason=x&until=2h+ago", 400),
+        ("/case/4711/note", "reason=x&until=7d", 400),
+        ("/case/4710/close", "reason=x", 409),
+        ("/case/4708/limit", "reason=x", 400),
+        ("/case/7/note", "reason=x", 404),
+        ("/case/x/note", "reason=x", 400),
+        ("/cases/open", "subject=&reason=x", 400),
+    ] {
+        let reply = send(path, body);
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (status, "text/html; charset=utf-8"),
+            "{path} {body}"
+        );
+    }
+    assert_eq!(sent(&daemon, "POST /case/4711/note", &here, "reason=x").status, 403, "no token of ours");
+    let (cookie, csrf) = browser(&daemon, &viewer);
+    for path in ["/cases/open", "/case/4711/note", "/case/4711/suspend", "/suspensions/limit"] {
+        let body = format!("csrf={csrf}&subject=bob&reason=x");
+        let here = ["Sec-Fetch-Site: same-origin", &cookie];
+        assert_eq!(sent(&daemon, &format!("POST {path}"), &here, &body).status, 403, "{path}");
+    }
+    assert!(daemon.answers.acted.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_case_shows_what_speaks_for_it_what_holds_and_whom_an_order_may_be_about() {
+    let (daemon, [viewer, operator, _]) = daemon();
+    let page = |id: u64| get(&daemon, &operator, &format!("/case/{id}")).body;
+    let signal = page(4700);
+    for told in [
+        "1,024 messages today; 3 to 14 on the last 28 days",
+        "login sales",
+        "password stolen",
+        "T-17",
+        "name=\"about\" value=\"login:sales\"",
+        "action=\"/case/4700/release\"",
+        "formaction=\"/case/4700/suspend\"",
+    ] {
+        assert!(signal.contains(told), "{told} in {signal}");
+    }
+    let complaint = page(4711);
+    assert!(
+        complaint.contains("<option value=\"\">choose one</option>"),
+        "nobody is chosen for the operator"
+    );
+    let listing = page(4690);
+    for told in
+        ["192.0.2.25", "bl.example.org", "127.0.0.4", "Stood out before", "/subscriber/alice@isp.example"]
+    {
+        assert!(listing.contains(told), "{told} in {listing}");
+    }
+    let rules = get(&daemon, &viewer, "/rules").body;
+    assert!(rules.contains("messages &#62;= 1000") && rules.contains("/rules?dry_run=listed"), "{rules}");
+    daemon.answers.questions.lock().unwrap().clear();
+    let would = get(&daemon, &viewer, "/rules?dry_run=flood").body;
+    assert!(would.contains("href=\"/case/4700\"") && would.contains("dismissed"), "{would}");
+    assert_eq!(daemon.answers.questions.lock().unwrap().len(), 1, "what it would have done is about people");
+    assert_eq!(get(&daemon, &viewer, "/rules?dry_run=drought").status, 404);
+    // A closed one takes notes.
+    assert!(
+        !listing.contains("formaction=\"/case/4690/suspend\"")
+            && listing.contains("action=\"/case/4690/note\"")
+    );
+    let looked = get(&daemon, &viewer, "/case/4700").body;
+    assert!(!looked.contains("action=\"/case/") && looked.contains("takes the role operator"));
 }
 
 #[test]

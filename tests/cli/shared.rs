@@ -93,6 +93,8 @@ impl World {
             details: Arc::default(),
             imported: import::Counters::default(),
             attempts: Arc::default(),
+            scales: Arc::default(),
+            reputation: Arc::default(),
             key: Arc::new(SecretKey::open(data.path()).unwrap()),
             counters: Counters {
                 radius: counters,
@@ -100,6 +102,7 @@ impl World {
                 desk: Arc::<desk::Counters>::default(),
                 engine: Arc::<engine::Counters>::default(),
                 gate: Arc::default(),
+                rules: Arc::default(),
             },
         };
         World { daemon: Daemon::start(desk), asked, inbox, began, _data: data }

@@ -78,7 +78,14 @@ impl Policy {
 
     /// The action at the end of the message.
     pub(crate) fn end_of_message(&mut self, mail: &Mail<'_>) -> String {
-        let end = [("recipient_count", "1"), ("recipient", "somebody@example.net"), ("size", "2100")];
+        self.end(mail, "1", "2100")
+    }
+
+    /// The action at the end of a message with so many recipients and octets.
+    pub(crate) fn end(&mut self, mail: &Mail<'_>, recipients: &str, size: &str) -> String {
+        // Postfix names the recipient only if there is one.
+        let recipient = if recipients == "1" { "somebody@example.net" } else { "" };
+        let end = [("recipient_count", recipients), ("recipient", recipient), ("size", size)];
         self.ask("END-OF-MESSAGE", mail, &end)
     }
 

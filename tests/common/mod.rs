@@ -9,7 +9,9 @@
 pub(crate) mod asking;
 pub(crate) mod daemon;
 pub(crate) mod freeradius;
+pub(crate) mod lists;
 pub(crate) mod nas;
+pub(crate) mod nsd;
 pub(crate) mod peer;
 pub(crate) mod postfix;
 pub(crate) mod smtp;

@@ -33,23 +33,23 @@ fn piped(socket: &Path, report: &str, more: &[&str]) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
-fn taken(daemon: &Daemon, report: &str) -> Value {
+pub(crate) fn taken(daemon: &Daemon, report: &str) -> Value {
     let output = piped(&daemon.socket(), report, &["-o", "json"]);
     serde_json::from_str(&printed(&output, 0)).expect("JSON")
 }
 
 /// What of a message a report quotes, and whom it names.
-struct Report<'a> {
-    reporter: &'a str,
-    source: &'a str,
-    token: &'a str,
-    queue_id: &'a str,
-    client: &'a str,
-    at: &'a str,
+pub(crate) struct Report<'a> {
+    pub(crate) reporter: &'a str,
+    pub(crate) source: &'a str,
+    pub(crate) token: &'a str,
+    pub(crate) queue_id: &'a str,
+    pub(crate) client: &'a str,
+    pub(crate) at: &'a str,
 }
 
 impl Report<'_> {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Report { reporter, source, token, queue_id, client, at } = self;
         let mut header = String::new();
         if !queue_id.is_empty() {
@@ -76,7 +76,7 @@ impl Report<'_> {
 }
 
 /// A message of each, and the tokens that went with them.
-fn world() -> (Daemon, SocketAddr, Value, Value) {
+pub(crate) fn world() -> (Daemon, SocketAddr, Value, Value) {
     let mut daemon =
         Daemon::start_with(&Wanted { policy: "header = \"X-Subscriber-Token\"", ..Wanted::default() });
     let http = listen(&mut daemon);
@@ -93,7 +93,7 @@ fn world() -> (Daemon, SocketAddr, Value, Value) {
     (daemon, http, alice, bob)
 }
 
-fn field<'a>(row: &'a Value, name: &str) -> &'a str {
+pub(crate) fn field<'a>(row: &'a Value, name: &str) -> &'a str {
     row[name].as_str().unwrap_or_else(|| panic!("{name} of {row}"))
 }
 
@@ -131,6 +131,20 @@ fn a_complaint_leads_to_its_subscriber_by_each_way_and_opens_a_case_that_lasts()
     let row = taken(&daemon, &Report { queue_id: "4bBob", ..forged }.text());
     assert_eq!((&row["subscriber"], &row["confidence"]), (&Value::Null, &"ambiguous".into()), "{row}");
     assert_eq!(row["candidates"], serde_json::json!(["alice", "bob"]));
+    let unsure = row["case"].to_string();
+    let suspend = |more: &[&str]| {
+        daemon.cli(&[["cases", "suspend", &unsure, "--reason", "spam"].as_slice(), more].concat())
+    };
+    let unnamed = suspend(&[]);
+    assert_eq!(unnamed.status.code(), Some(2), "{}", text(&unnamed.stderr));
+    let mut policy = Policy::connect(daemon.policy);
+    let mut asked = |client| policy.rcpt(&Mail { client, ..Mail::default() });
+    assert_eq!([asked(ALICE), asked(BOB)], ["OK", "OK"], "nobody is suspended on a guess");
+    printed(&suspend(&["--subject", "bob"]), 0);
+    assert!(asked(BOB).starts_with("550 5.7.1 "));
+    assert_eq!(asked(ALICE), "OK");
+    daemon.order(&["cases", "release", &unsure, "--subject", "bob", "--reason", "it was forged"]);
+    assert_eq!(asked(BOB), "OK");
     // Somebody's own server as the source says nothing about who it was.
     let row =
         taken(&daemon, &Report { reporter: "f@example.org", source: "198.51.100.25", ..by_token }.text());

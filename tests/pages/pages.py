@@ -45,7 +45,8 @@ PAGES = {
     "top-bytes": "/top?by=bytes&since=2d+ago&until=1d+ago",
     "feeds": "/feeds",
     "cases": "/cases",
-    "cases-closed": "/cases?state=closed",
+    "cases-closed": "/cases?state=closed&kind=complaint",
+    "rules": "/rules",
     "suspensions": "/suspensions",
     "questions": "/questions?verify=yes",
 }
@@ -86,17 +87,19 @@ class Demo:
             radius.sendto(head + authenticator + attributes, ("127.0.0.1", 1813))
             assert radius.recv(4096)[0] == 5
 
-    def message(self, **attributes):
-        """A mail server asks at the end of a message."""
-        attributes = {
-            "request": "smtpd_access_policy", "protocol_state": "END-OF-MESSAGE", "client_port": "40112",
-            "helo_name": "x", "recipient_count": "2", "size": "2048", **attributes,
-        }
+    def ask(self, **attributes):
+        """A mail server asks; the answer without its word `action=`."""
+        attributes = {"request": "smtpd_access_policy", "client_port": "40112", "helo_name": "x", **attributes}
         request = "".join(f"{name}={value}\n" for name, value in attributes.items()) + "\n"
         with socket.create_connection(("127.0.0.1", 10024)) as policy:
             policy.sendall(request.encode())
             answer = policy.recv(4096)
         assert answer.startswith(b"action="), answer
+        return answer.decode().strip().removeprefix("action=")
+
+    def message(self, **attributes):
+        """A mail server asks at the end of a message."""
+        self.ask(**{"protocol_state": "END-OF-MESSAGE", "recipient_count": "2", "size": "2048", **attributes})
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
@@ -296,13 +299,67 @@ class Pages(unittest.TestCase):
                 expect(page.get_by_role("heading", level=1)).to_contain_text("Case")
                 expect(page.get_by_role("article").first).to_contain_text("203.0.113.7")
                 page.screenshot(path=f"{SEEN}/case.png", full_page=True)
-                page.get_by_label("What came of it").fill("<b>called</b>")
+                page.get_by_label("What was done, or came of it").fill("<b>called</b>")
                 page.get_by_role("button", name="Close").click()
                 expect(page.get_by_role("region", name="History")).to_contain_text("<b>called</b>")
                 self.assertEqual(page.locator("main b").count(), 0)
                 page.goto(HERE + "/cases")
                 page.get_by_role("link", name="closed").click()
                 expect(page.locator("tbody")).to_contain_text("carol@isp.example")
+
+    def test_a_case_from_opening_to_release(self):
+        for scripts in (True, False):
+            with self.looking(scripts) as page:
+                page.goto(HERE + "/cases")
+                page.get_by_label("About", exact=True).fill("bob@isp.example")
+                page.get_by_label("Reason", exact=True).fill("called: <b>his PC</b> sends by itself")
+                page.get_by_label("Ticket").fill("T-17")
+                page.get_by_role("button", name="Open").click()
+                expect(page.get_by_role("heading", level=1)).to_contain_text("Case")
+                number = page.get_by_role("heading", level=1).inner_text().split()[1]
+                history = page.get_by_role("region", name="History")
+                expect(history).to_contain_text("<b>his PC</b>")
+                expect(history).to_contain_text("T-17")
+                expect(page.locator("main")).to_contain_text("is not held back")
+                page.get_by_label("What was done, or came of it").fill("no answer")
+                page.get_by_role("button", name="Note").click()
+                expect(history).to_contain_text("no answer")
+
+                page.get_by_label("Reason to hold back").fill("until he calls back")
+                page.get_by_role("button", name="Limit").click()
+                standing = page.get_by_role("article", name="Standing of bob@isp.example")
+                expect(standing).to_contain_text("limited")
+                self.assertEqual(self.rcpt("198.51.100.8")[:3], "OK", "a limit stops nothing by itself")
+                page.get_by_label("Reason to hold back").fill("open proxy")
+                page.get_by_label("Until").fill("7d")
+                page.get_by_role("button", name="Suspend").click()
+                expect(standing.first).to_contain_text("suspended")
+                self.assertIn("550 5.7.1", self.rcpt("198.51.100.8"))
+                page.screenshot(path=f"{SEEN}/case-held.png", full_page=True)
+                page.goto(HERE + "/suspensions")
+                row = page.locator("tr", has_text="bob@isp.example").first
+                expect(row).to_contain_text("suspended")
+                row.get_by_role("link", name=number, exact=True).click()
+                page.set_viewport_size({"width": 320, "height": 640})
+                over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                if scripts:
+                    self.assertLessEqual(page.evaluate(over), 0, "the page itself does not scroll sideways")
+                    serious = [one for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+                    self.assertEqual([one["id"] for one in serious], [])
+                page.screenshot(path=f"{SEEN}/case-held-narrow.png", full_page=True)
+                page.get_by_label("Reason to release bob@isp.example").first.fill("cleaned")
+                page.get_by_role("button", name="Release").first.click()
+                expect(standing).to_have_count(0)
+                self.assertEqual(self.rcpt("198.51.100.8")[:3], "OK")
+                page.get_by_label("What was done, or came of it").fill("cleaned")
+                page.get_by_role("button", name="Close").click()
+                expect(page.locator(".title")).to_contain_text("closed")
+                told = [row.split("\t")[1].split()[0] for row in history.inner_text().splitlines()[1:] if "\t" in row]
+                self.assertEqual(told, ["opened", "noted", "limited", "suspended", "released", "closed"])
+
+    def rcpt(self, address):
+        """What a mail server is told about a recipient; the same connection may ask on."""
+        return self.demo.ask(protocol_state="RCPT", client_address=address, recipient="a@b.example")
 
     def test_hostile_names_and_messages_stay_inert(self):
         names = {"198.51.100.211": HOSTILE, "198.51.100.212": FORMULA, "198.51.100.213": "x" * 253, "198.51.100.214": "a\u202eb",

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::*;
 use crate::access::Via;
 use crate::access::question::{Asked, Link, Reply};
-use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
+use crate::audit::rows::{Listed, MessageFilter, SessionFilter, StoryFilter};
 use crate::audit::schema::VERSION;
 use crate::session::effect::{Ended, Remark};
 use crate::session::event::Translation;
@@ -361,6 +361,15 @@ fn a_partition_that_is_damaged_or_gone_is_told_by_each_answer_that_would_have_ne
             assert_eq!(owner(&index, 3, 3), (Exact, 1), "somebody is known");
             assert_eq!(owner(&index, 2, 2), (Unknown, 0));
             assert_eq!(owner(&index, 9, 3), (Unknown, 0), "nobody is known, and somebody may have been lost");
+            let past = index.past().unwrap();
+            let day = |number: i64| Timestamp::from_seconds(number * 86_400);
+            let lost = |since, until| past.lost(Listed::Sessions, since, until);
+            assert_eq!(lost(None, None), Some(day(1)), "it has nothing from before the one before it");
+            assert_eq!(
+                [lost(None, Some(day(1))), lost(Some(day(3).plus(Duration::from_millis(1))), None)],
+                [None; 2]
+            );
+            assert_eq!(past.lost(Listed::Messages, None, None), None);
         }
     }
 }

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use super::*;
 use crate::audit::by_term;
 use crate::audit::index::Index;
+use crate::audit::rows::{Confidence, How};
 use crate::audit::sessions;
 use crate::relay::Profile;
 use crate::relay::message::{Message, Owner};
@@ -629,7 +630,7 @@ fn what_a_stop_alone_tells_is_not_sure_before_it_and_sure_after_it_however_often
     let mut world = World::new([listening(-600), told()]);
     for _ in 0..2 {
         let during = world.ask("192.0.2.1", 30);
-        assert_eq!((during.confidence, during.because), (UntilLastInterim, ONLY_ITS_STOP));
+        assert_eq!((during.confidence, during.because), (UntilLastInterim, owner::ONLY_ITS_STOP));
         assert_eq!(during.candidates[0].valid_until, Some(at(60)));
         assert_eq!(world.ask("192.0.2.1", 60).confidence, Exact);
         assert!(world.ask("192.0.2.1", 60).candidates.is_empty());
@@ -667,15 +668,15 @@ fn every_question_walks_an_index() {
         story::STORY,
         story::RESTARTS,
         story::GAPS,
-        shared::TRANSLATIONS,
+        owner::shared::TRANSLATIONS,
         listing::REALM,
-        STATIC,
+        owner::STATIC,
         STATIC_NAMED,
-        CLAIMANTS,
+        owner::CLAIMANTS,
         BEGINS,
         GAPS_BETWEEN,
-        GAP_AROUND,
-        GAP_BEFORE,
+        owner::GAP_AROUND,
+        owner::GAP_BEFORE,
     ];
     let of_sessions: &[&str] = &[
         sessions::OF_PLACE,

@@ -10,7 +10,7 @@ use crate::access::token::{TokenOrder, Verb};
 use crate::audit::facts::{Position, Told};
 use crate::audit::rows::What;
 use crate::audit::schema::{Key, Moment, Spot, column, packed_value, unpacked_value};
-use crate::relay::standing::{Command, Order, Subject};
+use crate::relay::standing::Command;
 use crate::session::effect::Effect;
 use crate::session::event::{NasHold, Translation};
 use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
@@ -238,24 +238,16 @@ impl Writing<'_> {
     }
 
     fn command(&self, command: &Command) -> rusqlite::Result<()> {
-        let (kind, subject) = match &command.subject {
-            Subject::Subscriber(name) => ("subscriber", name),
-            Subject::Login(name) => ("login", name),
-        };
-        let (verb, until) = match command.order {
-            Order::Suspend { until } => ("suspend", until),
-            Order::Release => ("release", None),
-        };
         self.execute(
             "INSERT INTO command VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
             (
                 column(self.position.sequence),
                 Moment(command.at),
                 command.by.octets(),
-                kind,
-                subject.octets(),
-                verb,
-                until.map(Moment),
+                command.subject.kind(),
+                command.subject.name().octets(),
+                command.order.word(),
+                command.order.until().map(Moment),
                 command.reason.octets(),
             ),
         )?;

@@ -160,33 +160,18 @@ fn no_octet_of_what_is_too_old_stays() {
 }
 
 fn message_of(number: i64, subscriber: &str, address: &str) -> Message {
-    use crate::relay::Profile;
     use crate::relay::message::Owner;
-    use crate::relay::verdict::Reason;
+    let owner = Owner {
+        subscriber: Some(Name::from(subscriber)),
+        session: None,
+        since: day(0),
+        line: Line::default(),
+    };
     Message {
-        at: day(number),
-        mta: Name::from("mx1"),
-        profile: Profile::Relay,
         queue_id: Name::from(subscriber),
-        instance: Name::from("i"),
-        owners: vec![Owner {
-            subscriber: Some(Name::from(subscriber)),
-            session: None,
-            since: day(0),
-            line: Line::default(),
-        }],
+        owners: vec![owner],
         address: Some(address.parse().unwrap()),
-        port: None,
-        login: None,
-        helo: Name::from("h"),
-        sender: Name::from("s"),
-        recipient_count: 1,
-        recipient_domains: Vec::new(),
-        recipient_hashes: Vec::new(),
-        size: 1,
-        token: None,
-        reason: Reason::Online,
-        observed: false,
+        ..Message::plain(day(number))
     }
 }
 

@@ -68,6 +68,10 @@ pub struct Day {
     pub helos: u8,
     /// Recipients that were refused.
     pub refused: u16,
+    /// Messages in which a scanner found spam.
+    pub spam: u16,
+    /// Messages in which a scanner found a virus.
+    pub viruses: u16,
     /// Whether there was a signal, and nobody said that it was all right.
     pub odd: bool,
 }

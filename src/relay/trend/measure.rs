@@ -27,11 +27,15 @@ pub enum Measure {
     Helo,
     /// Recipients refused on the day.
     Refused,
+    /// Messages of the day in which a scanner found spam.
+    Spam,
+    /// Messages of the day in which a scanner found a virus.
+    Virus,
 }
 
 impl Measure {
     /// All of them, in the order in which they are documented.
-    pub const ALL: [Measure; 9] = [
+    pub const ALL: [Measure; 11] = [
         Measure::Messages,
         Measure::Hours,
         Measure::Recipients,
@@ -41,6 +45,8 @@ impl Measure {
         Measure::Senders,
         Measure::Helo,
         Measure::Refused,
+        Measure::Spam,
+        Measure::Virus,
     ];
 
     /// The word in output, and the key of its threshold.
@@ -56,6 +62,8 @@ impl Measure {
             Measure::Senders => "senders",
             Measure::Helo => "helo",
             Measure::Refused => "refused",
+            Measure::Spam => "spam",
+            Measure::Virus => "virus",
         }
     }
 
@@ -68,6 +76,11 @@ impl Measure {
     /// Whether it says how much was sent, and not how strange that was.
     pub(super) fn is_volume(self) -> bool {
         matches!(self, Measure::Messages | Measure::Hours | Measure::Recipients | Measure::Domains)
+    }
+
+    /// Whether a scanner says it: that it is bad takes no comparison.
+    pub(super) fn is_found(self) -> bool {
+        matches!(self, Measure::Spam | Measure::Virus)
     }
 
     /// What it comes to on this day, or in this quarter of it.
@@ -83,12 +96,15 @@ impl Measure {
             Measure::Senders => day.senders.into(),
             Measure::Helo => day.helos.into(),
             Measure::Refused => day.refused.into(),
+            Measure::Spam => day.spam.into(),
+            Measure::Virus => day.viruses.into(),
         }
     }
 
     /// The value in words, with what is usual: "1,024 messages today; 3 to 14 on the last 28 days".
     pub(super) fn words(self, value: u64, quarter: u8, when: &str, usual: Usual) -> String {
         let number = grouped(value);
+        let messages = if value == 1 { "message" } else { "messages" };
         let what = match self {
             Measure::Messages => format!("{number} messages {when}"),
             Measure::Hours => {
@@ -107,6 +123,8 @@ impl Measure {
             Measure::Senders => format!("{number} different sender addresses {when}"),
             Measure::Helo => format!("{number} different HELO names {when}"),
             Measure::Refused => format!("{number} recipients refused {when}"),
+            Measure::Spam => format!("a scanner found spam in {number} {messages} {when}"),
+            Measure::Virus => format!("a scanner found a virus in {number} {messages} {when}"),
         };
         let range = match (usual.least, usual.most) {
             (least, most) if least == most => grouped(most),

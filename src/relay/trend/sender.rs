@@ -151,15 +151,27 @@ impl Sender {
 
     /// So many recipients were refused.
     pub(super) fn refused(&mut self, at: Timestamp, count: u64) {
+        if let Some(then) = self.day(at) {
+            then.refused = then.refused.saturating_add(u16::try_from(count).unwrap_or(u16::MAX));
+        }
+    }
+
+    /// A scanner found a virus in a message, or spam.
+    pub(super) fn scanned(&mut self, at: Timestamp, is_virus: bool) {
+        if let Some(then) = self.day(at) {
+            let found = if is_virus { &mut then.viruses } else { &mut then.spam };
+            *found = found.saturating_add(1);
+        }
+    }
+
+    /// The day of this moment, unless it is too long ago.
+    fn day(&mut self, at: Timestamp) -> Option<&mut Day> {
         let day = day_of(at);
         self.begin(day);
-        let then = match self.today.day.checked_sub(day) {
+        match self.today.day.checked_sub(day) {
             Some(0) | None => Some(&mut self.today),
             Some(ago) if ago <= DAYS => self.on(day),
             Some(_) => None,
-        };
-        if let Some(then) = then {
-            then.refused = then.refused.saturating_add(u16::try_from(count).unwrap_or(u16::MAX));
         }
     }
 

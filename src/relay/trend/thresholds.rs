@@ -38,6 +38,8 @@ impl Threshold {
             Measure::Strangers => (5, 30),
             Measure::Senders => (50, 30),
             Measure::Helo => (20, 30),
+            Measure::Spam => (10, 40),
+            Measure::Virus => (1, 20),
         };
         Threshold { floor, tenths }
     }
@@ -49,9 +51,7 @@ impl Threshold {
         let beyond_most = times(most, 15).max(most.saturating_add(1));
         self.floor.max(times(such, self.tenths.into())).max(beyond_most)
     }
-}
 
-impl Threshold {
     /// Of whom nothing was known two days ago everything is new, be it no stranger than the first day of others.
     pub(super) fn of_a_newcomer(&self) -> u64 {
         self.floor.saturating_mul(3).div_ceil(2)

@@ -11,7 +11,6 @@ use crate::audit::index::Index;
 use crate::config::Retention;
 use crate::log::LogError;
 use crate::radius::duplicate::Key;
-use crate::relay::Profile;
 use crate::relay::message::Message;
 use crate::relay::verdict::Reason;
 use crate::server::radius;
@@ -150,31 +149,10 @@ fn record(kind: Kind, id: &str, subscriber: &str, seconds_ago: u64) -> Input {
 }
 
 fn message(instance: &str) -> (Input, oneshot::Receiver<u64>) {
+    let message =
+        Message { instance: Name::from(instance), address: Some(address()), ..Message::plain(clock::now()) };
     let (asker, answer) = oneshot::channel();
-    (Input::Entry(Box::new(Entry::Message(Box::new(mail(instance)))), asker), answer)
-}
-
-fn mail(instance: &str) -> Message {
-    Message {
-        at: clock::now(),
-        mta: Name::from("mx1"),
-        profile: Profile::Relay,
-        queue_id: Name::from("4bX"),
-        instance: Name::from(instance),
-        owners: Vec::new(),
-        address: Some(address()),
-        port: None,
-        login: None,
-        helo: Name::from("h"),
-        sender: Name::from("s"),
-        recipient_count: 1,
-        recipient_domains: Vec::new(),
-        recipient_hashes: Vec::new(),
-        size: 1,
-        token: None,
-        reason: Reason::Online,
-        observed: false,
-    }
+    (Input::Entry(Box::new(Entry::Message(Box::new(message))), asker), answer)
 }
 
 #[test]
@@ -312,7 +290,12 @@ fn who_sends_as_never_before_is_a_case_after_the_next_commit_and_once() {
     world.engine.thresholds = Some(Box::new(move || thresholds.clone()));
     let round = |world: &mut World, instances: &[&str], reason| {
         let inputs = instances.iter().map(|instance| {
-            let message = Message { login: Some(Name::from("webmail")), reason, ..mail(instance) };
+            let message = Message {
+                login: Some(Name::from("webmail")),
+                reason,
+                instance: Name::from(*instance),
+                ..Message::plain(clock::now())
+            };
             let (asker, answer) = oneshot::channel();
             // Who does not wait is passed over.
             std::mem::forget(answer);

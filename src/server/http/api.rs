@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::relay::message::{Message, Owner};
-use crate::relay::standing::{Order, Subject, Suspension};
+use crate::relay::standing::{Held, Order, Subject, Suspension};
 use crate::relay::verdict::Reason;
 use crate::session::{Line, Name, SessionKey, Timestamp};
 
@@ -318,13 +318,15 @@ fn text(name: &Name) -> String {
     if name.octets().is_empty() { String::new() } else { name.to_string() }
 }
 
-/// A suspension in force.
+/// An order in force that holds mail back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SuspensionRow {
     /// `subscriber` or `login`.
     pub kind: String,
     /// Who.
     pub subject: String,
+    /// `suspended` (no mail is let go) or `limited` (little is). Who is both is suspended.
+    pub standing: String,
     /// What the refusal's text refers to.
     pub reference: u64,
     /// Since when.
@@ -335,32 +337,38 @@ pub struct SuspensionRow {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// The case from which it was ordered.
+    pub case: Option<u64>,
 }
 
 impl SuspensionRow {
-    /// A suspension as a row.
+    /// An order in force as a row.
     #[must_use]
-    pub fn new(subject: &Subject, suspension: &Suspension) -> Self {
-        let (kind, name) = match subject {
-            Subject::Subscriber(name) => ("subscriber", name),
-            Subject::Login(name) => ("login", name),
-        };
+    pub fn new(subject: &Subject, held: Held, suspension: &Suspension) -> Self {
         SuspensionRow {
-            kind: kind.to_owned(),
-            subject: name.to_string(),
+            kind: subject.kind().to_owned(),
+            subject: subject.name().to_string(),
+            standing: held.word().to_owned(),
             reference: suspension.reference,
             since: rfc3339(suspension.since),
             until: suspension.until.and_then(rfc3339),
             by: suspension.by.to_string(),
             reason: suspension.reason.to_string(),
+            case: suspension.case,
         }
+    }
+
+    /// Whether nothing is let go.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.standing == Held::Suspended.word()
     }
 }
 
 /// What an order came to, once it is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct OrderRow {
-    /// `suspend` or `release`.
+    /// `suspend`, `limit` or `release`.
     pub order: String,
     /// `subscriber` or `login`.
     pub kind: String,
@@ -378,7 +386,7 @@ pub struct OrderRow {
     pub reason: String,
 }
 
-/// What a client sends to suspend or to release.
+/// What a client sends to suspend, to limit or to release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderBody {
@@ -389,7 +397,7 @@ pub struct OrderBody {
     pub kind: Option<String>,
     /// Why.
     pub reason: String,
-    /// RFC 3339; only for a suspension.
+    /// RFC 3339; not for a release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// Also for a subject that was never seen, or a static range.
@@ -415,7 +423,6 @@ pub struct Instruction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::Profile;
     use crate::relay::verdict::Reason;
 
     #[test]
@@ -454,24 +461,13 @@ mod tests {
 
     fn written(owners: Vec<Owner>) -> Message {
         Message {
-            at: Timestamp::from_seconds(3),
-            mta: Name::from("mx1"),
-            profile: Profile::Relay,
             queue_id: Name::from(""),
-            instance: Name::from("1a.2b"),
             owners,
-            address: None,
-            port: None,
-            login: None,
             helo: Name::from("x\u{1b}"),
             sender: Name::from(""),
-            recipient_count: 1,
-            recipient_domains: Vec::new(),
-            recipient_hashes: Vec::new(),
             size: 9,
-            token: None,
             reason: Reason::Conflict,
-            observed: false,
+            ..Message::plain(Timestamp::from_seconds(3))
         }
     }
 

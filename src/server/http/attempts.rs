@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::question::Question;
 use super::walk::Walked;
 use super::{Staff, Trouble, in_order};
-use crate::audit::rows::AttemptFilter;
+use crate::audit::rows::{AttemptFilter, Listed};
 use crate::relay::advice::{Advice, COUNTED};
 use crate::relay::attempts::{Attempt, Reference};
 use crate::relay::verdict::Reason;
@@ -117,6 +117,10 @@ impl Walked for AttemptFilter {
         let mark = mark.map(|mark| Timestamp::from_millis(mark.saturating_add(1)));
         let until = self.until.into_iter().chain(mark).min();
         staff.attempts(&AttemptFilter { until, limit, ..self.clone() }).await
+    }
+
+    fn lost<S: Staff>(&self, staff: &S) -> Option<Timestamp> {
+        staff.lost(Listed::Attempts, self.since, self.until)
     }
 
     fn mark(&self, row: &AttemptRow) -> Option<i64> {

@@ -1,25 +1,25 @@
 //! `/v1/cases`: what somebody should look at.
 //!
-//! Knows: the fields of a case as it is told (they are a contract). Must not know: what opens one.
+//! Knows: by what cases can be narrowed, and why nothing was done to one. Must not know: what opens one.
+
+pub mod acts;
+pub mod rows;
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::api::rfc3339;
+pub use self::acts::{ActBody, ActRow, CaseOrderBody, Deed, Doing, Done, OpenBody, Opening};
+pub use self::rows::{CaseRow, EvidenceRow, HistoryRow, ListingRow, SignalRow};
+use super::parameters::Parameters;
 use super::problem::{Kind, Problem};
-use super::question::Question;
+use super::question::{Question, Ready};
 use super::walk::{Walked, tagged};
-use super::{Staff, Trouble, body_of, reason};
-use crate::access::Asker;
-use crate::relay::case::{Case, Event, Evidence, Reported, State as CaseState};
+use super::{OrderError, Staff, Trouble};
+use crate::relay::case::{Kind as CaseKind, State as CaseState};
 use crate::session::Name;
 
 /// Which cases.
@@ -27,12 +27,25 @@ use crate::session::Name;
 pub struct CaseFilter {
     /// Only those in this state.
     pub state: Option<CaseState>,
+    /// Only those that were opened by this.
+    pub kind: Option<CaseKind>,
     /// Only those that may be about this subscriber.
     pub subscriber: Option<Name>,
+    /// Only those that may be about this login.
+    pub login: Option<Name>,
     /// Only those with a smaller number.
     pub before: Option<u64>,
     /// At most so many, the newest.
     pub limit: usize,
+}
+
+impl CaseFilter {
+    /// So many that wait for somebody and may be about this subscriber.
+    #[must_use]
+    pub fn open_of(subscriber: Name, limit: usize) -> Self {
+        let state = Some(CaseState::Open);
+        CaseFilter { state, subscriber: Some(subscriber), limit, ..CaseFilter::default() }
+    }
 }
 
 /// Why nothing was done to a case.
@@ -42,6 +55,12 @@ pub enum CaseError {
     Unknown,
     /// It is closed already.
     Closed,
+    /// It may have been one of several, or somebody else, and nobody was named.
+    WhichOne,
+    /// It is not about whom was named, or about nobody who is known.
+    NotAbout,
+    /// The order can't be given.
+    Order(OrderError),
     /// It could not be made durable.
     Storage,
 }
@@ -53,154 +72,18 @@ impl From<CaseError> for Problem {
                 Kind::UnknownCase,
                 "the list of cases has the numbers; a closed one goes when its time is over",
             ),
-            CaseError::Closed => Problem::new(Kind::CaseClosed, "there is nothing to close"),
+            CaseError::Closed => {
+                Problem::new(Kind::CaseClosed, "a note can still be added, and whom it is about released")
+            }
+            CaseError::WhichOne => {
+                Problem::parameter("subject", "it may have been any of several: name whom you mean")
+            }
+            CaseError::NotAbout => Problem::parameter("subject", "the case is not about them"),
+            CaseError::Order(error) => error.into(),
             CaseError::Storage => Problem::new(
                 Kind::Unrecorded,
                 "the case is as before: this could not be made durable; see /readyz",
             ),
-        }
-    }
-}
-
-/// A case.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct CaseRow {
-    /// Its number.
-    pub id: u64,
-    /// When it was opened.
-    pub opened: Option<String>,
-    /// By what: `complaint`.
-    pub kind: String,
-    /// `open` or `closed`.
-    pub state: String,
-    /// Whom it may be about.
-    pub subscribers: Vec<String>,
-    /// How far that can be trusted.
-    pub confidence: String,
-    /// How many pieces of evidence came; not all of them are kept.
-    pub evidence_count: u64,
-    /// Those that are.
-    pub evidence: Vec<EvidenceRow>,
-    /// What happened, oldest first.
-    pub history: Vec<HistoryRow>,
-    /// When it goes; `None`: not before it is closed.
-    pub kept_until: Option<String>,
-}
-
-/// A piece of evidence: what a complaint says.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct EvidenceRow {
-    /// `arf` or `x-arf`.
-    pub form: String,
-    /// What is complained about.
-    pub feedback: Option<String>,
-    /// Who complains.
-    pub reporter: Option<String>,
-    /// Source address.
-    pub address: Option<String>,
-    /// Source port.
-    pub port: Option<u16>,
-    /// When the message arrived there.
-    pub arrival: Option<String>,
-    /// Message-ID.
-    pub message_id: Option<String>,
-    /// The token in the message's header.
-    pub token: Option<String>,
-    /// Messages that were written down and match, as mail server and queue id.
-    pub messages: Vec<String>,
-    /// By which ways it was found whose it is.
-    pub found_by: Vec<String>,
-}
-
-/// What happened to a case.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct HistoryRow {
-    /// Sequence of the entry.
-    pub reference: u64,
-    /// When.
-    pub at: Option<String>,
-    /// By whom.
-    pub by: String,
-    /// `opened`, `joined` or `closed`.
-    pub what: String,
-    /// Why.
-    pub note: Option<String>,
-}
-
-/// What a client sends to close a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CloseBody {
-    /// Why.
-    pub reason: String,
-}
-
-/// What closing came to, once it is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-pub struct CloseRow {
-    /// Which case.
-    pub case: u64,
-    /// Sequence of the entry.
-    pub reference: u64,
-    /// When.
-    pub at: Option<String>,
-    /// By whom.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-}
-
-fn spelled(name: &Option<Name>) -> Option<String> {
-    name.as_ref().map(Name::to_string)
-}
-
-impl From<&Case> for CaseRow {
-    fn from(case: &Case) -> Self {
-        let evidence = case.evidence.iter().filter_map(|evidence| match evidence {
-            Evidence::Complaint(reported) => Some(EvidenceRow::from(reported)),
-            Evidence::Signal(_) | Evidence::Listing(_) => None,
-        });
-        CaseRow {
-            id: case.id,
-            opened: rfc3339(case.opened),
-            kind: case.kind.word().to_owned(),
-            state: case.state.word().to_owned(),
-            subscribers: case.about.iter().map(Name::to_string).collect(),
-            confidence: case.confidence.word().to_owned(),
-            evidence_count: case.evidence_count,
-            evidence: evidence.collect(),
-            history: case.history.iter().map(HistoryRow::from).collect(),
-            kept_until: case.kept_until.and_then(rfc3339),
-        }
-    }
-}
-
-impl From<&Reported> for EvidenceRow {
-    fn from(reported: &Reported) -> Self {
-        let message = |(mta, queue_id): &(Name, Name)| format!("{mta} {queue_id}");
-        EvidenceRow {
-            form: reported.form.to_string(),
-            feedback: spelled(&reported.feedback),
-            reporter: spelled(&reported.reporter),
-            address: reported.address.map(|address| address.to_string()),
-            port: reported.port,
-            arrival: reported.arrival.and_then(rfc3339),
-            message_id: spelled(&reported.message_id),
-            token: spelled(&reported.token),
-            messages: reported.messages.iter().map(message).collect(),
-            found_by: reported.found_by.iter().map(Name::to_string).collect(),
-        }
-    }
-}
-
-impl From<&Event> for HistoryRow {
-    fn from(event: &Event) -> Self {
-        HistoryRow {
-            reference: event.sequence,
-            at: rfc3339(event.at),
-            by: event.by.to_string(),
-            what: event.what.word().to_owned(),
-            note: spelled(&event.note),
         }
     }
 }
@@ -237,21 +120,42 @@ pub(super) async fn list<S: Staff>(
         Some("closed") => Some(CaseState::Closed),
         Some(_) => return Err(Problem::parameter("state", "neither open nor closed")),
     };
-    let filter = CaseFilter { state, subscriber: parameters.name("subscriber")?, before: None, limit: 0 };
+    let filter = CaseFilter {
+        state,
+        kind: kind(parameters)?,
+        subscriber: parameters.name("subscriber")?,
+        login: parameters.name("login")?,
+        ..CaseFilter::default()
+    };
     let ready = question.ready(&*staff)?;
     walk.answer(filter, ready, staff).await
 }
 
-type Id = Result<Path<String>, PathRejection>;
+/// By what a case was opened; `None`: by anything.
+pub(super) fn kind(parameters: &mut Parameters) -> Result<Option<CaseKind>, Problem> {
+    let Some(word) = parameters.text("kind")? else { return Ok(None) };
+    let wrong = || Problem::parameter("kind", "none of complaint, signal, listing and staff");
+    CaseKind::of(&word).map(Some).ok_or_else(wrong)
+}
+
+pub(super) type Id = Result<Path<String>, PathRejection>;
 
 /// A number that is none is that of no case.
-fn number(id: Id) -> Result<u64, Problem> {
+pub(super) fn number(id: Id) -> Result<u64, Problem> {
     let wrong = || Problem::parameter("id", "not the number of a case");
     let Path(id) = id.map_err(|_| wrong())?;
     id.parse().map_err(|_| wrong())
 }
 
 /// Whoever asks for a case asks about everybody in it.
+pub(super) async fn asked<S: Staff>(staff: &S, id: u64, ready: Ready) -> Result<CaseRow, Problem> {
+    let case = staff.case(id);
+    let about = case.iter().flat_map(|case| case.subscribers.iter().chain(&case.logins));
+    let about = about.map(|name| Name::from_text(name));
+    ready.and_about(about).answered(staff, case.iter().len()).await?;
+    Ok(case.ok_or(CaseError::Unknown)?)
+}
+
 pub(super) async fn one<S: Staff>(
     State(staff): State<Arc<S>>,
     id: Id,
@@ -260,28 +164,5 @@ pub(super) async fn one<S: Staff>(
 ) -> Result<Response, Problem> {
     let id = number(id)?;
     let ready = question.ready(&*staff)?;
-    let case = staff.case(id);
-    let about = case.iter().flat_map(|case| &case.subscribers).map(|name| Name::from_text(name));
-    ready.and_about(about).answered(&*staff, case.iter().len()).await?;
-    let case = case.ok_or(CaseError::Unknown)?;
-    Ok(tagged(&headers, &case))
-}
-
-pub(super) async fn close<S: Staff>(
-    State(staff): State<Arc<S>>,
-    id: Id,
-    Asker { name: by, .. }: Asker,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<CloseRow>, Problem> {
-    let id = number(id)?;
-    let body: CloseBody = body_of(body, super::BODY_OCTETS_MAX)?;
-    let reason = reason(&body.reason)?;
-    let ordered = staff.close(by.clone(), id, reason.clone()).await?;
-    Ok(Json(CloseRow {
-        case: id,
-        reference: ordered.reference,
-        at: rfc3339(ordered.at),
-        by: by.to_string(),
-        reason: reason.to_string(),
-    }))
+    Ok(tagged(&headers, &asked(&*staff, id, ready).await?))
 }

@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::api::{MessageRow, Who, rfc3339};
-use super::cases::{CaseError, CaseFilter, CaseRow};
+use super::cases::{CaseError, CaseFilter, CaseRow, Doing, Done, Opening};
 use super::problem::{Kind, Problem};
 use super::question::Question;
-use super::{Ordered, Staff, Trouble, realm, required};
+use super::rules::{RuleRow, WouldRow};
+use super::{Staff, Trouble, realm, required};
 use crate::access::Asker;
 use crate::clock;
 use crate::complaint::Unreadable;
@@ -36,13 +37,17 @@ pub trait Desk: Send + Sync + 'static {
     /// The case of this number.
     fn case(&self, id: u64) -> Option<CaseRow>;
 
-    /// Closes a case; answers once that is durable.
-    fn close(
-        &self,
-        by: Name,
-        id: u64,
-        reason: Name,
-    ) -> impl Future<Output = Result<Ordered, CaseError>> + Send;
+    /// Opens a case; answers once that is durable.
+    fn open(&self, opening: Opening) -> impl Future<Output = Result<Done, CaseError>> + Send;
+
+    /// What acts alone on cases.
+    fn rules(&self) -> Vec<RuleRow>;
+
+    /// What the rule of this name would have done to the cases that are kept; `None`: there is none.
+    fn rehearse(&self, rule: &Name) -> Option<Vec<WouldRow>>;
+
+    /// Acts on a case; answers once that is durable and holds.
+    fn act(&self, doing: Doing) -> impl Future<Output = Result<Done, CaseError>> + Send;
 }
 
 /// Why a report was not taken.

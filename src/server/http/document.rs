@@ -26,7 +26,7 @@ use self::about::{About, Answered, Given, Kindred, about};
 use super::Health;
 use super::api::{MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who};
 use super::attempts::AttemptRow;
-use super::cases::{CaseRow, CloseBody, CloseRow};
+use super::cases::{ActBody, ActRow, CaseOrderBody, CaseRow, OpenBody};
 use super::complaints::{AbuseHq, AbuseIo, ComplaintRow};
 use super::coverage::CoverageRow;
 use super::import::{ImportAnswer, ImportBody};
@@ -36,9 +36,12 @@ use super::permitted::Line;
 use super::preservations::{PreservationBody, PreservationRow};
 use super::problem::{Kind, Problem};
 use super::questions::{ChainRow, QuestionRow};
+use super::reputation::ReputationRow;
+use super::rules::{RuleRow, WouldRow};
 use super::sheet::CSV;
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
 use super::top::TopRow;
+use super::usage::UsageRow;
 use super::walk::NDJSON;
 use crate::access::table::{ENDPOINTS, Endpoint, Needs, Scope};
 
@@ -116,7 +119,7 @@ fn well(responses: &mut Responses, answer: &Answered, endpoint: &Endpoint) {
     if matches!(answer, Answered::Page) {
         say("303", said("Where a browser goes next."));
     }
-    if let ("GET", "/v1/nas" | "/v1/suspensions" | "/v1/cases" | "/v1/cases/{id}") =
+    if let ("GET", "/v1/nas" | "/v1/reputation" | "/v1/suspensions" | "/v1/cases" | "/v1/cases/{id}") =
         (endpoint.method, endpoint.path)
     {
         say("304", said("What If-None-Match names is still so."));
@@ -212,6 +215,7 @@ pub fn openapi() -> OpenApi {
     add::<StoryRow>(&mut components);
     add::<MessageRow>(&mut components);
     add::<TopRow>(&mut components);
+    add::<UsageRow>(&mut components);
     add::<AttemptRow>(&mut components);
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);
@@ -223,10 +227,15 @@ pub fn openapi() -> OpenApi {
     add::<MailBody>(&mut components);
     add::<ImportAnswer>(&mut components);
     add::<Line>(&mut components);
+    add::<ReputationRow>(&mut components);
     add::<ComplaintRow>(&mut components);
     add::<CaseRow>(&mut components);
-    add::<CloseBody>(&mut components);
-    add::<CloseRow>(&mut components);
+    add::<OpenBody>(&mut components);
+    add::<ActBody>(&mut components);
+    add::<CaseOrderBody>(&mut components);
+    add::<ActRow>(&mut components);
+    add::<RuleRow>(&mut components);
+    add::<WouldRow>(&mut components);
     add::<AbuseHq>(&mut components);
     add::<AbuseIo>(&mut components);
     add::<CoverageRow>(&mut components);

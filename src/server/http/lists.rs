@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::question::Question;
 use super::walk::Walked;
 use super::{Staff, Trouble, in_order, realm};
-use crate::audit::rows::{MessageFilter, SessionFilter};
+use crate::audit::rows::{Listed, MessageFilter, SessionFilter};
 use crate::session::{Realm, Timestamp};
 
 /// The earlier of what was asked for and what a cursor's mark, a moment in milliseconds, allows.
@@ -38,6 +38,11 @@ impl Walked for SessionFilter {
         staff.sessions(&SessionFilter { until: until(self.until, mark), limit, ..self.clone() }).await
     }
 
+    fn lost<S: Staff>(&self, staff: &S) -> Option<Timestamp> {
+        // One that began long before may have lasted until then.
+        staff.lost(Listed::Sessions, None, self.until)
+    }
+
     /// By address they are in the order in which they came to hold it.
     fn mark(&self, row: &SessionRow) -> Option<i64> {
         mark(row.valid_from.as_deref()).filter(|_| self.prefix.is_none())
@@ -54,6 +59,10 @@ impl Walked for MessageFilter {
         limit: usize,
     ) -> Result<Vec<MessageRow>, Trouble> {
         staff.messages(&MessageFilter { until: until(self.until, mark), limit, ..self.clone() }).await
+    }
+
+    fn lost<S: Staff>(&self, staff: &S) -> Option<Timestamp> {
+        staff.lost(Listed::Messages, self.since, self.until)
     }
 
     fn mark(&self, row: &MessageRow) -> Option<i64> {

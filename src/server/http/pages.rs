@@ -20,9 +20,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-pub(super) use self::lists::{case, cases, feeds, messages, questions, sessions, story, suspensions, top};
+pub(super) use self::lists::{
+    case, cases, feeds, messages, questions, rules, sessions, story, suspensions, top,
+};
 pub(super) use self::look::look;
-pub(super) use self::orders::{close, release, suspend};
+pub(super) use self::orders::{
+    close, dismiss, limit, limit_from_case, note, open, release, release_from_case, suspend,
+    suspend_from_case,
+};
 pub(super) use self::people::{message, subscriber};
 use super::Staff;
 use super::auth::Csrf;

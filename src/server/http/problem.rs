@@ -55,8 +55,8 @@ problems! {
     UnknownSubject = "unknown-subject", NOT_FOUND, "Nobody of that name was ever seen";
     /// Nothing was ever heard of a VRF of that name.
     UnknownRealm = "unknown-realm", NOT_FOUND, "Nothing was ever heard of a realm of that name";
-    /// Who is to be released is not suspended.
-    NotSuspended = "not-suspended", NOT_FOUND, "Nothing is suspended under that name";
+    /// Who is to be released is neither suspended nor limited.
+    NotSuspended = "not-suspended", NOT_FOUND, "Nothing is suspended or limited under that name";
     /// No record of a NAS of that name was ever taken.
     UnknownNas = "unknown-nas", NOT_FOUND, "No NAS of that name was ever heard";
     /// The NAS that is to be held no longer is not held.
@@ -65,6 +65,8 @@ problems! {
     NotResolved = "not-resolved", NOT_FOUND, "Nobody can be named for this address at that time";
     /// There is no case of that number.
     UnknownCase = "unknown-case", NOT_FOUND, "There is no case of that number";
+    /// No rule of that name is configured.
+    UnknownRule = "unknown-rule", NOT_FOUND, "There is no rule of that name";
     /// The case is closed already.
     CaseClosed = "case-closed", CONFLICT, "The case is closed already";
     /// The subject is the name of a static range.

@@ -3,6 +3,8 @@
 //!
 //! Knows: where each part of that stands in a request. Must not know: any answer.
 
+use std::net::IpAddr;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -45,7 +47,6 @@ pub(super) struct Question {
     pairs: Vec<(String, String)>,
     asker: Asker,
     what: Name,
-    about: Vec<Name>,
     purpose: Option<Name>,
 }
 
@@ -72,8 +73,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Question {
             Query::from_request_parts(parts, state).await;
         let Query(pairs) =
             pairs.map_err(|_| Problem::parameter("query", "not a query of the form name=value&..."))?;
-        let about = pairs.iter().filter(|(name, value)| ABOUT.contains(&name.as_str()) && !value.is_empty());
-        let about = about.map(|(_, value)| Name::from_text(value)).collect();
         let path = parts.uri.path().to_owned();
         let mut parameters = Parameters::new(pairs.clone());
         let given = parameters.text("purpose")?.map(|text| Name::from(text.trim()));
@@ -83,18 +82,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Question {
         if purpose.as_ref().is_some_and(|purpose| purpose.octets().len() > PURPOSE_OCTETS_MAX) {
             return Err(Problem::parameter("purpose", format!("longer than {PURPOSE_OCTETS_MAX} octets")));
         }
-        Ok(Question { parameters, path, pairs, asker, what, about, purpose })
+        Ok(Question { parameters, path, pairs, asker, what, purpose })
     }
 }
 
 impl Question {
-    /// It is about this, too, which stands in no parameter.
-    pub(super) fn concerning(&mut self, about: Name) {
-        if !self.about.contains(&about) {
-            self.about.push(about);
-        }
-    }
-
     /// Why it is asked.
     pub(super) fn purpose(&self) -> Option<String> {
         self.purpose.as_ref().map(Name::to_string)
@@ -112,7 +104,7 @@ impl Question {
 
     /// Refuses what is left of the parameters, and a question without a purpose where one is required.
     pub(super) fn ready<S: Staff>(self, staff: &S) -> Result<Ready, Problem> {
-        let Question { parameters, asker, what, about, purpose, .. } = self;
+        let Question { parameters, pairs, asker, what, purpose, .. } = self;
         parameters.finish()?;
         if purpose.is_none() && staff.purpose_required() {
             let detail =
@@ -120,8 +112,24 @@ impl Question {
             let problem = Problem::new(Kind::PurposeRequired, detail);
             return Err(Problem { parameter: Some("purpose".to_owned()), ..problem });
         }
-        Ok(Ready { asker, what, about, purpose })
+        let told = pairs.iter().filter(|(name, value)| ABOUT.contains(&name.as_str()) && !value.is_empty());
+        let about = told.flat_map(|(name, value)| about(staff, name, value));
+        Ok(Ready { asker, what, about: Vec::new(), purpose }.and_about(about))
     }
+}
+
+/// Whom or what a parameter is about: as it was typed, and as it is kept, which is how somebody looks for it a year later.
+fn about<S: Staff>(staff: &S, name: &str, value: &str) -> impl Iterator<Item = Name> + use<S> {
+    let typed = Name::from_text(value);
+    let kept = match name {
+        "subscriber" => Some(staff.canonical(&typed)),
+        "address" | "ip" => value
+            .parse::<IpAddr>()
+            .ok()
+            .map(|address| Name::from(address.to_canonical().to_string().as_str())),
+        _ => None,
+    };
+    std::iter::once(typed).chain(kept)
 }
 
 impl Ready {

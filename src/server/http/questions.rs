@@ -18,6 +18,8 @@ use super::walk::Walked;
 use super::{Staff, Trouble, in_order};
 use crate::access::question::Reply;
 use crate::audit::asked::{AskedFilter, AskedRow};
+use crate::audit::rows::Listed;
+use crate::session::Timestamp;
 
 /// A question that was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -94,6 +96,10 @@ impl Walked for AskedFilter {
     ) -> Result<Vec<QuestionRow>, Trouble> {
         let before = mark.and_then(|mark| u64::try_from(mark.saturating_add(1)).ok());
         staff.questions(&AskedFilter { before, limit, ..self.clone() }).await
+    }
+
+    fn lost<S: Staff>(&self, staff: &S) -> Option<Timestamp> {
+        staff.lost(Listed::Questions, self.since, self.until)
     }
 
     fn mark(&self, row: &QuestionRow) -> Option<i64> {

@@ -1,4 +1,4 @@
-//! `/v1/suspensions`: who may not send, and the orders about it.
+//! `/v1/suspensions`: who may not send, or little, and the orders about it.
 //!
 //! Knows: what an order has to say. Must not know: what comes of it.
 
@@ -19,7 +19,7 @@ use super::{BODY_OCTETS_MAX, Staff, body_of, parameters, reason, sheet};
 use crate::access::Asker;
 use crate::clock;
 use crate::relay::standing::{Order, Subject};
-use crate::session::Name;
+use crate::session::{Name, Timestamp};
 
 pub(super) async fn list<S: Staff>(
     State(staff): State<Arc<S>>,
@@ -38,15 +38,44 @@ pub(super) async fn suspend<S: Staff>(
     Asker { name: by, .. }: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<OrderRow>, Problem> {
+    hold_back(&*staff, by, body, |until| Order::Suspend { until }).await
+}
+
+pub(super) async fn limit<S: Staff>(
+    State(staff): State<Arc<S>>,
+    Asker { name: by, .. }: Asker,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<OrderRow>, Problem> {
+    hold_back(&*staff, by, body, |until| Order::Limit { until }).await
+}
+
+async fn hold_back<S: Staff>(
+    staff: &S,
+    by: Name,
+    body: Result<Bytes, BytesRejection>,
+    order: fn(Option<Timestamp>) -> Order,
+) -> Result<Json<OrderRow>, Problem> {
     let body: OrderBody = body_of(body, BODY_OCTETS_MAX)?;
-    let until = match &body.until {
-        None => None,
-        Some(text) => Some(parameters::time("until", text)?),
-    };
-    if until.is_some_and(|until| until <= clock::now()) {
+    let until = until(&body)?;
+    carry_out(staff, by, body, order(until)).await
+}
+
+fn until(body: &OrderBody) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = &body.until else { return Ok(None) };
+    let until = parameters::time("until", text)?;
+    if until <= clock::now() {
         return Err(Problem::parameter("until", "this moment is past"));
     }
-    carry_out(&*staff, by, body, Order::Suspend { until }).await
+    Ok(Some(until))
+}
+
+/// Whom an order is about, as it was typed. Without a kind it is a subscriber.
+pub(super) fn subject_of(name: &str, kind: Option<&str>) -> Result<Subject, Problem> {
+    if name.is_empty() {
+        return Err(Problem::parameter("subject", "empty"));
+    }
+    Subject::of(kind.unwrap_or("subscriber"), Name::from_text(name))
+        .ok_or_else(|| Problem::parameter("kind", "neither subscriber nor login"))
 }
 
 pub(super) async fn release<S: Staff>(
@@ -67,26 +96,13 @@ pub(super) async fn carry_out<S: Staff>(
     body: OrderBody,
     order: Order,
 ) -> Result<Json<OrderRow>, Problem> {
-    if body.subject.is_empty() {
-        return Err(Problem::parameter("subject", "empty"));
-    }
+    let subject = subject_of(&body.subject, body.kind.as_deref())?;
     let reason = reason(&body.reason)?;
-    let name = Name::from_text(&body.subject);
-    let kind = body.kind.as_deref().unwrap_or("subscriber");
-    let subject = match kind {
-        "subscriber" => Subject::Subscriber(name.clone()),
-        "login" => Subject::Login(name.clone()),
-        _ => return Err(Problem::parameter("kind", "neither subscriber nor login")),
-    };
-    let (word, until) = match &order {
-        Order::Suspend { until } => ("suspend", *until),
-        Order::Release => ("release", None),
-    };
     let mut row = OrderRow {
-        order: word.to_owned(),
-        kind: kind.to_owned(),
-        subject: name.to_string(),
-        until: until.and_then(rfc3339),
+        order: order.word().to_owned(),
+        kind: subject.kind().to_owned(),
+        subject: subject.name().to_string(),
+        until: order.until().and_then(rfc3339),
         by: by.to_string(),
         reason: reason.to_string(),
         ..OrderRow::default()

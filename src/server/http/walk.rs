@@ -20,11 +20,13 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
+use super::api::rfc3339;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::question::Ready;
 use super::{Staff, Trouble, sheet};
 use crate::clock;
+use crate::session::Timestamp;
 
 /// Rows of a page when no limit is named.
 const LIMIT_DEFAULT: usize = 1000;
@@ -32,6 +34,9 @@ const LIMIT_DEFAULT: usize = 1000;
 const LINES_AT_ONCE: usize = 1000;
 /// Rows at one mark that a cursor can stand behind. More of them were never one list.
 const SKIP_MAX: usize = 1_000_000;
+/// From when on a part of the past is lost, so that the answer may lack rows; a moment, or `ever`.
+pub const LOST_FROM: &str = "relaywarden-lost-from";
+const EVER: &str = "ever";
 /// One JSON object a line.
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
@@ -49,6 +54,11 @@ pub(super) trait Walked: Send + Sync + 'static {
         mark: Option<i64>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Self::Row>, Trouble>> + Send;
+
+    /// Since when something is lost that this list would have needed.
+    fn lost<S: Staff>(&self, _: &S) -> Option<Timestamp> {
+        None
+    }
 
     /// The mark of a row; `None`: the order of this list is another.
     fn mark(&self, row: &Self::Row) -> Option<i64>;
@@ -142,6 +152,7 @@ impl Walk {
             return self.in_lines(list, ready, staff).await;
         }
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
+        let lost = list.lost(&*staff);
         let part = part(&list, &*staff, self.from, limit).await?;
         ready.answered(&*staff, part.rows.len()).await?;
         let mut response = match (self.sheet, L::TAGGED) {
@@ -152,7 +163,7 @@ impl Walk {
         if let Some(link) = part.next.and_then(|next| self.link(next)) {
             response.headers_mut().insert(header::LINK, link);
         }
-        Ok(response)
+        Ok(with_lost(response, lost))
     }
 
     /// A part of the list for a page, and the cursor of what comes after it, as a link that carries `told` has it: what
@@ -191,6 +202,7 @@ impl Walk {
         staff: Arc<S>,
     ) -> Result<Response, Problem> {
         let mut left = self.limit.unwrap_or(usize::MAX);
+        let lost = list.lost(&*staff);
         // The first part is awaited here: what is wrong with it is still a problem document.
         let first = part(&list, &*staff, self.from, left.min(LINES_AT_ONCE)).await?;
         ready.answered(&*staff, first.rows.len()).await?;
@@ -217,7 +229,8 @@ impl Walk {
             // An answer that breaks off is known by its missing end (RFC 9112, 8).
             let _ = sender.send(Err(CutShort)).await;
         });
-        Ok(([(header::CONTENT_TYPE, NDJSON)], Body::new(Lines(parts))).into_response())
+        let lines = ([(header::CONTENT_TYPE, NDJSON)], Body::new(Lines(parts))).into_response();
+        Ok(with_lost(lines, lost))
     }
 }
 
@@ -250,6 +263,16 @@ fn spelled<R: Serialize>(rows: &[R]) -> Bytes {
         octets.push(b'\n');
     }
     Bytes::from(octets)
+}
+
+/// Says that an answer may lack rows: a part of the past from this moment on is lost.
+pub(super) fn with_lost(mut response: Response, lost: Option<Timestamp>) -> Response {
+    // The beginning of what was in the oldest partition is not known.
+    let spelled = lost.map(|lost| rfc3339(lost).unwrap_or_else(|| EVER.to_owned()));
+    if let Some(value) = spelled.and_then(|spelled| HeaderValue::try_from(spelled).ok()) {
+        response.headers_mut().insert(LOST_FROM, value);
+    }
+    response
 }
 
 /// Tells one question from another, whatever its purpose and how many rows are wanted.

@@ -26,6 +26,8 @@ fn config() -> Config {
         retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
         trend: crate::relay::trend::Thresholds::default(),
         require_purpose: false,
+        case_rules: Default::default(),
+        dnsbl: None,
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(
@@ -33,6 +35,7 @@ fn config() -> Config {
             Canonical { lowercase: true, ..Canonical::default() },
         ),
         many_sessions: 0,
+        limits: Vec::new(),
         translations: Vec::new(),
         prefixes: Vec::new(),
         rules: SessionRules::default(),

@@ -53,6 +53,8 @@ fn config(secret: &[u8]) -> Config {
         retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
         trend: crate::relay::trend::Thresholds::default(),
         require_purpose: false,
+        case_rules: Default::default(),
+        dnsbl: None,
         data_dir: "/nonexistent".into(),
         radius: Radius { clients: vec![client("127.0.0.0/30"), client("::1/128")], ..Radius::default() },
         identity: Identity::new(
@@ -69,6 +71,7 @@ fn config(secret: &[u8]) -> Config {
             statics: Vec::new(),
             permit_authenticated: false,
         },
+        limits: Vec::new(),
         translations: Vec::new(),
         mtas: Vec::new(),
         socketmap: crate::config::Listeners::default(),

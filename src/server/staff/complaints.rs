@@ -21,13 +21,14 @@ use crate::audit::rows::MessageFilter;
 use crate::clock;
 use crate::complaint::{self, Complaint, Hop};
 use crate::log::entry::Entry;
-use crate::relay::case::{self, Act, Action, MESSAGES_MAX, Reported, State};
+use crate::relay::case::{self, MESSAGES_MAX, Reported};
 use crate::relay::confidence::Confidence;
 use crate::relay::message::Message;
 use crate::server::http::api::{MessageRow, Who, rfc3339};
-use crate::server::http::cases::{CaseError, CaseFilter, CaseRow};
+use crate::server::http::cases::{CaseError, CaseFilter, CaseRow, Doing, Done, Opening};
 use crate::server::http::complaints::{ComplaintRow, Desk, Refused, WayRow};
-use crate::server::http::{Ordered, Staff, Trouble};
+use crate::server::http::rules::{RuleRow, WouldRow};
+use crate::server::http::{Staff, Trouble};
 use crate::session::{Name, Realm, Timestamp};
 
 /// Between a Received header and the record of its message lie the content's transfer and a clock's error.
@@ -59,33 +60,27 @@ impl Desk for StaffDesk {
     }
 
     fn cases(&self, filter: &CaseFilter) -> Vec<CaseRow> {
-        let CaseFilter { state, before, limit, .. } = *filter;
-        let subscriber = filter.subscriber.as_ref().map(|name| self.canonical(name));
-        let wanted = self.shared.cases().into_iter().filter(|case| {
-            state.is_none_or(|state| case.state == state)
-                && before.is_none_or(|before| case.id < before)
-                && subscriber.as_ref().is_none_or(|name| case.about.contains(name))
-        });
-        wanted.take(limit).map(|case| CaseRow::from(&*case)).collect()
+        self.cases_that_fit(filter)
     }
 
     fn case(&self, id: u64) -> Option<CaseRow> {
-        self.shared.case(id).map(|case| CaseRow::from(&*case))
+        self.shared.case(id).map(|case| self.case_row(&case, clock::now()))
     }
 
-    async fn close(&self, by: Name, id: u64, reason: Name) -> Result<Ordered, CaseError> {
-        let state = self.shared.case(id).map(|case| case.state);
-        match state {
-            None => return Err(CaseError::Unknown),
-            Some(State::Closed) => return Err(CaseError::Closed),
-            Some(State::Open) => {}
-        }
-        let at = clock::now();
-        // What a case tells of a message is not kept for longer than the message.
-        let act = Act::Close { kept_until: at.plus(self.config.load().retention.messages) };
-        let action = Action { at, by, case: id, act, reason };
-        let reference = self.commit(Entry::Case(action)).await.ok_or(CaseError::Storage)?;
-        Ok(Ordered { reference, at })
+    fn rules(&self) -> Vec<RuleRow> {
+        self.rule_rows()
+    }
+
+    fn rehearse(&self, rule: &Name) -> Option<Vec<WouldRow>> {
+        self.rehearsed(rule)
+    }
+
+    async fn open(&self, opening: Opening) -> Result<Done, CaseError> {
+        self.open_case(opening).await
+    }
+
+    async fn act(&self, doing: Doing) -> Result<Done, CaseError> {
+        self.act_on_case(doing).await
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows: whose counters there are, and what they are called. Must not know: what is counted, or how it is sent.
 
-use super::StaffDesk;
+use super::{StaffDesk, reputation};
 use crate::clock;
 use crate::server::feed_health;
 use crate::server::http::metrics::Exposition;
@@ -16,13 +16,7 @@ impl StaffDesk {
             out.counter("radius_datagrams", "What became of RADIUS datagrams", &[("outcome", what)], count);
         }
         self.expose_details(&mut out);
-        for (reason, socketmap, policy) in self.counters.desk.read() {
-            for (protocol, count) in [("socketmap", socketmap), ("policy", policy)] {
-                let labels =
-                    [("protocol", protocol), ("verdict", reason.verdict().word()), ("reason", reason.word())];
-                out.counter("verdicts", "Answers to mail servers", &labels, count);
-            }
-        }
+        self.expose_answers(&mut out);
         let (mta, engine, desk) = (&self.counters.mta, &self.counters.engine, &self.counters.desk);
         let connections = [
             ("accepted", &mta.accepted),
@@ -56,6 +50,9 @@ impl StaffDesk {
         for (why, count) in refused {
             out.counter("http_refused", "Requests that were refused", &[("reason", why)], read(count));
         }
+        for (outcome, count) in self.counters.rules.read() {
+            out.counter("rule_actions", "What rules did to cases", &[("outcome", outcome)], count);
+        }
         for (fate, count) in self.imported.read() {
             let labels = [("outcome", fate.word())];
             out.counter("imported_rows", "What became of rows of imported files", &labels, count);
@@ -85,7 +82,35 @@ impl StaffDesk {
         out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
         let config = self.config.load();
         feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
+        reputation::expose(&mut out, &self.reputation.listings());
         out
+    }
+
+    fn expose_answers(&self, out: &mut Exposition) {
+        for (reason, socketmap, policy) in self.counters.desk.read() {
+            for (protocol, count) in [("socketmap", socketmap), ("policy", policy)] {
+                let labels =
+                    [("protocol", protocol), ("verdict", reason.verdict().word()), ("reason", reason.word())];
+                out.counter("verdicts", "Answers to mail servers", &labels, count);
+            }
+        }
+        let senders = i64::try_from(self.shared.usages.senders()).unwrap_or(i64::MAX);
+        out.gauge(
+            "senders",
+            "Subscribers and logins that sent something in the last three days",
+            &[],
+            senders,
+        );
+        for (limit, measure, enforced, count) in self.scales.exceedances() {
+            let (limit, mode) = (limit.to_string(), if enforced { "enforce" } else { "observe" });
+            let labels = [("limit", limit.as_str()), ("measure", measure), ("mode", mode)];
+            out.counter(
+                "limit_exceeded",
+                "Recipients and messages that a limit did not let go",
+                &labels,
+                count,
+            );
+        }
     }
 
     fn expose_details(&self, out: &mut Exposition) {

@@ -186,6 +186,18 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             refuses: PAST,
             ..PLAIN
         },
+        ("GET", "/v1/usage") => About {
+            summary: "How much somebody sent lately, beside the limits",
+            takes: &[
+                SUBSCRIBER,
+                Given("login", Kindred::Text, "Instead of a subscriber: a SASL login."),
+                FORMAT,
+                PURPOSE,
+            ],
+            answer: Answered::Sheet("UsageRow"),
+            refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::Unrecorded],
+            ..PLAIN
+        },
         ("GET", "/v1/top") => About {
             summary: "Who sent most, and what is usual",
             takes: &[
@@ -228,6 +240,13 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             refuses: &[Kind::BadParameter],
             ..PLAIN
         },
+        ("GET", "/v1/reputation") => About {
+            summary: "Our own addresses on each block list that is asked",
+            takes: &[FORMAT, PURPOSE],
+            answer: Answered::Sheet("ReputationRow"),
+            refuses: &[Kind::BadParameter],
+            ..PLAIN
+        },
         ("GET", "/v1/permitted") => About {
             summary: "Every address that may relay now",
             takes: &[PURPOSE],
@@ -255,7 +274,13 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             summary: "Cases, newest first",
             takes: &[
                 Given("state", Kindred::Text, "Only those in this state: open or closed."),
+                Given(
+                    "kind",
+                    Kindred::Text,
+                    "Only those that were opened by this: complaint, signal, listing or staff.",
+                ),
                 Given("subscriber", Kindred::Text, "Only those that may be about this one."),
+                Given("login", Kindred::Text, "Only those that may be about this SASL login."),
                 LIMIT,
                 CURSOR,
                 PURPOSE,
@@ -271,17 +296,69 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::UnknownCase, Kind::Unrecorded],
             ..PLAIN
         },
-        ("POST", "/v1/cases/{id}/close") => About {
-            summary: "Says that a case is dealt with",
+        ("GET", "/v1/rules") => About {
+            summary: "What acts alone on cases",
+            takes: &[PURPOSE],
+            answer: Answered::Rows("RuleRow"),
+            refuses: &[Kind::BadParameter],
+            ..PLAIN
+        },
+        ("GET", "/v1/rules/{name}/dry-run") => About {
+            summary: "What a rule would have done to the cases that are kept",
+            takes: &[Given("name", Kindred::Text, "The rule's name."), PURPOSE],
+            answer: Answered::Rows("WouldRow"),
+            refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::UnknownRule, Kind::Unrecorded],
+            ..PLAIN
+        },
+        ("POST", "/v1/cases") => About {
+            summary: "Opens a case about a subscriber or a login",
+            body: Some("OpenBody"),
+            answer: Answered::One("ActRow"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BadParameter,
+                Kind::BodyTooLarge,
+                Kind::UnknownSubject,
+                Kind::Unrecorded,
+            ],
+            ..PLAIN
+        },
+        ("POST", "/v1/cases/{id}/note" | "/v1/cases/{id}/dismiss" | "/v1/cases/{id}/close") => About {
+            summary: match path.rsplit('/').next() {
+                Some("note") => "Adds a note to a case",
+                Some("dismiss") => "Says that there was nothing in a case: what they did is usual for them",
+                _ => "Says that a case is dealt with",
+            },
             takes: &[ID],
-            body: Some("CloseBody"),
-            answer: Answered::One("CloseRow"),
+            body: Some("ActBody"),
+            answer: Answered::One("ActRow"),
             refuses: &[
                 Kind::BadBody,
                 Kind::BadParameter,
                 Kind::BodyTooLarge,
                 Kind::UnknownCase,
                 Kind::CaseClosed,
+                Kind::Unrecorded,
+            ],
+            ..PLAIN
+        },
+        ("POST", "/v1/cases/{id}/limit" | "/v1/cases/{id}/suspend" | "/v1/cases/{id}/release") => About {
+            summary: match path.rsplit('/').next() {
+                Some("limit") => "Lets one whom a case is about send little mail",
+                Some("suspend") => "Lets one whom a case is about send no mail",
+                _ => "Lets one whom a case is about send as before",
+            },
+            takes: &[ID],
+            body: Some("CaseOrderBody"),
+            answer: Answered::One("ActRow"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BadParameter,
+                Kind::BodyTooLarge,
+                Kind::UnknownCase,
+                Kind::CaseClosed,
+                Kind::StaticRange,
+                Kind::NotSuspended,
                 Kind::Unrecorded,
             ],
             ..PLAIN
@@ -310,14 +387,17 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             ..PLAIN
         },
         ("GET", "/v1/suspensions") => About {
-            summary: "Suspensions in force",
+            summary: "Suspensions and limits in force",
             takes: &[FORMAT, PURPOSE],
             answer: Answered::Sheet("SuspensionRow"),
             refuses: &[Kind::BadParameter, Kind::PurposeRequired, Kind::Unrecorded],
             ..PLAIN
         },
-        ("POST", "/v1/suspensions") => About {
-            summary: "Lets a subscriber or a login send no mail",
+        ("POST", "/v1/suspensions" | "/v1/suspensions/limit") => About {
+            summary: match path.ends_with("/limit") {
+                true => "Lets a subscriber or a login send little mail",
+                false => "Lets a subscriber or a login send no mail",
+            },
             body: Some("OrderBody"),
             answer: Answered::One("OrderRow"),
             refuses: &[
@@ -331,7 +411,7 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             ..PLAIN
         },
         ("POST" | "DELETE", "/v1/suspensions/release") => About {
-            summary: "Lets a suspended subscriber or login send again",
+            summary: "Lets a suspended or limited subscriber or login send as before",
             body: Some("OrderBody"),
             answer: Answered::One("OrderRow"),
             refuses: &[

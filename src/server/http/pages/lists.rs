@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
@@ -12,12 +12,14 @@ use super::{Looker, ROWS, moment, page};
 use crate::audit::asked::AskedFilter;
 use crate::audit::rows::{MessageFilter, SessionFilter, StoryFilter};
 use crate::console::link::{Href, Link};
-use crate::console::lists::{Case, Cases, Feeds, Field, List, Pager, Questions, Rows, Suspensions, Top};
+use crate::console::lists::{
+    Case, Cases, DryRun, Feeds, Field, List, Pager, Questions, Rows, Rules, Suspensions, Top,
+};
 use crate::console::{Frame, Place};
-use crate::relay::case::State as CaseState;
+use crate::relay::case::{Kind as CaseKind, State as CaseState};
 use crate::server::http::api::rfc3339;
-use crate::server::http::cases::{CaseError, CaseFilter};
-use crate::server::http::problem::Problem;
+use crate::server::http::cases::{CaseFilter, Id, asked, kind, number};
+use crate::server::http::problem::{Kind, Problem};
 use crate::server::http::question::Question;
 use crate::server::http::top::{MEASURES, TopFilter};
 use crate::server::http::{Staff, Wanted, in_order, realm};
@@ -249,7 +251,7 @@ pub(in super::super) async fn feeds<S: Staff>(
     let frame = looker.frame(&*staff, Place::Feeds, question.purpose());
     question.parameters.finish()?;
     let pager = pager(&frame, "/feeds", "/v1/nas", &Vec::new(), false, None);
-    Ok(page(StatusCode::OK, &Feeds { frame, rows: staff.nas(), pager }))
+    Ok(page(StatusCode::OK, &Feeds { frame, rows: staff.nas(), reputation: staff.reputation(), pager }))
 }
 
 pub(in super::super) async fn cases<S: Staff>(
@@ -267,44 +269,83 @@ pub(in super::super) async fn cases<S: Staff>(
         Some("all") => (None, "all"),
         Some(_) => return Err(Problem::parameter("state", "none of open, closed and all")),
     };
-    let filter = CaseFilter { state, subscriber: parameters.name("subscriber")?, before: None, limit: 0 };
-    let of = spelled(filter.subscriber.as_ref());
-    let told: Told = vec![("state", word.to_owned()), ("subscriber", of.clone())];
+    let filter = CaseFilter {
+        state,
+        kind: kind(parameters)?,
+        subscriber: parameters.name("subscriber")?,
+        login: parameters.name("login")?,
+        ..CaseFilter::default()
+    };
+    let of = |state: &'static str, kind: &'static str| -> Told {
+        vec![
+            ("state", state.to_owned()),
+            ("kind", kind.to_owned()),
+            ("subscriber", spelled(filter.subscriber.as_ref())),
+            ("login", spelled(filter.login.as_ref())),
+        ]
+    };
+    let by = filter.kind.map_or("", CaseKind::word);
+    let told = of(word, by);
     let ready = question.ready(&*staff)?;
     let (rows, next) = walk.part(&filter, &*staff, ROWS, &told).await?;
     ready.answered(&*staff, rows.len()).await?;
-    let as_api: Told =
-        vec![("state", if state.is_some() { word } else { "" }.to_owned()), ("subscriber", of.clone())];
-    let state = |each: &'static str| {
-        (Link::new(frame.href("/cases", &[("state", each), ("subscriber", &of)]), each), each == word)
-    };
-    let states = ["open", "closed", "all"].into_iter().map(state).collect();
-    let api = pager(&frame, "/cases", "/v1/cases", &as_api, false, None);
+    let link = |told: &Told, text| Link::new(href(&frame, "/cases", told, &[]), text);
+    let states = ["open", "closed", "all"].map(|each| (link(&of(each, by), each), each == word));
+    let kinds = std::iter::once("").chain(CaseKind::ALL.map(CaseKind::word));
+    let any = |each: &'static str| if each.is_empty() { "anything" } else { each };
+    let kinds = kinds.map(|each| (link(&of(word, each), any(each)), each == by)).collect();
+    let api =
+        pager(&frame, "/cases", "/v1/cases", &of(if state.is_some() { word } else { "" }, by), false, None);
     let pager = Pager {
         csv: api.csv,
         json: api.json,
         ..pager(&frame, "/cases", "", &told, walk.goes_on(), next.as_deref())
     };
-    Ok(page(StatusCode::OK, &Cases { frame, states, subscriber: of, rows, pager }))
+    let named = [("", &filter.subscriber), ("login ", &filter.login)];
+    let named = named.into_iter().filter_map(|(kind, name)| Some(format!("{kind}{}", name.as_ref()?)));
+    let about = named.collect::<Vec<_>>().join(" and ");
+    Ok(page(StatusCode::OK, &Cases { frame, states: states.into(), kinds, about, rows, pager }))
 }
 
 pub(in super::super) async fn case<S: Staff>(
     State(staff): State<Arc<S>>,
-    Path(id): Path<String>,
+    id: Id,
+    looker: Looker,
+    question: Question,
+) -> Result<Response, Problem> {
+    let frame = looker.frame(&*staff, Place::Cases, question.purpose());
+    let id = number(id)?;
+    let ready = question.ready(&*staff)?;
+    let row = asked(&*staff, id, ready).await?;
+    let json = frame.href(&format!("/v1/cases/{}", row.id), &[]);
+    Ok(page(StatusCode::OK, &Case { frame, row, json }))
+}
+
+/// Rules are about nobody; what one would have done is about people.
+pub(in super::super) async fn rules<S: Staff>(
+    State(staff): State<Arc<S>>,
     looker: Looker,
     mut question: Question,
 ) -> Result<Response, Problem> {
     let frame = looker.frame(&*staff, Place::Cases, question.purpose());
-    let unknown = || Problem::from(CaseError::Unknown);
-    let row = staff.case(id.parse().map_err(|_| Problem::parameter("id", "not the number of a case"))?);
-    for name in row.iter().flat_map(|row| &row.subscribers) {
-        question.concerning(Name::from_text(name));
-    }
+    let rows = staff.rules();
+    let Some(rule) = question.parameters.text("dry_run")? else {
+        question.parameters.finish()?;
+        let json = frame.href("/v1/rules", &[]);
+        return Ok(page(StatusCode::OK, &Rules { frame, rows, dry_run: None, json }));
+    };
     let ready = question.ready(&*staff)?;
-    ready.answered(&*staff, row.iter().count()).await?;
-    let row = row.ok_or_else(unknown)?;
-    let json = frame.href(&format!("/v1/cases/{}", row.id), &[]);
-    Ok(page(StatusCode::OK, &Case { frame, row, json }))
+    let would = staff.rehearse(&Name::from_text(&rule));
+    ready.answered(&*staff, would.as_ref().map_or(0, Vec::len)).await?;
+    let Some(would) = would else {
+        return Err(Problem::new(
+            Kind::UnknownRule,
+            "the page of rules has the names, as they are configured",
+        ));
+    };
+    let json = frame.href(&format!("/v1/rules/{rule}/dry-run"), &[]);
+    let dry_run = Some(DryRun { rule, rows: would });
+    Ok(page(StatusCode::OK, &Rules { frame, rows, dry_run, json }))
 }
 
 pub(in super::super) async fn suspensions<S: Staff>(

@@ -79,8 +79,8 @@ pub(in super::super) async fn look<S: Staff>(
             twice(&frame, &typed, endpoint, &not_once)
         }
         Asked::Address { endpoint, at: told, line } => {
-            question.concerning(Name::from(endpoint.address.to_string().as_str()));
-            let ready = question.ready(&*staff)?;
+            let about = Name::from(endpoint.address.to_string().as_str());
+            let ready = question.ready(&*staff)?.and_about([about]);
             let at = at.or(told.and_then(Result::ok));
             let card = card(&*staff, &frame, &typed, endpoint, at, line).await?;
             let rows = card.who.candidates.len().saturating_add(card.sessions.len());
@@ -88,9 +88,10 @@ pub(in super::super) async fn look<S: Staff>(
             Outcome::Card(Box::new(card))
         }
         Asked::Word(word) => {
-            question.concerning(Name::from_text(&word));
-            let ready = question.ready(&*staff)?;
+            let name = Name::from_text(&word);
+            let ready = question.ready(&*staff)?.and_about([name.clone()]);
             let found = found(&*staff, word).await?;
+            let ready = ready.and_about(found.subscriber.then(|| staff.canonical(&name)));
             let messages = [&found.by_queue_id, &found.by_token, &found.by_login].map(Vec::len);
             let rows = messages.into_iter().fold(found.sessions.len(), usize::saturating_add);
             ready.answered(&*staff, rows).await?;
@@ -118,7 +119,7 @@ fn overview<S: Staff>(staff: &S) -> Overview {
         feeds: rows.len(),
         troubled: rows.iter().filter(|row| row.feed != "whole").count(),
         active: rows.iter().fold(0, |sum, row| sum.saturating_add(row.active)),
-        suspended: staff.suspensions().len(),
+        suspended: staff.suspensions().iter().filter(|row| row.is_suspended()).count(),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -16,7 +17,6 @@ use crate::console::cards::Message;
 use crate::console::chart::{Bars, Window};
 use crate::console::link::{self, Href, Link};
 use crate::console::person::{Subscriber, addresses};
-use crate::relay::case::State as CaseState;
 use crate::server::http::Staff;
 use crate::server::http::api::rfc3339;
 use crate::server::http::cases::{CaseFilter, CaseRow};
@@ -36,7 +36,7 @@ const SPANS: [(u32, &str); 3] = [(1, "24 hours"), (7, "7 days"), (30, "30 days")
 
 pub(in super::super) async fn subscriber<S: Staff>(
     State(staff): State<Arc<S>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     looker: Looker,
     mut question: Question,
 ) -> Result<Response, Problem> {
@@ -52,9 +52,12 @@ pub(in super::super) async fn subscriber<S: Staff>(
     };
     let until = super::moment(&mut question.parameters, "until", &frame.zone)?.unwrap_or(frame.now);
     let window = Window { since: until.minus(DAY.saturating_mul(days)), until };
-    let asked = Name::from_text(&name);
-    question.concerning(asked.clone());
-    let ready = question.ready(&*staff)?;
+    let unread = |_| Problem::parameter("name", "not UTF-8; write such a name as 0x and hex digits");
+    let Path(typed) = name.map_err(unread)?;
+    // People type a name as its owner writes it; standing, and the rest, are of the name as it is kept.
+    let asked = staff.canonical(&Name::from_text(&typed));
+    let name = asked.to_string();
+    let ready = question.ready(&*staff)?.and_about([asked.clone()]);
     let (since, until) = (Some(window.since), Some(window.until));
     let sessions = SessionFilter {
         subscriber: Some(asked.clone()),
@@ -73,9 +76,7 @@ pub(in super::super) async fn subscriber<S: Staff>(
     };
     let messages = staff.messages(&messages).await?;
     let minutes = staff.minutes(&asked, window.since, window.until).await?;
-    let filter =
-        CaseFilter { state: Some(CaseState::Open), subscriber: Some(asked), before: None, limit: CASES_MAX };
-    let cases = staff.cases(&filter);
+    let cases = staff.cases(&CaseFilter::open_of(asked, CASES_MAX));
     ready
         .answered(&*staff, sessions.len().saturating_add(messages.len()).saturating_add(cases.len()))
         .await?;
@@ -139,7 +140,7 @@ pub(in super::super) async fn message<S: Staff>(
     }
     let filter = MessageFilter {
         queue_id: queue_id.clone(),
-        token,
+        token: token.clone(),
         since: at,
         until: at.map(|at| at.plus(Duration::from_millis(1))),
         limit: 100,
@@ -150,13 +151,15 @@ pub(in super::super) async fn message<S: Staff>(
     rows.retain(|row| mta.as_ref().is_none_or(|mta| row.mta == *mta));
     rows.retain(|row| instance.as_ref().is_none_or(|instance| row.instance == *instance));
     ready.answered(&*staff, rows.len()).await?;
-    let queue_id = queue_id.map(|id| id.to_string()).unwrap_or_default();
+    let [queue_id, token] =
+        [queue_id, token].map(|name| name.map(|name| name.to_string()).unwrap_or_default());
     let since = at.and_then(rfc3339).unwrap_or_default();
     let until = filter.until.and_then(rfc3339).unwrap_or_default();
     let purpose = frame.purpose.clone().unwrap_or_default();
     let as_rows = ["csv", ""].map(|format| {
         let told = [
             ("queue_id", queue_id.as_str()),
+            ("token", &token),
             ("since", &since),
             ("until", &until),
             ("format", format),

@@ -1,7 +1,7 @@
 //! The past of addresses that several subscribers share by ports.
 //!
 //! Knows: blocks of ports, configured translations, and the step from a block to whoever had the address behind it: the
-//! rows of the table in `past.rs` that speak of ports. Must not know: whole addresses. Without a port nobody is named.
+//! rows of the table in `owner.rs` that speak of ports. Must not know: whole addresses. Without a port nobody is named.
 
 use super::{Around, CLAIMED_IN_TURN, HELD_BY_SEVERAL, Question, alive_until, answer, judge, same_owner};
 use crate::audit::AuditError;

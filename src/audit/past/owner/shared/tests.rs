@@ -1,7 +1,7 @@
 //! The past of shared addresses as stories. Invariant I8: without a port nobody is named.
 
-use super::super::tests::{BLUE, World, at, bound, key, listening, net};
 use super::*;
+use crate::audit::past::tests::{BLUE, World, at, bound, key, listening, net};
 use crate::audit::rows::Confidence::{Ambiguous, Exact, Unknown, UntilLastInterim};
 use crate::session::effect::{Effect, Ended};
 use crate::session::{Line, Name, Place, SessionKey, Timestamp};

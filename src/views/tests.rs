@@ -1,0 +1,208 @@
+//! What goes on from a snapshot, and what has gone.
+
+use super::*;
+use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
+use crate::access::{Role, Via};
+use crate::log::entry::Question;
+use crate::relay::case::{Act, Action, Complaint, Reported, State};
+use crate::relay::confidence::Confidence;
+use crate::relay::signal::Signal;
+use crate::relay::standing::Order;
+use crate::session::Name;
+
+const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
+
+fn question(what: &str) -> Entry {
+    Entry::Question(Question { at: AT, by: Name::from("root"), what: Name::from(what) })
+}
+
+fn token() -> Entry {
+    let (_, hash) = issue(TokenId(7), &[1; SECRET_OCTETS]);
+    let (scopes, note) = (Vec::new(), Name::from(""));
+    let verb = Verb::Create { hash, role: Role::Viewer, scopes, expires: None, note };
+    Entry::Token(Box::new(TokenOrder { at: AT, by: Name::from("root"), id: TokenId(7), verb }))
+}
+
+fn complaint() -> Entry {
+    let evidence = Reported {
+        form: Name::from("arf"),
+        feedback: None,
+        reporter: None,
+        address: Some("192.0.2.7".parse().unwrap()),
+        port: None,
+        arrival: None,
+        message_id: None,
+        token: None,
+        messages: Vec::new(),
+        found_by: Vec::new(),
+    };
+    let (by, about, confidence) = (Name::from("mail"), vec![Name::from("alice")], Confidence::Exact);
+    Entry::Complaint(Box::new(Complaint { at: AT, by, about, confidence, key: None, evidence }))
+}
+
+fn close(case: u64, kept_until: Timestamp) -> Entry {
+    let (by, act, reason) = (Name::from("root"), Act::Close { kept_until }, Name::from("cleaned"));
+    Entry::Case(Action { at: AT, by, case, act, reason, ticket: None })
+}
+
+fn folded(entries: &[Entry]) -> (Views, Vec<Folded>) {
+    let (mut views, mut folded) = (Views::new(Arc::default()), Vec::new());
+    for (sequence, entry) in (1..).zip(entries) {
+        views.fold(AT, sequence, entry, &mut folded);
+    }
+    (views, folded)
+}
+
+#[test]
+fn tokens_and_the_chain_go_on_from_a_snapshot_as_if_nothing_had_been() {
+    let entries = [token(), question("/a"), question("/b")];
+    let (whole, outcomes) = folded(&entries);
+    let (before, _) = folded(&entries[..2]);
+    let shared = Arc::new(Shared::default());
+    let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+    let mut more = Vec::new();
+    views.fold(AT, 3, &entries[2], &mut more);
+    assert!(views.are_as(&whole) && more == outcomes[2..]);
+    assert!(shared.tokens.load().get(TokenId(7)).is_some());
+    assert_eq!(shared.link.load().0, 3);
+    let Outcome::Asked(asked, link) = &more[0].outcome else { panic!("{more:?}") };
+    assert_eq!((**shared.link.load(), asked.via, asked.role), ((3, *link), Via::Socket, None));
+}
+
+#[test]
+fn a_case_goes_on_from_a_snapshot_and_goes_at_its_end_with_or_without_an_entry() {
+    let case = close(1, AT.plus(Duration::from_secs(60)));
+    let (before, told) = folded(&[complaint()]);
+    assert!(told.is_empty(), "the index has no rows of it");
+    let shared = Arc::<Shared>::default();
+    let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+    assert!(views.are_as(&before) && shared.case(1).is_some());
+    views.fold(AT, 2, &case, &mut Vec::new());
+    let (mut whole, _) = folded(&[complaint(), case]);
+    assert!(views.are_as(&whole));
+    views.advance(AT.plus(Duration::from_secs(59)), &mut Vec::new());
+    assert_eq!(shared.case(1).unwrap().state, State::Closed);
+    views.advance(AT.plus(Duration::from_secs(60)), &mut Vec::new());
+    assert!(shared.case(1).is_none() && shared.cases().is_empty());
+    // A replay looks only when there is an entry, and comes to the same.
+    let later = AT.plus(Duration::from_secs(90));
+    for views in [&mut views, &mut whole] {
+        views.fold(later, 3, &question("/a"), &mut Vec::new());
+    }
+    assert!(views.are_as(&whole));
+}
+
+#[test]
+fn a_closed_case_that_an_order_keeps_goes_with_the_order() {
+    let later = |seconds| AT.plus(Duration::from_secs(seconds));
+    let order = |about: About, until: Option<u64>| {
+        let (by, reason) = (Name::from("dpo"), Name::from("4 Js 17/26"));
+        let order = PreservationOrder { at: AT, by, about, until: until.map(later), reason };
+        Entry::Preservation(Box::new(order))
+    };
+    let alice = || About::Subscriber(Name::from("alice"));
+    let source = || About::Prefix("192.0.2.0/24".parse().unwrap());
+    for about in [alice(), source()] {
+        let entries = [complaint(), order(about, Some(200)), close(1, later(60))];
+        let (mut views, _) = folded(&entries);
+        let is_there = |views: &mut Views, seconds| {
+            views.advance(later(seconds), &mut Vec::new());
+            views.shared.case(1).is_some()
+        };
+        assert!(is_there(&mut views, 60) && is_there(&mut views, 199));
+        assert_eq!(views.shared.case(1).unwrap().kept_until, Some(later(200)), "and it says so");
+        assert!(!is_there(&mut views, 200));
+    }
+    // Two orders; one is lifted, then the other.
+    let (mut views, _) =
+        folded(&[complaint(), order(alice(), Some(200)), order(source(), Some(150)), close(1, later(60))]);
+    views.advance(later(100), &mut Vec::new());
+    assert_eq!(views.shared.case(1).unwrap().kept_until, Some(later(200)), "the longer one counts");
+    for (sequence, lifted, end) in [(5, alice(), Some(later(150))), (6, source(), None)] {
+        views.advance(later(100), &mut Vec::new());
+        views.fold(later(100), sequence, &order(lifted, None), &mut Vec::new());
+        views.advance(later(100), &mut Vec::new());
+        assert_eq!(views.shared.case(1).and_then(|case| case.kept_until), end);
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_version_before_is_read_and_lacks_what_was_not_there_yet() {
+    let (views, _) = folded(&[]);
+    let before = RestBefore {
+        sequence: 0,
+        ahead: (Timestamp::EARLIEST, Duration::ZERO),
+        sessions: views.machine.image(),
+        standing: StandingBefore::default(),
+        recent: RecentMessages::default(),
+    };
+    let mut octets = postcard::to_extend(&before, vec![WITHOUT_CASES]).unwrap();
+    let restored = Views::restore(Arc::default(), &octets).unwrap();
+    assert!(restored.are_as(&views));
+    octets[0] = 2;
+    assert!(Views::restore(Arc::default(), &octets).is_err());
+    octets[0] = SNAPSHOT + 1;
+    assert!(Views::restore(Arc::default(), &octets).is_err());
+    let (views, _) = folded(&[complaint(), token()]);
+    let mut octets = views.snapshot();
+    // Senders since no moment, and none of them.
+    octets.truncate(octets.len() - 2);
+    octets[0] = WITHOUT_TRENDS;
+    assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
+    octets[0] = SNAPSHOT;
+    assert!(Views::restore(Arc::default(), &octets).is_err());
+}
+
+#[test]
+fn trends_go_on_from_a_snapshot_and_remember_what_was_told_and_what_was_dismissed() {
+    let webmail = || Subject::Login(Name::from("webmail"));
+    let message = |seconds| {
+        let at = AT.plus(Duration::from_secs(seconds));
+        Entry::Message(Box::new(Message { login: Some(Name::from("webmail")), ..Message::plain(at) }))
+    };
+    let (name, words) = (Name::from("messages"), Name::from("many"));
+    let signal = Signal { at: AT, subject: webmail(), name, value: 2, threshold: 2, words };
+    let dismiss = || {
+        let act = Act::Dismiss { about: vec![webmail()], kept_until: AT.plus(Duration::from_secs(60)) };
+        let (by, reason) = (Name::from("desk"), Name::from("a newsletter"));
+        Entry::Case(Action { at: AT, by, case: 3, act, reason, ticket: None })
+    };
+    let entries = [message(0), message(1), Entry::Signal(Box::new(signal)), message(2), dismiss()];
+    let (whole, _) = folded(&entries);
+    let (before, _) = folded(&entries[..3]);
+    let shared = Arc::<Shared>::default();
+    let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+    views.fold(AT, 4, &entries[3], &mut Vec::new());
+    let sender = shared.trends.sender(&webmail()).unwrap();
+    assert!(sender.today().odd && sender.today().messages == 3);
+    views.fold(AT, 5, &entries[4], &mut Vec::new());
+    assert!(views.are_as(&whole));
+    assert!(!shared.trends.sender(&webmail()).unwrap().today().odd, "what he did is usual for him");
+}
+
+#[test]
+fn an_order_from_a_case_holds_names_the_case_and_goes_on_from_a_snapshot() {
+    let alice = || Subject::Subscriber(Name::from("alice"));
+    let act = |order| {
+        let (by, act, reason) = (Name::from("desk"), Act::Order(alice(), order), Name::from("open proxy"));
+        Entry::Case(Action { at: AT, by, case: 1, act, reason, ticket: None })
+    };
+    let (before, told) = folded(&[complaint(), act(Order::Suspend { until: None })]);
+    assert!(matches!(&told[..], [Folded { sequence: 2, outcome: Outcome::Command(_) }]), "{told:?}");
+    let shared = Arc::<Shared>::default();
+    let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+    let suspension = shared.standing.load().suspension(&alice(), AT).cloned().unwrap();
+    assert_eq!((suspension.reference, suspension.case), (2, Some(1)));
+    assert_eq!(shared.case(1).unwrap().history.len(), 2);
+    views.fold(AT, 3, &act(Order::Limit { until: None }), &mut Vec::new());
+    assert!(shared.standing.load().limited(&alice(), AT).is_some());
+    views.fold(AT, 4, &act(Order::Release), &mut Vec::new());
+    assert!(shared.standing.load().in_force(AT).is_empty());
+    // The case may have gone between the order and its commit: whoever gave it was told that it holds.
+    let mut gone = act(Order::Suspend { until: None });
+    if let Entry::Case(action) = &mut gone {
+        action.case = 99;
+    }
+    views.fold(AT, 5, &gone, &mut Vec::new());
+    assert!(shared.standing.load().suspension(&alice(), AT).is_some());
+}
