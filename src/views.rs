@@ -15,7 +15,7 @@ use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
-use crate::relay::case::{Case, Cases, Changed};
+use crate::relay::case::{Action, Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::trend::{self, Trends};
@@ -365,7 +365,7 @@ impl Views {
             Entry::Session(event) => {
                 self.machine.fold(at, event, &mut self.effects);
                 self.drain(Cause::of(event), folded);
-                return self.shared.committed.store(sequence, Ordering::Release);
+                None
             }
             Entry::Message(message) => {
                 // What a file tells of is repeated by nobody, and must not push out what may be.
@@ -374,74 +374,71 @@ impl Views {
                 }
                 self.counting.count(&self.shared.usages, at, message);
                 self.shared.trends.message(at, message);
-                Outcome::Message(message.clone())
+                Some(Outcome::Message(message.clone()))
             }
-            Entry::Command(command) => self.ordered(None, sequence, command.clone()),
-            Entry::Question(question) => self.asked(Box::new(Asked::from(question))),
-            Entry::Asked(asked) => self.asked(asked.clone()),
+            Entry::Command(command) => Some(self.ordered(None, sequence, command.clone())),
+            Entry::Question(question) => Some(self.asked(Box::new(Asked::from(question)))),
+            Entry::Asked(asked) => Some(self.asked(asked.clone())),
             Entry::Token(order) => {
                 self.tokens.fold(order);
                 self.shared.tokens.store(Arc::new(self.tokens.clone()));
-                Outcome::Token(order.clone())
+                Some(Outcome::Token(order.clone()))
             }
             Entry::Preservation(order) => {
                 self.preserved.fold(sequence, order);
                 let changed = self.cases.reconsider();
                 self.show(&changed);
                 self.shared.preserved.store(Arc::new(self.preserved.clone()));
-                Outcome::Preservation(order.clone())
+                Some(Outcome::Preservation(order.clone()))
             }
             Entry::Hold(hold) => {
                 self.machine.hold_nas(at, hold, &mut self.effects);
                 self.drain(Cause::Held, folded);
-                Outcome::Hold(hold.clone())
+                Some(Outcome::Hold(hold.clone()))
             }
-            Entry::Complaint(complaint) => {
-                let changed = self.cases.complain(sequence, complaint);
-                self.show(&changed);
-                return self.shared.committed.store(sequence, Ordering::Release);
+            Entry::Complaint(_) | Entry::CaseOpened(_) | Entry::Signal(_) | Entry::Listing(_) => {
+                self.evidence(sequence, entry);
+                None
             }
-            Entry::CaseOpened(opened) => {
-                let changed = self.cases.open(sequence, opened);
-                self.show(&changed);
-                return self.shared.committed.store(sequence, Ordering::Release);
-            }
-            Entry::Case(action) => {
-                let changed = self.cases.act(sequence, action);
-                self.show(&changed);
-                for subject in action.usual_for() {
-                    self.shared.trends.dismiss(subject);
-                }
-                match action.command() {
-                    // Whoever gave it was told that it holds, also when its case has just gone.
-                    Some(command) => self.ordered(Some(action.case), sequence, command),
-                    None => return self.shared.committed.store(sequence, Ordering::Release),
-                }
-            }
-            Entry::Signal(signal) => {
-                self.shared.trends.signal(signal);
-                let changed = self.cases.signal(sequence, signal);
-                self.show(&changed);
-                return self.shared.committed.store(sequence, Ordering::Release);
-            }
-            Entry::Listing(listing) => {
-                let changed = self.cases.listing(sequence, listing);
-                self.show(&changed);
-                return self.shared.committed.store(sequence, Ordering::Release);
-            }
+            Entry::Case(action) => self.acted(sequence, action),
             Entry::Attempts(attempts) => {
                 self.shared.trends.attempts(at, attempts);
-                Outcome::Attempts(attempts.clone())
+                Some(Outcome::Attempts(attempts.clone()))
             }
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 self.recent.forget(at);
                 self.counting.forget(&self.shared.usages, at);
-                return self.shared.committed.store(sequence, Ordering::Release);
+                None
             }
         };
-        folded.push(Folded { sequence, outcome });
+        folded.extend(outcome.map(|outcome| Folded { sequence, outcome }));
         self.shared.committed.store(sequence, Ordering::Release);
+    }
+
+    /// What opens a case, or joins one.
+    fn evidence(&mut self, sequence: u64, entry: &Entry) {
+        let changed = match entry {
+            Entry::Complaint(complaint) => self.cases.complain(sequence, complaint),
+            Entry::CaseOpened(opened) => self.cases.open(sequence, opened),
+            Entry::Signal(signal) => {
+                self.shared.trends.signal(signal);
+                self.cases.signal(sequence, signal)
+            }
+            Entry::Listing(listing) => self.cases.listing(sequence, listing),
+            _ => return,
+        };
+        self.show(&changed);
+    }
+
+    fn acted(&mut self, sequence: u64, action: &Action) -> Option<Outcome> {
+        let changed = self.cases.act(sequence, action);
+        self.show(&changed);
+        for subject in action.usual_for() {
+            self.shared.trends.dismiss(subject);
+        }
+        // Whoever gave it was told that it holds, also when its case has just gone.
+        action.command().map(|command| self.ordered(Some(action.case), sequence, command))
     }
 
     fn show(&self, changed: &Changed) {

@@ -83,6 +83,10 @@ mod feeds;
 mod limits;
 
 #[cfg(test)]
+#[path = "daemon/signals.rs"]
+mod signals;
+
+#[cfg(test)]
 #[path = "daemon/import.rs"]
 mod import;
 

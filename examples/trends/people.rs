@@ -188,7 +188,7 @@ impl Person {
             Kind::Office | Kind::Invoices => {
                 self.spread(if is_workday { 1.0 } else { 0.03 }, &mut sent);
                 // The first weekday of a month.
-                let first = day % 30 < 3 && is_workday && (day % 30 == 0 || weekday == 0);
+                let first = day % 30 < 3 && is_workday && (day.is_multiple_of(30) || weekday == 0);
                 if self.kind == Kind::Invoices && first {
                     self.issue(9 * 3600, (2, 8), &mut sent);
                 }

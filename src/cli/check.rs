@@ -18,6 +18,7 @@ use crate::config::{
     RealmAttribute, RealmForm, Retention, Sample, When,
 };
 use crate::radius::dictionary::Dictionary;
+use crate::relay::trend::Thresholds;
 
 /// EX_CONFIG of sysexits.h.
 const BAD_CONFIGURATION: u8 = 78;
@@ -123,18 +124,7 @@ impl Display for Summary<'_> {
                 format_args!("{inside}{realm} behind {outside}, {block} ports each from {first} on"),
             )?;
         }
-        for (prefix, subscriber) in &relay.statics {
-            row(f, "static", format_args!("{prefix} belongs to {subscriber}"))?;
-        }
-        if !config.prefixes.is_empty() {
-            let always = config.prefixes.iter().filter(|listed| listed.when == When::Always).count();
-            let online = config.prefixes.len().saturating_sub(always);
-            row(
-                f,
-                "prefixes",
-                format_args!("{always} at all times, {online} while their subscriber is online"),
-            )?;
-        }
+        without_a_feed(f, config)?;
         for prefix in &relay.never {
             row(f, "never", prefix)?;
         }
@@ -145,17 +135,7 @@ impl Display for Summary<'_> {
         )?;
         case_rules(f, config)?;
         row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
-        match &config.trend {
-            trend if !trend.signals => row(f, "signals", "none, whatever anybody sends")?,
-            trend => row(
-                f,
-                "signals",
-                format_args!(
-                    "of senders who differ from what they did before, after {} hours of learning",
-                    trend.learn.as_secs() / 3600
-                ),
-            )?,
-        }
+        signals(f, &config.trend)?;
         row(f, "socketmap", list(&config.socketmap.listen))?;
         sockets(f, &config.socketmap)?;
         row(f, "policy", list(&config.policy.listeners.listen))?;
@@ -187,6 +167,31 @@ fn sockets(f: &mut fmt::Formatter<'_>, listeners: &Listeners) -> fmt::Result {
         row(f, "  realm", realm)?;
     }
     listeners.group.iter().try_for_each(|group| row(f, "  group", group))
+}
+
+/// Addresses whose subscriber no NAS tells.
+fn without_a_feed(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    for (prefix, subscriber) in &config.relay.statics {
+        row(f, "static", format_args!("{prefix} belongs to {subscriber}"))?;
+    }
+    if !config.prefixes.is_empty() {
+        let always = config.prefixes.iter().filter(|listed| listed.when == When::Always).count();
+        let online = config.prefixes.len().saturating_sub(always);
+        row(f, "prefixes", format_args!("{always} at all times, {online} while their subscriber is online"))?;
+    }
+    Ok(())
+}
+
+fn signals(f: &mut fmt::Formatter<'_>, trend: &Thresholds) -> fmt::Result {
+    if !trend.signals {
+        return row(f, "signals", "none, whatever anybody sends");
+    }
+    let hours = trend.learn.as_secs() / 3600;
+    row(
+        f,
+        "signals",
+        format_args!("of senders who differ from what they did before, after {hours} hours of learning"),
+    )
 }
 
 fn case_rules(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {

@@ -54,6 +54,8 @@ use crate::views::Shared;
 
 /// Inputs that may wait for the engine: a second's worth of a storm.
 const INBOX: usize = 100_000;
+/// So many of those who stand out are named in the case of a listing: as many as somebody looks through.
+const SUSPECTS_MOST: usize = 20;
 /// After reading so many entries a snapshot is taken, so that the next start need not read them again.
 const LONG_REPLAY: u64 = 500_000;
 /// How often it is looked whether a commit hangs.
@@ -337,8 +339,10 @@ impl House {
             shared: Arc::clone(&self.shared),
             inbox: Arc::clone(&self.inbox),
             board: Arc::clone(&self.reputation),
-            // Here belong the subscribers who stand out, once somebody measures that: at most so many, as of this moment.
-            suspects: Box::new(|_at| Vec::new()),
+            suspects: {
+                let shared = Arc::clone(&self.shared);
+                Box::new(move |at| shared.trends.standing_out(at, SUSPECTS_MOST))
+            },
         };
         let watching = tokio::spawn(watcher.run(self.stop.subscribe()));
         self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(watching);

@@ -78,6 +78,9 @@ warm-up = "0s"
 [relay]
 static = [{{ prefix = "192.0.2.0/28", subscriber = "office" }}]
 
+[trend]
+learn = "1d"
+
 [[limit]]
 name = "default"
 mode = "observe"
@@ -131,8 +134,9 @@ pub fn banner(executable: &Path, dir: &Path, secret: &str, token: &str) -> Strin
         ("What a mail server asks:", format!("postmap -q 198.51.100.7 socketmap:inet:{SOCKETMAP}:relay")),
         ("A subscriber's sessions, the feeds:", ask("sessions --subscriber alice@isp.example")),
         ("", ask("nas")),
-        ("Who sent most, and how much a limit would let him:", ask("top")),
-        ("", ask("usage home1003@isp.example")),
+        ("What somebody should look at, and who sent most:", ask("cases")),
+        ("", ask("top")),
+        ("How much a limit would let one of them:", ask("usage home1003@isp.example")),
         (
             "Suspend somebody, and look at the reason:",
             ask("suspend bob@isp.example --reason 'trying it out'"),

@@ -4,7 +4,7 @@ use super::*;
 use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
 use crate::access::{Role, Via};
 use crate::log::entry::Question;
-use crate::relay::case::{Act, Action, Complaint, Reported, State};
+use crate::relay::case::{Act, Complaint, Reported, State};
 use crate::relay::confidence::Confidence;
 use crate::relay::signal::Signal;
 use crate::relay::standing::Order;

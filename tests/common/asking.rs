@@ -52,6 +52,8 @@ pub(crate) struct Mail<'a> {
     pub(crate) instance: &'a str,
     pub(crate) queue_id: &'a str,
     pub(crate) login: &'a str,
+    pub(crate) sender: &'a str,
+    pub(crate) recipient: &'a str,
 }
 
 impl Default for Mail<'_> {
@@ -62,6 +64,8 @@ impl Default for Mail<'_> {
             instance: "1.2.3.0",
             queue_id: "4jYLXY6NlJz1SW1G",
             login: "",
+            sender: "sender@example.org",
+            recipient: "somebody@example.net",
         }
     }
 }
@@ -73,7 +77,7 @@ impl Policy {
 
     /// The action for the first recipient.
     pub(crate) fn rcpt(&mut self, mail: &Mail<'_>) -> String {
-        self.ask("RCPT", mail, &[("recipient", "somebody@example.net"), ("queue_id", "")])
+        self.ask("RCPT", mail, &[("recipient", mail.recipient), ("queue_id", "")])
     }
 
     /// The action at the end of the message.
@@ -84,7 +88,7 @@ impl Policy {
     /// The action at the end of a message with so many recipients and octets.
     pub(crate) fn end(&mut self, mail: &Mail<'_>, recipients: &str, size: &str) -> String {
         // Postfix names the recipient only if there is one.
-        let recipient = if recipients == "1" { "somebody@example.net" } else { "" };
+        let recipient = if recipients == "1" { mail.recipient } else { "" };
         let end = [("recipient_count", recipients), ("recipient", recipient), ("size", size)];
         self.ask("END-OF-MESSAGE", mail, &end)
     }
@@ -98,7 +102,7 @@ impl Policy {
             ("client_name", "unknown"),
             ("client_port", "40001"),
             ("helo_name", "client.example"),
-            ("sender", "sender@example.org"),
+            ("sender", mail.sender),
             ("queue_id", mail.queue_id),
             ("instance", mail.instance),
             ("sasl_username", mail.login),

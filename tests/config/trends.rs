@@ -46,5 +46,5 @@ fn each_mistake_about_a_threshold_is_named() {
     ] {
         assert_eq!(mistake(&format!("[trend]\n{written}\n")), expected);
     }
-    assert!(mistake("[trend]\nspam = { floor = 1 }\n").contains("unknown field `spam`"));
+    assert!(mistake("[trend]\nbounces = { floor = 1 }\n").contains("unknown field `bounces`"));
 }

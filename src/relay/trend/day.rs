@@ -60,7 +60,7 @@ pub struct Day {
     /// Messages to a domain that was not written to for [`REMEMBERED`] days.
     pub new_domains: u16,
     /// The most messages within half an hour to such a domain under sender addresses that were not used before this day and
-    /// the last, while they were half or more of those under such addresses.
+    /// the last, while they were two of five or more of those under such addresses.
     pub strangers: u8,
     /// Different sender addresses.
     pub senders: u8,

@@ -116,7 +116,7 @@ impl Sender {
         }
         self.window.push((now, is_new_domain));
         let strangers = self.window.iter().filter(|(_, is_new_domain)| *is_new_domain).count();
-        if strangers.saturating_mul(2) >= self.window.len() {
+        if strangers.saturating_mul(5) >= self.window.len().saturating_mul(2) {
             let strangers = u8::try_from(strangers).unwrap_or(u8::MAX);
             self.today.strangers = self.today.strangers.max(strangers);
         }

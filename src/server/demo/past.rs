@@ -29,6 +29,7 @@ use crate::relay::standing::{Command, Order, Subject};
 use crate::relay::verdict::Verdict;
 use crate::server::daemon::applied_by;
 use crate::server::nas::accounting_request;
+use crate::server::signals::seen;
 use crate::session::event::{Event, Refresh};
 use crate::session::{Name, Realm, Timestamp};
 use crate::views::{Folded, Shared, Views};
@@ -134,9 +135,14 @@ impl Story<'_> {
         let sequence = self.log.next_sequence();
         for (number, entry) in (sequence..).zip(&entries) {
             self.views.fold(at, number, entry, &mut self.folded);
-            self.folded.clear();
         }
-        self.log.append(&Batch { sequence, at, entries })
+        self.log.append(&Batch { sequence, at, entries })?;
+        let signals = seen(&self.shared.trends, &self.config.trend, &self.folded, at);
+        self.folded.clear();
+        if signals.is_empty() {
+            return Ok(());
+        }
+        self.write(at, signals.into_iter().map(|signal| Entry::Signal(Box::new(signal))).collect())
     }
 
     /// A report as the record that its packet would have been.
@@ -222,7 +228,10 @@ impl Story<'_> {
                 let at = self.moment(since, until);
                 let recipients = 4 + self.below(9);
                 let sender = format!("support{}@bank.example", self.below(900));
-                all.extend(self.message(&brases[0], INFECTED_HOME, &sender, at, recipients));
+                let strangers =
+                    [(); 3].map(|()| Name::from(format!("d{}.example", self.below(50_000)).as_str()));
+                let message = self.message(&brases[0], INFECTED_HOME, &sender, at, recipients);
+                all.extend(message.map(|message| Message { recipient_domains: strangers.into(), ..message }));
             }
         }
         all.sort_by_key(|message| message.at);
