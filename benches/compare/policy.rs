@@ -73,11 +73,12 @@ pub(crate) fn compare(
     Ok(wrong == 0 && written >= counted)
 }
 
-/// What limits cost: the same daemon with limits that hold for everybody and hold nobody back, and without any, in turns.
+/// What limits and signals cost: the same daemon with limits that hold for everybody and hold nobody back, and senders looked at
+/// after each message, and without any, in turns. What each usually sends is learned by both.
 pub(crate) fn with_limits(scale: &Scale, report: &mut Report) -> Result<bool, Failure> {
     let (with, without) = (
         Daemon::start_with(&scale.program, &scale.disk, LIMITS)?,
-        Daemon::start(&scale.program, &scale.disk)?,
+        Daemon::start_with(&scale.program, &scale.disk, "[trend]\nsignals = false\n")?,
     );
     let mut known = 0;
     for daemon in [&with, &without] {
@@ -101,7 +102,7 @@ pub(crate) fn with_limits(scale: &Scale, report: &mut Report) -> Result<bool, Fa
     }
     report.compare(&Rates {
         what: &format!(
-            "messages/s at END-OF-MESSAGE with limits, {CONNECTIONS} connections, {SENDERS} senders"
+            "messages/s at END-OF-MESSAGE with limits and signals, {CONNECTIONS} connections, {SENDERS} senders"
         ),
         ours: &limited,
         against: "the same daemon without limits and signals",
@@ -114,7 +115,7 @@ pub(crate) fn with_limits(scale: &Scale, report: &mut Report) -> Result<bool, Fa
 }
 
 /// As in the documentation, and so much that nobody is held back.
-const LIMITS: &str = "[[limit]]\nname = \"default\"\nmode = \"enforce\"\n\
+const LIMITS: &str = "[trend]\nlearn = \"0s\"\n[[limit]]\nname = \"default\"\nmode = \"enforce\"\n\
                       messages = [\"1000000/1m\", \"1000000/1h\", \"1000000/24h\"]\n\
                       recipients = [\"1000000/1h\", \"1000000/24h\"]\nbytes = [\"100GiB/24h\"]\n\
                       message-size = \"35MiB\"\n";

@@ -307,6 +307,25 @@ class Pages(unittest.TestCase):
                 page.get_by_role("link", name="closed").click()
                 expect(page.locator("tbody")).to_contain_text("carol@isp.example")
 
+    def test_a_case_from_its_signal_to_the_release(self):
+        for scripts in (True, False):
+            with self.looking(scripts) as page:
+                page.goto(HERE + "/cases?kind=signal&state=open")
+                row = page.locator("tbody tr", has_text="home1003@isp.example").first
+                expect(row).to_contain_text("under new sender addresses to new domains")
+                row.get_by_role("link").first.click()
+                expect(page.get_by_role("heading", level=1)).to_contain_text("Case")
+                expect(page.get_by_role("article").first).to_contain_text("strangers")
+                page.screenshot(path=f"{SEEN}/case-signal.png", full_page=True)
+                page.get_by_label("Reason to hold back").fill("an infected machine")
+                page.get_by_role("button", name="Suspend").click()
+                standing = page.get_by_role("article", name="Standing of home1003@isp.example")
+                expect(standing).to_contain_text("suspended")
+                page.get_by_label("Reason to release home1003@isp.example").first.fill("cleaned")
+                page.get_by_role("button", name="Release").first.click()
+                expect(standing).to_have_count(0)
+                expect(page.get_by_role("region", name="History")).to_contain_text("cleaned")
+
     def test_a_case_from_opening_to_release(self):
         for scripts in (True, False):
             with self.looking(scripts) as page:

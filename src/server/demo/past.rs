@@ -231,7 +231,12 @@ impl Story<'_> {
                 let strangers =
                     [(); 3].map(|()| Name::from(format!("d{}.example", self.below(50_000)).as_str()));
                 let message = self.message(&brases[0], INFECTED_HOME, &sender, at, recipients);
-                all.extend(message.map(|message| Message { recipient_domains: strangers.into(), ..message }));
+                let helo = Name::from("win-4qk7d2");
+                all.extend(message.map(|message| Message {
+                    recipient_domains: strangers.into(),
+                    helo,
+                    ..message
+                }));
             }
         }
         all.sort_by_key(|message| message.at);
