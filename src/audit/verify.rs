@@ -13,6 +13,7 @@ use super::AuditError;
 use super::by_term::Items;
 use super::facts::Facts;
 use super::partition::{About, Partition};
+use super::progress::Progress;
 use super::questions::Questions;
 use super::register;
 use super::schema::open_for_reading;
@@ -100,6 +101,13 @@ pub fn files(
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// Sequence of the log's last entry that the past below `data` knows of; 0: nothing can be told.
+#[must_use]
+pub fn reached(data: &Path) -> u64 {
+    let read = open_for_reading(&register::file_in(&data.join("audit")));
+    read.ok().and_then(|connection| Progress::load(&connection).ok()).map_or(0, |progress| progress.applied())
 }
 
 const REGISTER: &str = "register";

@@ -379,6 +379,8 @@ pub enum Failure {
     TooManyLines(u64),
     /// An import came to nothing, or to a halt.
     Import(Box<import::ImportFailure>),
+    /// The daemon's own files can't be used.
+    Daemon(crate::server::failure::Failure),
 }
 
 impl Failure {
@@ -403,6 +405,7 @@ impl Failure {
             | Failure::Story(..) => Exit::Usage,
             Failure::Configuration(_) => Exit::Config,
             Failure::Import(failure) => failure.exit(),
+            Failure::Daemon(failure) => serve::exit_of(failure),
         }
     }
 }
@@ -419,6 +422,7 @@ impl fmt::Display for Failure {
             Failure::Dictionary(error) => write!(f, "--dictionary: {error}"),
             Failure::List(path, error) => write!(f, "{}: {error}", path.display()),
             Failure::Import(failure) => write!(f, "{failure}"),
+            Failure::Daemon(failure) => write!(f, "{failure}"),
             Failure::EmptyList(path) => write!(f, "{}: no attributes in it", path.display()),
             Failure::Story(path, mistake) => {
                 write!(f, "{}:{}", path.display(), output::safe(&mistake.to_string()))

@@ -14,11 +14,12 @@ use serde::Serialize;
 use super::client::DEFAULT_CONFIG;
 use super::output::{self, Format, Row};
 use super::rows::{local, or_nothing, text};
-use super::{Answer, Exit, Failure, Shown, check};
+use super::{Answer, Exit, Failure, LogFormat, Shown, check, serve};
 use crate::audit::verify::{FileReport, Wrong, files};
 use crate::clock;
 use crate::config::Retention;
 use crate::server::http::api::rfc3339;
+use crate::server::recovery::{self, Rebuilt};
 use crate::session::Timestamp;
 
 /// Which files.
@@ -42,6 +43,17 @@ pub struct SizeArgs {
     forecast: bool,
     #[command(flatten)]
     files: FilesArgs,
+}
+
+/// `audit rebuild`
+#[derive(Debug, Clone, Args)]
+pub struct RebuildArgs {
+    /// The configuration that names the data directory
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Another data directory, such as that of a backup
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 }
 
 /// A file, as it is shown.
@@ -143,6 +155,30 @@ pub fn verify(args: &FilesArgs) -> Result<Answer, Failure> {
     };
     let exit = if wrong == 0 { Exit::Found } else { Exit::Damaged };
     Ok(Answer { text: output::rows(&rows, &style)?, remark: Some(remark), exit })
+}
+
+/// Makes the index anew.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn rebuild(args: &RebuildArgs) -> Result<Answer, Failure> {
+    let data = match &args.data_dir {
+        Some(data) => data.clone(),
+        None => match check::load(&args.config) {
+            Ok(loaded) => loaded.config.data_dir,
+            Err(error) => return Err(Failure::Configuration(Box::new(error))),
+        },
+    };
+    // It may take minutes, and says how far it is.
+    serve::log_to_stderr(LogFormat::Plain);
+    let Rebuilt { entries, before } = recovery::rebuild(&data).map_err(Failure::Daemon)?;
+    let remark = before
+        .map(|before| format!("the index of before is in {}: remove it when all is well", before.display()));
+    Ok(Answer {
+        text: format!("the past was made anew from {entries} entries of the log\n"),
+        remark,
+        exit: Exit::Found,
+    })
 }
 
 /// A kind, its size and what will become of it.

@@ -27,6 +27,12 @@ pub enum AuditCommand {
         after_help = "Examples:\n  relaywarden audit verify\n  relaywarden audit verify --data-dir /backup/relaywarden"
     )]
     Verify(past::FilesArgs),
+    /// Make the index of the past anew from a log that still has all its entries; the daemon must be stopped
+    #[command(
+        after_help = "The index of before stays beside the new one, as audit.before. Where the log has lost its beginning nothing is \
+                            changed: 65. Run it as the daemon's user.\n\nExample:\n  relaywarden audit rebuild"
+    )]
+    Rebuild(past::RebuildArgs),
     /// Keep all about a subscriber or an address until then, however old it is; for auditors
     #[command(
         after_help = "Examples:\n  relaywarden audit hold alice@isp.example --until 2027-06-30 --reason '4 Js 17/26'\n  relaywarden \
@@ -78,6 +84,7 @@ pub fn run(command: &AuditCommand) -> Result<Answer, Failure> {
         AuditCommand::Holds(args) => return preservation::holds(args),
         AuditCommand::Verify(args) => return past::verify(args),
         AuditCommand::Size(args) => return past::sizes(args),
+        AuditCommand::Rebuild(args) => return past::rebuild(args),
     };
     if args.verify {
         return verify(args);

@@ -86,19 +86,23 @@ fn read(path: &Path) -> Result<Configured, String> {
 fn ended(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else { return Exit::Found.into() };
     complain(&failure.to_string());
-    let exit = match failure {
+    exit_of(&failure).into()
+}
+
+/// What a service manager is told of it.
+pub(super) fn exit_of(failure: &Failure) -> Exit {
+    match failure {
         Failure::Socket(_) => Exit::Unavailable,
         Failure::Log(LogError::Damaged { .. }) | Failure::Index(AuditError::Damaged { .. }) => Exit::Damaged,
         Failure::Log(LogError::TooNew { .. }) | Failure::Index(AuditError::TooNew { .. }) => Exit::Config,
         Failure::Log(LogError::InUse { .. }) | Failure::Clock { .. } => Exit::TryAgain,
         Failure::DataDir(..) | Failure::Log(_) | Failure::Index(_) | Failure::System(_) => Exit::InputOutput,
-    };
-    exit.into()
+    }
 }
 
 /// Everything goes to standard error, for the journal to keep. `RELAYWARDEN_LOG` says how much, as `info` or
 /// `warn,relaywarden=debug`.
-fn log_to_stderr(format: LogFormat) {
+pub(super) fn log_to_stderr(format: LogFormat) {
     let wanted = std::env::var("RELAYWARDEN_LOG").ok().filter(|wanted| !wanted.is_empty());
     let filter = wanted.map(EnvFilter::try_new).transpose();
     let (filter, wrong) = match filter {

@@ -8,7 +8,7 @@ use askama::filters::HtmlSafe;
 use super::link::{Href, Link};
 use super::{Frame, NOTHING, words};
 use crate::server::http::api::{MessageRow, SessionRow, StoryRow, SuspensionRow};
-use crate::server::http::cases::CaseRow;
+use crate::server::http::cases::{CaseRow, EvidenceRow, SignalRow};
 use crate::server::http::nas::NasRow;
 use crate::server::http::questions::{ChainRow, QuestionRow};
 use crate::server::http::reputation::ReputationRow;
@@ -307,6 +307,16 @@ impl Frame {
 impl Case {
     fn is_open(&self) -> bool {
         self.row.state == "open"
+    }
+
+    /// The pieces that are signals: many of them look alike.
+    fn signals(&self) -> impl Iterator<Item = &SignalRow> {
+        self.row.evidence.iter().filter_map(|piece| piece.signal.as_ref())
+    }
+
+    /// Those that say more.
+    fn others(&self) -> impl Iterator<Item = &EvidenceRow> {
+        self.row.evidence.iter().filter(|piece| piece.signal.is_none())
     }
 
     /// Whether it may have been another one than whom it names.

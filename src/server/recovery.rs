@@ -2,18 +2,21 @@
 //!
 //! Knows: that the index must never be behind the snapshot the replay begins at. Must not know: what is done next.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use nix::unistd::Uid;
 
 use super::failure::Failure;
 use super::health::WORTH_SAYING;
 use super::keeper::Keep;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
+use crate::audit::verify::reached;
 use crate::clock;
 use crate::log::snapshot::{self, Snapshot};
 use crate::log::sqlite::{DataLock, SqliteLog};
@@ -86,6 +89,73 @@ pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<
     }
     let Replay { views, left, last, entries, .. } = replay;
     Ok(Recovered { log, views, index, left, last, entries })
+}
+
+/// What a rebuild came to.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// How many entries were read.
+    pub entries: u64,
+    /// Where the index of before is; `None`: there was none.
+    pub before: Option<PathBuf>,
+}
+
+/// Makes the index anew from a log that has all its entries. The one that was there stays beside it; where anything fails, in its
+/// place.
+///
+/// # Errors
+/// Somebody else's directory, or one in use; a log that does not reach back to its first entry, or can't be read.
+pub fn rebuild(data_dir: &Path) -> Result<Rebuilt, Failure> {
+    let refused = |error| Failure::DataDir(data_dir.to_path_buf(), error);
+    // The daemon could not write what another user has made.
+    if fs::metadata(data_dir).map_err(refused)?.uid() != Uid::effective().as_raw() {
+        let what = "belongs to another user: run this as that one, with sudo -u";
+        return Err(refused(io::Error::new(io::ErrorKind::PermissionDenied, what)));
+    }
+    let lock = DataLock::take(data_dir)?;
+    let (index, before) = (data_dir.join("audit"), data_dir.join("audit.before"));
+    if before.exists() {
+        let what = format!("{} is there from a rebuild before: remove it first", before.display());
+        return Err(refused(io::Error::new(io::ErrorKind::AlreadyExists, what)));
+    }
+    let had_one = index.exists();
+    let snapshot = snapshot::load(data_dir)?.map_or(0, |snapshot| snapshot.sequence);
+    let reached = reached(data_dir).max(snapshot);
+    if had_one {
+        fs::rename(&index, &before).map_err(refused)?;
+    }
+    match filled(data_dir, &lock, reached) {
+        Ok(entries) => Ok(Rebuilt { entries, before: had_one.then_some(before) }),
+        Err(failure) => {
+            let removed = fs::remove_dir_all(&index);
+            removed.or_else(|error| if index.exists() { Err(error) } else { Ok(()) }).map_err(refused)?;
+            if had_one {
+                fs::rename(&before, &index).map_err(refused)?;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// A new index, filled from the log's first entry to its last, which is this one at least.
+fn filled(data_dir: &Path, lock: &DataLock, reached: u64) -> Result<u64, Failure> {
+    let mut replay = Replay::begin(data_dir, None, Some(Index::open(data_dir)?), Arc::default())?;
+    replay.read(data_dir, lock)?;
+    replay.flush();
+    if let Some(error) = replay.failed.take() {
+        return Err(error.into());
+    }
+    let lacking = match replay.entries {
+        0 => Some("there is no log to fill it from"),
+        _ if replay.views.sequence() < reached => {
+            Some("it lacks its end, which the past or a snapshot knows of")
+        }
+        _ => None,
+    };
+    if let Some(what) = lacking {
+        return Err(Failure::Index(AuditError::Damaged { file: data_dir.join("log"), what }));
+    }
+    Ok(replay.entries)
 }
 
 /// What happens from now on is later than what is in the log, whatever the host's clock shows.

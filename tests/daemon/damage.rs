@@ -15,7 +15,7 @@ use relaywarden::session::Timestamp;
 use crate::common::daemon::Daemon;
 use crate::common::eventually;
 use crate::common::nas::Status;
-use crate::house::{a_moment, refused, serve};
+use crate::house::{a_moment, printed, refused, serve};
 
 const ALICE: &str = "100.64.0.7";
 
@@ -179,6 +179,53 @@ fn a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log() {
             fs::write(audit.join(file), vec![0x5a; 8192]).expect("our own file");
         });
         assert!(log.contains("filled again from there"), "{log}");
+    }
+}
+
+#[test]
+fn an_index_is_rebuilt_from_the_log_while_no_daemon_has_it_and_the_old_one_stays_beside_it() {
+    let mut daemon = Daemon::start();
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    let then = a_moment();
+    daemon.nas().report(Status::Start, "bob", "s2", ALICE);
+    let who = |daemon: &Daemon| daemon.json(&["who", ALICE, "--at", &then]).unwrap_or_default();
+    assert_eq!(who(&daemon)["subscriber"], "alice");
+    let data = daemon.data_dir();
+    let data_dir = data.to_str().expect("a path of ours").to_owned();
+    let rebuild = |daemon: &Daemon| daemon.cli(&["audit", "rebuild", "--data-dir", &data_dir]);
+    assert_eq!(rebuild(&daemon).status.code(), Some(75), "a daemon has it");
+    daemon.terminate();
+    fs::write(data.join("audit/sessions-000001.sqlite3"), vec![0x5a; 8192]).expect("our own file");
+    let output = rebuild(&daemon);
+    assert!(printed(&output, 0).contains("made anew from"), "{output:?}");
+    assert!(data.join("audit.before/sessions-000001.sqlite3").exists());
+    let again = rebuild(&daemon);
+    assert_eq!(again.status.code(), Some(74));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("remove it first"));
+    daemon.launch();
+    daemon.wait_until_ready();
+    assert_eq!(who(&daemon)["subscriber"], "alice");
+}
+
+#[test]
+fn an_index_is_not_rebuilt_from_a_log_that_lacks_something_and_stays_as_it_is() {
+    let mut daemon = Daemon::start();
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    // Each start begins a file of the log.
+    daemon.restart();
+    daemon.nas().report(Status::Start, "bob", "s2", "100.64.0.8");
+    daemon.terminate();
+    let data = daemon.data_dir();
+    let mut all = files(&data.join("log"), "sqlite3");
+    all.sort();
+    for (lost, what) in [(all.first(), "no file has it any more"), (all.last(), "lacks its end")] {
+        let (lost, away) = (lost.expect("a file"), data.join("away"));
+        fs::rename(lost, &away).expect("our own file");
+        let output = daemon.cli(&["audit", "rebuild", "--data-dir", data.to_str().expect("a path of ours")]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(65) && said.contains(what), "{output:?}");
+        assert!(data.join("audit/register.sqlite3").exists() && !data.join("audit.before").exists());
+        fs::rename(&away, lost).expect("our own file");
     }
 }
 

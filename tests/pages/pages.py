@@ -315,7 +315,7 @@ class Pages(unittest.TestCase):
                 expect(row).to_contain_text("under new sender addresses to new domains")
                 row.get_by_role("link").first.click()
                 expect(page.get_by_role("heading", level=1)).to_contain_text("Case")
-                expect(page.get_by_role("article").first).to_contain_text("strangers")
+                expect(page.get_by_role("region", name="Signals")).to_contain_text("strangers")
                 page.screenshot(path=f"{SEEN}/case-signal.png", full_page=True)
                 page.get_by_label("Reason to hold back").fill("an infected machine")
                 page.get_by_role("button", name="Suspend").click()
