@@ -423,3 +423,8 @@ pub enum Listed {
     /// Questions of staff.
     Questions,
 }
+
+impl Listed {
+    /// All of them.
+    pub const ALL: [Listed; 4] = [Listed::Sessions, Listed::Messages, Listed::Attempts, Listed::Questions];
+}

@@ -79,6 +79,8 @@ pub struct Frame {
     pub purpose: Option<String>,
     /// Whether they have to say.
     pub purpose_required: bool,
+    /// From when on rows may be missing, as files of the past are lost; `None`: none is.
+    pub lost: Option<Timestamp>,
 }
 
 /// An entry of the navigation.
@@ -101,6 +103,11 @@ impl Frame {
 
     fn made(&self) -> Option<String> {
         rfc3339(self.now)
+    }
+
+    /// From when on rows may be missing; `None`: nobody knows.
+    fn lost_from(&self) -> Option<String> {
+        rfc3339(self.lost?)
     }
 
     fn entries(&self) -> Vec<Entry> {

@@ -50,6 +50,7 @@ fn frame() -> Frame {
         now: at(ONE),
         purpose: some(),
         purpose_required: true,
+        lost: Some(at(ONE)),
     }
 }
 

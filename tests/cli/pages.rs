@@ -5,7 +5,7 @@ use relaywarden::access::question::Reply;
 use relaywarden::relay::standing::{Order, Subject};
 use relaywarden::server::http::cases::Deed;
 use relaywarden::server::http::{OrderError, Trouble};
-use relaywarden::session::Name;
+use relaywarden::session::{Name, Timestamp};
 
 use crate::access::{Response, bearer, daemon, sent};
 use crate::fake::{Answers, Daemon};
@@ -33,6 +33,22 @@ fn browser(daemon: &Daemon, token: &str) -> (String, String) {
     let csrf =
         page.body.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     (cookie, csrf)
+}
+
+#[test]
+fn every_page_says_when_a_part_of_the_past_is_lost() {
+    let said = |lost_from| {
+        let (daemon, [viewer, ..]) = known(Answers { lost_from, ..Answers::full() });
+        ["/", "/messages", "/subscriber/alice"].map(|path| {
+            let body = get(&daemon, &viewer, path).body;
+            let note =
+                body.split("A part of the past is lost: ").nth(1).and_then(|rest| rest.split("</p>").next());
+            note.map(|note| (note.contains("2026-11-18"), note.contains("may be missing")))
+        })
+    };
+    assert_eq!(said(None), [None; 3]);
+    assert_eq!(said(Some(Timestamp::from_seconds(1_795_000_000))), [Some((true, true)); 3]);
+    assert_eq!(said(Some(Timestamp::EARLIEST)), [Some((false, true)); 3]);
 }
 
 #[test]

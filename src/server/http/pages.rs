@@ -34,6 +34,7 @@ use super::auth::Csrf;
 use super::parameters::Parameters;
 use super::problem::{Kind, Problem};
 use crate::access::Asker;
+use crate::audit::rows::Listed;
 use crate::clock;
 use crate::console::moment::Zone;
 use crate::console::{Frame, ICON, Login, Place, STYLE, Trouble};
@@ -108,6 +109,7 @@ impl Looker {
             now: clock::now(),
             purpose,
             purpose_required: staff.purpose_required(),
+            lost: Listed::ALL.into_iter().filter_map(|listed| staff.lost(listed, None, None)).min(),
         }
     }
 }
