@@ -205,8 +205,8 @@ pub struct Message {
     pub frame: Frame,
     /// The queue id that was asked for.
     pub queue_id: String,
-    /// The message, and others that fit as well.
-    pub rows: Vec<MessageRow>,
+    /// The message, and others that fit as well; each with whose it is known to have been by now, where that is surely another.
+    pub rows: Vec<(MessageRow, Option<Who>)>,
     /// The same as JSON and CSV.
     pub as_rows: [Href; 2],
 }

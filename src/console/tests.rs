@@ -384,7 +384,7 @@ fn hostile_values_stay_inert_wherever_they_stand() {
             Message {
                 frame: frame(),
                 queue_id: hostile(),
-                rows: vec![message(); 2],
+                rows: vec![(message(), None), (message(), Some(who()))],
                 as_rows: [Href::default(), Href::default()],
             }
             .render(),

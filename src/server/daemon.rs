@@ -37,6 +37,7 @@ use super::inherited::Inherited;
 use super::keeper::Keeper;
 use super::rules::Judge;
 use super::scales::Scales;
+use super::second_look::SecondLook;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
 use super::{demo, detail, dnsbl, import, mta, radius, recovery};
@@ -141,6 +142,7 @@ async fn serve(
     tracing::info!("ready");
     house.judge();
     house.watch_lists();
+    house.look_again();
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut hand_over = tokio::time::interval(HAND_OVER_EVERY);
@@ -462,6 +464,17 @@ impl House {
         };
         let judging = tokio::spawn(judge.run(self.stop.subscribe()));
         self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(judging);
+    }
+
+    /// Looks now and then at what suspensions rest on.
+    fn look_again(&self) {
+        let looking = SecondLook {
+            staff: Arc::new(self.staff()),
+            shared: Arc::clone(&self.shared),
+            inbox: Arc::clone(&self.inbox),
+        };
+        let looking = tokio::spawn(looking.run(self.stop.subscribe()));
+        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(looking);
     }
 
     fn feed(&self, demo: Demo) -> tokio::task::JoinHandle<()> {

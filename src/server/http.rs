@@ -13,6 +13,7 @@ pub mod coverage;
 pub mod document;
 pub mod hosts;
 pub mod import;
+pub mod known_now;
 mod lists;
 mod login;
 pub mod maillog;

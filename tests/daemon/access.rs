@@ -42,7 +42,7 @@ pub(crate) fn get(http: SocketAddr, path: &str, token: &str) -> (u16, String) {
     (status, answer.split_once("\r\n\r\n").expect("a body").1.to_owned())
 }
 
-fn token(daemon: &Daemon, role: &str) -> String {
+pub(crate) fn token(daemon: &Daemon, role: &str) -> String {
     printed(&daemon.cli(&["token", "create", "--role", role, "--note", "help desk"]), 0).trim().to_owned()
 }
 

@@ -20,6 +20,7 @@ use crate::console::person::{Subscriber, addresses};
 use crate::server::http::Staff;
 use crate::server::http::api::rfc3339;
 use crate::server::http::cases::{CaseFilter, CaseRow};
+use crate::server::http::known_now::known_now;
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
 use crate::session::Name;
@@ -150,7 +151,12 @@ pub(in super::super) async fn message<S: Staff>(
     let mut rows = staff.messages(&filter).await?;
     rows.retain(|row| mta.as_ref().is_none_or(|mta| row.mta == *mta));
     rows.retain(|row| instance.as_ref().is_none_or(|instance| row.instance == *instance));
-    ready.answered(&*staff, rows.len()).await?;
+    let mut known = Vec::with_capacity(rows.len());
+    for row in &rows {
+        known.push(known_now(&*staff, row).await?);
+    }
+    ready.answered(&*staff, rows.len().saturating_add(known.iter().flatten().count())).await?;
+    let rows = rows.into_iter().zip(known).collect();
     let [queue_id, token] =
         [queue_id, token].map(|name| name.map(|name| name.to_string()).unwrap_or_default());
     let since = at.and_then(rfc3339).unwrap_or_default();
@@ -167,6 +173,7 @@ pub(in super::super) async fn message<S: Staff>(
         ];
         Href::new("/v1/messages", told)
     });
-    let status = if rows.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
-    Ok(page(status, &Message { frame, queue_id, rows, as_rows }))
+    let message = Message { frame, queue_id, rows, as_rows };
+    let status = if message.rows.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    Ok(page(status, &message))
 }
