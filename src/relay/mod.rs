@@ -14,6 +14,8 @@ pub mod permitted;
 pub mod reserved;
 pub mod rule;
 pub mod ruling;
+pub mod scanned;
+pub mod scanner;
 pub mod signal;
 pub mod standing;
 pub mod usage;
