@@ -17,6 +17,7 @@ use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
+use crate::relay::scanned::Scanned;
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::usage::{Counting, Usages, UsagesAtRest};
 use crate::relay::verdict::Reason;
@@ -55,6 +56,8 @@ pub enum Outcome {
     Hold(NasHold),
     /// What was not let go.
     Attempts(Vec<Attempt>),
+    /// A scanner found something in a message.
+    Scanned(Box<Scanned>),
 }
 
 /// What an effect came of.
@@ -404,6 +407,7 @@ impl Views {
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
+            Entry::Scanned(scanned) => Outcome::Scanned(scanned.clone()),
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
                 self.recent.forget(at);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::message::Owner;
+use super::message::{Message, Owner};
 use super::ruling::Ruling;
 use super::standing::Subject;
 use super::verdict::Reason;
@@ -125,6 +125,18 @@ pub struct Whose {
 }
 
 impl Whose {
+    /// As it was written down.
+    #[must_use]
+    pub fn of(message: &Message) -> Whose {
+        Whose {
+            mta: message.mta.clone(),
+            port: message.port,
+            owners: message.owners.clone(),
+            login: message.login.clone(),
+            reason: message.reason,
+        }
+    }
+
     /// As it is ruled.
     #[must_use]
     pub fn ruled(mta: Name, port: Option<u16>, login: Option<Name>, ruling: Ruling) -> Whose {

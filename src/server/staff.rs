@@ -44,6 +44,7 @@ use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::scales::Scales;
+use super::scanning::Scanning;
 use super::secret_key::SecretKey;
 use super::{desk, detail, dnsbl, engine, feed_health, maillog, mta, radius, rules};
 use crate::access::Asker;
@@ -106,6 +107,8 @@ pub struct StaffDesk {
     pub attempts: Arc<Gathering>,
     /// Limits, and what is under way.
     pub scales: Arc<Scales>,
+    /// What scanners find.
+    pub scanning: Arc<Scanning>,
     /// Which of our own addresses are on which block list.
     pub reputation: Arc<dnsbl::Board>,
 }
