@@ -465,6 +465,7 @@ fn where_a_purpose_is_required_there_is_no_answer_without_one() {
         "/v1/sessions",
         "/v1/messages",
         "/v1/attempts",
+        "/v1/scanned",
         "/v1/suspensions",
         "/v1/complaints",
         "/v1/cases",

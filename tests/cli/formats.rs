@@ -9,7 +9,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 22] = [
+    let commands: [(&str, &[&str]); 23] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -22,6 +22,7 @@ fn every_command_looks_as_it_always_did() {
         ("top", &["top"]),
         ("usage", &["usage", "alice@isp.example"]),
         ("attempts", &["attempts"]),
+        ("scanned", &["scanned"]),
         ("nas", &["nas"]),
         ("nas-one", &["nas", "bras2/192.0.2.9"]),
         ("suspensions", &["suspensions"]),
@@ -50,6 +51,8 @@ fn help_looks_as_it_always_did() {
         "sessions",
         "messages",
         "attempts",
+        "sample",
+        "scanned",
         "top",
         "nas",
         "reputation",

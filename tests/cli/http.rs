@@ -93,6 +93,8 @@ fn each_wrong_parameter_is_named() {
         ("/v1/messages?limit=0", "limit"),
         ("/v1/messages?limit=100001", "limit"),
         ("/v1/messages?subscribr=alice", "subscribr"),
+        ("/v1/scanned?finding=clean", "finding"),
+        ("/v1/scanned?address=alice", "address"),
         ("/v1/attempts?reference=1a2b3c4", "reference"),
         ("/v1/attempts?reference=%2ba2b3c4d", "reference"),
         ("/v1/attempts?reason=no-such", "reason"),
