@@ -229,9 +229,9 @@ fn of_endless_headers_the_first_and_the_last_are_kept() {
 fn replies_are_frames_and_no_text_becomes_a_second_line() {
     assert_eq!(written(&Reply::Continue), b"\0\0\0\x01c");
     assert_eq!(written(&Reply::Answer(Action::Dunno)), b"\0\0\0\x01c");
-    let text = "no\r\n250 ok\0".to_owned();
+    let text = "no\r\n250 ok\0.".to_owned();
     let rejected = written(&Reply::Answer(Action::Reject550 { text: text.into() }));
-    assert_eq!(rejected, frame(b'y', b"550 5.7.1 no  250 ok\0"));
+    assert_eq!(rejected, frame(b'y', b"550 5.7.1 no  250 ok .\0"));
     let refused = written(&Reply::Answer(Action::Refuse554 { text: "".into() }));
     assert_eq!(refused, frame(b'y', b"554 5.7.1 refused\0"));
     let token = Action::Prepend { header: "X-Token".into(), value: "k7\r\nBcc: all\0".into() };

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::mta::milter::{Ended, Terms};
 use crate::mta::policy::Action;
 use crate::relay::Query;
+use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::scanned::{By, Whose};
 use crate::relay::verdict::Reason;
@@ -45,10 +46,13 @@ impl MailDesk {
         let found = config.scanned.by_headers(&headers);
         // Before it is written down by us, too: what is known by now was told by policy delegation.
         let told = self.scanning.recall(&Name::new(&query.queue_id), query.address);
-        let answer = if attributed && told.is_none() {
-            self.attributed(peer, &query, &config).await
-        } else {
-            Action::Dunno
+        let answer = match (&told, attributed) {
+            (None, true) => self.attributed(peer, &query, &config).await,
+            (Some(_), true) => {
+                self.let_go_of(peer, &query);
+                Action::Dunno
+            }
+            (_, false) => Action::Dunno,
         };
         if let Some(found) = found {
             let now = clock::now();
@@ -68,6 +72,14 @@ impl MailDesk {
             Action::Ok | Action::Dunno => self.header(peer, query, config),
             held_back => held_back,
         }
+    }
+
+    /// Gives back what a milter client's message held, which counts as that of policy delegation.
+    fn let_go_of(&self, peer: &Peer, query: &Query) {
+        let instance = Name::new(&query.instance);
+        let known = self.attributions().recall(&peer.mta, &instance).cloned();
+        let message = reserved::Message { mta: &peer.mta, instance: &instance };
+        self.give_back(query, known.as_ref(), &[], message, false, clock::now());
     }
 
     /// Whose a message is of which nothing was written down lately: as it was ruled at RCPT, or is now.

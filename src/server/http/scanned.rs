@@ -13,7 +13,8 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::api::{Candidate, parse_rfc3339, rfc3339};
@@ -49,8 +50,17 @@ pub struct VerdictBody {
     #[serde(default)]
     pub score: f64,
     /// What was found.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "symbols")]
     pub symbols: Vec<Symbol>,
+}
+
+/// A list without anything in it is an object to whoever writes it from Lua.
+fn symbols<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Symbol>, D::Error> {
+    let told = Value::deserialize(deserializer)?;
+    let text =
+        |symbol: &Value, key: &str| symbol.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let symbol = |told: &Value| Symbol { name: text(told, "name"), group: text(told, "group") };
+    Ok(told.as_array().map(|told| told.iter().map(symbol).collect()).unwrap_or_default())
 }
 
 /// A symbol of rspamd.

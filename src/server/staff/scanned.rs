@@ -21,9 +21,9 @@ use crate::relay::message::Owner;
 use crate::relay::scanned::{By, Whose};
 use crate::relay::scanner::Told;
 use crate::relay::verdict::Reason;
+use crate::server::http::Trouble;
 use crate::server::http::api::Who;
 use crate::server::http::scanned::{ScannedRow, VerdictBody, VerdictRow};
-use crate::server::http::Trouble;
 use crate::server::scanning::Fate;
 use crate::session::{Name, Timestamp};
 
