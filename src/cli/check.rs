@@ -18,6 +18,7 @@ use crate::config::{
     RealmAttribute, RealmForm, Retention, Sample, When,
 };
 use crate::radius::dictionary::Dictionary;
+use crate::relay::Profile;
 
 /// EX_CONFIG of sysexits.h.
 const BAD_CONFIGURATION: u8 = 78;
@@ -154,6 +155,12 @@ impl Display for Summary<'_> {
         }
         if let Some(contact) = &config.policy.contact {
             row(f, "  contact", contact)?;
+        }
+        if !config.milter.listeners.listen.is_empty() {
+            row(f, "milter", list(&config.milter.listeners.listen))?;
+            sockets(f, &config.milter.listeners)?;
+            let does = config.milter.profile.map_or("reads headers only", Profile::word);
+            row(f, "  profile", does)?;
         }
         for mta in &config.mtas {
             row(f, "mta", format_args!("{} from {}{}", mta.name, mta.address, Within(mta.realm.as_ref())))?;

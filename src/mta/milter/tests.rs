@@ -1,3 +1,5 @@
+//! Frames as Postfix and Sendmail send them, and as nobody should.
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 
@@ -234,8 +236,8 @@ fn replies_are_frames_and_no_text_becomes_a_second_line() {
     assert_eq!(rejected, frame(b'y', b"550 5.7.1 no  250 ok .\0"));
     let refused = written(&Reply::Answer(Action::Refuse554 { text: "".into() }));
     assert_eq!(refused, frame(b'y', b"554 5.7.1 refused\0"));
-    let token = Action::Prepend { header: "X-Token".into(), value: "k7\r\nBcc: all\0".into() };
-    let added = [frame(b'h', b"X-Token\0k7  Bcc: all\0"), frame(b'c', b"")].concat();
+    let token = Action::Prepend { header: "X-Token".into(), value: "k7\r\nBcc: all\0.".into() };
+    let added = [frame(b'h', b"X-Token\0k7  Bcc: all .\0"), frame(b'c', b"")].concat();
     assert_eq!(written(&Reply::Answer(token)), added);
     let none = Action::Prepend { header: "X Token".into(), value: "k7".into() };
     assert_eq!(written(&Reply::Answer(none)), frame(b'c', b""));

@@ -11,23 +11,27 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{Looker, page};
-use crate::audit::rows::{MessageFilter, SessionFilter};
+use crate::audit::rows::{MessageFilter, ScannedFilter, SessionFilter};
 use crate::console::Place;
 use crate::console::cards::Message;
 use crate::console::chart::{Bars, Window};
 use crate::console::link::{self, Href, Link};
 use crate::console::person::{Subscriber, addresses};
+use crate::relay::scanned::Finding;
 use crate::server::http::Staff;
 use crate::server::http::api::rfc3339;
 use crate::server::http::cases::{CaseFilter, CaseRow};
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
+use crate::server::http::scanned::ScannedRow;
 use crate::session::Name;
 
 /// Sessions of a subscriber's page.
 const SESSIONS_MAX: usize = 500;
 /// Messages of it; all of them have a page of their own.
 const MESSAGES_MAX: usize = 25;
+/// Verdicts of scanners that are counted for it.
+const SCANNED_MAX: usize = 10_000;
 /// Open cases of it.
 const CASES_MAX: usize = 20;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -57,6 +61,9 @@ pub(in super::super) async fn subscriber<S: Staff>(
     // People type a name as its owner writes it; standing, and the rest, are of the name as it is kept.
     let asked = staff.canonical(&Name::from_text(&typed));
     let name = asked.to_string();
+    let found = |rows: &[ScannedRow], finding: Finding| {
+        rows.iter().filter(|row| row.finding == finding.word()).count()
+    };
     let ready = question.ready(&*staff)?.and_about([asked.clone()]);
     let (since, until) = (Some(window.since), Some(window.until));
     let sessions = SessionFilter {
@@ -75,6 +82,14 @@ pub(in super::super) async fn subscriber<S: Staff>(
         ..MessageFilter::default()
     };
     let messages = staff.messages(&messages).await?;
+    let scanned = ScannedFilter {
+        subscriber: Some(asked.clone()),
+        since,
+        until,
+        limit: SCANNED_MAX,
+        ..ScannedFilter::default()
+    };
+    let mut scanned = staff.scanned(&scanned).await?;
     let minutes = staff.minutes(&asked, window.since, window.until).await?;
     let cases = staff.cases(&CaseFilter::open_of(asked, CASES_MAX));
     ready
@@ -96,6 +111,7 @@ pub(in super::super) async fn subscriber<S: Staff>(
     let octets = minutes.iter().fold(0_u64, |all, (_, sum)| all.saturating_add(sum.octets));
     let suspension =
         staff.suspensions().into_iter().find(|row| row.kind == "subscriber" && row.subject == name);
+    scanned.retain(|row| row.subscriber.as_ref() == Some(&name));
     let path = link::subscriber(&name);
     let span = |(each, text): (u32, &str)| {
         (Link::new(frame.href(&path, &[("days", &each.to_string())]), text), each == days)
@@ -114,6 +130,8 @@ pub(in super::super) async fn subscriber<S: Staff>(
         hours,
         recipients,
         octets,
+        spam: found(&scanned, Finding::Spam),
+        viruses: found(&scanned, Finding::Virus),
         sessions,
         messages,
         suspension,
