@@ -114,13 +114,15 @@ mod stories {
         if !present() {
             return;
         }
-        let policy = "[[limit]]\nname = \"default\"\nmode = \"enforce\"\nmessages = [\"3/1h\"]\nmessage-size = \"64KiB\"";
+        let policy = "contact = \"https://isp.example/mail%20help\"\n[[limit]]\nname = \"default\"\nmode = \"enforce\"\nmessages = [\"3/1h\"]\nmessage-size = \"64KiB\"";
         let daemon = online(&Wanted { policy, ..attributing("profile = \"relay\"") });
         let postfix = Postfix::start(&daemon, &["milter.main.cf"]);
         let mut session = Smtp::from(postfix.relay, ALICE);
         assert_eq!(session.rcpt(OUTSIDE).code, 250);
         daemon.order(&["suspend", "alice", "--reason", "open proxy"]);
-        assert_eq!(session.content().code, 550, "at its end");
+        let refused = session.content();
+        assert_eq!(refused.code, 550, "at its end");
+        assert!(refused.text.contains("https://isp.example/mail%20help"), "{}", refused.text);
         assert_eq!(session.send(OUTSIDE).code, 550, "and at the next recipient");
         daemon.order(&["release", "alice", "--reason", "cleaned up"]);
         assert_eq!(session.rcpt(OUTSIDE).code, 250);

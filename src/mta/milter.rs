@@ -321,7 +321,10 @@ impl Reply {
 }
 
 fn answer(action: &Action, stream: &mut BytesMut) {
-    if let Some(mut text) = action.reply() {
+    if let Some(text) = action.reply() {
+        // Sendmail takes a per cent sign for the beginning of a format, and another reply than ours where it stands alone.
+        let mut text: Vec<u8> =
+            text.iter().flat_map(|&octet| [octet].repeat(1 + usize::from(octet == b'%'))).collect();
         text.push(0);
         return put(stream, b'y', &text);
     }

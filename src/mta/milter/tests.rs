@@ -234,6 +234,8 @@ fn replies_are_frames_and_no_text_becomes_a_second_line() {
     let text = "no\r\n250 ok\0.".to_owned();
     let rejected = written(&Reply::Answer(Action::Reject550 { text: text.into() }));
     assert_eq!(rejected, frame(b'y', b"550 5.7.1 no  250 ok .\0"));
+    let link = written(&Reply::Answer(Action::Reject550 { text: "a%20b".into() }));
+    assert_eq!(link, frame(b'y', b"550 5.7.1 a%%20b\0"));
     let refused = written(&Reply::Answer(Action::Refuse554 { text: "".into() }));
     assert_eq!(refused, frame(b'y', b"554 5.7.1 refused\0"));
     let token = Action::Prepend { header: "X-Token".into(), value: "k7\r\nBcc: all\0.".into() };
