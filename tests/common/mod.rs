@@ -15,6 +15,7 @@ pub(crate) mod nsd;
 pub(crate) mod peer;
 pub(crate) mod postfix;
 pub(crate) mod rspamd;
+pub(crate) mod sendmail;
 pub(crate) mod smtp;
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};

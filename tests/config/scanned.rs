@@ -51,6 +51,22 @@ fn the_page_about_milters_shows_what_is_understood() {
 }
 
 #[test]
+fn the_page_about_milters_shows_what_is_tried() {
+    let page = include_str!("../../docs/milter.md");
+    for tried in [
+        include_str!("../../examples/postfix/verdicts.main.cf"),
+        include_str!("../../examples/sendmail/relaywarden.mc"),
+    ] {
+        for line in tried
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with(['#']) && !line.starts_with("dnl "))
+        {
+            assert!(page.lines().any(|shown| shown == line), "{line}");
+        }
+    }
+}
+
+#[test]
 fn each_mistake_about_milters_and_scanners_is_named() {
     for (text, expected) in [
         (
