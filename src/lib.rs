@@ -26,7 +26,7 @@
 //! | room | knows | must not know |
 //! |---|---|---|
 //! | [`session`] | who owns which address | no clock, no file, no socket: time is an argument |
-//! | [`relay`] | may this leave, whose is it, who is suspended or limited, what somebody should look at | protocols, how a subscriber is found |
+//! | [`relay`] | may this leave, whose is it, who is suspended or limited, what scanners say, what somebody should look at | protocols, how a subscriber is found |
 //! | [`radius`] | octets to accounting records and back | sockets, what a record does to a session |
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
@@ -46,7 +46,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
+//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `desk` the words to mail servers, `scanning` what scanners find, `staff` the words to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true

@@ -138,6 +138,48 @@ mod stories {
     }
 
     #[test]
+    fn the_milters_profile_is_for_addresses_logins_or_inbound_mail() {
+        if !present() {
+            return;
+        }
+        let daemon = online(&attributing("profile = \"submission\""));
+        daemon.nas().report(Status::Start, "carol", "s-carol-1", "2001:db8:0:7::1");
+        let sasl = "smtpd_sasl_auth_enable = yes";
+        let postfix = Postfix::start_with(&daemon, &["milter.main.cf"], sasl);
+        let refused = Smtp::from(postfix.relay, ALICE).send(OUTSIDE);
+        assert_eq!((refused.code, refused.text.contains("authentication")), (554, true), "{}", refused.text);
+        let mut bob = Smtp::from(postfix.relay, "2001:db8:0:7::1");
+        assert_eq!(bob.login("bob@isp.example", "open sesame").code, 235);
+        assert_eq!(bob.send(OUTSIDE).code, 250);
+        let row = daemon.messages(&["--login", "bob@isp.example"], 1).remove(0);
+        assert_eq!((&row["subscriber"], &row["profile"]), (&"carol".into(), &"submission".into()), "{row}");
+        drop(postfix);
+
+        let daemon = online(&attributing("profile = \"mx\""));
+        let postfix = Postfix::start(&daemon, &["milter.main.cf"]);
+        assert_eq!(Smtp::from(postfix.relay, NOBODY).send("customer@isp.example").code, 250, "inbound flows");
+        assert_eq!(Smtp::from(postfix.relay, ALICE).send("customer@isp.example").code, 250);
+        assert_eq!(daemon.messages(&[], 1).len(), 1, "and is nobody's message");
+        daemon.order(&["suspend", "alice", "--reason", "open proxy"]);
+        assert_eq!(Smtp::from(postfix.relay, ALICE).send("customer@isp.example").code, 550);
+    }
+
+    #[test]
+    fn observed_a_milter_refuses_nobody_and_adds_nothing() {
+        if !present() {
+            return;
+        }
+        let relay = "mode = \"observe\"";
+        let daemon = online(&Wanted { relay, ..attributing("profile = \"relay\"") });
+        let postfix = Postfix::start_with(&daemon, &["milter.main.cf"], HELD);
+        let sent = Smtp::from(postfix.relay, NOBODY).send(OUTSIDE);
+        let header = postfix.header(sent.queue_id());
+        assert!(!header.contains("X-Subscriber-Token"), "{header}");
+        let row = daemon.messages(&["--queue-id", sent.queue_id()], 1).remove(0);
+        assert_eq!((&row["reason"], &row["observed"]), (&"not-online".into(), &true.into()), "{row}");
+    }
+
+    #[test]
     fn beside_policy_delegation_a_milter_adds_no_second_message_and_no_second_header() {
         if !present() {
             return;

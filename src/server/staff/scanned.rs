@@ -62,9 +62,11 @@ impl StaffDesk {
         let finding = found.finding;
         let scanned = whose.scanned(now, By::Scanner, found, queue_id, address);
         let fate = self.scanning.take(&self.inbox, scanned).await;
-        if fate == Fate::Unrecorded {
-            return Err(Trouble::Unrecorded);
-        }
+        let because = match fate {
+            Fate::Unrecorded => return Err(Trouble::Unrecorded),
+            Fate::Nobodys if because == BY_QUEUE_ID => format!("{because}, and it is not sure whose"),
+            _ => because,
+        };
         Ok(VerdictRow { finding: Some(finding.word().to_owned()), outcome: fate.word().to_owned(), because })
     }
 
@@ -79,7 +81,8 @@ impl StaffDesk {
         if let Some(whose) = self.scanning.recall(queue_id, address) {
             return Ok((whose, BY_QUEUE_ID.to_owned()));
         }
-        if !queue_id.octets().is_empty() {
+        // Without the address a queue id may be that of another mail server's message.
+        if !queue_id.octets().is_empty() && address.is_some() {
             let filter = MessageFilter {
                 queue_id: Some(queue_id.clone()),
                 address,
