@@ -269,7 +269,7 @@ mod stories {
         if !present() || !rspamd::present() {
             return;
         }
-        let daemon = online(&Wanted { milter: Some(""), ..Wanted::default() });
+        let daemon = online(&Wanted { milter: Some(""), web: true, ..Wanted::default() });
         let token = told(&daemon);
         let rspamd = Rspamd::start(Some((daemon.web, &token)));
         let there = rspamd.milter.to_string();
@@ -308,7 +308,7 @@ mod stories {
         if !present() || !rspamd::present() {
             return;
         }
-        let daemon = online(&Wanted::default());
+        let daemon = online(&Wanted { web: true, ..Wanted::default() });
         let token = told(&daemon);
         let rspamd = Rspamd::start(Some((daemon.web, &token)));
         let more = format!("mynetworks = 0.0.0.0/0\nsmtpd_milters = inet:{}", rspamd.milter);

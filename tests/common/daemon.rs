@@ -34,6 +34,8 @@ pub(crate) struct Wanted {
     pub(crate) policy: &'static str,
     /// Lines for `[milter]`, which listens only then.
     pub(crate) milter: Option<&'static str>,
+    /// Whether it is reached over TCP, too.
+    pub(crate) web: bool,
     /// Where the log lives, when not in the temporary directory.
     pub(crate) data_dir: Option<PathBuf>,
     /// `[[radius.client]]` and all that feeds it, in place of the two clients on loopback.
@@ -48,6 +50,7 @@ impl Default for Wanted {
             relay: "",
             policy: "",
             milter: None,
+            web: false,
             data_dir: None,
             feeds: None,
         }
@@ -70,7 +73,7 @@ pub(crate) struct Daemon {
     pub(crate) policy: SocketAddr,
     /// Milter, where it listens.
     pub(crate) milter: SocketAddr,
-    /// HTTP over TCP.
+    /// HTTP over TCP, where it listens.
     pub(crate) web: SocketAddr,
 }
 
@@ -138,7 +141,7 @@ listen = ["{policy}"]
 
 [http]
 socket = "{socket}"
-listen = ["{web}"]
+listen = [{web}]
 "#,
             data = data.display(),
             radius = self.radius,
@@ -152,7 +155,7 @@ listen = ["{web}"]
             milter = wanted.milter.map_or(String::new(), |lines| {
                 format!("[milter]\nlisten = [\"{}\"]\n{lines}", self.milter)
             }),
-            web = self.web,
+            web = if wanted.web { format!("\"{}\"", self.web) } else { String::new() },
             socket = self.socket().display(),
         );
         write_private(&self.configuration(), &text);
