@@ -294,13 +294,19 @@ mod stories {
         found.sort_unstable();
         assert_eq!(found, ["spam", "virus"], "{rows:?}");
         assert!(rows.iter().all(|row| row["subscriber"] == "alice"), "{rows:?}");
+        // A header of one's own does not hide the one that rspamd adds.
+        let forged = sent(&postfix, ALICE, "X-Spam: No\r\n", GTUBE[1]);
+        let header = postfix.header(forged.queue_id());
+        let rows = scanned(&daemon, &["--queue-id", forged.queue_id()], 1);
+        assert_eq!((&rows[0]["finding"], &rows[0]["by"]), (&"spam".into(), &"header".into()), "{rows:?}");
+        assert_eq!(header.matches("X-Spam:").count(), 1, "{header}");
         // Of the pattern of GTUBE rspamd tells nobody; the header says it.
         assert_eq!(sent(&postfix, ALICE, "", GTUBE[0]).code, 554);
         let marked = sent(&postfix, ALICE, "", GTUBE[1]);
         let rows = scanned(&daemon, &["--queue-id", marked.queue_id()], 1);
         assert_eq!((&rows[0]["finding"], &rows[0]["by"]), (&"spam".into(), &"header".into()), "{rows:?}");
-        let all = scanned(&daemon, &["--subscriber", "alice"], 4);
-        assert_eq!(all.len(), 4, "the clean one is not among them");
+        let all = scanned(&daemon, &["--subscriber", "alice"], 5);
+        assert_eq!(all.len(), 5, "the clean one is not among them");
     }
 
     #[test]
