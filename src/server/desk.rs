@@ -320,8 +320,8 @@ impl MailDesk {
         }
         let owners = ruling.owners.clone();
         let changed_hands = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands).cloned();
-        let message_of_ruling = self.message(peer, query, known, ruling, config, now);
-        let recorded = self.record(message_of_ruling, !config.milter.listeners.listen.is_empty()).await;
+        let entry = self.message(peer, query, known, ruling, config, now);
+        let recorded = self.record(entry, !config.milter.listeners.listen.is_empty()).await;
         self.give_back(query, changed_hands.as_ref(), &payers, message, recorded, now);
         if recorded {
             return action;
@@ -336,15 +336,15 @@ impl MailDesk {
         Action::Defer451 { text: referred(Reason::Unrecorded.text(), reference) }
     }
 
-    /// Whether the message is durable now. One that is not, after all this time, is not written down later either
+    /// Whether the message is durable now; one that a milter client may ask about is known from then on. One that is not, after all this time, is not written down later either
     /// unless its commit has begun: the engine passes over entries whose asker is gone. Then, and only then, a message
     /// that was deferred is written as well, and its next attempt once more.
-    async fn record(&self, message: Message, listens_for_verdicts: bool) -> bool {
+    async fn record(&self, message: Message, is_asked_about: bool) -> bool {
         if self.health.is_blind(clock::now()) {
             return false;
         }
         // Only a milter client speaks of it so soon that the index may not have it yet.
-        let whose = listens_for_verdicts
+        let whose = is_asked_about
             .then(|| (message.at, message.queue_id.clone(), message.address, Whose::of(&message)));
         let Some(done) = self.inbox.submit(Entry::Message(Box::new(message))) else { return false };
         let durable = matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)));
