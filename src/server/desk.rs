@@ -336,9 +336,10 @@ impl MailDesk {
         Action::Defer451 { text: referred(Reason::Unrecorded.text(), reference) }
     }
 
-    /// Whether the message is durable now; one that a milter client may ask about is known from then on. One that is not, after all this time, is not written down later either
-    /// unless its commit has begun: the engine passes over entries whose asker is gone. Then, and only then, a message
-    /// that was deferred is written as well, and its next attempt once more.
+    /// Whether the message is durable now; one that a milter client may ask about is known from then on. One that is not
+    /// durable, after all this time, is not written down later either unless its commit has begun: the engine passes over
+    /// entries whose asker is gone. Then, and only then, a message that was deferred is written as well, and its next
+    /// attempt once more.
     async fn record(&self, message: Message, is_asked_about: bool) -> bool {
         if self.health.is_blind(clock::now()) {
             return false;
