@@ -27,7 +27,7 @@
 //! | room | knows | must not know |
 //! |---|---|---|
 //! | [`session`] | who owns which address | no clock, no file, no socket: time is an argument |
-//! | [`relay`] | may this leave, whose is it, who is suspended or limited, what is usual, what somebody should look at | protocols, how a subscriber is found |
+//! | [`relay`] | may this leave, whose is it, who is suspended or limited, what is usual, what scanners say, what somebody should look at | protocols, how a subscriber is found |
 //! | [`radius`] | octets to accounting records and back | sockets, what a record does to a session |
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
@@ -47,7 +47,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `signals` who is looked at after it, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
+//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `desk` the words to mail servers, `scanning` what scanners find, `staff` the words to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true
@@ -123,6 +123,11 @@
 //! | policy: another protocol, an endless line or request | closed unanswered: the MTA's default action | `broken`, line | `somebody_else_on_the_policy_port_gets_silence_and_an_end`, `the_longest_line_is_read_and_one_octet_more_refused_before_its_end` |
 //! | policy: an unknown `policy_context` | `451` | line | `an_unknown_context_is_told_apart_from_an_empty_one`, `no_log_line_holds_what_could_act` |
 //! | policy: numbers that are none | as if not told | none | `numbers_that_are_none_count_as_not_told` |
+//! | milter: an endless, empty, unknown or malformed frame; a version before 2 | closed unanswered: the MTA's default action | `broken`, line | `somebody_else_on_the_milter_port_gets_silence_and_an_end`, `a_frame_of_the_greatest_length_is_read_and_one_octet_more_refused_before_it_is_there`, `a_frame_that_is_empty_of_another_kind_or_cut_short_is_broken_and_stays_so`, `a_client_without_family_or_address_is_malformed`, `a_version_before_2_is_not_spoken_with` |
+//! | milter: headers without end | the first and the last count | none | `of_endless_headers_the_first_and_the_last_are_kept` |
+//! | milter: a message that is given up, or another client on its connection | nothing of it is left to the next | none | `a_message_that_was_given_up_leaves_nothing_to_the_next_though_no_macro_begins_it`, `another_client_on_the_same_connection_inherits_no_address` |
+//! | a header of the customer's that looks like a scanner's | "clean" is nothing; position and `contains` say which is the scanner's | none | `whoever_writes_a_clean_header_of_his_own_is_not_cleared_by_it`, `a_header_without_the_scanners_own_word_is_not_the_scanners` |
+//! | milter: any octets whatever | no panic | as above | `any_octets_from_a_milter_client_are_survived` |
 //! | a request that dribbles in | dropped after 10 s | `dribbled`, line | `a_request_that_dribbles_in_is_cut_off_however_often_an_octet_comes` |
 //! | a peer that never reads | dropped | `unread`, line | `a_peer_that_never_reads_is_dropped_and_nobody_else_waits` |
 //! | more addresses in a minute than attempts are told apart by | as without them; a reference all the same | a row without address; `attempts{kept="counted"}` | `what_is_more_than_can_be_told_apart_is_counted_in_one_row_without_address`, `rows_that_are_not_written_take_no_more_memory_than_two_full_minutes` |
@@ -152,6 +157,9 @@
 //! | a cursor that is none, or of another question | 400, named | none | `what_is_no_cursor_is_none`, `a_cursor_of_another_question_is_refused` |
 //! | an order about a token that is no JSON or has something wrong; the 1001st token | 400, named; 404; 409 | none | `each_wrong_order_about_a_token_is_named`, `there_are_a_thousand_good_tokens_and_no_more` |
 //! | anything whatever in a parameter or a body | a documented answer | none | `whatever_is_asked_no_answer_is_an_error_of_ours_or_undocumented` |
+//! | a verdict that is no JSON, above 1 MiB, or without an action | 400; 413 | none | `each_wrong_verdict_is_named_and_a_token_may_stand_as_a_password_there_alone` |
+//! | a verdict whose sender is not sure; one that was told before | `nobodys`; `known`: nobody is held to it again | `scanned{outcome}` | `without_a_message_that_was_written_down_the_address_says_whose_it_was_and_one_in_doubt_nobodys`, `the_same_verdict_is_news_once_and_again_when_it_could_not_be_written_down` |
+//! | verdicts without end, and what a scanner says without end | told apart up to a bound; its first 255 octets | none | `verdicts_without_end_take_no_memory_for_ever`, `what_a_scanner_says_has_an_end` |
 //! | a chunk of a file above 4 MiB, of more than 1000 rows, or with something else wrong | 413; 400, named | none | `a_chunk_of_4_mib_is_read_and_a_longer_one_is_not`, `each_wrong_chunk_of_a_file_is_named` |
 //! | a row in it that is no packet, of nobody's client, or later than its file | `rejected`, with why; the others count | `imported_rows{outcome="rejected"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected`, `a_row_is_of_the_client_that_has_its_nas_or_of_the_one_that_is_named`, `five_minutes_after_the_file_is_a_matter_of_clocks_and_a_second_more_of_zones` |
 //! | a row that concerns no session | `ignored`, with why | `imported_rows{outcome="ignored"}` | `what_concerns_no_session_is_ignored_and_what_is_no_packet_rejected` |
@@ -186,6 +194,7 @@
 //! | a `[[nat]]` that does not suffice, overlaps another, or is not IPv4 | 78; file, line, key | standard error | `a_translation_has_a_block_for_each_inside_address_and_not_one_too_few`, `an_outside_address_is_of_one_translation_only`, `each_mistake_in_a_translation_is_named` |
 //! | a line of the list of prefixes that can't be | 78; its file, line, column | standard error | `a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line`, `each_mistake_has_its_line_its_column_and_its_remedy` |
 //! | a list of prefixes that is missing, or that everybody may change | 78 | standard error | `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
+//! | a header, a value or a profile in `[milter]` and `[scanned]` that can't be | 78; file, line, key | standard error | `each_mistake_about_milters_and_scanners_is_named` |
 //! | a block list, an address of ours or a range to sample that can't be, or is there twice | 78; file, line, key | standard error | `each_mistake_about_block_lists_is_named`, `each_mistake_about_ranges_that_are_sampled_is_named` |
 //! | the same at `SIGHUP` | the old one holds | line | `a_bad_file_keeps_the_old_and_says_where_it_is_bad`, `a_dictionary_that_cannot_be_used_keeps_the_old_configuration_and_ends_a_start_with_78`, `a_list_of_prefixes_is_read_again_and_a_bad_line_in_it_keeps_the_old` |
 //! | an endpoint that somebody else has | 69; endpoint and key | standard error | `a_taken_radius_port_is_named_with_its_key`, `a_unix_socket_in_use_is_named_with_its_key_and_stays` |

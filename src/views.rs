@@ -17,6 +17,7 @@ use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
+use crate::relay::scanned::{Finding, Scanned};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::trend::{self, Trends};
 use crate::relay::usage::{Counting, Usages, UsagesAtRest};
@@ -56,6 +57,8 @@ pub enum Outcome {
     Hold(NasHold),
     /// What was not let go.
     Attempts(Vec<Attempt>),
+    /// A scanner found something in a message.
+    Scanned(Box<Scanned>),
 }
 
 /// What an effect came of.
@@ -404,6 +407,13 @@ impl Views {
             Entry::Attempts(attempts) => {
                 self.shared.trends.attempts(at, attempts);
                 Some(Outcome::Attempts(attempts.clone()))
+            }
+            Entry::Scanned(scanned) => {
+                let is_virus = scanned.finding == Finding::Virus;
+                for subject in scanned.subjects() {
+                    self.shared.trends.scanned(at, scanned.at, &subject, is_virus);
+                }
+                Some(Outcome::Scanned(scanned.clone()))
             }
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);

@@ -26,6 +26,8 @@ mod nat;
 mod realms;
 #[path = "config/sample.rs"]
 mod sample;
+#[path = "config/scanned.rs"]
+mod scanned;
 #[path = "config/trends.rs"]
 mod trends;
 #[path = "config/watch.rs"]
@@ -407,7 +409,7 @@ fn a_daemon_that_nobody_feeds_or_asks_is_warned_about() {
         warnings("[socketmap]\nlisten = []\n[policy]\nlisten = []\n"),
         [
             "file: no [[radius.client]]: nobody can send accounting, only static prefixes and logins can be permitted",
-            "file: neither socketmap.listen nor policy.listen has an entry: no MTA can ask",
+            "file: none of socketmap.listen, policy.listen and milter.listen has an entry: no MTA can ask",
         ]
     );
 }

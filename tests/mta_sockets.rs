@@ -360,3 +360,77 @@ fn accepting_goes_on_after_running_out_of_descriptors() {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
+
+/// Where a milter client asks, beside the others.
+const MILTER: &str = "[milter]\nlisten = ['127.0.0.1:0']\n";
+
+fn frame(kind: u8, data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len() + 1).unwrap().to_be_bytes();
+    [&length[..], &[kind], data].concat()
+}
+
+/// What an MTA offers that can do everything.
+fn offer() -> Vec<u8> {
+    frame(b'O', &[6_u32, 0x1ff, 0x1f_ffff].map(u32::to_be_bytes).concat())
+}
+
+#[test]
+fn somebody_else_on_the_milter_port_gets_silence_and_an_end() {
+    let server = Server::start(&format!("{TCP}{MILTER}"), Limits { linger: SHORT, ..Limits::default() });
+    let endless = u32::try_from(relaywarden::mta::milter::FRAME_LIMIT + 1).unwrap().to_be_bytes();
+    let broken: [&[u8]; 4] = [b"GET / HTTP/1.1\r\n\r\n", &[0; 4], &endless, &frame(b'z', b"")];
+    let mut other = server.connect(Service::Milter);
+    other.write_all(&offer()).unwrap();
+    let mut head = [0; 5];
+    other.read_exact(&mut head).unwrap();
+    for octets in broken {
+        let mut stream = server.connect(Service::Milter);
+        stream.write_all(octets).unwrap();
+        assert_eq!(receive_all(&mut stream), "");
+    }
+    reaches(&server.counters.broken, 4);
+    assert_eq!(head[4], b'O', "and nobody else's connection ends");
+    other.write_all(&frame(b'R', b"<a@b.example>\0")).unwrap();
+    drop(other);
+    reaches(&server.counters.open, 0);
+}
+
+#[test]
+fn a_milter_frame_that_dribbles_in_is_cut_off() {
+    let limits = Limits { request: SHORT, ..Limits::default() };
+    let server = Server::start(&format!("{TCP}{MILTER}"), limits);
+    let mut stream = server.connect(Service::Milter);
+    stream.write_all(&offer()[..7]).unwrap();
+    assert_eq!(receive_all(&mut stream), "");
+    reaches(&server.counters.dribbled, 1);
+}
+
+#[test]
+fn several_messages_of_a_milter_client_are_answered_on_one_connection() {
+    let server = Server::start(&format!("{TCP}{MILTER}"), Limits::default());
+    let mut stream = server.connect(Service::Milter);
+    stream.write_all(&offer()).unwrap();
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    let mut agreed = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+    stream.read_exact(&mut agreed).unwrap();
+    assert_eq!(agreed[0], b'O');
+    for _ in 0..100 {
+        // No answer but to the end of the message: all else is agreed to need none.
+        let commands = [
+            frame(b'D', b"M{auth_authen}\0bob\0"),
+            frame(b'M', b"<s@example.org>\0"),
+            frame(b'L', b"X-Spam\0Yes\0"),
+            frame(b'E', b""),
+            frame(b'A', b""),
+        ];
+        stream.write_all(&commands.concat()).unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"\0\0\0\x01c");
+    }
+    stream.write_all(&frame(b'Q', b"")).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(receive_all(&mut stream), "");
+    reaches(&server.counters.open, 0);
+}

@@ -48,6 +48,33 @@ fn story(name: &str) -> &str {
     name.match_indices('-').filter(step).last().map_or(name, |(at, _)| &name[..at])
 }
 
+/// A message as Postfix tells of it, as the target takes it.
+fn milter(first: u8) -> Vec<u8> {
+    let said: [(u8, &[u8]); 13] = [
+        (b'O', b"\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff"),
+        (b'C', b"[192.0.2.7]\x004\x9c\x41192.0.2.7\0"),
+        (b'H', b"client.example\0"),
+        (b'D', b"M{auth_authen}\0bob\0"),
+        (b'M', b"<s@example.org>\0SIZE=20\0"),
+        (b'R', b"<r@example.net>\0"),
+        (b'L', b"X-Spam-Status\0Yes, score=12.3\n\ttests=A\0"),
+        (b'L', b"X-Virus-Status\0Infected (x)\0"),
+        (b'N', b""),
+        (b'B', b"hello\r\n"),
+        (b'D', b"Ei\04bX\0"),
+        (b'E', b""),
+        (b'Q', b""),
+    ];
+    let mut octets = vec![first];
+    for (kind, data) in said {
+        let length = u32::try_from(data.len() + 1).expect("a line or two");
+        octets.extend(length.to_be_bytes());
+        octets.push(kind);
+        octets.extend(data);
+    }
+    octets
+}
+
 /// The vendors' attributes, and those with a grammar of their own, as `vendors_record` takes them.
 fn vendors(attributes: &[u8]) -> Vec<u8> {
     let whole = request(attributes);
@@ -93,6 +120,9 @@ fn main() {
     stories.iter().for_each(|(name, octets)| write("accounting", name, octets));
     let told = vendors_of.iter().filter(|(_, octets)| !octets.is_empty());
     told.for_each(|(name, octets)| write("vendors", name, octets));
+    for (name, first) in [("decides", 0), ("reads", 1)] {
+        write("milter", name, &milter(first));
+    }
     for (name, report) in files("tests/data/complaint") {
         write("report", &name, report.as_bytes());
     }

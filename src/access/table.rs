@@ -70,6 +70,8 @@ scopes! {
     Attempts = "attempts";
     /// Our own addresses on block lists.
     Reputation = "reputation";
+    /// What scanners tell of messages. A token for nothing else is what they are given.
+    Verdicts = "verdicts";
 }
 
 impl Scope {
@@ -150,6 +152,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/top", Role::Viewer, Scope::Messages),
     row("GET", "/v1/usage", Role::Viewer, Scope::Messages),
     row("GET", "/v1/attempts", Role::Viewer, Scope::Attempts),
+    row("GET", "/v1/scanned", Role::Viewer, Scope::Messages),
+    row("POST", "/v1/verdicts", Role::Operator, Scope::Verdicts),
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),
     row("GET", "/v1/reputation", Role::Viewer, Scope::Reputation),

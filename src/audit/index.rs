@@ -27,6 +27,7 @@ use crate::access::preservation::Preservations;
 use crate::config::Retention;
 use crate::relay::attempts::Attempt;
 use crate::relay::message::Message;
+use crate::relay::scanned::Scanned;
 use crate::session::Timestamp;
 use crate::session::effect::Effect;
 use crate::views::{Folded, Outcome};
@@ -44,6 +45,7 @@ pub struct Index {
     messages: Shelf<Items<Message>>,
     questions: Shelf<Questions>,
     attempts: Shelf<Items<Attempt>>,
+    scanned: Shelf<Items<Scanned>>,
     /// When everything was written last.
     flushed: Timestamp,
     retiring: Option<Retiring>,
@@ -62,7 +64,7 @@ impl Index {
             .mode(0o750)
             .create(&directory)
             .map_err(|error| AuditError::storage(&directory, &error))?;
-        Ok(Index {
+        let mut index = Index {
             register: match Register::open(&directory) {
                 Err(error @ AuditError::Damaged { .. }) => {
                     tracing::error!(%error, "the register of the past is damaged: it is set aside and made again from the log");
@@ -76,10 +78,16 @@ impl Index {
             messages: Shelf::open(&directory)?,
             questions: Shelf::open(&directory)?,
             attempts: Shelf::open(&directory)?,
+            scanned: Shelf::open(&directory)?,
             flushed: Timestamp::EARLIEST,
             retiring: None,
             directory,
-        })
+        };
+        // The log of an index that had no room for verdicts has none.
+        let before = [&index.sessions as &dyn Fill, &index.messages, &index.questions, &index.attempts];
+        let before = before.into_iter().map(Fill::applied).min().unwrap_or_default();
+        index.scanned.begin_behind(before);
+        Ok(index)
     }
 
     /// For those who ask. What is applied from now on is seen by them, too.
@@ -93,6 +101,7 @@ impl Index {
             self.messages.readers(),
             self.questions.readers(),
             self.attempts.readers(),
+            self.scanned.readers(),
         )
     }
 
@@ -195,6 +204,15 @@ impl Index {
             }
             self.attempts.remove(&partition)?;
         }
+        while let Some(partition) = self.scanned.too_old(at.minus(kept.messages)) {
+            if any_is_preserved {
+                let keeps =
+                    |scanned: &Scanned| are_preserved(&scanned.owners, scanned.address, preserved, at);
+                self.scanned.take(by_term::kept(&partition, keeps)?);
+                self.sync(at)?;
+            }
+            self.scanned.remove(&partition)?;
+        }
         while let Some(partition) = self.questions.too_old(at.minus(kept.questions)) {
             self.questions.remove(&partition)?;
         }
@@ -226,12 +244,12 @@ impl Index {
         self.shelves().into_iter().try_for_each(Fill::sync)
     }
 
-    fn shelves(&self) -> [&dyn Fill; 4] {
-        [&self.sessions, &self.messages, &self.questions, &self.attempts]
+    fn shelves(&self) -> [&dyn Fill; 5] {
+        [&self.sessions, &self.messages, &self.questions, &self.attempts, &self.scanned]
     }
 
-    fn shelves_mut(&mut self) -> [&mut dyn Fill; 4] {
-        [&mut self.sessions, &mut self.messages, &mut self.questions, &mut self.attempts]
+    fn shelves_mut(&mut self) -> [&mut dyn Fill; 5] {
+        [&mut self.sessions, &mut self.messages, &mut self.questions, &mut self.attempts, &mut self.scanned]
     }
 
     fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
@@ -251,6 +269,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
         Outcome::Token(order) => Some(order.at),
         Outcome::Preservation(order) => Some(order.at),
         Outcome::Hold(hold) => Some(hold.at),
+        Outcome::Scanned(scanned) => Some(scanned.at),
         Outcome::Attempts(attempts) => attempts.iter().map(|attempt| attempt.first).min(),
         Outcome::Effect(_, effect) => match effect {
             Effect::Gap { until, .. } => Some(*until),

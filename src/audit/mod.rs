@@ -3,7 +3,7 @@
 //! One writer ([`index::Index`]) folds what came of each entry into rows; any number of readers ([`past::Past`]) ask.
 //! The log is the truth: an index that is damaged or gone is begun anew and filled by replay. Nobody outside sees SQL.
 //!
-//! Knows: effects, messages, attempts and questions as rows; what was known when. Must not know: how an answer is shown.
+//! Knows: effects, messages, attempts, verdicts and questions as rows; what was known when. Must not know: how an answer is shown.
 
 pub mod asked;
 mod attempts;
@@ -22,6 +22,7 @@ mod questions;
 mod register;
 mod retention;
 pub mod rows;
+mod scanned;
 mod schema;
 mod sessions;
 mod shelf;

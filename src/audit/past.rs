@@ -24,9 +24,10 @@ use super::listing;
 use super::messages;
 use super::questions::Questions;
 use super::rows::{
-    AttemptFilter, Count, Listed, MessageFilter, PastOwner, SessionFilter, SessionRow, StoryFilter, StoryRow,
-    Sum,
+    AttemptFilter, Count, Listed, MessageFilter, PastOwner, ScannedFilter, SessionFilter, SessionRow,
+    StoryFilter, StoryRow, Sum,
 };
+use super::scanned;
 use super::schema::{Moment, failed, open_for_reading};
 use super::sessions::Sessions;
 use super::shelf::Published;
@@ -34,6 +35,7 @@ use super::story;
 use crate::access::question::Link;
 use crate::relay::attempts::Attempt;
 use crate::relay::message::Message;
+use crate::relay::scanned::Scanned;
 use crate::relay::standing::Subject;
 use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 
@@ -56,6 +58,7 @@ pub struct Past {
     messages: Published<Items<Message>>,
     questions: Published<Questions>,
     attempts: Published<Items<Attempt>>,
+    scanned: Published<Items<Scanned>>,
 }
 
 impl Past {
@@ -65,9 +68,10 @@ impl Past {
         messages: Published<Items<Message>>,
         questions: Published<Questions>,
         attempts: Published<Items<Attempt>>,
+        scanned: Published<Items<Scanned>>,
     ) -> Result<Past, AuditError> {
         let idle = Mutex::new(vec![open_for_reading(register)?]);
-        Ok(Past { register: register.to_path_buf(), idle, sessions, messages, questions, attempts })
+        Ok(Past { register: register.to_path_buf(), idle, sessions, messages, questions, attempts, scanned })
     }
 
     /// Who had an address, or this port of it, at a moment.
@@ -120,6 +124,14 @@ impl Past {
     /// What SQLite said.
     pub fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<Attempt>, AuditError> {
         attempts::list(&self.attempts.now(), filter)
+    }
+
+    /// What scanners found, newest first.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn scanned(&self, filter: &ScannedFilter) -> Result<Vec<Scanned>, AuditError> {
+        scanned::list(&self.scanned.now(), filter)
     }
 
     /// Who sent most from `since` on and before `until`, in whole minutes.
@@ -193,6 +205,7 @@ impl Past {
             Listed::Sessions => self.sessions.now().lost_within(since, until),
             Listed::Messages => self.messages.now().lost_within(since, until),
             Listed::Attempts => self.attempts.now().lost_within(since, until),
+            Listed::Scanned => self.scanned.now().lost_within(since, until),
             Listed::Questions => self.questions.now().lost_within(since, until),
         }
     }

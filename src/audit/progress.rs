@@ -55,6 +55,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Everything up to this entry counts as taken.
+    pub(super) fn behind(applied: u64) -> Progress {
+        Progress { applied, ..Progress::default() }
+    }
+
     pub(super) fn applied(&self) -> u64 {
         self.applied
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::relay::attempts::{Attempt, Reference};
 pub use crate::relay::confidence::Confidence;
 use crate::relay::message::Message;
+use crate::relay::scanned::{Finding, Scanned};
 use crate::relay::verdict::Reason;
 use crate::session::effect::{Ended, Remark};
 use crate::session::{Line, Name, Place, Ports, Realm, SessionKey, Timestamp};
@@ -226,6 +227,43 @@ impl AttemptFilter {
     }
 }
 
+/// Which verdicts of scanners. What is `None` does not limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ScannedFilter {
+    /// Of this subscriber, alone or among several.
+    pub subscriber: Option<Name>,
+    /// With this SASL login.
+    pub login: Option<Name>,
+    /// From this client address.
+    pub address: Option<IpAddr>,
+    /// With this queue id.
+    pub queue_id: Option<Name>,
+    /// That say this.
+    pub finding: Option<Finding>,
+    /// From this moment on.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// At most so many, newest first.
+    pub limit: usize,
+}
+
+impl ScannedFilter {
+    /// Whether it is wanted.
+    #[must_use]
+    pub fn admits(&self, scanned: &Scanned) -> bool {
+        let address = scanned.address.map(|address| address.to_canonical());
+        let owned = |name: &Name| scanned.owners.iter().any(|owner| owner.subscriber.as_ref() == Some(name));
+        self.subscriber.as_ref().is_none_or(owned)
+            && self.login.as_ref().is_none_or(|login| scanned.login.as_ref() == Some(login))
+            && self.address.is_none_or(|wanted| address == Some(wanted.to_canonical()))
+            && self.queue_id.as_ref().is_none_or(|id| scanned.queue_id == *id)
+            && self.finding.is_none_or(|finding| scanned.finding == finding)
+            && self.since.is_none_or(|since| scanned.at >= since)
+            && self.until.is_none_or(|until| scanned.at < until)
+    }
+}
+
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
@@ -422,6 +460,8 @@ pub enum Listed {
     Attempts,
     /// Questions of staff.
     Questions,
+    /// Verdicts of scanners.
+    Scanned,
 }
 
 impl Listed {

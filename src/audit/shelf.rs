@@ -269,6 +269,14 @@ impl<R: Rows> Shelf<R> {
         self.directory.join(format!("{}-{number:06}.sqlite3", R::KIND))
     }
 
+    /// Goes on from this entry, if there never was anything of this kind: a kind that came later than others.
+    pub(super) fn begin_behind(&mut self, applied: u64) {
+        let view = self.published.now();
+        if view.partitions.is_empty() && view.lost.is_empty() && self.progress.applied() == 0 {
+            self.progress = Progress::behind(applied);
+        }
+    }
+
     pub(super) fn readers(&self) -> Published<R> {
         self.published.clone()
     }

@@ -69,7 +69,7 @@ pub fn run(args: &AttemptsArgs) -> Result<Answer, Failure> {
 }
 
 /// Each reason once, in the order of the rows.
-fn in_words(rows: &[AttemptRow]) -> String {
+pub(super) fn in_words(rows: &[AttemptRow]) -> String {
     let (mut told, mut words) = (Vec::new(), String::new());
     for row in rows {
         if !told.contains(&&row.reason) {

@@ -18,6 +18,7 @@ use crate::config::{
     RealmAttribute, RealmForm, Retention, Sample, When,
 };
 use crate::radius::dictionary::Dictionary;
+use crate::relay::Profile;
 use crate::relay::trend::Thresholds;
 
 /// EX_CONFIG of sysexits.h.
@@ -136,16 +137,7 @@ impl Display for Summary<'_> {
         case_rules(f, config)?;
         row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
         signals(f, &config.trend)?;
-        row(f, "socketmap", list(&config.socketmap.listen))?;
-        sockets(f, &config.socketmap)?;
-        row(f, "policy", list(&config.policy.listeners.listen))?;
-        sockets(f, &config.policy.listeners)?;
-        if let Some(header) = &config.policy.header {
-            row(f, "  header", header)?;
-        }
-        if let Some(contact) = &config.policy.contact {
-            row(f, "  contact", contact)?;
-        }
+        listeners(f, config)?;
         for mta in &config.mtas {
             row(f, "mta", format_args!("{} from {}{}", mta.name, mta.address, Within(mta.realm.as_ref())))?;
         }
@@ -153,6 +145,27 @@ impl Display for Summary<'_> {
         row(f, "api", format_args!("{} mode {:04o}", config.http.socket.display(), config.http.mode))?;
         row(f, "http", list(&config.http.listen))
     }
+}
+
+/// Where mail servers ask, and what is said there.
+fn listeners(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    row(f, "socketmap", list(&config.socketmap.listen))?;
+    sockets(f, &config.socketmap)?;
+    row(f, "policy", list(&config.policy.listeners.listen))?;
+    sockets(f, &config.policy.listeners)?;
+    if let Some(header) = &config.policy.header {
+        row(f, "  header", header)?;
+    }
+    if let Some(contact) = &config.policy.contact {
+        row(f, "  contact", contact)?;
+    }
+    if !config.milter.listeners.listen.is_empty() {
+        row(f, "milter", list(&config.milter.listeners.listen))?;
+        sockets(f, &config.milter.listeners)?;
+        let does = config.milter.profile.map_or("reads headers only", Profile::word);
+        row(f, "  profile", does)?;
+    }
+    Ok(())
 }
 
 fn row(f: &mut fmt::Formatter<'_>, what: &str, value: impl Display) -> fmt::Result {

@@ -24,6 +24,8 @@ pub mod reputation;
 pub mod request;
 pub mod rows;
 pub mod rules;
+pub mod sample;
+pub mod scanned;
 pub mod send;
 pub mod serve;
 pub mod story;
@@ -159,6 +161,19 @@ pub enum Command {
                             --since '1d ago' -o csv"
     )]
     Attempts(attempts::AttemptsArgs),
+    /// Some of what was refused lately, by chance: for a human to judge
+    #[command(
+        after_help = "What was tried often in one minute is one row, and has the same chance as any other.\n\nExamples:\n  \
+                            relaywarden sample --refused 20\n  relaywarden sample --refused 20 --since '7d ago' -o csv \
+                            > judge.csv"
+    )]
+    Sample(sample::SampleArgs),
+    /// What scanners found in messages that were sent: spam and viruses, and whose they were
+    #[command(
+        after_help = "Examples:\n  relaywarden scanned --subscriber alice@isp.example --since '7d ago'\n  relaywarden \
+                            scanned --finding virus -o csv"
+    )]
+    Scanned(scanned::ScannedArgs),
     /// Feed health: a line per NAS, what is wrong and what to do; or everything about one
     #[command(
         after_help = "Examples:\n  relaywarden nas\n  relaywarden nas bras1\n  relaywarden nas -o csv > \
@@ -483,6 +498,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Top(args) => top::top(args),
         Command::Usage(args) => usage::usage(args),
         Command::Attempts(args) => attempts::run(args),
+        Command::Sample(args) => sample::run(args),
+        Command::Scanned(args) => scanned::run(args),
         Command::Nas(args) => nas::run(args),
         Command::Reputation(args) => reputation::run(args),
         Command::Token(command) => token::run(command),

@@ -633,7 +633,7 @@ impl fmt::Display for Caution {
                 f.write_str("other hosts reach this listener, but no [[mta]] says which may ask; only this one can")
             }
             Caution::NoMtaListener => {
-                f.write_str("neither socketmap.listen nor policy.listen has an entry: no MTA can ask")
+                f.write_str("none of socketmap.listen, policy.listen and milter.listen has an entry: no MTA can ask")
             }
             Caution::RateIdle { limit, rate, tighter } => {
                 write!(f, "limit '{limit}': {rate} can never be exceeded, for {tighter} is exceeded before")

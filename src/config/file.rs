@@ -141,6 +141,8 @@ impl Reader<'_> {
             identity,
             socketmap: self.socketmap(&file.socketmap)?,
             policy: self.policy(&file.policy)?,
+            milter: self.milter(&file.milter)?,
+            scanned: self.scanned(&file.scanned)?,
             http: self.http(&file.http)?,
             require_purpose: file.audit.require_purpose.as_ref().is_some_and(|required| *required.get_ref()),
             case_rules: self.case_rules(file)?,

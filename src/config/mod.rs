@@ -13,6 +13,7 @@ mod nat;
 mod prefixes;
 mod realm;
 mod rule;
+mod scanned;
 mod subscriber;
 mod table;
 mod trend;
@@ -31,8 +32,8 @@ pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::dnsbl::{BlockList, Dnsbl, Sample};
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
-use crate::relay::rule as case_rules;
 use crate::relay::trend::Thresholds;
+use crate::relay::{Profile, rule as case_rules, scanner};
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
 use crate::session::identity::Canonical;
@@ -64,6 +65,10 @@ pub struct Config {
     pub socketmap: Listeners,
     /// `[policy]`.
     pub policy: Policy,
+    /// `[milter]`.
+    pub milter: Milter,
+    /// `[scanned]`: what scanners say, and what of it counts.
+    pub scanned: scanner::Rules,
     /// `[http]`.
     pub http: Http,
     /// `[retention]`.
@@ -368,6 +373,15 @@ pub struct Policy {
     pub header: Option<String>,
     /// `contact`: how a suspended customer reaches somebody (a link or a telephone number), appended to refusals.
     pub contact: Option<String>,
+}
+
+/// `[milter]`
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Milter {
+    /// Where to listen; nowhere unless it is said.
+    pub listeners: Listeners,
+    /// `profile`: messages are let go, refused and written down by it; `None`: only what scanners wrote is read.
+    pub profile: Option<Profile>,
 }
 
 /// `[http]`

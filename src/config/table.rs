@@ -29,6 +29,8 @@ pub(super) struct File {
     pub mta: Vec<Spanned<Mta>>,
     pub socketmap: Sockets,
     pub policy: Policy,
+    pub milter: Milter,
+    pub scanned: Scanned,
     pub http: Http,
     pub retention: Option<Spanned<Retention>>,
     pub audit: Audit,
@@ -246,6 +248,38 @@ pub(super) struct Policy {
     pub realm: Option<Text>,
     pub header: Option<Text>,
     pub contact: Option<Text>,
+}
+
+/// `[milter]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Milter {
+    pub listen: Option<Texts>,
+    pub socket_mode: Option<Text>,
+    pub socket_group: Option<Text>,
+    pub realm: Option<Text>,
+    pub profile: Option<Text>,
+}
+
+/// `[scanned]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Scanned {
+    pub spam_actions: Option<Vec<Text>>,
+    pub virus_symbols: Option<Vec<Text>>,
+    pub header: Option<Vec<Spanned<ScannedHeader>>>,
+}
+
+/// `[[scanned.header]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct ScannedHeader {
+    pub name: Option<Text>,
+    pub spam: Vec<Text>,
+    pub virus: Vec<Text>,
+    pub spam_score: Option<Spanned<f64>>,
+    pub contains: Option<Text>,
+    pub position: Option<Text>,
 }
 
 /// `[http]`

@@ -35,6 +35,10 @@ pub struct Subscriber {
     pub recipients: u64,
     /// Octets of it.
     pub octets: u64,
+    /// Messages in which scanners found spam.
+    pub spam: usize,
+    /// Those in which they found a virus.
+    pub viruses: usize,
     /// Sessions, newest first.
     pub sessions: Vec<SessionRow>,
     /// Messages, newest first.

@@ -194,6 +194,8 @@ fn person(sessions: Vec<SessionRow>, messages: Vec<MessageRow>) -> Subscriber {
         window: window(),
         recipients: 7,
         octets: 7,
+        spam: 3,
+        viruses: 1,
         cases: vec![link()],
         sessions,
         messages,

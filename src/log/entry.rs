@@ -13,13 +13,14 @@ use crate::access::token::TokenOrder;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Complaint, Opened};
 use crate::relay::message::Message;
+use crate::relay::scanned::Scanned;
 use crate::relay::signal::{Listing, Signal};
 use crate::relay::standing::Command;
 use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
 
 /// Version of the packed form. A change to any type within `Entry` raises it, and the older one stays readable.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
 
 /// The oldest form that is still read: what came later stands behind it.
 pub const OLDEST: u8 = 2;
@@ -60,6 +61,8 @@ pub enum Entry {
     Listing(Box<Listing>),
     /// Somebody of the staff opened a case.
     CaseOpened(Box<Opened>),
+    /// A scanner found something in a message.
+    Scanned(Box<Scanned>),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

@@ -2,6 +2,7 @@
 //!
 //! Knows: framing and spelling, with limits. Must not know: sockets, the live map, or why an answer is what it is.
 
+pub mod milter;
 pub mod netstring;
 pub mod policy;
 pub mod socketmap;

@@ -305,6 +305,11 @@ pub enum Action {
         /// For people.
         text: Cow<'static, str>,
     },
+    /// Refused, where no rule of the operator's follows that would: `554 5.7.1`.
+    Refuse554 {
+        /// For people.
+        text: Cow<'static, str>,
+    },
     /// Not now: `451 4.7.1`.
     Defer451 {
         /// For people.
@@ -331,44 +336,47 @@ impl Action {
     /// Appends the answer to `stream`.
     pub fn write(&self, stream: &mut BytesMut) {
         stream.put_slice(b"action=");
-        match self {
-            Action::Ok => stream.put_slice(b"OK"),
-            Action::Prepend { header, value } if is_field_name(header) => {
+        match (self.reply(), self) {
+            (Some(reply), _) => stream.put_slice(&reply),
+            (None, Action::Ok) => stream.put_slice(b"OK"),
+            (None, Action::Prepend { header, value }) if is_field_name(header) => {
                 stream.put_slice(b"PREPEND ");
                 stream.put_slice(header.as_bytes());
                 stream.put_slice(b": ");
-                put_line(stream, value);
+                stream.extend(line(value));
             }
             // What is no header's name would become a line of the message: it adds nothing rather than that.
-            Action::Dunno | Action::Prepend { .. } => stream.put_slice(b"DUNNO"),
-            // Enhanced codes are always whole (RFC 3463, 2); Postfix has read beyond shorter ones (CVE-2026-43964).
-            Action::Reject550 { text } => put_reply(stream, "550 5.7.1 ", text, "refused"),
-            Action::Defer451 { text } => put_reply(stream, "451 4.7.1 ", text, "try again later"),
-            Action::Limited450 { text } => {
-                put_reply(stream, "450 4.7.1 ", text, "too much mail, try again later");
-            }
-            Action::TooLarge552 { text } => put_reply(stream, "552 5.3.4 ", text, "message too large"),
-            Action::Misconfigured451 { text } => put_reply(stream, "451 4.3.5 ", text, "configuration error"),
+            (None, _) => stream.put_slice(b"DUNNO"),
         }
         stream.put_slice(b"\n\n");
     }
-}
 
-fn put_reply(stream: &mut BytesMut, code: &str, text: &str, otherwise: &str) {
-    stream.put_slice(code.as_bytes());
-    put_line(stream, if text.trim().is_empty() { otherwise } else { text });
+    /// What the client is to hear, as one line of SMTP; `None`: nothing stands in its way.
+    #[must_use]
+    pub fn reply(&self) -> Option<Vec<u8>> {
+        // Enhanced codes are always whole (RFC 3463, 2); Postfix has read beyond shorter ones (CVE-2026-43964).
+        let (code, text, otherwise) = match self {
+            Action::Ok | Action::Dunno | Action::Prepend { .. } => return None,
+            Action::Reject550 { text } => ("550 5.7.1 ", text, "refused"),
+            Action::Refuse554 { text } => ("554 5.7.1 ", text, "refused"),
+            Action::Defer451 { text } => ("451 4.7.1 ", text, "try again later"),
+            Action::Limited450 { text } => ("450 4.7.1 ", text, "too much mail, try again later"),
+            Action::TooLarge552 { text } => ("552 5.3.4 ", text, "message too large"),
+            Action::Misconfigured451 { text } => ("451 4.3.5 ", text, "configuration error"),
+        };
+        let text = if text.trim().is_empty() { otherwise } else { text };
+        Some(code.bytes().chain(line(text)).collect())
+    }
 }
 
 /// Text within one line: whoever chose a part of it can't end the answer and begin another, nor write what RFC 5321,
 /// 4.2 doesn't allow in a reply. Postfix is none the wiser for more than `TEXT_LIMIT` of it.
-fn put_line(stream: &mut BytesMut, text: &str) {
-    for c in text.trim().chars().take(TEXT_LIMIT) {
-        stream.put_u8(match u8::try_from(c) {
-            Ok(octet @ b' '..=b'~') => octet,
-            Ok(octet) if octet.is_ascii_control() => b' ',
-            _ => b'?',
-        });
-    }
+pub(super) fn line(text: &str) -> impl Iterator<Item = u8> {
+    text.trim().chars().take(TEXT_LIMIT).map(|c| match u8::try_from(c) {
+        Ok(octet @ b' '..=b'~') => octet,
+        Ok(octet) if octet.is_ascii_control() => b' ',
+        _ => b'?',
+    })
 }
 
 /// RFC 5322, 2.2: printable ASCII without a colon.

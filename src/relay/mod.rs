@@ -14,11 +14,14 @@ pub mod permitted;
 pub mod reserved;
 pub mod rule;
 pub mod ruling;
+pub mod scanned;
+pub mod scanner;
 pub mod signal;
 pub mod standing;
 pub mod trend;
 pub mod usage;
 pub mod verdict;
+pub mod written;
 
 use std::net::IpAddr;
 

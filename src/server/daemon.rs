@@ -37,6 +37,7 @@ use super::inherited::Inherited;
 use super::keeper::Keeper;
 use super::rules::Judge;
 use super::scales::Scales;
+use super::scanning::Scanning;
 use super::second_look::SecondLook;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
@@ -201,6 +202,7 @@ struct House {
     applied: Arc<watch::Sender<u64>>,
     attempts: Arc<Gathering>,
     scales: Arc<Scales>,
+    scanning: Arc<Scanning>,
     reputation: Arc<dnsbl::Board>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
@@ -266,6 +268,7 @@ impl House {
             applied: Arc::new(applied),
             attempts: Arc::default(),
             scales: Arc::default(),
+            scanning: Arc::default(),
             reputation: Arc::default(),
             counters,
             stop: Arc::new(stop),
@@ -307,6 +310,7 @@ impl House {
             attributions: Mutex::new(Attributions::default()),
             attempts: Arc::clone(&self.attempts),
             scales: Arc::clone(&self.scales),
+            scanning: Arc::clone(&self.scanning),
             counters: Arc::clone(&self.counters.desk),
         };
         for (service, endpoint) in bound.endpoints() {
@@ -329,6 +333,7 @@ impl House {
             imported: import::Counters::default(),
             attempts: Arc::clone(&self.attempts),
             scales: Arc::clone(&self.scales),
+            scanning: Arc::clone(&self.scanning),
             key: Arc::clone(&self.key),
             reputation: Arc::clone(&self.reputation),
         }
@@ -585,6 +590,7 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (old.radius.details != new.radius.details, "[[radius.detail]]"),
         (!old.socketmap.same_sockets(&new.socketmap), "[socketmap]"),
         (!old.policy.listeners.same_sockets(&new.policy.listeners), "policy.listen"),
+        (!old.milter.listeners.same_sockets(&new.milter.listeners), "milter.listen"),
         (old.http != new.http, "[http]"),
     ]
     .into_iter()

@@ -4,6 +4,7 @@
 //! framing, sockets, how a ruling is found, or what limits say of it (`desk/limits.rs`).
 
 mod limits;
+mod milter;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +19,12 @@ use super::health::Health;
 use super::inbox::Inbox;
 use super::mta::{Desk, Peer};
 use super::scales::{Scales, reason};
+use super::scanning::Scanning;
 use super::secret_key::SecretKey;
 use crate::clock;
 use crate::config::Config;
 use crate::log::entry::Entry;
+use crate::mta::milter::{Ended, Terms};
 use crate::mta::policy::{Action, Context};
 use crate::mta::socketmap::{Key, Map, Reply};
 use crate::mta::{policy, socketmap};
@@ -30,6 +33,7 @@ use crate::relay::attribution::{Attribution, Attributions};
 use crate::relay::message::{Message, Owner};
 use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, decide, rule};
+use crate::relay::scanned::Whose;
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
 use crate::session::bindings::{Doubt, Lookup};
@@ -94,6 +98,8 @@ pub struct MailDesk {
     pub attempts: Arc<Gathering>,
     /// Limits, and what is under way.
     pub scales: Arc<Scales>,
+    /// What scanners find.
+    pub scanning: Arc<Scanning>,
     /// For the metrics.
     pub counters: Arc<Counters>,
 }
@@ -155,15 +161,36 @@ impl Desk for MailDesk {
                     text: Cow::Borrowed("policy_context is none of relay, submission, mx"),
                 }
             }
-            Context::Known(_) => self.answer(peer, &request.query, &config).await,
+            Context::Known(_) => self.answer(peer, &request.query, &config, Follows::Rule).await,
         };
         // Observed, nothing is permitted nor refused by us: the operator's own rule decides.
         if observe { Action::Dunno } else { action }
     }
+
+    fn milter_terms(&self) -> Terms {
+        self.terms()
+    }
+
+    async fn milter_recipient(&self, peer: &Peer, query: Query) -> Action {
+        self.recipient_of_milter(peer, query).await
+    }
+
+    async fn milter_end(&self, peer: &Peer, ended: Ended) -> Action {
+        self.end_of_milter(peer, ended).await
+    }
+}
+
+/// What the MTA does about whoever is not permitted and not refused by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    /// A rule of the operator's refuses.
+    Rule,
+    /// Nothing does.
+    Nothing,
 }
 
 impl MailDesk {
-    async fn answer(&self, peer: &Peer, query: &Query, config: &Config) -> Action {
+    async fn answer(&self, peer: &Peer, query: &Query, config: &Config, follows: Follows) -> Action {
         if query.stage == Stage::Other {
             return Action::Dunno;
         }
@@ -191,10 +218,10 @@ impl MailDesk {
                 Counters::count(&self.counters.policy, ruling.reason);
                 self.note(peer, query, &ruling, now);
                 let reference = self.attempted(peer, query, &ruling, config.relay.observe, now);
-                spoken(&ruling, query.profile, config, reference)
+                spoken(&ruling, query.profile, config, reference, follows)
             }
             Stage::Data => self.header(peer, query, config),
-            Stage::EndOfMessage => self.end_of_message(peer, query, ruling, config, now).await,
+            Stage::EndOfMessage => self.end_of_message(peer, query, ruling, config, follows, now).await,
             Stage::Other => Action::Dunno,
         }
     }
@@ -261,6 +288,7 @@ impl MailDesk {
         query: &Query,
         ruling: Ruling,
         config: &Config,
+        follows: Follows,
         now: Timestamp,
     ) -> Action {
         let known = self.attributions().recall(&peer.mta, &Name::new(&query.instance)).cloned();
@@ -270,19 +298,18 @@ impl MailDesk {
             self.counters.inbound.fetch_add(1, Ordering::Relaxed);
             return Action::Dunno;
         }
-        let action = match spoken(&ruling, query.profile, config, None) {
+        let action = match spoken(&ruling, query.profile, config, None, follows) {
             Action::Ok => Action::Dunno,
             other => other,
         };
         let instance = Name::new(&query.instance);
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
         let payers = self.payers_of(query, &ruling, config, now);
-        let held_back = matches!(action, Action::Reject550 { .. } | Action::Defer451 { .. });
-        if held_back && !config.relay.observe {
+        if action != Action::Dunno && !config.relay.observe {
             self.give_back(query, known.as_ref(), &payers, message, false, now);
             Counters::count(&self.counters.policy, ruling.reason);
             let reference = self.attempted(peer, query, &ruling, false, now);
-            return spoken(&ruling, query.profile, config, reference);
+            return spoken(&ruling, query.profile, config, reference, follows);
         }
         if let Some(exceeded) = self.too_much(query, &ruling, &payers, message, config, now) {
             if exceeded.limit.enforced && !config.relay.observe {
@@ -293,7 +320,8 @@ impl MailDesk {
         }
         let owners = ruling.owners.clone();
         let changed_hands = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands).cloned();
-        let recorded = self.record(self.message(peer, query, known, ruling, config, now)).await;
+        let entry = self.message(peer, query, known, ruling, config, now);
+        let recorded = self.record(entry, !config.milter.listeners.listen.is_empty()).await;
         self.give_back(query, changed_hands.as_ref(), &payers, message, recorded, now);
         if recorded {
             return action;
@@ -308,15 +336,23 @@ impl MailDesk {
         Action::Defer451 { text: referred(Reason::Unrecorded.text(), reference) }
     }
 
-    /// Whether the message is durable now. One that is not, after all this time, is not written down later either
-    /// unless its commit has begun: the engine passes over entries whose asker is gone. Then, and only then, a message
-    /// that was deferred is written as well, and its next attempt once more.
-    async fn record(&self, message: Message) -> bool {
+    /// Whether the message is durable now; one that a milter client may ask about is known from then on. One that is not
+    /// durable, after all this time, is not written down later either unless its commit has begun: the engine passes over
+    /// entries whose asker is gone. Then, and only then, a message that was deferred is written as well, and its next
+    /// attempt once more.
+    async fn record(&self, message: Message, is_asked_about: bool) -> bool {
         if self.health.is_blind(clock::now()) {
             return false;
         }
+        // Only a milter client speaks of it so soon that the index may not have it yet.
+        let whose = is_asked_about
+            .then(|| (message.at, message.queue_id.clone(), message.address, Whose::of(&message)));
         let Some(done) = self.inbox.submit(Entry::Message(Box::new(message))) else { return false };
-        matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)))
+        let durable = matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)));
+        if let Some((at, queue_id, address, whose)) = whose.filter(|_| durable) {
+            self.scanning.note(at, queue_id, address, whose);
+        }
+        durable
     }
 
     fn message(
@@ -392,12 +428,22 @@ fn same_person(a: &Owner, b: &Owner) -> bool {
 
 /// A ruling in the words of a policy answer. On `mx`, whoever is not suspended passes untouched: it is no relay, and
 /// inbound mail must flow whatever state we are in.
-fn spoken(ruling: &Ruling, profile: Profile, config: &Config, reference: Option<Reference>) -> Action {
+fn spoken(
+    ruling: &Ruling,
+    profile: Profile,
+    config: &Config,
+    reference: Option<Reference>,
+    follows: Follows,
+) -> Action {
     match (ruling.verdict(), profile) {
         _ if ruling.reason == Reason::Suspended => {
             Action::Reject550 { text: referred(&suspended(ruling, config), reference) }
         }
-        (_, Profile::Mx) | (Verdict::Refuse, _) => Action::Dunno,
+        (_, Profile::Mx) => Action::Dunno,
+        (Verdict::Refuse, _) if follows == Follows::Nothing => {
+            Action::Refuse554 { text: referred(ruling.reason.text(), reference) }
+        }
+        (Verdict::Refuse, _) => Action::Dunno,
         (Verdict::Permit, _) => Action::Ok,
         (Verdict::Defer, _) => Action::Defer451 { text: referred(ruling.reason.text(), reference) },
     }

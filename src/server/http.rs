@@ -29,6 +29,7 @@ mod question;
 pub mod questions;
 pub mod reputation;
 pub mod rules;
+pub mod scanned;
 pub mod sessions;
 mod sheet;
 mod suspensions;
@@ -70,6 +71,7 @@ use self::problem::{Kind, Problem};
 use self::question::Question;
 use self::questions::{ChainRow, QuestionRow};
 use self::reputation::ReputationRow;
+use self::scanned::{ScannedRow, VerdictBody, VerdictRow};
 use self::top::{TopFilter, TopRow};
 use self::usage::UsageRow;
 use crate::access::Role;
@@ -77,7 +79,9 @@ use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::Asked;
 use crate::access::token::{TokenOrder, Tokens};
 use crate::audit::asked::AskedFilter;
-use crate::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
+use crate::audit::rows::{
+    AttemptFilter, Listed, MessageFilter, ScannedFilter, SessionFilter, StoryFilter, Sum,
+};
 use crate::relay::standing::Subject;
 use crate::session::{Name, Realm, Timestamp};
 use crate::{clock, complaint};
@@ -161,6 +165,15 @@ pub trait Staff: complaints::Desk {
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> impl Future<Output = Result<CoverageRow, Trouble>> + Send;
+
+    /// What scanners found, newest first.
+    fn scanned(
+        &self,
+        filter: &ScannedFilter,
+    ) -> impl Future<Output = Result<Vec<ScannedRow>, Trouble>> + Send;
+
+    /// Takes what a scanner tells of a message; answers once it is durable.
+    fn verdict(&self, told: VerdictBody) -> impl Future<Output = Result<VerdictRow, Trouble>> + Send;
 
     /// Attempts that were refused or deferred, newest first.
     fn attempts(
@@ -370,9 +383,11 @@ impl<S: Staff> Routes<S> {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn routes<S: Staff>() -> Routes<S> {
     let chunk = DefaultBodyLimit::max(import::BODY_OCTETS_MAX);
     let report = DefaultBodyLimit::max(complaint::OCTETS_MAX);
+    let verdict = DefaultBodyLimit::max(scanned::BODY_OCTETS_MAX);
     Routes { router: Router::new(), listed: Vec::new() }
         .at("GET", "/healthz", |m| on(m, async || "alive\n"))
         .at("GET", "/readyz", |m| on(m, readyz::<S>))
@@ -414,6 +429,8 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/top", |m| on(m, top::top::<S>))
         .at("GET", "/v1/usage", |m| on(m, usage::usage::<S>))
         .at("GET", "/v1/attempts", |m| on(m, attempts::list::<S>))
+        .at("GET", "/v1/scanned", |m| on(m, scanned::list::<S>))
+        .at("POST", "/v1/verdicts", |m| on(m, scanned::tell::<S>).layer(verdict))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("GET", "/v1/reputation", |m| on(m, reputation::list::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))

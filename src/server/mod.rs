@@ -23,6 +23,7 @@ pub mod radius;
 pub mod recovery;
 pub mod rules;
 pub mod scales;
+pub mod scanning;
 pub mod second_look;
 pub mod secret_key;
 mod signals;

@@ -25,9 +25,10 @@ pub use socket::{BindError, BindFault, SocketFile, bind_tcp, bind_unix};
 
 use super::inherited::Inherited;
 use crate::config::{Config, Endpoint, Listeners};
-use crate::mta::{policy, socketmap};
+use crate::mta::{milter, policy, socketmap};
+use crate::relay::Query;
 use crate::session::Name;
-use connection::{Closed, Policy, Socketmap, Speech};
+use connection::{Closed, Milter, Policy, Socketmap, Speech};
 use socket::{Listener, Stream};
 
 /// Who asks.
@@ -47,6 +48,21 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Answers a policy question. It may wait for a commit, within a deadline of its own.
     fn policy(&self, peer: &Peer, query: policy::Request) -> impl Future<Output = policy::Action> + Send;
+
+    /// What is wanted of a milter client that connects now.
+    fn milter_terms(&self) -> milter::Terms {
+        milter::Terms::default()
+    }
+
+    /// Answers for a recipient of which a milter client tells.
+    fn milter_recipient(&self, _: &Peer, _: Query) -> impl Future<Output = policy::Action> + Send {
+        std::future::ready(policy::Action::Dunno)
+    }
+
+    /// Answers for a whole message of which a milter client tells. It may wait for commits, within a deadline of its own.
+    fn milter_end(&self, _: &Peer, _: milter::Ended) -> impl Future<Output = policy::Action> + Send {
+        std::future::ready(policy::Action::Dunno)
+    }
 }
 
 /// What a listener speaks.
@@ -56,6 +72,8 @@ pub enum Service {
     Socketmap,
     /// `[policy]`.
     Policy,
+    /// `[milter]`.
+    Milter,
 }
 
 impl Service {
@@ -65,6 +83,7 @@ impl Service {
         match self {
             Service::Socketmap => "socketmap.listen",
             Service::Policy => "policy.listen",
+            Service::Milter => "milter.listen",
         }
     }
 }
@@ -116,6 +135,8 @@ pub struct Counters {
     pub socketmap: AtomicU64,
     /// Policy requests.
     pub policy: AtomicU64,
+    /// Milter commands.
+    pub milter: AtomicU64,
     /// Connections closed because of octets that are no request.
     pub broken: AtomicU64,
     /// Connections closed because a request didn't become whole in time.
@@ -137,7 +158,7 @@ pub struct Bound {
     limits: Limits,
 }
 
-/// Binds every listener of `[socketmap]` and `[policy]`.
+/// Binds every listener of `[socketmap]`, `[policy]` and `[milter]`.
 ///
 /// # Errors
 /// The first one that can't be bound; those before it are given up again.
@@ -157,9 +178,11 @@ pub fn bind(config: &Config, limits: Limits) -> Result<Bound, BindError> {
 /// Outside of a tokio runtime.
 pub fn inherit(config: &Config, limits: Limits, inherited: &mut Inherited) -> Result<Bound, BindError> {
     let mut listeners = Vec::new();
-    for (service, configured) in
-        [(Service::Socketmap, &config.socketmap), (Service::Policy, &config.policy.listeners)]
-    {
+    for (service, configured) in [
+        (Service::Socketmap, &config.socketmap),
+        (Service::Policy, &config.policy.listeners),
+        (Service::Milter, &config.milter.listeners),
+    ] {
         for endpoint in &configured.listen {
             listeners.push((service, listen(service, endpoint, configured, inherited)?));
         }
@@ -327,6 +350,7 @@ impl<D: Desk> House<D> {
         let closed = match service {
             Service::Socketmap => self.converse::<Socketmap, S>(stream, &peer, shutdown).await,
             Service::Policy => self.converse::<Policy, S>(stream, &peer, shutdown).await,
+            Service::Milter => self.converse::<Milter, S>(stream, &peer, shutdown).await,
         };
         let counter = match &closed {
             Closed::Broken(_) => &self.counters.broken,
@@ -369,6 +393,7 @@ fn peer(config: &Config, service: Service, source: Option<IpAddr>) -> Option<Pee
     let listeners = match service {
         Service::Socketmap => &config.socketmap,
         Service::Policy => &config.policy.listeners,
+        Service::Milter => &config.milter.listeners,
     };
     // Who asks is known better than where.
     let realm = known.and_then(|mta| mta.realm.as_ref()).or(listeners.realm.as_ref());

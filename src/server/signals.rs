@@ -39,6 +39,9 @@ pub(super) fn seen(
                     note(subject_of_attempt(attempt), attempt.last);
                 }
             }
+            Outcome::Scanned(scanned) => {
+                scanned.subjects().for_each(|subject| note(Some(subject), scanned.at));
+            }
             _ => {}
         }
     }

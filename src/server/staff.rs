@@ -9,6 +9,7 @@ mod known;
 mod numbers;
 mod reputation;
 mod rows;
+mod scanned;
 mod subjects;
 mod top;
 mod window;
@@ -38,12 +39,14 @@ use super::http::nas::{HoldOrder, NasRow};
 use super::http::permitted::Permitted;
 use super::http::questions::{ChainRow, QuestionRow};
 use super::http::reputation::ReputationRow;
+use super::http::scanned::{ScannedRow, VerdictBody, VerdictRow};
 use super::http::top::{TopFilter, TopRow};
 use super::http::usage::UsageRow;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::scales::Scales;
+use super::scanning::Scanning;
 use super::secret_key::SecretKey;
 use super::{desk, detail, dnsbl, engine, feed_health, maillog, mta, radius, rules};
 use crate::access::Asker;
@@ -106,6 +109,8 @@ pub struct StaffDesk {
     pub attempts: Arc<Gathering>,
     /// Limits, and what is under way.
     pub scales: Arc<Scales>,
+    /// What scanners find.
+    pub scanning: Arc<Scanning>,
     /// Which of our own addresses are on which block list.
     pub reputation: Arc<dnsbl::Board>,
 }
@@ -309,6 +314,14 @@ impl Staff for StaffDesk {
             lost_from: lost_from.and_then(rfc3339),
             gaps: gaps.into_iter().filter_map(gap).collect(),
         })
+    }
+
+    async fn scanned(&self, filter: &past::ScannedFilter) -> Result<Vec<ScannedRow>, Trouble> {
+        self.found_in(filter).await
+    }
+
+    async fn verdict(&self, told: VerdictBody) -> Result<VerdictRow, Trouble> {
+        self.take_verdict(told).await
     }
 
     async fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<AttemptRow>, Trouble> {

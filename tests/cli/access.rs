@@ -55,7 +55,13 @@ const REPORT: &str = include_str!("../data/complaint/arf.eml");
 const EVER: Timestamp = Timestamp::from_seconds(1_000_000_000);
 
 /// A token as it would have been made long ago.
-fn given(tokens: &mut Tokens, id: u32, role: Role, scopes: &[Scope], expires: Option<Timestamp>) -> String {
+pub(crate) fn given(
+    tokens: &mut Tokens,
+    id: u32,
+    role: Role,
+    scopes: &[Scope],
+    expires: Option<Timestamp>,
+) -> String {
     let (text, hash) = issue(TokenId(id), &[u8::try_from(id).unwrap(); SECRET_OCTETS]);
     let (scopes, note) = (scopes.to_vec(), Name::from("desk <b>1</b>"));
     let verb = Verb::Create { hash, role, scopes, expires, note };
@@ -465,6 +471,7 @@ fn where_a_purpose_is_required_there_is_no_answer_without_one() {
         "/v1/sessions",
         "/v1/messages",
         "/v1/attempts",
+        "/v1/scanned",
         "/v1/suspensions",
         "/v1/complaints",
         "/v1/cases",

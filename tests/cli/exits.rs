@@ -28,7 +28,7 @@ fn found_is_0_nothing_is_1_and_not_known_yet_is_75() {
     let run = daemon.run(&["who", "--token", "other"]);
     expect(&run, 1, "");
     assert!(run.out.contains("unknown: no message with this token was written down"), "{run:?}");
-    for command in ["sessions", "messages", "attempts", "nas", "reputation", "suspensions"] {
+    for command in ["sessions", "messages", "attempts", "scanned", "nas", "reputation", "suspensions"] {
         expect(&daemon.run(&[command]), 0, "");
     }
 }
@@ -238,6 +238,9 @@ fn a_wrong_command_line_is_2() {
         &["who", "198.51.100.7", "--at", "2026-10-25 02:30", "--tz", "Europe/Berlin"],
         &["who", "198.51.100.7", "--tz", "Nowhere/At-All"],
         &["attempts", "4711"],
+        &["scanned", "--finding", "clean"],
+        &["sample"],
+        &["sample", "--refused", "0"],
         &["attempts", "--reason", "online"],
         &["messages", "--limit", "0"],
         &["messages", "--limit", "100001"],

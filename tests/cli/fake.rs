@@ -16,7 +16,9 @@ use relaywarden::access::preservation::{PreservationOrder, Preservations};
 use relaywarden::access::question::{Asked, Reply};
 use relaywarden::access::token::{TokenOrder, Tokens};
 use relaywarden::audit::asked::{AskedFilter, AskedRow};
-use relaywarden::audit::rows::{AttemptFilter, Listed, MessageFilter, SessionFilter, StoryFilter, Sum};
+use relaywarden::audit::rows::{
+    AttemptFilter, Listed, MessageFilter, ScannedFilter, SessionFilter, StoryFilter, Sum,
+};
 use relaywarden::complaint;
 use relaywarden::config::Http;
 use relaywarden::relay::advice::{Advice, COUNTED};
@@ -43,6 +45,7 @@ use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
 use relaywarden::server::http::reputation::ReputationRow;
 use relaywarden::server::http::rules::{RuleRow, WouldRow};
+use relaywarden::server::http::scanned::{ScannedRow, VerdictBody, VerdictRow};
 use relaywarden::server::http::top::{TopFilter, TopRow};
 use relaywarden::server::http::usage::UsageRow;
 use relaywarden::server::http::web;
@@ -363,6 +366,19 @@ impl Staff for Answers {
         };
         let known_from = some("2026-11-01T00:00:00.000Z");
         Ok(CoverageRow { retention, known_from, lost_from: None, gaps })
+    }
+
+    async fn scanned(&self, filter: &ScannedFilter) -> Result<Vec<ScannedRow>, Trouble> {
+        let mut rows = self.rows(scanned())?;
+        rows.retain(|row| filter.finding.is_none_or(|finding| row.finding == finding.word()));
+        Ok(rows)
+    }
+
+    async fn verdict(&self, told: VerdictBody) -> Result<VerdictRow, Trouble> {
+        self.rows(Vec::<ScannedRow>::new())?;
+        let finding = (told.action == "reject").then(|| "spam".to_owned());
+        let outcome = if finding.is_some() { "recorded" } else { "clean" }.to_owned();
+        Ok(VerdictRow { finding, outcome, because: "so it is".to_owned() })
     }
 
     async fn attempts(&self, filter: &AttemptFilter) -> Result<Vec<AttemptRow>, Trouble> {

@@ -9,7 +9,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 22] = [
+    let commands: [(&str, &[&str]); 23] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -22,6 +22,7 @@ fn every_command_looks_as_it_always_did() {
         ("top", &["top"]),
         ("usage", &["usage", "alice@isp.example"]),
         ("attempts", &["attempts"]),
+        ("scanned", &["scanned"]),
         ("nas", &["nas"]),
         ("nas-one", &["nas", "bras2/192.0.2.9"]),
         ("suspensions", &["suspensions"]),
@@ -43,6 +44,23 @@ fn every_command_looks_as_it_always_did() {
 }
 
 #[test]
+fn a_sample_is_of_what_was_refused_and_of_no_more_than_is_wanted() {
+    let daemon = Daemon::start(Answers::full());
+    let sampled = |wanted: &str| -> Vec<String> {
+        let run = daemon.run(&["sample", "--refused", wanted, "-o", "json"]);
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&run.out).unwrap();
+        rows.iter().map(|row| row["reference"].as_str().unwrap().to_owned()).collect()
+    };
+    // Of the flood that was only counted nobody knows what was refused.
+    assert_eq!(sampled("20"), ["1a2b3c4d", "0000002b"]);
+    assert_eq!(sampled("1").len(), 1);
+    let asked = daemon.answers.attempts_asked.lock().unwrap().clone().unwrap();
+    assert!(asked.since.is_some(), "of the last day, unless it is said");
+    let table = daemon.run(&["sample", "--refused", "20"]);
+    assert!(table.out.contains("To do: ") && table.err.contains("2 of 2, by chance"), "{table:?}");
+}
+
+#[test]
 fn help_looks_as_it_always_did() {
     for command in [
         "who",
@@ -50,6 +68,8 @@ fn help_looks_as_it_always_did() {
         "sessions",
         "messages",
         "attempts",
+        "sample",
+        "scanned",
         "top",
         "nas",
         "reputation",

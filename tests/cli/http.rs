@@ -5,12 +5,15 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
+use relaywarden::access::Role;
+use relaywarden::access::table::Scope;
 use relaywarden::relay::case::{Kind, State};
 use relaywarden::server::http::OrderError;
 use relaywarden::server::http::web::{self, BindError};
 use relaywarden::session::Name;
 use serde_json::Value;
 
+use crate::access::{bearer, given, sent};
 use crate::fake::{Answers, Daemon};
 
 struct Reply {
@@ -93,6 +96,8 @@ fn each_wrong_parameter_is_named() {
         ("/v1/messages?limit=0", "limit"),
         ("/v1/messages?limit=100001", "limit"),
         ("/v1/messages?subscribr=alice", "subscribr"),
+        ("/v1/scanned?finding=clean", "finding"),
+        ("/v1/scanned?address=alice", "address"),
         ("/v1/attempts?reference=1a2b3c4", "reference"),
         ("/v1/attempts?reference=%2ba2b3c4d", "reference"),
         ("/v1/attempts?reason=no-such", "reason"),
@@ -149,6 +154,41 @@ fn each_wrong_order_is_named() {
     let until = r#"{"subject":"bob","reason":"x","until":"2099-01-01T00:00:00Z"}"#;
     problem(&asked(&daemon, "DELETE", "/v1/suspensions/release", until), 400, "bad-parameter", Some("until"));
     assert!(daemon.answers.ordered.lock().unwrap().is_empty());
+}
+
+#[test]
+fn each_wrong_verdict_is_named_and_a_token_may_stand_as_a_password_there_alone() {
+    let answers = Answers::full();
+    let mut tokens = answers.tokens.lock().unwrap();
+    let token = given(&mut tokens, 2, Role::Operator, &[Scope::Verdicts], None);
+    drop(tokens);
+    let daemon = Daemon::start(answers);
+    for body in ["", "[]", "{}", r#"{"action":7}"#, r#"{"action":"reject","ip":7}"#] {
+        problem(&asked(&daemon, "POST", "/v1/verdicts", body), 400, "bad-body", None);
+    }
+    let long = format!(r#"{{"action":"reject","qid":"{}"}}"#, "a".repeat(1024 * 1024));
+    problem(&asked(&daemon, "POST", "/v1/verdicts", &long), 413, "body-too-large", None);
+    // What rspamd tells besides, and how it writes a list without anything in it.
+    let told = r#"{"action":"reject","score":15,"symbols":{},"fuzzy":[],"rcpt":"unknown","ip":"unknown"}"#;
+    // "rspamd:" and the token.
+    let basic = |token: &str| {
+        let pair = data_encoding::BASE64.encode(format!("rspamd:{token}").as_bytes());
+        format!("Authorization: Basic {pair}")
+    };
+    for (line, head, status) in [
+        ("POST /v1/verdicts", basic(&token), 200),
+        ("POST /v1/verdicts", bearer(&token), 200),
+        ("POST /v1/verdicts", basic("rw_00000002_x"), 401),
+        ("POST /v1/verdicts", "Authorization: Basic !!".to_owned(), 401),
+        ("GET /v1/scanned", basic(&token), 401),
+        ("GET /v1/scanned", bearer(&token), 403),
+        ("GET /v1/lookup?address=198.51.100.7", bearer(&token), 403),
+    ] {
+        let body = if line.starts_with("POST") { told } else { "" };
+        let reply = sent(&daemon, line, &[&head], body);
+        assert_eq!(reply.status, status, "{line} {}", reply.body);
+        assert!(!reply.body.contains("alice"), "a scanner need not know whose a message was");
+    }
 }
 
 #[test]

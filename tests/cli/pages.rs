@@ -143,6 +143,16 @@ fn a_subscriber_is_the_same_one_however_the_name_is_typed() {
 }
 
 #[test]
+fn what_scanners_found_is_on_the_page_of_whoever_sent_it_and_on_nobody_elses() {
+    let (daemon, [viewer, ..]) = daemon();
+    let alice = get(&daemon, &viewer, "/subscriber/alice@isp.example").body;
+    assert!(alice.contains("spam <strong>1</strong> and viruses <strong>0</strong> times"), "{alice}");
+    // Rows of messages of which it is not sure whose they are come, too, and are not counted.
+    let bob = get(&daemon, &viewer, "/subscriber/bob@isp.example").body;
+    assert!(!bob.contains("Scanners found"), "{bob}");
+}
+
+#[test]
 fn a_message_that_is_named_by_its_token_is_the_only_one_in_its_rows_for_programs() {
     let (daemon, [viewer, ..]) = daemon();
     let reply = get(&daemon, &viewer, "/message?token=Zk3vQ");

@@ -93,6 +93,7 @@ impl World {
             details: Arc::default(),
             imported: import::Counters::default(),
             attempts: Arc::default(),
+            scanning: Arc::default(),
             scales: Arc::default(),
             reputation: Arc::default(),
             key: Arc::new(SecretKey::open(data.path()).unwrap()),

@@ -32,6 +32,10 @@ pub(crate) struct Wanted {
     pub(crate) relay: &'static str,
     /// Lines for `[policy]`.
     pub(crate) policy: &'static str,
+    /// Lines for `[milter]`, which listens only then.
+    pub(crate) milter: Option<&'static str>,
+    /// Whether it is reached over TCP, too.
+    pub(crate) web: bool,
     /// Where the log lives, when not in the temporary directory.
     pub(crate) data_dir: Option<PathBuf>,
     /// `[[radius.client]]` and all that feeds it, in place of the two clients on loopback.
@@ -41,7 +45,15 @@ pub(crate) struct Wanted {
 impl Default for Wanted {
     fn default() -> Self {
         // Without a warm-up the daemon knows from its first second; tests of the warm-up say so.
-        Wanted { session: "warm-up = \"0s\"", relay: "", policy: "", data_dir: None, feeds: None }
+        Wanted {
+            session: "warm-up = \"0s\"",
+            relay: "",
+            policy: "",
+            milter: None,
+            web: false,
+            data_dir: None,
+            feeds: None,
+        }
     }
 }
 
@@ -59,6 +71,10 @@ pub(crate) struct Daemon {
     pub(crate) socketmap: SocketAddr,
     /// Policy delegation.
     pub(crate) policy: SocketAddr,
+    /// Milter, where it listens.
+    pub(crate) milter: SocketAddr,
+    /// HTTP over TCP, where it listens.
+    pub(crate) web: SocketAddr,
 }
 
 impl Daemon {
@@ -79,6 +95,8 @@ impl Daemon {
             radius_v6: format!("[::1]:{}", free_port()).parse().expect("an address"),
             socketmap: SocketAddr::from(([127, 0, 0, 1], free_port())),
             policy: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            milter: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            web: SocketAddr::from(([127, 0, 0, 1], free_port())),
             home,
         };
         daemon.configure(wanted);
@@ -119,9 +137,11 @@ listen = ["{socketmap}"]
 listen = ["{policy}"]
 {policy_more}
 
+{milter}
+
 [http]
 socket = "{socket}"
-listen = []
+listen = [{web}]
 "#,
             data = data.display(),
             radius = self.radius,
@@ -132,6 +152,10 @@ listen = []
             socketmap = self.socketmap,
             policy = self.policy,
             policy_more = wanted.policy,
+            milter = wanted.milter.map_or(String::new(), |lines| {
+                format!("[milter]\nlisten = [\"{}\"]\n{lines}", self.milter)
+            }),
+            web = if wanted.web { format!("\"{}\"", self.web) } else { String::new() },
             socket = self.socket().display(),
         );
         write_private(&self.configuration(), &text);

@@ -66,6 +66,15 @@ pub(crate) fn is_root() -> bool {
 ///
 /// An ordinary user becomes root of a user namespace for it.
 pub(crate) fn inside_namespace(test: &str) -> bool {
+    inside(test, &["--mount", "--propagation", "private"])
+}
+
+/// The same in a network and with a host's name of its own: nothing is in that network until the test puts it there.
+pub(crate) fn inside_network(test: &str) -> bool {
+    inside(test, &["--net", "--uts"])
+}
+
+fn inside(test: &str, spaces: &[&str]) -> bool {
     const INSIDE: &str = "RELAYWARDEN_TEST_NAMESPACE";
     if std::env::var_os(INSIDE).is_some() {
         return true;
@@ -75,7 +84,7 @@ pub(crate) fn inside_namespace(test: &str) -> bool {
         unshare.arg("--map-root-user");
     }
     let status = unshare
-        .args(["--mount", "--propagation", "private"])
+        .args(spaces)
         .arg(std::env::current_exe().expect("the path of this test program"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")

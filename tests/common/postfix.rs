@@ -78,6 +78,16 @@ impl Postfix {
 
     /// Starts one with more lines for main.cf.
     pub(crate) fn start_with(daemon: &Daemon, snippets: &[&str], more: &str) -> Postfix {
+        Postfix::start_changed(daemon, snippets, more, &[])
+    }
+
+    /// Starts one with more lines for main.cf, and others for what stands in the snippets.
+    pub(crate) fn start_changed(
+        daemon: &Daemon,
+        snippets: &[&str],
+        more: &str,
+        changes: &[(&str, &str)],
+    ) -> Postfix {
         let ports = [free_port(), free_port(), free_port()];
         let [mx, relay, submission] = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let home = tempfile::Builder::new().prefix("relaywarden-postfix-").tempdir().expect("a directory");
@@ -90,7 +100,9 @@ impl Postfix {
         // The daemon of this test listens elsewhere than the one in the snippets; nothing else is changed in them.
         let main = main
             .replace("127.0.0.1:10023", &daemon.socketmap.to_string())
-            .replace("127.0.0.1:10024", &daemon.policy.to_string());
+            .replace("127.0.0.1:10024", &daemon.policy.to_string())
+            .replace("127.0.0.1:10025", &daemon.milter.to_string());
+        let main = changes.iter().fold(main, |text, (there, here)| text.replace(there, here));
         let three = snippets.contains(&"profiles.main.cf");
         let smtpd = if three {
             SNIPPET_LISTENERS

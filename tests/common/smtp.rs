@@ -27,13 +27,26 @@ impl Reply {
 impl Smtp {
     /// Connects and says EHLO.
     pub(crate) fn connect(server: SocketAddr) -> Smtp {
-        let stream = TcpStream::connect(server).expect("Postfix listens");
+        Smtp::begin(TcpStream::connect(server).expect("Postfix listens"))
+    }
+
+    fn begin(stream: TcpStream) -> Smtp {
         // Postfix itself waits up to 11 s for a policy service that hangs, at each of two stages.
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
         let mut session = Smtp(BufReader::new(stream));
         assert_eq!(session.reply().code, 220);
         session.say("EHLO client.example");
         session
+    }
+
+    /// Connects from this address, which is one of this host, and says EHLO.
+    pub(crate) fn bound(server: SocketAddr, client: &str) -> Smtp {
+        let client = SocketAddr::new(client.parse().expect("an address"), 0);
+        let domain = if client.is_ipv6() { socket2::Domain::IPV6 } else { socket2::Domain::IPV4 };
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&client.into()).expect("an address of this host");
+        socket.connect(&server.into()).expect("the mail server listens");
+        Smtp::begin(socket.into())
     }
 
     /// Connects and pretends to be this client.

@@ -1,5 +1,8 @@
 //! The sample configuration: it means what it says.
 
+use relaywarden::relay::Profile;
+use relaywarden::relay::scanner::Position;
+
 use super::*;
 
 #[test]
@@ -52,6 +55,12 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "bytes",
         "message-size",
         "text",
+        "profile",
+        "spam",
+        "virus",
+        "spam-score",
+        "contains",
+        "position",
         "addresses",
         "lists",
         "sample",
@@ -76,7 +85,11 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
             .replacen(line, &line[2..], 1);
         let mut explicit = config(&with);
         // The default mode of these sockets is written as no mode.
-        for mode in [&mut explicit.socketmap.mode, &mut explicit.policy.listeners.mode] {
+        for mode in [
+            &mut explicit.socketmap.mode,
+            &mut explicit.policy.listeners.mode,
+            &mut explicit.milter.listeners.mode,
+        ] {
             if *mode == Some(0o660) {
                 *mode = None;
             }
@@ -86,48 +99,60 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
     assert!(seen >= 27, "only {seen} keys were found in the sample");
 }
 
+/// What is commented in the sample and has no default, and the same as it would be written.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("# may-assign", "may-assign"),
+    ("# role", "role"),
+    ("# [[radius.detail]]", "[[radius.detail]]"),
+    ("# directory", "directory"),
+    ("# client = \"freeradius\"", "client = \"bras1\""),
+    ("# files", "files"),
+    ("# remove", "remove"),
+    ("# [[nas]]", "[[nas]]"),
+    ("# identifier", "identifier"),
+    ("# address = \"192.0.2.7\"", "address = \"192.0.2.7\""),
+    ("# name = \"berlin-7\"", "name = \"berlin-7\""),
+    ("# authenticated", "authenticated"),
+    ("# group", "group"),
+    ("# [[nat]]", "[[nat]]"),
+    ("# inside", "inside"),
+    ("# outside", "outside"),
+    ("# block", "block"),
+    ("# first-port", "first-port"),
+    ("# realm", "realm"),
+    ("# [[mta]]", "[[mta]]"),
+    ("# name = \"mx1\"", "name = \"mx1\""),
+    ("# address = \"192.0.2.25\"", "address = \"192.0.2.25\""),
+    ("# header", "header"),
+    ("# contact", "contact"),
+    ("# socket-group", "socket-group"),
+    ("# prefixes = ", "prefixes = "),
+    ("# [[rule]]", "[[rule]]"),
+    ("# name = \"flood\"", "name = \"flood\""),
+    ("# when = ", "when = "),
+    ("# then = ", "then = "),
+    ("# [watch.dnsbl]", "[watch.dnsbl]"),
+    ("# listen = []         # such as [\"127.0.0.1:10025\"]", "listen = [\"127.0.0.1:10025\"]"),
+    ("# profile = ", "profile = "),
+    ("# [[scanned.header]]", "[[scanned.header]]"),
+    ("# name = \"X-Spam-Status\"", "name = \"X-Spam-Status\""),
+    ("# spam = []              # such as ", "spam = "),
+    ("# virus = []             # such as ", "virus = "),
+    ("# spam-score", "spam-score"),
+    ("# contains", "contains"),
+    ("# position", "position"),
+    ("# addresses = ", "addresses = "),
+    ("# lists = ", "lists = "),
+    ("# sample = []         # such as ", "sample = "),
+    ("# every = ", "every = "),
+    ("# resolver = ", "resolver = "),
+    ("# timeout = ", "timeout = "),
+];
+
 #[test]
 fn the_examples_that_are_no_defaults_are_understood() {
     let mut text = SAMPLE.replace("secret-file = \"secrets/bras1\"", "secret = \"sixteen octets!!\"");
-    for (from, to) in [
-        ("# may-assign", "may-assign"),
-        ("# role", "role"),
-        ("# [[radius.detail]]", "[[radius.detail]]"),
-        ("# directory", "directory"),
-        ("# client = \"freeradius\"", "client = \"bras1\""),
-        ("# files", "files"),
-        ("# remove", "remove"),
-        ("# [[nas]]", "[[nas]]"),
-        ("# identifier", "identifier"),
-        ("# address = \"192.0.2.7\"", "address = \"192.0.2.7\""),
-        ("# name = \"berlin-7\"", "name = \"berlin-7\""),
-        ("# authenticated", "authenticated"),
-        ("# group", "group"),
-        ("# [[nat]]", "[[nat]]"),
-        ("# inside", "inside"),
-        ("# outside", "outside"),
-        ("# block", "block"),
-        ("# first-port", "first-port"),
-        ("# realm", "realm"),
-        ("# [[mta]]", "[[mta]]"),
-        ("# name = \"mx1\"", "name = \"mx1\""),
-        ("# address = \"192.0.2.25\"", "address = \"192.0.2.25\""),
-        ("# header", "header"),
-        ("# contact", "contact"),
-        ("# socket-group", "socket-group"),
-        ("# prefixes = ", "prefixes = "),
-        ("# [[rule]]", "[[rule]]"),
-        ("# name = \"flood\"", "name = \"flood\""),
-        ("# when = ", "when = "),
-        ("# then = ", "then = "),
-        ("# [watch.dnsbl]", "[watch.dnsbl]"),
-        ("# addresses = ", "addresses = "),
-        ("# lists = ", "lists = "),
-        ("# sample = []         # such as ", "sample = "),
-        ("# every = ", "every = "),
-        ("# resolver = ", "resolver = "),
-        ("# timeout = ", "timeout = "),
-    ] {
+    for (from, to) in EXAMPLES {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
     }
@@ -149,6 +174,13 @@ fn the_examples_that_are_no_defaults_are_understood() {
     assert_eq!(config.http.group.as_deref(), Some("abuse"));
     assert_eq!(config.policy.header.as_deref(), Some("X-Subscriber-Token"));
     assert!(config.relay.permit_authenticated);
+    assert_eq!((config.milter.listeners.listen.len(), config.milter.profile), (1, Some(Profile::Relay)));
+    let [header] = &config.scanned.headers[..] else { panic!("{:?}", config.scanned) };
+    assert_eq!(
+        (header.name.as_str(), header.spam_score, header.position),
+        ("X-Spam-Status", Some(12_500), Position::Any)
+    );
+    assert_eq!((header.spam.len(), header.virus.len()), (1, 1));
     let dnsbl = config.dnsbl.unwrap();
     assert_eq!((dnsbl.addresses.len(), dnsbl.lists.len(), dnsbl.resolvers.len()), (2, 2, 1));
     assert_eq!((dnsbl.sample.len(), dnsbl.sample[0].count), (1, 8));

@@ -696,6 +696,7 @@ fn every_question_walks_an_index() {
         ("messages-000001.sqlite3", of_items),
         ("questions-000001.sqlite3", of_questions),
         ("attempts-000001.sqlite3", of_items),
+        ("scanned-000001.sqlite3", of_items),
     ];
     for (file, questions) in files {
         let connection = open_for_reading(&world.data.path().join("audit").join(file)).unwrap();

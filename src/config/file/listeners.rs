@@ -1,6 +1,6 @@
 //! Who asks, and where: mail servers, the listeners that they reach, and the one for staff.
 //!
-//! Knows: the tables `[[mta]]`, `[socketmap]`, `[policy]` and `[http]`, and that no place may be listened on twice. Must not
+//! Knows: the tables `[[mta]]`, `[socketmap]`, `[policy]`, `[milter]` and `[http]`, and that no place may be listened on twice. Must not
 //! know: what is answered there.
 
 use std::cmp::Reverse;
@@ -13,8 +13,9 @@ use toml::Spanned;
 use super::Reader;
 use crate::config::fault::{Caution, ConfigError, Fault};
 use crate::config::table::{self, Text, Texts};
-use crate::config::{Config, Endpoint, Http, Listeners, Mta, Policy, value};
+use crate::config::{Config, Endpoint, Http, Listeners, Milter, Mta, Policy, value};
 use crate::mta::policy::is_field_name;
+use crate::relay::Profile;
 
 /// The most a contact may add to an SMTP reply.
 const CONTACT_LIMIT: usize = 120;
@@ -66,6 +67,22 @@ impl Reader<'_> {
             header: table.header.as_ref().map(|text| self.parse(text, header)).transpose()?,
             contact: table.contact.as_ref().map(|text| self.parse(text, contact)).transpose()?,
         })
+    }
+
+    /// A scanner's header counts, or a message is written down, only where somebody has a use for it: no default listens.
+    pub(super) fn milter(&self, table: &table::Milter) -> Result<Milter, ConfigError> {
+        let sockets = (table.socket_mode.as_ref(), table.socket_group.as_ref());
+        let realm = self.realm(table.realm.as_ref())?;
+        let listeners = match &table.listen {
+            None => Listeners { realm, ..Listeners::default() },
+            listen => Listeners { realm, ..self.listeners(listen.as_ref(), sockets, 10025)? },
+        };
+        let profiles = [Profile::Relay, Profile::Submission, Profile::Mx];
+        let profile = table.profile.as_ref().map(|text| {
+            let place = self.choice(Some(text), &["relay", "submission", "mx"])?;
+            Ok(profiles.get(place).copied().unwrap_or_default())
+        });
+        Ok(Milter { listeners, profile: profile.transpose()? })
     }
 
     fn listeners(
@@ -136,10 +153,11 @@ impl Reader<'_> {
     pub(super) fn no_place_twice(&self, file: &table::File, config: &Config) -> Result<(), ConfigError> {
         let tcp = |listen: &[SocketAddr]| listen.iter().copied().map(Endpoint::Tcp).collect();
         let socket = vec![Endpoint::Unix(config.http.socket.clone())];
-        let streams: [(_, Option<&Texts>, Vec<Endpoint>); 4] = [
+        let streams: [(_, Option<&Texts>, Vec<Endpoint>); 5] = [
             ("http.socket", None, socket),
             ("socketmap.listen", file.socketmap.listen.as_ref(), config.socketmap.listen.clone()),
             ("policy.listen", file.policy.listen.as_ref(), config.policy.listeners.listen.clone()),
+            ("milter.listen", file.milter.listen.as_ref(), config.milter.listeners.listen.clone()),
             ("http.listen", file.http.listen.as_ref(), tcp(&config.http.listen)),
         ];
         self.distinct(&streams)?;
@@ -174,6 +192,7 @@ impl Reader<'_> {
         let sockets = [
             (file.socketmap.listen.as_ref(), &config.socketmap.listen),
             (file.policy.listen.as_ref(), &config.policy.listeners.listen),
+            (file.milter.listen.as_ref(), &config.milter.listeners.listen),
         ];
         if sockets.iter().all(|(_, endpoints)| endpoints.is_empty()) {
             self.warn(None, Caution::NoMtaListener);

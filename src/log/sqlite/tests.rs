@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::entry::Question;
+use crate::log::entry::{OLDEST, Question};
 use crate::session::Name;
 
 fn batch(sequence: u64, count: u64) -> Batch {
@@ -336,7 +336,7 @@ fn entries_of_the_version_before_are_read_and_older_ones_are_not() {
         replay::unpack(&Row { sequence, at, count, packed: &packed }, Path::new("log"))
     };
     assert_eq!(row(FORMAT).unwrap(), entries);
-    assert_eq!(row(FORMAT - 1).unwrap(), entries);
-    assert!(matches!(row(FORMAT - 2), Err(LogError::Damaged { .. })));
+    assert_eq!(row(OLDEST).unwrap(), entries);
+    assert!(matches!(row(OLDEST - 1), Err(LogError::Damaged { .. })));
     assert!(matches!(row(FORMAT + 1), Err(LogError::TooNew { .. })));
 }

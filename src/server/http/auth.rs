@@ -18,6 +18,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use data_encoding::BASE64;
 
 use super::hosts::Hosts;
 use super::problem::{Kind, Problem};
@@ -41,6 +42,8 @@ const CSRF_HEADER: &str = "x-csrf-token";
 pub const CSRF_FIELD: &str = "csrf";
 /// The path that lives while the process does: whoever watches may call it by any name.
 const ALIVE: &str = "/healthz";
+/// Where scanners tell of messages.
+const VERDICTS: &str = "/v1/verdicts";
 /// Where a browser shows its token.
 const LOGIN: &str = "/login";
 /// A refusal to the same asker at the same path is written down once within this.
@@ -390,9 +393,12 @@ fn come<S: Staff>(
     };
     let headers = request.headers();
     if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let token = value.to_str().ok().and_then(bearer);
+        let value = value.to_str().ok();
+        // rspamd sends what it knows by no other scheme.
+        let told = value.and_then(bearer).map(str::to_owned);
+        let token = told.or_else(|| value.filter(|_| request.uri().path() == VERDICTS).and_then(password));
         // Another scheme is a failure like any other: nothing of it is good here.
-        return Ok(Some((gate.shown(staff, token.unwrap_or_default(), source)?, None)));
+        return Ok(Some((gate.shown(staff, token.as_deref().unwrap_or_default(), source)?, None)));
     }
     Ok(gate.session(staff, headers).map(|(asker, session)| (asker, Some(Browser(session)))))
 }
@@ -401,6 +407,15 @@ fn come<S: Staff>(
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// RFC 7617: what stands behind the name, whatever that is.
+fn password(value: &str) -> Option<String> {
+    let (scheme, pair) = value.split_once(' ')?;
+    let octets =
+        scheme.eq_ignore_ascii_case("basic").then(|| BASE64.decode(pair.trim().as_bytes()).ok())??;
+    let (_, password) = std::str::from_utf8(&octets).ok()?.split_once(':')?;
+    Some(password.to_owned())
 }
 
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {

@@ -38,6 +38,7 @@ use super::problem::{Kind, Problem};
 use super::questions::{ChainRow, QuestionRow};
 use super::reputation::ReputationRow;
 use super::rules::{RuleRow, WouldRow};
+use super::scanned::{ScannedRow, VerdictBody, VerdictRow};
 use super::sheet::CSV;
 use super::tokens::{NewToken, RevokeBody, TokenBody, TokenRow};
 use super::top::TopRow;
@@ -217,6 +218,9 @@ pub fn openapi() -> OpenApi {
     add::<TopRow>(&mut components);
     add::<UsageRow>(&mut components);
     add::<AttemptRow>(&mut components);
+    add::<ScannedRow>(&mut components);
+    add::<VerdictBody>(&mut components);
+    add::<VerdictRow>(&mut components);
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);
     add::<HoldRow>(&mut components);

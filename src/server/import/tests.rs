@@ -28,6 +28,8 @@ fn config() -> Config {
         require_purpose: false,
         case_rules: Default::default(),
         dnsbl: None,
+        milter: Default::default(),
+        scanned: Default::default(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(

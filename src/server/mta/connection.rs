@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Decoder;
 
 use super::{Counters, Desk, Limits, Peer, count, stopped};
+use crate::mta::milter::{self, Conversation, Reply, Step};
 use crate::mta::{ReadError, policy, socketmap};
 
 /// Octets taken from the kernel at a time, on the stack: an idle connection needs no buffer to wait for them.
@@ -42,14 +43,20 @@ pub(super) trait Speech {
     type Request: Send;
     /// What is wrong with octets that ask nothing.
     type Broken: fmt::Display + Send;
+    /// What is remembered from one request to the next.
+    type Talk: Send;
     /// Reads it.
     type Codec: Decoder<Item = Self::Request, Error = ReadError<Self::Broken>> + Default + Send;
 
     /// The counter of its requests.
     fn counter(counters: &Counters) -> &AtomicU64;
 
+    /// What is known when a connection begins.
+    fn begin<D: Desk>(desk: &D) -> Self::Talk;
+
     /// Writes the answer to one request.
     fn answer<D: Desk>(
+        talk: &mut Self::Talk,
         desk: &D,
         peer: &Peer,
         request: Self::Request,
@@ -66,13 +73,22 @@ pub(super) struct Socketmap;
 impl Speech for Socketmap {
     type Request = socketmap::Request;
     type Broken = crate::mta::netstring::Broken;
+    type Talk = ();
     type Codec = socketmap::Socketmap;
 
     fn counter(counters: &Counters) -> &AtomicU64 {
         &counters.socketmap
     }
 
-    async fn answer<D: Desk>(desk: &D, peer: &Peer, request: socketmap::Request, answers: &mut BytesMut) {
+    fn begin<D: Desk>(_: &D) {}
+
+    async fn answer<D: Desk>(
+        (): &mut (),
+        desk: &D,
+        peer: &Peer,
+        request: socketmap::Request,
+        answers: &mut BytesMut,
+    ) {
         desk.socketmap(peer, &request).write(answers);
     }
 
@@ -87,17 +103,67 @@ pub(super) struct Policy;
 impl Speech for Policy {
     type Request = policy::Request;
     type Broken = policy::Broken;
+    type Talk = ();
     type Codec = policy::Policy;
 
     fn counter(counters: &Counters) -> &AtomicU64 {
         &counters.policy
     }
 
-    async fn answer<D: Desk>(desk: &D, peer: &Peer, request: policy::Request, answers: &mut BytesMut) {
+    fn begin<D: Desk>(_: &D) {}
+
+    async fn answer<D: Desk>(
+        (): &mut (),
+        desk: &D,
+        peer: &Peer,
+        request: policy::Request,
+        answers: &mut BytesMut,
+    ) {
         desk.policy(peer, request).await.write(answers);
     }
 
     /// Without an answer Postfix takes its `default_action`, which is the postmaster's to choose.
+    fn refuse(_: &mut BytesMut) {}
+}
+
+/// Milter.
+pub(super) struct Milter;
+
+impl Speech for Milter {
+    type Request = milter::Command;
+    type Broken = milter::Broken;
+    type Talk = Conversation;
+    type Codec = milter::Milter;
+
+    fn counter(counters: &Counters) -> &AtomicU64 {
+        &counters.milter
+    }
+
+    fn begin<D: Desk>(desk: &D) -> Conversation {
+        Conversation::new(desk.milter_terms())
+    }
+
+    async fn answer<D: Desk>(
+        talk: &mut Conversation,
+        desk: &D,
+        peer: &Peer,
+        request: milter::Command,
+        answers: &mut BytesMut,
+    ) {
+        match talk.take(request) {
+            Step::Nothing => {}
+            Step::Write(reply) => reply.write(answers),
+            Step::Recipient(query) => {
+                let recipient = query.recipient.clone();
+                let answer = desk.milter_recipient(peer, *query).await;
+                talk.answered(&recipient, &answer);
+                Reply::Answer(answer).write(answers);
+            }
+            Step::End(ended) => Reply::Answer(desk.milter_end(peer, *ended).await).write(answers),
+        }
+    }
+
+    /// Without an answer the MTA takes its own default (`milter_default_action`, `F=T`), which is the postmaster's to choose.
     fn refuse(_: &mut BytesMut) {}
 }
 
@@ -149,16 +215,18 @@ where
 {
     let mut line = Line::new(stream, limits);
     let mut codec = P::Codec::default();
+    let mut talk = P::begin(desk);
     let mut stop = pin!(stopped(&mut shutdown));
     let mut stopping = false;
     // Set again only when it rings too early: moving it at each request would cost more than the request.
     let mut alarm = pin!(sleep_until(Instant::now() + limits.idle));
 
     loop {
-        let answered = match answer_all::<P, D, S>(&mut line, &mut codec, desk, peer, counters).await {
-            Ok(answered) => answered,
-            Err(closed) => return closed,
-        };
+        let answered =
+            match answer_all::<P, D, S>(&mut line, &mut codec, &mut talk, desk, peer, counters).await {
+                Ok(answered) => answered,
+                Err(closed) => return closed,
+            };
         if line.ended {
             return Closed::Ended;
         }
@@ -188,6 +256,7 @@ where
 async fn answer_all<P: Speech, D: Desk, S>(
     line: &mut Line<'_, S>,
     codec: &mut P::Codec,
+    talk: &mut P::Talk,
     desk: &D,
     peer: &Peer,
     counters: &Counters,
@@ -201,7 +270,7 @@ where
         match next {
             Ok(Some(request)) => {
                 count(P::counter(counters));
-                P::answer(desk, peer, request, &mut line.answers).await;
+                P::answer(talk, desk, peer, request, &mut line.answers).await;
                 answered = true;
                 if line.answers.len() >= ANSWERS {
                     line.flush().await?;

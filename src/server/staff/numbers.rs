@@ -61,6 +61,10 @@ impl StaffDesk {
             let help = "Attempts that were refused or deferred, by how they are kept";
             out.counter("attempts", help, &[("kept", outcome)], count);
         }
+        for ((finding, by, fate), count) in self.scanning.read() {
+            let labels = [("verdict", finding.word()), ("by", by.word()), ("outcome", fate.word())];
+            out.counter("scanned", "What scanners found, and what became of it", &labels, count);
+        }
         out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
         out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
         out.counter("log_batches", "Group commits", &[], read(&engine.batches));

@@ -84,6 +84,35 @@ pub(super) fn message() -> MessageRow {
     }
 }
 
+/// Spam of alice, and a virus of a login that is an attack.
+pub(super) fn scanned() -> Vec<ScannedRow> {
+    vec![
+        ScannedRow {
+            at: "2026-11-23T14:00:06.007Z".to_owned(),
+            finding: "spam".to_owned(),
+            by: "header".to_owned(),
+            told: "X-Spam: Yes".to_owned(),
+            mta: "mx1".to_owned(),
+            queue_id: "4XyZ1b2c3d".to_owned(),
+            address: some("198.51.100.7"),
+            port: Some(40112),
+            subscriber: some("alice@isp.example"),
+            session: some("bras1/00a1/1795438800000"),
+            nas: some("bras1"),
+            candidates: vec![alice()],
+            ..ScannedRow::default()
+        },
+        ScannedRow {
+            at: "2026-11-23T13:00:06.007Z".to_owned(),
+            finding: "virus".to_owned(),
+            by: "scanner".to_owned(),
+            told: "=cmd|' /c calc'!a1\u{1b}[2J".to_owned(),
+            login: some("=1+1\u{202e}"),
+            ..ScannedRow::default()
+        },
+    ]
+}
+
 /// A suspended customer, nobody's address, and a flood.
 pub(super) fn attempts() -> Vec<AttemptRow> {
     let row = |reference: &str, reason: Reason| AttemptRow {

@@ -233,6 +233,38 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             refuses: PAST,
             ..PLAIN
         },
+        ("GET", "/v1/scanned") => About {
+            summary: "What scanners found in messages that were sent, newest first",
+            takes: &[
+                SUBSCRIBER,
+                LOGIN,
+                ADDRESS,
+                QUEUE_ID,
+                Given("finding", Kindred::Text, "spam or virus."),
+                SINCE,
+                UNTIL,
+                LIMIT,
+                CURSOR,
+                PURPOSE,
+            ],
+            answer: Answered::Walk("ScannedRow"),
+            refuses: PAST,
+            ..PLAIN
+        },
+        ("POST", "/v1/verdicts") => About {
+            summary: "Takes what rspamd tells of a message, and holds it against whoever sent that",
+            body: Some("VerdictBody"),
+            answer: Answered::One("VerdictRow"),
+            refuses: &[
+                Kind::BadBody,
+                Kind::BodyTooLarge,
+                Kind::NotReady,
+                Kind::Storage,
+                Kind::Damaged,
+                Kind::Unrecorded,
+            ],
+            ..PLAIN
+        },
         ("GET", "/v1/nas") => About {
             summary: "The feed of each NAS",
             takes: &[Given("nas", Kindred::Text, "Only this one."), FORMAT, PURPOSE],

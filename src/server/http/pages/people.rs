@@ -11,24 +11,28 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{Looker, page};
-use crate::audit::rows::{MessageFilter, SessionFilter};
+use crate::audit::rows::{MessageFilter, ScannedFilter, SessionFilter};
 use crate::console::Place;
 use crate::console::cards::Message;
 use crate::console::chart::{Bars, Window};
 use crate::console::link::{self, Href, Link};
 use crate::console::person::{Subscriber, addresses};
-use crate::server::http::Staff;
+use crate::relay::scanned::Finding;
 use crate::server::http::api::rfc3339;
 use crate::server::http::cases::{CaseFilter, CaseRow};
 use crate::server::http::known_now::known_now;
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
+use crate::server::http::scanned::ScannedRow;
+use crate::server::http::{Staff, Trouble};
 use crate::session::Name;
 
 /// Sessions of a subscriber's page.
 const SESSIONS_MAX: usize = 500;
 /// Messages of it; all of them have a page of their own.
 const MESSAGES_MAX: usize = 25;
+/// Verdicts of scanners that are counted for it.
+const SCANNED_MAX: usize = 10_000;
 /// Open cases of it.
 const CASES_MAX: usize = 20;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -42,15 +46,7 @@ pub(in super::super) async fn subscriber<S: Staff>(
     mut question: Question,
 ) -> Result<Response, Problem> {
     let frame = looker.frame(&*staff, Place::Elsewhere, question.purpose());
-    let told = question.parameters.text("days")?;
-    let days = match told.as_deref() {
-        None => 1,
-        Some(text) => SPANS
-            .iter()
-            .map(|(days, _)| *days)
-            .find(|days| days.to_string() == text)
-            .ok_or_else(|| Problem::parameter("days", "none of 1, 7 and 30"))?,
-    };
+    let days = days(question.parameters.text("days")?.as_deref())?;
     let until = super::moment(&mut question.parameters, "until", &frame.zone)?.unwrap_or(frame.now);
     let window = Window { since: until.minus(DAY.saturating_mul(days)), until };
     let unread = |_| Problem::parameter("name", "not UTF-8; write such a name as 0x and hex digits");
@@ -76,6 +72,7 @@ pub(in super::super) async fn subscriber<S: Staff>(
         ..MessageFilter::default()
     };
     let messages = staff.messages(&messages).await?;
+    let (spam, viruses) = scanned(&*staff, &asked, window).await?;
     let minutes = staff.minutes(&asked, window.since, window.until).await?;
     let cases = staff.cases(&CaseFilter::open_of(asked, CASES_MAX));
     ready
@@ -115,12 +112,38 @@ pub(in super::super) async fn subscriber<S: Staff>(
         hours,
         recipients,
         octets,
+        spam,
+        viruses,
         sessions,
         messages,
         suspension,
         frame,
     };
     Ok(page(StatusCode::OK, &subscriber))
+}
+
+/// For how many days it is asked.
+fn days(told: Option<&str>) -> Result<u32, Problem> {
+    let Some(text) = told else { return Ok(1) };
+    let found = SPANS.iter().map(|(days, _)| *days).find(|days| days.to_string() == text);
+    found.ok_or_else(|| Problem::parameter("days", "none of 1, 7 and 30"))
+}
+
+/// How often scanners found spam and viruses in what somebody sent. Of several owners nobody is accused.
+async fn scanned<S: Staff>(staff: &S, asked: &Name, window: Window) -> Result<(usize, usize), Trouble> {
+    let filter = ScannedFilter {
+        subscriber: Some(asked.clone()),
+        since: Some(window.since),
+        until: Some(window.until),
+        limit: SCANNED_MAX,
+        ..ScannedFilter::default()
+    };
+    let (rows, name) = (staff.scanned(&filter).await?, asked.to_string());
+    let theirs = |finding: Finding| {
+        let is = |row: &&ScannedRow| row.finding == finding.word() && row.subscriber.as_ref() == Some(&name);
+        rows.iter().filter(is).count()
+    };
+    Ok((theirs(Finding::Spam), theirs(Finding::Virus)))
 }
 
 pub(in super::super) async fn message<S: Staff>(

@@ -1,0 +1,113 @@
+//! Answers milter clients: the same questions as policy delegation asks, and what a scanner wrote into headers.
+//!
+//! Where a milter attributes, no rule of the operator's follows that could refuse: what is refused is refused here. Where it only
+//! reads headers, each message passes, whatever becomes of its verdict.
+//!
+//! Knows: which of a milter client's questions gets which answer. Must not know: the protocol, or how a verdict is read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Follows, MailDesk};
+use crate::clock;
+use crate::config::Config;
+use crate::mta::milter::{Ended, Terms};
+use crate::mta::policy::Action;
+use crate::relay::Query;
+use crate::relay::reserved;
+use crate::relay::ruling::{Client, Ruling, rule};
+use crate::relay::scanned::{By, Whose};
+use crate::relay::verdict::Reason;
+use crate::server::mta::Peer;
+use crate::session::Name;
+
+/// Connections since the process began: with the time they are told apart by names that no other has.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+
+impl MailDesk {
+    pub(super) fn terms(&self) -> Terms {
+        let config = self.config.load();
+        let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        Terms {
+            name: format!("milter.{:x}.{number:x}", clock::now().millis()),
+            profile: config.milter.profile,
+            headers: config.scanned.names().into(),
+        }
+    }
+
+    pub(super) async fn recipient_of_milter(&self, peer: &Peer, query: Query) -> Action {
+        let config = self.config.load_full();
+        let action = self.answer(peer, &query, &config, Follows::Nothing).await;
+        if config.relay.observe { Action::Dunno } else { action }
+    }
+
+    pub(super) async fn end_of_milter(&self, peer: &Peer, ended: Ended) -> Action {
+        let config = self.config.load_full();
+        let Ended { query, attributed, headers } = ended;
+        let found = config.scanned.by_headers(&headers);
+        // Before it is written down by us, too: what is known by now was told by policy delegation.
+        let told = self.scanning.recall(&Name::new(&query.queue_id), query.address);
+        let answer = match (&told, attributed) {
+            (None, true) => self.attributed(peer, &query, &config).await,
+            (Some(_), true) => {
+                self.let_go_of(peer, &query);
+                Action::Dunno
+            }
+            (_, false) => Action::Dunno,
+        };
+        if let Some(found) = found {
+            let now = clock::now();
+            let whose = told.unwrap_or_else(|| self.whose(peer, &query, &config));
+            let scanned = whose.scanned(now, By::Header, found, Name::new(&query.queue_id), query.address);
+            // Whatever becomes of it, the message is not held for it.
+            let _ = self.scanning.take(&self.inbox, scanned).await;
+        }
+        answer
+    }
+
+    /// Lets a message go, with its header, or says why not.
+    async fn attributed(&self, peer: &Peer, query: &Query, config: &Config) -> Action {
+        let answer = self.answer(peer, query, config, Follows::Nothing).await;
+        match answer {
+            _ if config.relay.observe => Action::Dunno,
+            Action::Ok | Action::Dunno => self.header(peer, query, config),
+            held_back => held_back,
+        }
+    }
+
+    /// Gives back what a milter client's message held, which counts as that of policy delegation.
+    fn let_go_of(&self, peer: &Peer, query: &Query) {
+        let instance = Name::new(&query.instance);
+        let known = self.attributions().recall(&peer.mta, &instance).cloned();
+        let message = reserved::Message { mta: &peer.mta, instance: &instance };
+        self.give_back(query, known.as_ref(), &[], message, false, clock::now());
+    }
+
+    /// Whose a message is of which nothing was written down lately: as it was ruled at RCPT, or is now.
+    fn whose(&self, peer: &Peer, query: &Query, config: &Config) -> Whose {
+        let (queue_id, login) = (Name::new(&query.queue_id), query.login.as_deref().map(Name::new));
+        if let Some(whose) = self.scanning.recall(&queue_id, query.address) {
+            return whose;
+        }
+        let known = self.attributions().recall(&peer.mta, &Name::new(&query.instance)).cloned();
+        let ruling = match known {
+            Some(known) => known.ruling,
+            None if !self.health.is_ready() => {
+                Ruling { reason: Reason::Starting, owners: Vec::new(), suspension: None }
+            }
+            None => {
+                let now = clock::now();
+                let client = Client {
+                    realm: self.shared.map.realm(peer.realm.as_ref()),
+                    address: query.address,
+                    port: query.port,
+                    login: login.as_ref(),
+                    profile: query.profile,
+                    logins_relay: config.relay.permit_authenticated,
+                    blind: self.health.is_blind(now),
+                };
+                rule(&self.shared.map, &self.shared.standing.load(), client, now)
+            }
+        };
+        Whose::ruled(peer.mta.clone(), query.port, login, ruling)
+    }
+}

@@ -1,0 +1,105 @@
+//! Takes what scanners found: whose the message was, whether that is news, and into the log.
+//!
+//! Knows: what becomes of a verdict, and what is counted of it. Must not know: how it was told, or what follows from it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::inbox::Inbox;
+use crate::log::entry::Entry;
+use crate::relay::scanned::{By, Finding, Scanned, Whose};
+use crate::relay::written::Written;
+use crate::session::{Name, Timestamp};
+
+/// How long a verdict waits to be durable: as long as the end of a message.
+const COMMIT_WITHIN: Duration = Duration::from_millis(3500);
+
+/// What becomes of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// It is durable.
+    Recorded,
+    /// It was told before.
+    Known,
+    /// It is not known for sure whose the message was: nobody is held to it.
+    Nobodys,
+    /// It could not be made durable in time.
+    Unrecorded,
+}
+
+impl Fate {
+    /// The word in metrics and in the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Fate::Recorded => "recorded",
+            Fate::Known => "known",
+            Fate::Nobodys => "nobodys",
+            Fate::Unrecorded => "unrecorded",
+        }
+    }
+}
+
+/// What was found, by which way, and what became of it.
+type Counts = BTreeMap<(Finding, By, Fate), u64>;
+
+/// Messages of which a scanner may speak, and what was counted.
+#[derive(Debug, Default)]
+pub struct Scanning {
+    written: Mutex<Written>,
+    counts: Mutex<Counts>,
+}
+
+impl Scanning {
+    /// Notes a message that is durable.
+    pub fn note(&self, at: Timestamp, queue_id: Name, address: Option<IpAddr>, whose: Whose) {
+        self.written().note(at, queue_id, address, whose);
+    }
+
+    /// Whose the message of this queue id was, that came from this address, if it was written down lately.
+    pub fn recall(&self, queue_id: &Name, address: Option<IpAddr>) -> Option<Whose> {
+        self.written().recall(queue_id, address).cloned()
+    }
+
+    /// Writes a verdict down, unless it was told before or nobody is surely meant.
+    pub async fn take(&self, inbox: &Inbox, scanned: Scanned) -> Fate {
+        let (finding, by) = (scanned.finding, scanned.by);
+        let fate = self.record(inbox, scanned).await;
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry((finding, by, fate)).or_default();
+        *count = count.saturating_add(1);
+        fate
+    }
+
+    async fn record(&self, inbox: &Inbox, scanned: Scanned) -> Fate {
+        if scanned.subjects().next().is_none() {
+            return Fate::Nobodys;
+        }
+        let (queue_id, address, finding) = (scanned.queue_id.clone(), scanned.address, scanned.finding);
+        if !self.written().is_news(&queue_id, address, finding, scanned.at) {
+            return Fate::Known;
+        }
+        let done = inbox.submit(Entry::Scanned(Box::new(scanned)));
+        let durable = match done {
+            Some(done) => matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_))),
+            None => false,
+        };
+        if !durable {
+            self.written().take_back(&queue_id, address, finding);
+            return Fate::Unrecorded;
+        }
+        Fate::Recorded
+    }
+
+    /// What became of how many, by what was found and by which way.
+    pub fn read(&self) -> Vec<((Finding, By, Fate), u64)> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(what, count)| (*what, *count)).collect()
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
