@@ -16,6 +16,7 @@ use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
+use crate::relay::line::{Lines, Told};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::usage::{Counting, Usages, UsagesAtRest};
@@ -26,6 +27,7 @@ use crate::session::effect::Effect;
 use crate::session::event::{Event, Kind, NasHold};
 use crate::session::image::Image;
 use crate::session::machine::Machine;
+use crate::session::reach::Reach;
 
 /// What the audit index stores of one folded entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +124,10 @@ pub struct Shared {
     pub preserved: ArcSwap<Preservations>,
     /// Who sent how much lately.
     pub usages: Usages,
+    /// What the access side was asked, and what it said.
+    pub lines: ArcSwap<Lines>,
+    /// Which sessions somebody has, for whoever asks.
+    pub reach: Reach,
     committed: AtomicU64,
     cases_changed: AtomicU64,
 }
@@ -172,6 +178,7 @@ pub struct Views {
     cases: Cases,
     preserved: Preservations,
     counting: Counting,
+    lines: Lines,
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -234,6 +241,7 @@ impl Views {
             cases: Cases::default(),
             preserved: Preservations::default(),
             counting: Counting::default(),
+            lines: Lines::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -247,11 +255,17 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        let rest = match format {
-            SNAPSHOT => postcard::from_bytes(octets).map_err(|_| Unreadable)?,
-            BEFORE => Rest::from(postcard::from_bytes::<RestBefore>(octets).map_err(|_| Unreadable)?),
+        let (rest, behind): (Rest, &[u8]) = match format {
+            SNAPSHOT => postcard::take_from_bytes(octets).map_err(|_| Unreadable)?,
+            BEFORE => (Rest::from(postcard::from_bytes::<RestBefore>(octets).map_err(|_| Unreadable)?), &[]),
             _ => return Err(Unreadable),
         };
+        let lines = match behind {
+            // Taken before there were any.
+            [] => Lines::default(),
+            octets => postcard::from_bytes::<Lines>(octets).map_err(|_| Unreadable)?.restored(),
+        };
+        shared.lines.store(Arc::new(lines.clone()));
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.tokens.store(Arc::new(rest.tokens.clone()));
         shared.link.store(Arc::new(rest.link));
@@ -270,6 +284,7 @@ impl Views {
             cases: rest.cases,
             preserved: rest.preserved,
             counting: Counting::restore(&shared.usages, rest.usages),
+            lines,
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -303,7 +318,9 @@ impl Views {
             preserved: self.preserved.clone(),
             usages: self.counting.at_rest(&self.shared.usages),
         };
-        postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet")
+        // What came later stands behind it: whoever does not know it reads no further.
+        let octets = postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet");
+        postcard::to_extend(&self.lines, octets).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -403,6 +420,7 @@ impl Views {
                 self.show(&changed);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
+            Entry::Coa(told) => return self.access(sequence, told),
             Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
@@ -412,6 +430,14 @@ impl Views {
             }
         };
         folded.push(Folded { sequence, outcome });
+        self.shared.committed.store(sequence, Ordering::Release);
+    }
+
+    fn access(&mut self, sequence: u64, told: &Told) {
+        self.lines.fold(told, &self.standing);
+        self.shared.lines.store(Arc::new(self.lines.clone()));
+        let changed = self.cases.access(sequence, told);
+        self.show(&changed);
         self.shared.committed.store(sequence, Ordering::Release);
     }
 
@@ -430,6 +456,10 @@ impl Views {
     fn ordered(&mut self, case: Option<u64>, sequence: u64, command: Command) -> Outcome {
         self.standing.fold_of(case, sequence, &command);
         self.shared.standing.store(Arc::new(self.standing.clone()));
+        if !self.lines.is_empty() {
+            self.lines.settle(&self.standing, command.at);
+            self.shared.lines.store(Arc::new(self.lines.clone()));
+        }
         Outcome::Command(command)
     }
 
@@ -458,9 +488,17 @@ impl Views {
         let preserved = &self.preserved;
         let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
         self.show(&changed);
+        self.shared.reach.reply(&self.machine);
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
+        if !self.lines.is_empty() {
+            for effect in &self.effects {
+                if let Effect::SessionClosed { session, .. } = effect {
+                    self.lines.end(session);
+                }
+            }
+        }
         let sequence = self.sequence;
         let outcome = |effect| Outcome::Effect(cause, effect);
         folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));

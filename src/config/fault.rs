@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::radius::template;
 use crate::session::Name;
 
 /// A configuration that can't be used.
@@ -349,6 +350,15 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not an attribute with its value.
+    NotATemplate {
+        /// As written.
+        written: String,
+        /// What is wrong with it.
+        why: template::Fault,
+    },
+    /// A request that may mean any session.
+    AnySession,
 }
 
 /// What is worth a look.
@@ -386,6 +396,8 @@ pub enum Caution {
     },
     /// An IPv6 address that no list is asked about.
     NoListForIpv6,
+    /// Lines that are restricted and that nothing restores.
+    NeverRestored,
 }
 
 impl fmt::Display for Fault {
@@ -608,6 +620,14 @@ impl fmt::Display for Fault {
                 f,
                 "no block list can lie at '{written}'; write its zone as its operator names it, such as \"zen.example.org\""
             ),
+            Fault::NotATemplate { written, why } => write!(
+                f,
+                "'{written}' is no attribute of a request: {why}; write such as 'Acct-Session-Id = \"{{session}}\"'"
+            ),
+            Fault::AnySession => f.write_str(
+                "nothing in it names one session, so that a NAS might end another's; add 'Acct-Session-Id = \"{session}\"' or \
+                 'Framed-IP-Address = {address}'",
+            ),
         }
     }
 }
@@ -635,6 +655,9 @@ impl fmt::Display for Caution {
             Caution::NoListForIpv6 => {
                 f.write_str("no list is asked about IPv6 addresses; a list that has some is told by ipv6 = true")
             }
+            Caution::NeverRestored => f.write_str(
+                "lines are restricted and nothing of ours restores them; add 'release', or see to it elsewhere",
+            ),
         }
     }
 }

@@ -147,6 +147,7 @@ impl Reader<'_> {
             mtas,
             retention: self.retention(file.retention.as_ref())?,
             dnsbl: self.dnsbl(file.watch.dnsbl.as_ref())?,
+            coa: self.coa(&file.coa)?,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -256,12 +257,21 @@ impl Reader<'_> {
             snapshot: table.snapshot,
             routed_netmask: table.routed_netmask,
             one_to_one: table.one_to_one,
-            ..Client::new(name, address, self.secret(&span, table)?)
+            ..Client::new(
+                name,
+                address,
+                self.secret(&span, table.secret.as_ref(), table.secret_file.as_ref())?,
+            )
         })
     }
 
-    fn secret(&mut self, span: &Range<usize>, table: &table::Client) -> Result<Secret, ConfigError> {
-        let (octets, at) = match (&table.secret, &table.secret_file) {
+    pub(super) fn secret(
+        &mut self,
+        span: &Range<usize>,
+        inline: Option<&Text>,
+        file: Option<&Text>,
+    ) -> Result<Secret, ConfigError> {
+        let (octets, at) = match (inline, file) {
             (Some(inline), None) => {
                 self.private(&inline.span(), self.path, self.mode)?;
                 (inline.get_ref().clone().into_bytes(), inline.span())

@@ -5,6 +5,7 @@
 //! leaves dictionaries to whoever understands them.
 
 pub mod attribute;
+mod coa;
 mod dnsbl;
 pub mod fault;
 pub mod file;
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
+pub use self::coa::{Coa, Most, Reached, Request};
 pub use self::dnsbl::{BlockList, Dnsbl, Sample};
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
@@ -72,6 +74,8 @@ pub struct Config {
     pub case_rules: case_rules::Rules,
     /// `[watch.dnsbl]`; `None`: no list is asked.
     pub dnsbl: Option<Dnsbl>,
+    /// `[coa]`: what the access side is told.
+    pub coa: Coa,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.

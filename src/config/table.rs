@@ -35,6 +35,7 @@ pub(super) struct File {
     pub rules: CommonRules,
     pub rule: Vec<Spanned<Rule>>,
     pub watch: Watch,
+    pub coa: Coa,
 }
 
 /// `[rules]`
@@ -303,4 +304,37 @@ pub(super) struct BlockList {
 pub(super) struct Sample {
     pub prefix: Option<Text>,
     pub count: Option<Number>,
+}
+
+/// `[coa]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Coa {
+    pub mode: Option<Text>,
+    pub max_requests: Option<Text>,
+    pub nas: Vec<Spanned<Reached>>,
+}
+
+/// `[[coa.nas]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Reached {
+    pub nas: Option<Text>,
+    pub address: Option<Text>,
+    pub secret: Option<Text>,
+    pub secret_file: Option<Text>,
+    pub on: Option<Text>,
+    pub on_start: Option<bool>,
+    pub send: Option<Text>,
+    pub attributes: Option<Texts>,
+    pub message_authenticator: bool,
+    pub release: Option<Spanned<Release>>,
+}
+
+/// `release` of `[[coa.nas]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Release {
+    pub send: Option<Text>,
+    pub attributes: Option<Texts>,
 }

@@ -12,6 +12,7 @@ use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Complaint, Opened};
+use crate::relay::line::Told;
 use crate::relay::message::Message;
 use crate::relay::signal::{Listing, Signal};
 use crate::relay::standing::Command;
@@ -19,7 +20,7 @@ use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
 
 /// Version of the packed form. A change to any type within `Entry` raises it, and the older one stays readable.
-pub const FORMAT: u8 = 3;
+pub const FORMAT: u8 = 4;
 
 /// The oldest form that is still read: what came later stands behind it.
 pub const OLDEST: u8 = 2;
@@ -60,6 +61,8 @@ pub enum Entry {
     Listing(Box<Listing>),
     /// Somebody of the staff opened a case.
     CaseOpened(Box<Opened>),
+    /// The access side was asked something about a session, or said something.
+    Coa(Box<Told>),
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

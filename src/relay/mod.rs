@@ -9,6 +9,7 @@ pub mod attribution;
 pub mod case;
 pub mod confidence;
 pub mod limit;
+pub mod line;
 pub mod message;
 pub mod permitted;
 pub mod reserved;

@@ -39,7 +39,7 @@ use super::rules::Judge;
 use super::scales::Scales;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, detail, dnsbl, import, mta, radius, recovery};
+use super::{coa, demo, detail, dnsbl, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
@@ -139,6 +139,7 @@ async fn serve(
     tracing::info!("ready");
     house.judge();
     house.watch_lists();
+    house.ask_access_side();
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut hand_over = tokio::time::interval(HAND_OVER_EVERY);
@@ -230,6 +231,7 @@ impl House {
             engine: Arc::new(engine::Counters::default()),
             gate: Arc::new(auth::Counters::default()),
             rules: Arc::default(),
+            coa: Arc::default(),
         };
         let offer: Arc<dyn radius::Offer> = Arc::<Inbox>::clone(&inbox);
         let running = sockets.radius.start(
@@ -454,6 +456,19 @@ impl House {
         };
         let judging = tokio::spawn(judge.run(self.stop.subscribe()));
         self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(judging);
+    }
+
+    /// From now on NASes are asked about the lines of those who are held back.
+    fn ask_access_side(&self) {
+        let asker = coa::Asker {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            inbox: Arc::clone(&self.inbox),
+            health: Arc::clone(&self.health),
+            counters: Arc::clone(&self.counters.coa),
+        };
+        let asking = tokio::spawn(asker.run(self.stop.subscribe()));
+        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(asking);
     }
 
     fn feed(&self, demo: Demo) -> tokio::task::JoinHandle<()> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::{Asker, Role, Via};
-use crate::config::{AttributePath, Http, Identity, Listeners, Policy, Radius, Relay, Secret};
+use crate::config::{AttributePath, Coa, Http, Identity, Listeners, Policy, Radius, Relay, Secret};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::text;
 use crate::session::event::{Kind, Rules as SessionRules};
@@ -27,6 +27,7 @@ fn config() -> Config {
         require_purpose: false,
         case_rules: Default::default(),
         dnsbl: None,
+        coa: Coa::default(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(

@@ -310,6 +310,7 @@ pub(super) fn case_of_signal() -> CaseRow {
             by: "desk".to_owned(),
             reason: "password stolen".to_owned(),
             case: Some(4700),
+            access: Vec::new(),
         }],
         ..case()
     }

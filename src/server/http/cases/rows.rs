@@ -117,7 +117,7 @@ pub struct HistoryRow {
     /// By whom: a user, a token, or `rule:` and a rule's name.
     pub by: String,
     /// `opened`, `joined`, `noted`, `limited`, `suspended`, `released`, `dismissed` or `closed`; of a rule also `observed` (it
-    /// would have given the order) or `called` (it has given too many, and calls a human).
+    /// would have given the order) or `called` (it has given too many, and calls a human); `access` is what a NAS said.
     pub what: String,
     /// `limit`, `suspend` or `release`: the order that was given, or would have been.
     pub order: Option<String>,
