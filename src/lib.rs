@@ -31,7 +31,7 @@
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
 //! | [`paste`] | a line of somebody's log to address, port and moment | what time it is, whose an address is |
-//! | [`watch`] | how block lists are asked, what they answer, when that is believed | sockets, who is told |
+//! | [`watch`] | how block lists and the access side are asked, what they answer, when that is believed | sockets, who is told |
 //! | [`complaint`] | a report about a message to what it says | what was written down, whose an address is |
 //! | [`views`] | which view wants which entry | clocks, configuration, files |
 //! | [`log`] | what is durable, and what is damage | what an entry means |
@@ -46,7 +46,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
+//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `coa` those to the access side, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true
@@ -246,6 +246,19 @@
 //! | a listing, or the end of one, that the next round does not repeat | in doubt, then as before | none | `a_change_is_believed_when_two_rounds_say_so` |
 //! | a text meant to act on a terminal, or without end | `0x...`; its first 255 octets | none | `what_a_list_says_does_not_act_on_a_terminal_and_has_an_end` |
 //! | more addresses than any list has reason to answer | the first 16 | none | `an_answer_without_end_is_looked_at_for_a_while` |
+//!
+//! **Answers of NASes** (`watch::coa`, `[coa]`). None of these counts as an answer; the request goes on. Counted as
+//! `coa_ignored{reason}`, with a line a minute.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | from whom nobody asked, or from another port | as none | `stranger` | `an_answer_of_somebody_else_to_something_else_or_without_the_secret_changes_nothing`, `answers_that_lie_change_nothing_and_the_right_one_counts_once` |
+//! | late, repeated, or with another identifier | as none | `unasked` | `answers_that_lie_change_nothing_and_the_right_one_counts_once` |
+//! | another secret, or to another request | as none | `bad-authenticator` | `an_answer_is_believed_when_it_is_to_this_very_request`, `answers_that_lie_change_nothing_and_the_right_one_counts_once` |
+//! | another code; octets that are no packet | as none | `bad-code`, `malformed` | `an_answer_is_believed_when_it_is_to_this_very_request`, `a_change_is_answered_by_its_own_codes`, `answers_that_lie_change_nothing_and_the_right_one_counts_once` |
+//! | a wrong Message-Authenticator | as none | `bad-message-authenticator` | `a_wrong_signature_in_a_right_answer_is_refused` |
+//! | none at all | asked again, ever more seldom | `coa{outcome="silence"}`, line | `a_request_is_sent_again_as_it_was_ever_later_and_given_up_after_thirty_seconds`, `freeradius_with_another_secret_is_silent_until_the_secret_is_put_right` |
+//! | a subscriber's name too long for its place in a request | nothing is sent | `coa{outcome="unsayable"}`, line | `a_name_that_is_too_long_for_its_place_makes_no_request` |
 //!
 //! **Lines of logs** (`who -`). A line that is not understood is answered as such, and the others are answered.
 //!
