@@ -48,6 +48,9 @@ replicate {
 always ok {
 	rcode = ok
 }
+always reject {
+	rcode = reject
+}
 ";
 
 impl FreeRadius {

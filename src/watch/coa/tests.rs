@@ -1,3 +1,5 @@
+//! Who is asked about, when, and when no more: what follows from orders, sessions and what was said.
+
 use std::net::Ipv4Addr;
 
 use glob::Pattern;
