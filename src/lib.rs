@@ -260,6 +260,14 @@
 //! | none at all | asked again, ever more seldom | `coa{outcome="silence"}`, line | `a_request_is_sent_again_as_it_was_ever_later_and_given_up_after_thirty_seconds`, `freeradius_with_another_secret_is_silent_until_the_secret_is_put_right` |
 //! | a subscriber's name too long for its place in a request | nothing is sent | `coa{outcome="unsayable"}`, line | `a_name_that_is_too_long_for_its_place_makes_no_request` |
 //!
+//! **Lists of the operator's** (`prefixes` of `[subscriber]`, `[logins]`). A bad line stops the start, or keeps what is in force.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | a line with too many fields or too few, too long, or no text | 78; file and line | standard error, line | `each_line_of_logins_that_cant_be_used_is_named`, `a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line` |
+//! | one login of two subscribers | 78; file and line | standard error, line | `each_line_of_logins_that_cant_be_used_is_named`, `a_suspended_subscribers_logins_are_suspended_from_elsewhere_and_their_mail_counts` |
+//! | a list that everybody may change, or that is not there | 78 | standard error, line | `a_list_of_logins_that_is_missing_or_open_to_everybody_is_named`, `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
+//!
 //! **Lines of logs** (`who -`). A line that is not understood is answered as such, and the others are answered.
 //!
 //! | input | answer | record | test |

@@ -186,10 +186,15 @@ fn case_rules(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     })
 }
 
-/// Whom the daemon speaks to by itself.
+/// Whom the daemon speaks to by itself, and whose logins are.
 fn others(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     config.dnsbl.iter().try_for_each(|dnsbl| watched(f, dnsbl))?;
-    access_side(f, &config.coa)
+    access_side(f, &config.coa)?;
+    if config.logins.is_empty() {
+        return Ok(());
+    }
+    let others = if config.logins.are_names() { ", others are subscribers' names" } else { "" };
+    row(f, "logins", format_args!("{} listed{others}", config.logins.len()))
 }
 
 fn access_side(f: &mut fmt::Formatter<'_>, coa: &Coa) -> fmt::Result {

@@ -359,6 +359,18 @@ pub enum Fault {
     },
     /// A request that may mean any session.
     AnySession,
+    /// A line of logins that has not its two fields.
+    NotALoginLine {
+        /// How many it has.
+        fields: usize,
+    },
+    /// One login has two subscribers.
+    LoginTwice {
+        /// The line of the other one.
+        line: usize,
+        /// Who has it there.
+        subscriber: Name,
+    },
 }
 
 /// What is worth a look.
@@ -624,6 +636,10 @@ impl fmt::Display for Fault {
                 f,
                 "'{written}' is no attribute of a request: {why}; write such as 'Acct-Session-Id = \"{{session}}\"'"
             ),
+            Fault::NotALoginLine { fields } => write!(f, "has {fields} fields; write login,subscriber"),
+            Fault::LoginTwice { line, subscriber } => {
+                write!(f, "line {line} gives this login to '{subscriber}'; change one of them")
+            }
             Fault::AnySession => f.write_str(
                 "nothing in it names one session, so that a NAS might end another's; add 'Acct-Session-Id = \"{session}\"' or \
                  'Framed-IP-Address = {address}'",

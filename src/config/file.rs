@@ -126,6 +126,7 @@ impl Reader<'_> {
             self.warn(None, Caution::RateIdle { limit, rate, tighter });
         }
         let relay = self.relay(&file.relay, identity.canonical)?;
+        let logins = self.logins(&file.logins, identity.canonical)?;
         let config = Config {
             data_dir: match &file.data_dir {
                 Some(text) => self.base.join(self.filled(text)?),
@@ -148,6 +149,7 @@ impl Reader<'_> {
             retention: self.retention(file.retention.as_ref())?,
             dnsbl: self.dnsbl(file.watch.dnsbl.as_ref())?,
             coa: self.coa(&file.coa)?,
+            logins,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -329,6 +331,17 @@ impl Reader<'_> {
         relay: &Relay,
     ) -> Result<Vec<Listed>, ConfigError> {
         let Some(text) = &table.prefixes else { return Ok(Vec::new()) };
+        let (path, octets) = self.list(text)?;
+        let terms = prefixes::Terms { canonical, never: &relay.never, statics: &relay.statics };
+        prefixes::read(&octets, &terms).map_err(|wrong| ConfigError {
+            file: path,
+            place: Some(Place { line: wrong.line, column: wrong.column, key: None }),
+            fault: Box::new(wrong.fault),
+        })
+    }
+
+    /// A list of the operator's beside the configuration, and where it is.
+    pub(super) fn list(&self, text: &Text) -> Result<(PathBuf, Vec<u8>), ConfigError> {
         let path = self.base.join(self.filled(text)?);
         let contents = self.files.read(&path).map_err(|error| {
             let path = path.clone();
@@ -338,12 +351,7 @@ impl Reader<'_> {
             let (path, mode) = (path.clone(), contents.mode & 0o7777);
             return Err(self.error(&text.span(), Fault::ListWritable { path, mode }));
         }
-        let terms = prefixes::Terms { canonical, never: &relay.never, statics: &relay.statics };
-        prefixes::read(&contents.octets, &terms).map_err(|wrong| ConfigError {
-            file: path,
-            place: Some(Place { line: wrong.line, column: wrong.column, key: None }),
-            fault: Box::new(wrong.fault),
-        })
+        Ok((path, contents.octets))
     }
 
     fn rules(&self, table: &table::Session) -> Result<Rules, ConfigError> {

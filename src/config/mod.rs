@@ -10,6 +10,7 @@ mod dnsbl;
 pub mod fault;
 pub mod file;
 mod limit;
+mod logins;
 mod nat;
 mod prefixes;
 mod realm;
@@ -30,6 +31,7 @@ use jiff::tz::TimeZone;
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::coa::{Coa, Most, Reached, Request};
 pub use self::dnsbl::{BlockList, Dnsbl, Sample};
+pub use self::logins::Logins;
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
 use crate::relay::rule as case_rules;
@@ -76,6 +78,8 @@ pub struct Config {
     pub dnsbl: Option<Dnsbl>,
     /// `[coa]`: what the access side is told.
     pub coa: Coa,
+    /// `[logins]`: whose logins are.
+    pub logins: Logins,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.

@@ -36,6 +36,7 @@ pub(super) struct File {
     pub rule: Vec<Spanned<Rule>>,
     pub watch: Watch,
     pub coa: Coa,
+    pub logins: Logins,
 }
 
 /// `[rules]`
@@ -337,4 +338,12 @@ pub(super) struct Reached {
 pub(super) struct Release {
     pub send: Option<Text>,
     pub attributes: Option<Texts>,
+}
+
+/// `[logins]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Logins {
+    pub file: Option<Text>,
+    pub same_names: Option<Spanned<bool>>,
 }

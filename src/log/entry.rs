@@ -63,6 +63,19 @@ pub enum Entry {
     CaseOpened(Box<Opened>),
     /// The access side was asked something about a session, or said something.
     Coa(Box<Told>),
+    /// A message that was let go, sent with a login of this subscriber, who need not be the owner of the address.
+    SentFor(Box<Message>, Name),
+}
+
+impl Entry {
+    /// The message that was let go, if it is one.
+    #[must_use]
+    pub fn message(&self) -> Option<&Message> {
+        match self {
+            Entry::Message(message) | Entry::SentFor(message, _) => Some(message),
+            _ => None,
+        }
+    }
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

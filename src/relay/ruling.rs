@@ -50,6 +50,23 @@ impl Ruling {
         self.reason.verdict()
     }
 
+    /// The same for a client whose login belongs to this subscriber: their standing holds wherever they send from, but for one of
+    /// our own addresses, which never relays.
+    #[must_use]
+    pub fn of_login(self, standing: &Standing, subscriber: Option<&Name>, now: Timestamp) -> Ruling {
+        let Some(subscriber) = subscriber else { return self };
+        if standing.is_empty() || matches!(self.reason, Reason::Never | Reason::Suspended | Reason::Starting)
+        {
+            return self;
+        }
+        match standing.suspension(&Subject::Subscriber(subscriber.clone()), now) {
+            Some(suspension) => {
+                Ruling { reason: Reason::Suspended, suspension: Some(suspension.reference), ..self }
+            }
+            None => self,
+        }
+    }
+
     /// The only owner, if there is exactly one.
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
@@ -301,6 +318,21 @@ mod tests {
         let ruling = |reason| Ruling { reason, owners: vec![alice.clone()], suspension: None };
         assert_eq!(ruling(Reason::Online).owner(), Some(&alice));
         assert_eq!(ruling(Reason::Conflict).owner(), None);
+    }
+
+    #[test]
+    fn the_standing_of_a_logins_subscriber_holds_from_wherever_it_is_used() {
+        let standing = suspend(Subject::Subscriber(Name::from("bob")));
+        let (bob, alice) = (Name::from("bob"), Name::from("alice"));
+        let ruling = |reason| Ruling { reason, owners: Vec::new(), suspension: None };
+        let held = |reason, of| ruling(reason).of_login(&standing, of, NOW);
+        let suspended = held(Reason::Login, Some(&bob));
+        assert_eq!((suspended.reason, suspended.suspension), (Reason::Suspended, Some(42)));
+        assert_eq!(held(Reason::Login, Some(&alice)).reason, Reason::Login);
+        assert_eq!(held(Reason::Login, None).reason, Reason::Login);
+        assert_eq!(held(Reason::Never, Some(&bob)).reason, Reason::Never);
+        let none = Standing::default();
+        assert_eq!(ruling(Reason::Login).of_login(&none, Some(&bob), NOW).reason, Reason::Login);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::message::Message;
 use super::standing::Subject;
 use super::verdict::Reason;
-use crate::session::Timestamp;
+use crate::session::{Name, Timestamp};
 
 /// The longest window that a limit may have: shorter than the shortest time for which messages may be kept, so that nobody is
 /// known here who is forgotten elsewhere.
@@ -145,13 +145,14 @@ pub struct UsagesAtRest {
 }
 
 impl Usages {
-    /// Counts a message for whoever sent it. Of several possible senders none is counted against.
-    pub fn count(&self, at: Timestamp, message: &Message) {
+    /// Counts a message for whoever sent it, and for the subscriber of the login that it was sent with. Of several possible
+    /// senders none is counted against.
+    pub fn count(&self, at: Timestamp, message: &Message, of: Option<&Name>) {
         // What a file told of was let go long ago, and by others.
         if message.reason == Reason::Imported {
             return;
         }
-        for subject in senders(message) {
+        for subject in senders(message, of) {
             let mut usage = self.by_subject.entry(subject).or_default();
             usage.count(at, message.recipient_count, message.size);
         }
@@ -188,9 +189,9 @@ pub struct Counting {
 
 impl Counting {
     /// Counts a message, and now and then forgets whom no window reaches any more.
-    pub fn count(&mut self, usages: &Usages, at: Timestamp, message: &Message) {
+    pub fn count(&mut self, usages: &Usages, at: Timestamp, message: &Message, of: Option<&Name>) {
         self.forget(usages, at);
-        usages.count(at, message);
+        usages.count(at, message, of);
     }
 
     /// Forgets whom no window reaches any more, when it was not done for long.
@@ -220,20 +221,21 @@ impl Counting {
     }
 }
 
-/// Against whom a message counts: its only owner, and its login.
-fn senders(message: &Message) -> impl Iterator<Item = Subject> {
+/// Against whom a message counts: its only owner, its login, and the login's subscriber, where that is another than the owner.
+fn senders(message: &Message, of: Option<&Name>) -> impl Iterator<Item = Subject> {
     let owner = match &message.owners[..] {
-        [owner] => owner.subscriber.clone().map(Subject::Subscriber),
+        [owner] => owner.subscriber.clone(),
         _ => None,
     };
-    owner.into_iter().chain(message.login.clone().map(Subject::Login))
+    let of = of.filter(|of| owner.as_ref() != Some(of)).cloned().map(Subject::Subscriber);
+    owner.map(Subject::Subscriber).into_iter().chain(message.login.clone().map(Subject::Login)).chain(of)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::relay::message::Owner;
-    use crate::session::{Line, Name};
+    use crate::session::Line;
 
     const BEGAN: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -327,10 +329,10 @@ mod tests {
     fn a_message_counts_for_its_only_owner_and_for_its_login_and_of_two_owners_for_none() {
         let usages = Usages::default();
         let hour = Duration::from_secs(3600);
-        usages.count(BEGAN, &message(&["alice"], Some("alice@office")));
-        usages.count(BEGAN, &message(&["alice", "bob"], None));
-        usages.count(BEGAN, &message(&[], Some("carol")));
-        usages.count(BEGAN, &Message { reason: Reason::Imported, ..message(&["alice"], None) });
+        usages.count(BEGAN, &message(&["alice"], Some("alice@office")), None);
+        usages.count(BEGAN, &message(&["alice", "bob"], None), None);
+        usages.count(BEGAN, &message(&[], Some("carol")), None);
+        usages.count(BEGAN, &Message { reason: Reason::Imported, ..message(&["alice"], None) }, None);
         let sent = |subject| usages.of(&subject).within(hour, BEGAN).messages;
         let login = |name: &str| Subject::Login(Name::from(name));
         let bob = Subject::Subscriber(Name::from("bob"));
@@ -341,11 +343,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_login_sends_counts_for_its_subscriber_and_once_where_that_is_the_owner() {
+        let (usages, bob) = (Usages::default(), Name::from("bob"));
+        let sent = |subject| usages.of(&subject).within(Duration::from_secs(3600), BEGAN).messages;
+        let of_bob = || sent(Subject::Subscriber(bob.clone()));
+        usages.count(BEGAN, &message(&["alice"], Some("sales")), Some(&bob));
+        assert_eq!((sent(alice()), sent(Subject::Login(Name::from("sales"))), of_bob()), (1, 1, 1));
+        usages.count(BEGAN, &message(&["bob"], Some("sales")), Some(&bob));
+        usages.count(BEGAN, &message(&["alice", "dora"], Some("sales")), Some(&bob));
+        assert_eq!((sent(alice()), of_bob()), (1, 3));
+    }
+
+    #[test]
     fn whom_no_window_reaches_is_forgotten_and_all_goes_on_from_rest() {
         let (usages, mut counting) = (Usages::default(), Counting::default());
         let at = |hours: u64| BEGAN.plus(Duration::from_secs(hours * 3600));
-        counting.count(&usages, at(0), &message(&["alice"], None));
-        counting.count(&usages, at(50), &message(&["bob"], None));
+        counting.count(&usages, at(0), &message(&["alice"], None), None);
+        counting.count(&usages, at(50), &message(&["bob"], None), None);
         let restored = Usages::default();
         let rest = counting.at_rest(&usages);
         let mut later = Counting::restore(&restored, rest.clone());

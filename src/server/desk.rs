@@ -179,7 +179,9 @@ impl MailDesk {
             blind: self.health.is_blind(now),
         };
         let ruling = if self.health.is_ready() {
-            rule(&self.shared.map, &self.shared.standing.load(), client, now)
+            let of_login = login.as_ref().and_then(|login| config.logins.subscriber(login));
+            let standing = self.shared.standing.load();
+            rule(&self.shared.map, &standing, client, now).of_login(&standing, of_login.as_ref(), now)
         } else {
             Ruling { reason: Reason::Starting, owners: Vec::new(), suspension: None }
         };
@@ -315,7 +317,13 @@ impl MailDesk {
         if self.health.is_blind(clock::now()) {
             return false;
         }
-        let Some(done) = self.inbox.submit(Entry::Message(Box::new(message))) else { return false };
+        let login = message.login.as_ref();
+        // Whose it is by the rules of this moment: what counts must not change with them.
+        let entry = match login.and_then(|login| self.config.load().logins.subscriber(login)) {
+            Some(of_login) => Entry::SentFor(Box::new(message), of_login),
+            None => Entry::Message(Box::new(message)),
+        };
+        let Some(done) = self.inbox.submit(entry) else { return false };
         matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)))
     }
 

@@ -23,9 +23,14 @@ pub struct Payer {
     limited: bool,
 }
 
-/// Against whom it counts: the only owner of the address, and the login. An order limits either.
+/// Against whom it counts: the only owner of the address, the login, and the login's subscriber. An order limits each.
 #[must_use]
-pub fn payers(ruling: &Ruling, login: Option<&Name>, is_limited: impl Fn(&Subject) -> bool) -> Vec<Payer> {
+pub fn payers(
+    ruling: &Ruling,
+    login: Option<&Name>,
+    of_login: Option<Name>,
+    is_limited: impl Fn(&Subject) -> bool,
+) -> Vec<Payer> {
     let authenticated = login.is_some();
     let owner = ruling.owner().and_then(|owner| {
         let subject = Subject::Subscriber(owner.subscriber.clone()?);
@@ -33,13 +38,16 @@ pub fn payers(ruling: &Ruling, login: Option<&Name>, is_limited: impl Fn(&Subjec
         let limited = is_limited(&subject);
         Some(Payer { subject, nas, is_static: owner.session.is_none(), authenticated, limited })
     });
-    // A login behind a server of ours is one of many, and no server.
-    let login = login.map(|login| {
-        let subject = Subject::Login(login.clone());
+    // A login behind a server of ours is one of many, and no server; neither is whoever it belongs to.
+    let behind = |subject: Subject| {
         let limited = is_limited(&subject);
         Payer { subject, nas: None, is_static: false, authenticated, limited }
-    });
-    owner.into_iter().chain(login).collect()
+    };
+    let of_login = of_login.map(Subject::Subscriber).map(&behind);
+    let of_login =
+        of_login.filter(|of| owner.as_ref().is_none_or(|owner: &Payer| owner.subject != of.subject));
+    let login = login.map(|login| behind(Subject::Login(login.clone())));
+    owner.into_iter().chain(login).chain(of_login).collect()
 }
 
 /// What the limits said.
@@ -223,7 +231,7 @@ mod tests {
         let owner =
             Owner { subscriber: Some(Name::from("alice")), session: None, since: NOW, line: Line::default() };
         let ruling = Ruling { reason: Reason::Online, owners: vec![owner], suspension: None };
-        let mut payers = payers(&ruling, None, |_| false);
+        let mut payers = payers(&ruling, None, None, |_| false);
         payers[0].is_static = false;
         payers
     }
@@ -317,11 +325,15 @@ mod tests {
             line: Line::default(),
         };
         let ruling = Ruling { reason: Reason::Static, owners: vec![owner], suspension: None };
-        let bob = Name::from("bob");
-        let payers = payers(&ruling, Some(&bob), |_| false);
-        let told: Vec<_> =
-            payers.iter().map(|payer| (payer.subject.name().to_string(), payer.is_static)).collect();
-        assert_eq!(told, [("webmail".to_owned(), true), ("bob".to_owned(), false)]);
+        let login = Name::from("bob");
+        let of = |of: &str| {
+            let payers = payers(&ruling, Some(&login), Some(Name::from(of)), |_| false);
+            let told = payers.iter().map(|payer| (payer.subject.name().to_string(), payer.is_static));
+            told.collect::<Vec<_>>()
+        };
+        let (webmail, bob) = (("webmail".to_owned(), true), ("bob".to_owned(), false));
+        assert_eq!(of("robert"), [webmail.clone(), bob.clone(), ("robert".to_owned(), false)]);
+        assert_eq!(of("webmail"), [webmail, bob], "nobody pays twice");
     }
 
     #[test]

@@ -6,8 +6,9 @@ use crate::access::{Role, Via};
 use crate::log::entry::Question;
 use crate::relay::case::{Act, Action, Complaint, Reported, State};
 use crate::relay::confidence::Confidence;
+use crate::relay::line::{self, Means, Said};
 use crate::relay::standing::Order;
-use crate::session::Name;
+use crate::session::SessionKey;
 
 const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
 
@@ -169,4 +170,53 @@ fn an_order_from_a_case_holds_names_the_case_and_goes_on_from_a_snapshot() {
     }
     views.fold(AT, 5, &gone, &mut Vec::new());
     assert!(shared.standing.load().suspension(&alice(), AT).is_some());
+}
+
+/// What a NAS said about a session of alice, for the case of the first entry.
+fn said(session: &str, said: Said) -> Entry {
+    let session = SessionKey { nas: Name::from("bras1"), id: Name::from(session), incarnation: AT };
+    Entry::Coa(Box::new(Told {
+        at: AT,
+        session,
+        subscriber: Name::from("alice"),
+        reference: 2,
+        case: Some(1),
+        act: line::Act::Restrict,
+        means: Means::Coa,
+        said,
+        words: Name::from("acknowledged"),
+    }))
+}
+
+#[test]
+fn what_a_nas_said_stands_in_its_case_and_goes_on_from_a_snapshot() {
+    let alice = Subject::Subscriber(Name::from("alice"));
+    let (by, reason) = (Name::from("desk"), Name::from("open proxy"));
+    let act = Act::Order(alice, Order::Suspend { until: None });
+    let suspend = Entry::Case(Action { at: AT, by, case: 1, act, reason, ticket: None });
+    let entries = [complaint(), suspend, said("s1", Said::Asked), said("s1", Said::Ack)];
+    let (whole, _) = folded(&entries);
+    let (before, _) = folded(&entries[..3]);
+    let shared = Arc::<Shared>::default();
+    let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+    views.fold(AT, 4, &entries[3], &mut Vec::new());
+    assert!(views.are_as(&whole));
+    let lines = shared.lines.load();
+    let known: Vec<_> = lines.of(&Name::from("alice")).iter().map(|line| line.told.said).collect();
+    assert_eq!(known, [Said::Ack]);
+    let case = shared.case(1).unwrap();
+    let last = case.history.last().unwrap();
+    assert_eq!((case.history.len(), last.what.word(), last.sequence), (3, "access", 4));
+    let note = last.note.as_ref().unwrap().to_string();
+    assert_eq!(note, "CoA-Request to restrict session s1 of bras1: acknowledged");
+}
+
+#[test]
+fn a_snapshot_from_before_the_access_side_was_asked_ends_there_and_is_read() {
+    let (views, _) = folded(&[complaint()]);
+    let mut octets = views.snapshot();
+    assert_eq!(octets.pop(), Some(0), "nothing is known of anybody");
+    assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
+    octets.extend([1, 0xff]);
+    assert!(Views::restore(Arc::default(), &octets).is_err());
 }

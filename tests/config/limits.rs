@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relaywarden::relay::limit::Measure;
 
-use super::{SAMPLE, config, mistake, warnings};
+use super::{Disk, Name, SAMPLE, config, loaded, mistake, warnings};
 
 #[test]
 fn the_limit_of_the_sample_is_understood() {
@@ -112,4 +112,32 @@ fn a_rate_that_is_never_reached_is_told() {
     let told = warnings("[[limit]]\nname = 'x'\nmessages = ['20/1m', '200/1h', '100/24h']\n");
     let wanted = "limit 'x': 200/1h can never be exceeded, for 100/1d is exceeded before";
     assert!(told.iter().any(|warning| warning.ends_with(wanted)), "{told:?}");
+}
+
+const LOGINS: &str = "/etc/relaywarden/logins.csv";
+
+#[test]
+fn a_login_belongs_to_whom_the_list_beside_the_configuration_says() {
+    let disk = Disk::with("[logins]\nfile = 'logins.csv'\nsame-names = true\n", 0o640).and(
+        LOGINS,
+        b"sales@shop.example,Alice\n",
+        0o644,
+    );
+    let config = loaded(&disk).unwrap().config;
+    let of = |login: &str| config.logins.subscriber(&Name::from(login)).map(|name| name.to_string());
+    assert_eq!((of("sales@shop.example").as_deref(), of("Bob").as_deref()), (Some("alice"), Some("bob")));
+    let summary = relaywarden::cli::check::Summary(&config).to_string();
+    assert!(summary.contains("logins      1 listed, others are subscribers' names"), "{summary}");
+    assert!(self::config("").logins.is_empty());
+}
+
+#[test]
+fn a_list_of_logins_that_is_missing_or_open_to_everybody_is_named() {
+    let text = "[logins]\nfile = 'logins.csv'\n";
+    let missing = loaded(&Disk::with(text, 0o640)).unwrap_err();
+    assert!(missing.contains(&format!(":2:8: logins.file: {LOGINS} cannot be read")), "{missing}");
+    let open = loaded(&Disk::with(text, 0o640).and(LOGINS, b"", 0o666)).unwrap_err();
+    assert!(open.contains("can be changed by everybody (mode 0666)"), "{open}");
+    let twice = loaded(&Disk::with(text, 0o640).and(LOGINS, b"sales,a\nsales,b\n", 0o644)).unwrap_err();
+    assert_eq!(twice, format!("{LOGINS}:2:1: line 1 gives this login to 'a'; change one of them"));
 }

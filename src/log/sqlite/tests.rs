@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::entry::Question;
+use crate::log::entry::{OLDEST, Question};
 use crate::session::Name;
 
 fn batch(sequence: u64, count: u64) -> Batch {
@@ -328,7 +328,7 @@ proptest! {
 }
 
 #[test]
-fn entries_of_the_version_before_are_read_and_older_ones_are_not() {
+fn entries_of_the_versions_before_are_read_and_older_ones_are_not() {
     let entries = batch(7, 2).entries;
     let row = |format: u8| {
         let packed = postcard::to_extend(&entries, vec![format]).unwrap();
@@ -336,7 +336,9 @@ fn entries_of_the_version_before_are_read_and_older_ones_are_not() {
         replay::unpack(&Row { sequence, at, count, packed: &packed }, Path::new("log"))
     };
     assert_eq!(row(FORMAT).unwrap(), entries);
-    assert_eq!(row(FORMAT - 1).unwrap(), entries);
-    assert!(matches!(row(FORMAT - 2), Err(LogError::Damaged { .. })));
+    for older in OLDEST..FORMAT {
+        assert_eq!(row(older).unwrap(), entries, "{older}");
+    }
+    assert!(matches!(row(OLDEST - 1), Err(LogError::Damaged { .. })));
     assert!(matches!(row(FORMAT + 1), Err(LogError::TooNew { .. })));
 }

@@ -96,7 +96,9 @@ impl MailDesk {
     fn payers(&self, query: &Query, ruling: &Ruling, now: Timestamp) -> Vec<Payer> {
         let standing = self.shared.standing.load();
         let is_limited = |subject: &Subject| standing.limited(subject, now).is_some();
-        payers(ruling, query.login.as_deref().map(Name::new).as_ref(), is_limited)
+        let login = query.login.as_deref().map(Name::new);
+        let of_login = login.as_ref().and_then(|login| self.config.load().logins.subscriber(login));
+        payers(ruling, login.as_ref(), of_login, is_limited)
     }
 
     /// What the MTA hears of something that a limit does not let go.

@@ -28,6 +28,7 @@ fn config() -> Config {
         case_rules: Default::default(),
         dnsbl: None,
         coa: Coa::default(),
+        logins: Default::default(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(

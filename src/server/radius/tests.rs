@@ -55,6 +55,7 @@ fn config(secret: &[u8]) -> Config {
         case_rules: Default::default(),
         dnsbl: None,
         coa: crate::config::Coa::default(),
+        logins: Default::default(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients: vec![client("127.0.0.0/30"), client("::1/128")], ..Radius::default() },
         identity: Identity::new(

@@ -1,0 +1,80 @@
+//! Logins that belong to subscribers: what holds for the one holds for the other, and a list is read again.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::common::asking::{Mail, Policy};
+use crate::common::daemon::{Daemon, Wanted};
+use crate::common::eventually;
+use crate::common::nas::Status;
+
+const ALICE: &str = "100.64.0.7";
+const ELSEWHERE: &str = "203.0.113.9";
+
+fn wanted(logins: &'static str) -> Wanted {
+    Wanted { relay: "authenticated = \"permit\"", policy: logins, ..Wanted::default() }
+}
+
+const BY_NAME: &str = r#"
+[logins]
+same-names = true
+[[limit]]
+name = "default"
+mode = "enforce"
+messages = ["3/1h"]"#;
+
+const BY_LIST: &str = r#"
+[logins]
+file = "logins.csv"
+[[limit]]
+name = "default"
+mode = "enforce"
+messages = ["3/1h"]"#;
+
+/// What is answered to the recipient of a message, and if it is let go also to its end.
+fn send(daemon: &Daemon, client: &str, login: &str, instance: &str) -> String {
+    let mut policy = Policy::connect(daemon.policy);
+    let mail = Mail { client, login, instance, queue_id: instance, ..Mail::default() };
+    let code = |answer: String| answer.split(' ').next().unwrap_or_default().to_owned();
+    match policy.rcpt(&mail).as_str() {
+        "OK" => code(policy.end_of_message(&mail)),
+        other => code(other.to_owned()),
+    }
+}
+
+#[test]
+fn a_suspended_subscribers_logins_are_suspended_from_elsewhere_and_their_mail_counts() {
+    let mut daemon = Daemon::start_with(&wanted(BY_NAME));
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    assert_eq!(send(&daemon, ELSEWHERE, "alice", "a"), "DUNNO");
+    daemon.order(&["suspend", "alice", "--reason", "spam"]);
+    assert_eq!(send(&daemon, ELSEWHERE, "alice", "b"), "550", "her mailbox, too");
+    assert_eq!(send(&daemon, ELSEWHERE, "bob", "c"), "DUNNO", "nobody else's");
+    daemon.order(&["release", "alice", "--reason", "clean"]);
+
+    // What the login sent counts with what the line sent, also after a restart.
+    daemon.crash();
+    daemon.launch();
+    daemon.wait_until_ready();
+    let two: Vec<_> = ["d", "e", "f"].map(|instance| send(&daemon, ALICE, "", instance)).into();
+    assert_eq!(two, ["DUNNO", "DUNNO", "450"]);
+    assert_eq!(send(&daemon, ELSEWHERE, "alice", "g"), "450");
+
+    // A list says otherwise: the login is bob's from here on.
+    let list = daemon.configuration().with_file_name("logins.csv");
+    let reload = |text: &str, expected: &str| {
+        let before = daemon.log_text().matches(expected).count();
+        fs::write(&list, text).expect("our own directory");
+        daemon.configure(&wanted(BY_LIST));
+        daemon.signal(Signal::SIGHUP);
+        eventually(expected, || (daemon.log_text().matches(expected).count() > before).then_some(()));
+    };
+    reload("login,subscriber\nalice,Bob\n", "the configuration was read again");
+    assert_eq!(send(&daemon, ELSEWHERE, "alice", "h"), "DUNNO", "the limit of the line is alice's");
+    daemon.order(&["suspend", "bob", "--reason", "spam", "--force"]);
+    assert_eq!(send(&daemon, ELSEWHERE, "alice", "i"), "550");
+    // A bad line keeps the list that was in force.
+    reload("alice,carol\nalice,dora\n", "logins.csv:2:1: line 1 gives this login to 'carol'");
+    assert_eq!(send(&daemon, ELSEWHERE, "alice", "j"), "550");
+}
