@@ -16,6 +16,7 @@ use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
+use crate::relay::class::{Classes, ClassesAtRest};
 use crate::relay::line::{Lines, Told};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
@@ -126,6 +127,8 @@ pub struct Shared {
     pub usages: Usages,
     /// What the access side was asked, and what it said.
     pub lines: ArcSwap<Lines>,
+    /// Which attributes subscribers have, for limits of a kind.
+    pub classes: Classes,
     /// Which sessions somebody has, for whoever asks.
     pub reach: Reach,
     committed: AtomicU64,
@@ -260,11 +263,13 @@ impl Views {
             BEFORE => (Rest::from(postcard::from_bytes::<RestBefore>(octets).map_err(|_| Unreadable)?), &[]),
             _ => return Err(Unreadable),
         };
-        let lines = match behind {
+        let (lines, classes) = match behind {
             // Taken before there were any.
-            [] => Lines::default(),
-            octets => postcard::from_bytes::<Lines>(octets).map_err(|_| Unreadable)?.restored(),
+            [] => Default::default(),
+            octets => postcard::from_bytes::<(Lines, ClassesAtRest)>(octets).map_err(|_| Unreadable)?,
         };
+        let lines = lines.restored();
+        shared.classes.restore(classes);
         shared.lines.store(Arc::new(lines.clone()));
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.tokens.store(Arc::new(rest.tokens.clone()));
@@ -320,7 +325,8 @@ impl Views {
         };
         // What came later stands behind it: whoever does not know it reads no further.
         let octets = postcard::to_extend(&rest, vec![SNAPSHOT]).expect("a vector takes every octet");
-        postcard::to_extend(&self.lines, octets).expect("a vector takes every octet")
+        let behind = (&self.lines, self.shared.classes.at_rest());
+        postcard::to_extend(&behind, octets).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -359,6 +365,9 @@ impl Views {
         self.sequence = sequence;
         let outcome = match entry {
             Entry::Session(event) => {
+                if let Event::Record(record) = event {
+                    self.shared.classes.fold(record);
+                }
                 self.machine.fold(at, event, &mut self.effects);
                 self.drain(Cause::of(event), folded);
                 return self.shared.committed.store(sequence, Ordering::Release);

@@ -284,6 +284,18 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not an attribute with a value.
+    NotAnAttributeValue {
+        /// As written.
+        written: String,
+    },
+    /// Both ways to say the same.
+    ClassAndAttribute,
+    /// An attribute that records do not bring.
+    NotKept {
+        /// As written.
+        written: String,
+    },
     /// A limit that limits nothing.
     LimitOfNothing,
     /// Not a file mode.
@@ -578,6 +590,13 @@ impl fmt::Display for Fault {
             }
             Fault::NotANamePattern { written } => {
                 write!(f, "'{written}' is no pattern of names; write one with * and ?, such as \"*@office.example\"")
+            }
+            Fault::NotAnAttributeValue { written } => {
+                write!(f, "'{written}' is no attribute with a value; write such as \"Filter-Id=gold*\"")
+            }
+            Fault::ClassAndAttribute => f.write_str("'attribute' says already which; remove 'class'"),
+            Fault::NotKept { written } => {
+                write!(f, "'{written}' is not kept, so nobody is known by it; add it to subscriber.keep")
             }
             Fault::LimitOfNothing => {
                 f.write_str("limits nothing; add 'messages', 'recipients', 'bytes' or 'message-size'")

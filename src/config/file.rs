@@ -120,7 +120,7 @@ impl Reader<'_> {
         self.dictionaries(&file.radius.dictionaries)?;
         let identity = self.identity(&file.subscriber)?;
         let mtas = self.mtas(&file.mta)?;
-        let limits = self.limits(&file.limit)?;
+        let limits = self.limits(&file.limit, &identity.keep)?;
         for (limit, rate, tighter) in limit::idle(&limits) {
             let (rate, tighter) = (rate.to_string(), tighter.to_string());
             self.warn(None, Caution::RateIdle { limit, rate, tighter });

@@ -201,6 +201,8 @@ pub(super) struct Limit {
 pub(super) struct Kind {
     pub subscriber: Option<Text>,
     pub nas: Option<Text>,
+    pub attribute: Option<Text>,
+    pub class: Option<Text>,
     #[serde(rename = "static")]
     pub is_static: bool,
     pub authenticated: Option<bool>,

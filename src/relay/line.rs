@@ -160,6 +160,11 @@ impl Lines {
 
     /// Folds what was asked or said. It takes the place of the last word about the same session.
     pub fn fold(&mut self, told: &Told, standing: &Standing) {
+        if (told.act, told.said) == (Act::Restore, Said::Ack) {
+            // As if nothing had ever been asked.
+            self.forget(told);
+            return self.settle(standing, told.at);
+        }
         let lines = self.of.entry(told.subscriber.clone()).or_default();
         match lines.iter_mut().find(|line| line.told.session == told.session) {
             // The answer to a Disconnect-Request may come behind the Stop.
@@ -175,6 +180,13 @@ impl Lines {
             }
         }
         self.settle(standing, told.at);
+    }
+
+    fn forget(&mut self, told: &Told) {
+        self.whose.remove(&told.session);
+        if let Some(lines) = self.of.get_mut(&told.subscriber) {
+            lines.retain(|line| line.told.session != told.session);
+        }
     }
 
     /// A session has ended.
@@ -280,6 +292,17 @@ mod tests {
         again.end(&told("2", Said::Ack).session);
         again.settle(&standing, Timestamp::from_millis(10));
         assert!(again.is_empty());
+    }
+
+    #[test]
+    fn a_line_that_was_restored_is_as_if_nothing_had_ever_been_asked() {
+        let (mut lines, standing) = (Lines::default(), suspended());
+        lines.fold(&told("1", Said::Ack), &standing);
+        let restored = |said| Told { act: Act::Restore, ..told("1", said) };
+        lines.fold(&restored(Said::Silence), &standing);
+        assert!(!lines.is_empty());
+        lines.fold(&restored(Said::Ack), &standing);
+        assert!(lines.is_empty() && lines.whose.is_empty());
     }
 
     #[test]

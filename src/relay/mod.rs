@@ -7,6 +7,7 @@ pub mod advice;
 pub mod attempts;
 pub mod attribution;
 pub mod case;
+pub mod class;
 pub mod confidence;
 pub mod limit;
 pub mod line;

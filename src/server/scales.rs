@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::relay::class::Classes;
 use crate::relay::limit::{Exceeded, Limit, Measure, Sender, exceeded};
 use crate::relay::reserved::{Message, Reserved};
 use crate::relay::ruling::Ruling;
@@ -17,6 +18,7 @@ use crate::session::{Name, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payer {
     subject: Subject,
+    attributes: Vec<(Name, Name)>,
     nas: Option<Name>,
     is_static: bool,
     authenticated: bool,
@@ -36,18 +38,28 @@ pub fn payers(
         let subject = Subject::Subscriber(owner.subscriber.clone()?);
         let nas = owner.session.as_ref().map(|session| session.nas.clone());
         let limited = is_limited(&subject);
-        Some(Payer { subject, nas, is_static: owner.session.is_none(), authenticated, limited })
+        let (attributes, is_static) = (Vec::new(), owner.session.is_none());
+        Some(Payer { subject, attributes, nas, is_static, authenticated, limited })
     });
     // A login behind a server of ours is one of many, and no server; neither is whoever it belongs to.
     let behind = |subject: Subject| {
         let limited = is_limited(&subject);
-        Payer { subject, nas: None, is_static: false, authenticated, limited }
+        Payer { subject, attributes: Vec::new(), nas: None, is_static: false, authenticated, limited }
     };
     let of_login = of_login.map(Subject::Subscriber).map(&behind);
     let of_login =
         of_login.filter(|of| owner.as_ref().is_none_or(|owner: &Payer| owner.subject != of.subject));
     let login = login.map(|login| behind(Subject::Login(login.clone())));
     owner.into_iter().chain(login).chain(of_login).collect()
+}
+
+impl Payer {
+    /// With what the accounting of a subscriber says.
+    #[must_use]
+    pub fn and_attributes(self, classes: &Classes) -> Payer {
+        let attributes = self.subject.subscriber().map(|name| classes.of(name)).unwrap_or_default();
+        Payer { attributes, ..self }
+    }
 }
 
 /// What the limits said.
@@ -149,10 +161,11 @@ impl Scales {
     ) -> Weighed<'l> {
         let Load { payers, message, now } = load;
         let mut weighed = Weighed::default();
-        for Payer { subject, nas, is_static, authenticated, limited } in payers {
+        for Payer { subject, attributes, nas, is_static, authenticated, limited } in payers {
             let sender = Sender {
                 subject,
                 nas: nas.as_ref(),
+                attributes,
                 is_static: *is_static,
                 authenticated: *authenticated,
                 limited: *limited,

@@ -80,6 +80,22 @@ fn each_mistake_in_a_limit_is_named_with_place_key_and_remedy() {
             "4:24: limit.match.subscriber: is empty; write a value or remove the key",
         ),
         (
+            limit("messages = ['1/1m']\nmatch = { attribute = 'gold' }"),
+            "4:23: limit.match.attribute: 'gold' is no attribute with a value; write such as \"Filter-Id=gold*\"",
+        ),
+        (
+            limit("messages = ['1/1m']\nmatch = { attribute = 'Filter-Id=gold' }"),
+            "4:23: limit.match.attribute: 'Filter-Id' is not kept, so nobody is known by it; add it to subscriber.keep",
+        ),
+        (
+            limit("messages = ['1/1m']\nmatch = { class = 'gold' }"),
+            "4:19: limit.match.class: 'Class' is not kept, so nobody is known by it; add it to subscriber.keep",
+        ),
+        (
+            limit("messages = ['1/1m']\nmatch = { attribute = 'Filter-Id=gold', class = 'gold' }"),
+            "4:49: limit.match.class: 'attribute' says already which; remove 'class'",
+        ),
+        (
             limit("messages = ['1/1m']\ntext = \"two\\nlines\""),
             "4:8: limit.text: cannot stand in an SMTP reply; write at most 200 printable ASCII characters",
         ),
@@ -92,8 +108,8 @@ fn each_mistake_in_a_limit_is_named_with_place_key_and_remedy() {
         assert_eq!(mistake(&text), expected);
     }
     assert!(
-        mistake(&limit("match = { class = 'x' }"))
-            .starts_with("3:11: limit.match.class: unknown field `class`")
+        mistake(&limit("match = { speed = 'x' }"))
+            .starts_with("3:11: limit.match.speed: unknown field `speed`")
     );
 }
 
@@ -140,4 +156,16 @@ fn a_list_of_logins_that_is_missing_or_open_to_everybody_is_named() {
     assert!(open.contains("can be changed by everybody (mode 0666)"), "{open}");
     let twice = loaded(&Disk::with(text, 0o640).and(LOGINS, b"sales,a\nsales,b\n", 0o644)).unwrap_err();
     assert_eq!(twice, format!("{LOGINS}:2:1: line 1 gives this login to 'a'; change one of them"));
+}
+
+#[test]
+fn a_limit_is_for_whoever_has_an_attribute_by_the_name_under_which_it_is_kept() {
+    let limit = |kind: &str| {
+        format!(
+            "[subscriber]\nkeep = ['25', 'Filter-Id']\n[[limit]]\nname = 'x'\nmessages = ['1/1m']\nmatch = {kind}\n"
+        )
+    };
+    let told = |kind: &str| config(&limit(kind)).limits[0].kind.to_string();
+    assert_eq!(told("{ class = 'gold' }"), "25=gold");
+    assert_eq!(told("{ attribute = ' filter-id = gold* ' }"), "Filter-Id=gold*");
 }

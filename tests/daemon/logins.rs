@@ -1,4 +1,4 @@
-//! Logins that belong to subscribers: what holds for the one holds for the other, and a list is read again.
+//! Whom a limit holds for beside the owner of an address: logins that belong to subscribers, and whose accounting says something.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::common::asking::{Mail, Policy};
 use crate::common::daemon::{Daemon, Wanted};
 use crate::common::eventually;
-use crate::common::nas::Status;
+use crate::common::nas::{Attributes, Status};
 
 const ALICE: &str = "100.64.0.7";
 const ELSEWHERE: &str = "203.0.113.9";
@@ -77,4 +77,48 @@ fn a_suspended_subscribers_logins_are_suspended_from_elsewhere_and_their_mail_co
     // A bad line keeps the list that was in force.
     reload("alice,carol\nalice,dora\n", "logins.csv:2:1: line 1 gives this login to 'carol'");
     assert_eq!(send(&daemon, ELSEWHERE, "alice", "j"), "550");
+}
+
+const GOLD: &str = r#"
+[subscriber]
+keep = ["Class"]
+[[limit]]
+name = "gold"
+mode = "enforce"
+match = { class = "go*" }
+messages = ["1/1h"]"#;
+
+#[test]
+fn a_limit_holds_for_whoever_has_the_class_and_after_a_restart_still() {
+    let mut daemon = Daemon::start_with(&wanted(GOLD));
+    let mut nas = daemon.nas();
+    let start = |user: &str, session: &str, address: &str| {
+        Attributes::record(Status::Start, user, session, address.parse().expect("an address"))
+    };
+    assert!(nas.tell(&start("alice", "s1", ALICE).with(25, b"gold")));
+    assert!(nas.tell(&start("bob", "s2", "100.64.0.8").with(25, b"silver")));
+    assert!(nas.tell(&start("carol", "s3", "100.64.0.9")));
+    assert_eq!(send(&daemon, ALICE, "", "a"), "DUNNO");
+    for crash in [false, true] {
+        assert_eq!(send(&daemon, ALICE, "", "b"), "450");
+        for (number, address) in ["100.64.0.8", "100.64.0.9"].into_iter().enumerate() {
+            let instances = [format!("c{number}"), format!("d{number}")];
+            assert!(
+                instances.iter().all(|instance| send(&daemon, address, "", instance) == "DUNNO"),
+                "{address}"
+            );
+        }
+        if crash {
+            daemon.crash();
+        } else {
+            daemon.terminate();
+        }
+        daemon.launch();
+        daemon.wait_until_ready();
+    }
+    assert_eq!(send(&daemon, ALICE, "", "e"), "450");
+    // What she has is another class from the next session on.
+    nas.report(Status::Stop, "alice", "s1", ALICE);
+    assert!(nas.tell(&start("alice", "s4", ALICE).with(25, b"silver")));
+    assert_eq!(send(&daemon, ALICE, "", "f"), "DUNNO");
 }

@@ -97,8 +97,14 @@ impl MailDesk {
         let standing = self.shared.standing.load();
         let is_limited = |subject: &Subject| standing.limited(subject, now).is_some();
         let login = query.login.as_deref().map(Name::new);
-        let of_login = login.as_ref().and_then(|login| self.config.load().logins.subscriber(login));
-        payers(ruling, login.as_ref(), of_login, is_limited)
+        let config = self.config.load();
+        let of_login = login.as_ref().and_then(|login| config.logins.subscriber(login));
+        let payers = payers(ruling, login.as_ref(), of_login, is_limited);
+        // Most have no limit that asks for it.
+        if config.limits.iter().all(|limit| limit.kind.attribute.is_none()) {
+            return payers;
+        }
+        payers.into_iter().map(|payer| payer.and_attributes(&self.shared.classes)).collect()
     }
 
     /// What the MTA hears of something that a limit does not let go.
