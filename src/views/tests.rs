@@ -194,19 +194,20 @@ fn what_a_nas_said_stands_in_its_case_and_goes_on_from_a_snapshot() {
     let (by, reason) = (Name::from("desk"), Name::from("open proxy"));
     let act = Act::Order(alice, Order::Suspend { until: None });
     let suspend = Entry::Case(Action { at: AT, by, case: 1, act, reason, ticket: None });
-    let entries = [complaint(), suspend, said("s1", Said::Asked), said("s1", Said::Ack)];
+    let entries =
+        [complaint(), suspend, said("s2", Said::Silence), said("s1", Said::Asked), said("s1", Said::Ack)];
     let (whole, _) = folded(&entries);
-    let (before, _) = folded(&entries[..3]);
+    let (before, _) = folded(&entries[..4]);
     let shared = Arc::<Shared>::default();
     let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
-    views.fold(AT, 4, &entries[3], &mut Vec::new());
+    views.fold(AT, 5, &entries[4], &mut Vec::new());
     assert!(views.are_as(&whole));
     let lines = shared.lines.load();
     let known: Vec<_> = lines.of(&Name::from("alice")).iter().map(|line| line.told.said).collect();
-    assert_eq!(known, [Said::Ack]);
+    assert_eq!(known, [Said::Silence, Said::Ack]);
     let case = shared.case(1).unwrap();
     let last = case.history.last().unwrap();
-    assert_eq!((case.history.len(), last.what.word(), last.sequence), (3, "access", 4));
+    assert_eq!((case.history.len(), last.what.word(), last.sequence), (4, "access", 5));
     let note = last.note.as_ref().unwrap().to_string();
     assert_eq!(note, "CoA-Request to restrict session s1 of bras1: acknowledged");
 }
