@@ -120,6 +120,8 @@
 //! | socketmap: a key that is no address | `NOTFOUND ` | none | `what_is_not_wholly_an_address_is_none`, `no_mail_server_is_told_what_could_act` |
 //! | policy: another protocol, an endless line or request | closed unanswered: the MTA's default action | `broken`, line | `somebody_else_on_the_policy_port_gets_silence_and_an_end`, `the_longest_line_is_read_and_one_octet_more_refused_before_its_end` |
 //! | policy: an unknown `policy_context` | `451` | line | `an_unknown_context_is_told_apart_from_an_empty_one`, `no_log_line_holds_what_could_act` |
+//! | policy: a client of a trusted host that makes up senders | as any other; beyond 100,000 of them they count for the host alone | none | `a_client_that_makes_up_senders_takes_no_more_memory_than_a_hundred_thousand_of_them` |
+//! | policy: a sender rewritten by others (SRS) that is spelled wrongly | as it stands | none | `a_sender_that_was_rewritten_is_whoever_it_was_before` |
 //! | policy: numbers that are none | as if not told | none | `numbers_that_are_none_count_as_not_told` |
 //! | a request that dribbles in | dropped after 10 s | `dribbled`, line | `a_request_that_dribbles_in_is_cut_off_however_often_an_octet_comes` |
 //! | a peer that never reads | dropped | `unread`, line | `a_peer_that_never_reads_is_dropped_and_nobody_else_waits` |

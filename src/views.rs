@@ -22,13 +22,13 @@ use crate::relay::message::{Message, RecentMessages};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::usage::{Counting, Usages, UsagesAtRest};
 use crate::relay::verdict::Reason;
+use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
 use crate::session::effect::Effect;
 use crate::session::event::{Event, Kind, NasHold};
 use crate::session::image::Image;
 use crate::session::machine::Machine;
 use crate::session::reach::Reach;
-use crate::session::{Name, Timestamp};
 
 /// What the audit index stores of one folded entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -372,8 +372,8 @@ impl Views {
                 self.drain(Cause::of(event), folded);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
-            Entry::Message(message) => self.sent(at, message, None),
-            Entry::SentFor(message, of) => self.sent(at, message, Some(of)),
+            Entry::Message(message) => self.sent(at, message, &[]),
+            Entry::SentFor(message, beside) => self.sent(at, message, beside),
             Entry::Command(command) => self.ordered(None, sequence, command.clone()),
             Entry::Question(question) => self.asked(Box::new(Asked::from(question))),
             Entry::Asked(asked) => self.asked(asked.clone()),
@@ -436,12 +436,12 @@ impl Views {
         self.shared.committed.store(sequence, Ordering::Release);
     }
 
-    fn sent(&mut self, at: Timestamp, message: &Message, of: Option<&Name>) -> Outcome {
+    fn sent(&mut self, at: Timestamp, message: &Message, beside: &[Subject]) -> Outcome {
         // What a file tells of is repeated by nobody, and must not push out what may be.
         if message.reason != Reason::Imported {
             self.recent.insert(message);
         }
-        self.counting.count(&self.shared.usages, at, message, of);
+        self.counting.count(&self.shared.usages, at, message, beside);
         Outcome::Message(Box::new(message.clone()))
     }
 

@@ -26,6 +26,7 @@ use super::{
     Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Retention, Secret,
     prefixes, value,
 };
+use crate::relay::within::By;
 use crate::session::Name;
 use crate::session::event::{Rules, Span};
 use crate::session::identity::Canonical;
@@ -399,12 +400,38 @@ impl Reader<'_> {
             observe: self.choice(table.mode.as_ref(), &["enforce", "observe"])? == 1,
             permit_unrecorded: self.choice(table.unrecorded.as_ref(), &["defer", "permit"])? == 1,
             statics: self.statics(&table.statics, &never, canonical)?,
+            within: self.within(&table.statics, canonical)?,
             never,
             permit_authenticated: match &table.authenticated {
                 Some(text) => self.choice(Some(text), &["permit"])? == 0,
                 None => false,
             },
         })
+    }
+
+    fn within(
+        &self,
+        tables: &[Spanned<table::Static>],
+        canonical: Canonical,
+    ) -> Result<Vec<(Name, By)>, ConfigError> {
+        let mut all: Vec<(Name, By, &Text)> = Vec::new();
+        for table in tables.iter().map(Spanned::get_ref) {
+            let (Some(text), Some(subscriber)) = (&table.within, &table.subscriber) else { continue };
+            let by = match self.choice(Some(text), &["sender", "sender-domain"])? {
+                0 => By::Sender,
+                _ => By::SenderDomain,
+            };
+            let subscriber = self.subscriber(subscriber, canonical)?;
+            match all.iter().find(|(other, ..)| *other == subscriber) {
+                Some((_, other, place)) if *other != by => {
+                    let line = self.place(&place.span()).line;
+                    return Err(self.error(&text.span(), Fault::WithinTwice { line }));
+                }
+                Some(_) => {}
+                None => all.push((subscriber, by, text)),
+            }
+        }
+        Ok(all.into_iter().map(|(subscriber, by, _)| (subscriber, by)).collect())
     }
 
     fn statics(

@@ -35,6 +35,7 @@ pub use self::logins::Logins;
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
 use crate::relay::rule as case_rules;
+use crate::relay::within::By;
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
 use crate::session::identity::Canonical;
@@ -309,6 +310,8 @@ pub struct Relay {
     pub never: Vec<IpNet>,
     /// Prefixes that always belong to the same subscriber.
     pub statics: Vec<(IpNet, Name)>,
+    /// Subscribers of static prefixes within whom senders are told apart.
+    pub within: Vec<(Name, By)>,
     /// `authenticated = "permit"`: a SASL login may relay from anywhere.
     pub permit_authenticated: bool,
 }

@@ -178,6 +178,7 @@ pub(super) struct Relay {
 pub(super) struct Static {
     pub prefix: Option<Text>,
     pub subscriber: Option<Text>,
+    pub within: Option<Text>,
 }
 
 /// `[[limit]]`

@@ -15,7 +15,7 @@ use crate::relay::case::{Action, Complaint, Opened};
 use crate::relay::line::Told;
 use crate::relay::message::Message;
 use crate::relay::signal::{Listing, Signal};
-use crate::relay::standing::Command;
+use crate::relay::standing::{Command, Subject};
 use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
 
@@ -63,8 +63,8 @@ pub enum Entry {
     CaseOpened(Box<Opened>),
     /// The access side was asked something about a session, or said something.
     Coa(Box<Told>),
-    /// A message that was let go, sent with a login of this subscriber, who need not be the owner of the address.
-    SentFor(Box<Message>, Name),
+    /// A message that was let go and concerns these as well, beside the owner of its address and its login.
+    SentFor(Box<Message>, Vec<Subject>),
 }
 
 impl Entry {

@@ -20,6 +20,7 @@ pub mod signal;
 pub mod standing;
 pub mod usage;
 pub mod verdict;
+pub mod within;
 
 use std::net::IpAddr;
 

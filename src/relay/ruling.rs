@@ -50,16 +50,15 @@ impl Ruling {
         self.reason.verdict()
     }
 
-    /// The same for a client whose login belongs to this subscriber: their standing holds wherever they send from, but for one of
-    /// our own addresses, which never relays.
+    /// The same for a client that concerns these as well, such as the subscriber of its login: their standing holds wherever they
+    /// send from, but for one of our own addresses, which never relays.
     #[must_use]
-    pub fn of_login(self, standing: &Standing, subscriber: Option<&Name>, now: Timestamp) -> Ruling {
-        let Some(subscriber) = subscriber else { return self };
+    pub fn beside(self, standing: &Standing, beside: &[Subject], now: Timestamp) -> Ruling {
         if standing.is_empty() || matches!(self.reason, Reason::Never | Reason::Suspended | Reason::Starting)
         {
             return self;
         }
-        match standing.suspension(&Subject::Subscriber(subscriber.clone()), now) {
+        match beside.iter().find_map(|subject| standing.suspension(subject, now)) {
             Some(suspension) => {
                 Ruling { reason: Reason::Suspended, suspension: Some(suspension.reference), ..self }
             }
@@ -321,18 +320,18 @@ mod tests {
     }
 
     #[test]
-    fn the_standing_of_a_logins_subscriber_holds_from_wherever_it_is_used() {
-        let standing = suspend(Subject::Subscriber(Name::from("bob")));
-        let (bob, alice) = (Name::from("bob"), Name::from("alice"));
+    fn the_standing_of_whoever_a_client_concerns_beside_holds_from_wherever_it_comes() {
+        let subscriber = |name| [Subject::Subscriber(Name::from(name))];
+        let standing = suspend(subscriber("bob")[0].clone());
         let ruling = |reason| Ruling { reason, owners: Vec::new(), suspension: None };
-        let held = |reason, of| ruling(reason).of_login(&standing, of, NOW);
-        let suspended = held(Reason::Login, Some(&bob));
+        let held = |reason, beside: &[Subject]| ruling(reason).beside(&standing, beside, NOW);
+        let suspended = held(Reason::Login, &subscriber("bob"));
         assert_eq!((suspended.reason, suspended.suspension), (Reason::Suspended, Some(42)));
-        assert_eq!(held(Reason::Login, Some(&alice)).reason, Reason::Login);
-        assert_eq!(held(Reason::Login, None).reason, Reason::Login);
-        assert_eq!(held(Reason::Never, Some(&bob)).reason, Reason::Never);
+        assert_eq!(held(Reason::Login, &subscriber("alice")).reason, Reason::Login);
+        assert_eq!(held(Reason::Login, &[]).reason, Reason::Login);
+        assert_eq!(held(Reason::Never, &subscriber("bob")).reason, Reason::Never);
         let none = Standing::default();
-        assert_eq!(ruling(Reason::Login).of_login(&none, Some(&bob), NOW).reason, Reason::Login);
+        assert_eq!(ruling(Reason::Login).beside(&none, &subscriber("bob"), NOW).reason, Reason::Login);
     }
 
     #[test]

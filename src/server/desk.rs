@@ -3,6 +3,7 @@
 //! Knows: which state of which profile gets which answer (the tables of the operator's contract). Must not know:
 //! framing, sockets, how a ruling is found, or what limits say of it (`desk/limits.rs`).
 
+mod beside;
 mod limits;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ use crate::relay::attribution::{Attribution, Attributions};
 use crate::relay::message::{Message, Owner};
 use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, decide, rule};
+use crate::relay::standing::Subject;
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
 use crate::session::bindings::{Doubt, Lookup};
@@ -179,9 +181,10 @@ impl MailDesk {
             blind: self.health.is_blind(now),
         };
         let ruling = if self.health.is_ready() {
-            let of_login = login.as_ref().and_then(|login| config.logins.subscriber(login));
             let standing = self.shared.standing.load();
-            rule(&self.shared.map, &standing, client, now).of_login(&standing, of_login.as_ref(), now)
+            let ruling = rule(&self.shared.map, &standing, client, now);
+            let beside = MailDesk::beside(query, &ruling, config);
+            ruling.beside(&standing, &beside, now)
         } else {
             Ruling { reason: Reason::Starting, owners: Vec::new(), suspension: None }
         };
@@ -295,7 +298,9 @@ impl MailDesk {
         }
         let owners = ruling.owners.clone();
         let changed_hands = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands).cloned();
-        let recorded = self.record(self.message(peer, query, known, ruling, config, now)).await;
+        // By the rules of this moment: what counts must not change with them.
+        let beside = MailDesk::beside(query, &ruling, config);
+        let recorded = self.record(self.message(peer, query, known, ruling, config, now), beside).await;
         self.give_back(query, changed_hands.as_ref(), &payers, message, recorded, now);
         if recorded {
             return action;
@@ -313,15 +318,13 @@ impl MailDesk {
     /// Whether the message is durable now. One that is not, after all this time, is not written down later either
     /// unless its commit has begun: the engine passes over entries whose asker is gone. Then, and only then, a message
     /// that was deferred is written as well, and its next attempt once more.
-    async fn record(&self, message: Message) -> bool {
+    async fn record(&self, message: Message, beside: Vec<Subject>) -> bool {
         if self.health.is_blind(clock::now()) {
             return false;
         }
-        let login = message.login.as_ref();
-        // Whose it is by the rules of this moment: what counts must not change with them.
-        let entry = match login.and_then(|login| self.config.load().logins.subscriber(login)) {
-            Some(of_login) => Entry::SentFor(Box::new(message), of_login),
-            None => Entry::Message(Box::new(message)),
+        let entry = match beside.is_empty() {
+            true => Entry::Message(Box::new(message)),
+            false => Entry::SentFor(Box::new(message), beside),
         };
         let Some(done) = self.inbox.submit(entry) else { return false };
         matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)))

@@ -25,12 +25,12 @@ pub struct Payer {
     limited: bool,
 }
 
-/// Against whom it counts: the only owner of the address, the login, and the login's subscriber. An order limits each.
+/// Against whom it counts: the only owner of the address, the login, and those whom it concerns beside. An order limits each.
 #[must_use]
 pub fn payers(
     ruling: &Ruling,
     login: Option<&Name>,
-    of_login: Option<Name>,
+    beside: Vec<Subject>,
     is_limited: impl Fn(&Subject) -> bool,
 ) -> Vec<Payer> {
     let authenticated = login.is_some();
@@ -41,16 +41,16 @@ pub fn payers(
         let (attributes, is_static) = (Vec::new(), owner.session.is_none());
         Some(Payer { subject, attributes, nas, is_static, authenticated, limited })
     });
-    // A login behind a server of ours is one of many, and no server; neither is whoever it belongs to.
+    // A login behind a server of ours is one of many, and no server; neither is whoever else is concerned.
     let behind = |subject: Subject| {
         let limited = is_limited(&subject);
         Payer { subject, attributes: Vec::new(), nas: None, is_static: false, authenticated, limited }
     };
-    let of_login = of_login.map(Subject::Subscriber).map(&behind);
-    let of_login =
-        of_login.filter(|of| owner.as_ref().is_none_or(|owner: &Payer| owner.subject != of.subject));
+    let beside =
+        beside.into_iter().filter(|of| owner.as_ref().is_none_or(|owner: &Payer| owner.subject != *of));
+    let beside: Vec<Payer> = beside.map(&behind).collect();
     let login = login.map(|login| behind(Subject::Login(login.clone())));
-    owner.into_iter().chain(login).chain(of_login).collect()
+    owner.into_iter().chain(login).chain(beside).collect()
 }
 
 impl Payer {
@@ -244,7 +244,7 @@ mod tests {
         let owner =
             Owner { subscriber: Some(Name::from("alice")), session: None, since: NOW, line: Line::default() };
         let ruling = Ruling { reason: Reason::Online, owners: vec![owner], suspension: None };
-        let mut payers = payers(&ruling, None, None, |_| false);
+        let mut payers = payers(&ruling, None, Vec::new(), |_| false);
         payers[0].is_static = false;
         payers
     }
@@ -340,7 +340,7 @@ mod tests {
         let ruling = Ruling { reason: Reason::Static, owners: vec![owner], suspension: None };
         let login = Name::from("bob");
         let of = |of: &str| {
-            let payers = payers(&ruling, Some(&login), Some(Name::from(of)), |_| false);
+            let payers = payers(&ruling, Some(&login), vec![Subject::Subscriber(Name::from(of))], |_| false);
             let told = payers.iter().map(|payer| (payer.subject.name().to_string(), payer.is_static));
             told.collect::<Vec<_>>()
         };

@@ -8,7 +8,7 @@ use crate::relay::case::{Act, Action, Complaint, Reported, State};
 use crate::relay::confidence::Confidence;
 use crate::relay::line::{self, Means, Said};
 use crate::relay::standing::Order;
-use crate::session::SessionKey;
+use crate::session::{Name, SessionKey};
 
 const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
 

@@ -52,6 +52,7 @@ pub(crate) struct Mail<'a> {
     pub(crate) instance: &'a str,
     pub(crate) queue_id: &'a str,
     pub(crate) login: &'a str,
+    pub(crate) sender: &'a str,
 }
 
 impl Default for Mail<'_> {
@@ -62,6 +63,7 @@ impl Default for Mail<'_> {
             instance: "1.2.3.0",
             queue_id: "4jYLXY6NlJz1SW1G",
             login: "",
+            sender: "sender@example.org",
         }
     }
 }
@@ -98,7 +100,7 @@ impl Policy {
             ("client_name", "unknown"),
             ("client_port", "40001"),
             ("helo_name", "client.example"),
-            ("sender", "sender@example.org"),
+            ("sender", mail.sender),
             ("queue_id", mail.queue_id),
             ("instance", mail.instance),
             ("sasl_username", mail.login),

@@ -169,3 +169,25 @@ fn a_limit_is_for_whoever_has_an_attribute_by_the_name_under_which_it_is_kept() 
     assert_eq!(told("{ class = 'gold' }"), "25=gold");
     assert_eq!(told("{ attribute = ' filter-id = gold* ' }"), "Filter-Id=gold*");
 }
+
+#[test]
+fn senders_within_a_static_host_are_told_apart_in_one_way() {
+    let relay = |second: &str| {
+        format!(
+            "[relay]\nstatic = [\n{{ prefix = '192.0.2.0/28', subscriber = 'web', within = 'sender' }},\n\
+             {{ prefix = '192.0.2.16/28', subscriber = 'Web'{second} }}]\n"
+        )
+    };
+    let within =
+        |text: &str| config(text).relay.within.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(within(&relay("")), ["web"]);
+    assert_eq!(within(&relay(", within = 'sender'")), ["web"]);
+    assert_eq!(
+        mistake(&relay(", within = 'sender-domain'")),
+        "4:58: relay.static.within: line 3 says something else about the same subscriber; change one of them"
+    );
+    assert_eq!(
+        mistake(&relay(", within = 'login'")),
+        "4:58: relay.static.within: 'login' is unknown; write one of: \"sender\", \"sender-domain\""
+    );
+}

@@ -122,3 +122,47 @@ fn a_limit_holds_for_whoever_has_the_class_and_after_a_restart_still() {
     assert!(nas.tell(&start("alice", "s4", ALICE).with(25, b"silver")));
     assert_eq!(send(&daemon, ALICE, "", "f"), "DUNNO");
 }
+
+const BY_SENDER: &str = r#"
+[[limit]]
+name = "default"
+mode = "enforce"
+messages = ["2/1h"]"#;
+
+#[test]
+fn a_web_site_that_was_broken_into_is_limited_and_suspended_by_itself() {
+    let mut daemon = Daemon::start_with(&Wanted {
+        relay: "static = [{ prefix = \"192.0.2.16/28\", subscriber = \"web\", within = \"sender-domain\" }]",
+        policy: BY_SENDER,
+        ..Wanted::default()
+    });
+    let send = |daemon: &Daemon, client, sender, instance| {
+        let mut policy = Policy::connect(daemon.policy);
+        let mail = Mail { client, sender, instance, queue_id: instance, ..Mail::default() };
+        let code = |answer: String| answer.split(' ').next().unwrap_or_default().to_owned();
+        match policy.rcpt(&mail).as_str() {
+            "OK" => code(policy.end_of_message(&mail)),
+            other => code(other.to_owned()),
+        }
+    };
+    let web = |daemon: &Daemon, sender, instance| send(daemon, "192.0.2.17", sender, instance);
+    assert_eq!(web(&daemon, "www@shop.example", "a"), "DUNNO");
+    assert_eq!(web(&daemon, "SRS0=h=t=Shop.example=info@web.isp.example", "b"), "DUNNO");
+    daemon.crash();
+    daemon.launch();
+    daemon.wait_until_ready();
+    assert_eq!(web(&daemon, "other@shop.example", "c"), "450", "the site, whichever address it makes up");
+    assert_eq!(web(&daemon, "www@club.example", "d"), "DUNNO", "and no other");
+    let sent = daemon.json(&["usage", "--within", "web/shop.example"]).expect("what it sent");
+    assert_eq!((&sent[0]["sent"], &sent[0]["full"]), (&2.into(), &true.into()));
+
+    daemon.order(&["suspend", "--within", "web/club.example", "--reason", "spam"]);
+    assert_eq!(web(&daemon, "www@club.example", "e"), "550");
+    assert_eq!(web(&daemon, "www@third.example", "f"), "DUNNO");
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    assert_eq!(send(&daemon, ALICE, "www@club.example", "g"), "DUNNO", "elsewhere a sender is nobody's word");
+    let held = daemon.json(&["suspensions"]).expect("one");
+    assert_eq!((&held[0]["kind"], &held[0]["subject"]), (&"within".into(), &"web/club.example".into()));
+    daemon.order(&["release", "--within", "web/club.example", "--reason", "clean"]);
+    assert_eq!(web(&daemon, "www@club.example", "h"), "DUNNO");
+}

@@ -99,6 +99,7 @@ impl Cases {
         let (kind, name) = match &signal.subject {
             Subject::Subscriber(name) => ("signal of subscriber", name),
             Subject::Login(name) => ("signal of login", name),
+            Subject::Within(name) => ("signal within", name),
         };
         self.take(Opening {
             sequence,

@@ -98,8 +98,8 @@ impl MailDesk {
         let is_limited = |subject: &Subject| standing.limited(subject, now).is_some();
         let login = query.login.as_deref().map(Name::new);
         let config = self.config.load();
-        let of_login = login.as_ref().and_then(|login| config.logins.subscriber(login));
-        let payers = payers(ruling, login.as_ref(), of_login, is_limited);
+        let beside = MailDesk::beside(query, ruling, &config);
+        let payers = payers(ruling, login.as_ref(), beside, is_limited);
         // Most have no limit that asks for it.
         if config.limits.iter().all(|limit| limit.kind.attribute.is_none()) {
             return payers;

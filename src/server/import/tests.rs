@@ -46,6 +46,7 @@ fn config() -> Config {
             never: vec!["100.64.0.250/32".parse().unwrap()],
             statics: Vec::new(),
             permit_authenticated: false,
+            within: Vec::new(),
         },
         mtas: Vec::new(),
         socketmap: Listeners::default(),

@@ -71,6 +71,7 @@ fn config(secret: &[u8]) -> Config {
             never: Vec::new(),
             statics: Vec::new(),
             permit_authenticated: false,
+            within: Vec::new(),
         },
         limits: Vec::new(),
         translations: Vec::new(),
