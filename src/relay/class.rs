@@ -68,7 +68,7 @@ impl Classes {
             Kind::Interim => !record.kept.is_empty(),
             Kind::Stop | Kind::On | Kind::Off => false,
         };
-        if !says || (record.kept.is_empty() && self.of.is_empty()) {
+        if !says || (record.kept.is_empty() && self.known.load().is_empty()) {
             return;
         }
         if self.of.get(subscriber).is_some_and(|known| known.0 > record.event) {

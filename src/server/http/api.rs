@@ -323,7 +323,7 @@ fn text(name: &Name) -> String {
 /// An order in force that holds mail back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SuspensionRow {
-    /// `subscriber` or `login`.
+    /// `subscriber`, `login` or `within`.
     pub kind: String,
     /// Who.
     pub subject: String,
