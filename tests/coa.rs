@@ -14,7 +14,7 @@ mod tests {
 
     use crate::common::daemon::{Daemon, SECRET, Wanted, text};
     use crate::common::freeradius::{FreeRadius, NAS_SECRET, present};
-    use crate::common::nas::{Nas, Status};
+    use crate::common::nas::{Attributes, Nas, Status};
     use crate::common::{eventually, free_port, within};
 
     const COA: u8 = 43;
@@ -316,15 +316,26 @@ mod tests {
     #[test]
     fn a_session_of_which_it_is_not_certain_whose_it_is_is_left_alone() {
         let (access, daemon, mut nas) = world(ENFORCE, CUT);
-        nas.report(Status::Start, "alice", "s1", "192.0.2.7");
-        nas.report(Status::Start, "bob", "s2", "192.0.2.7");
-        nas.report(Status::Interim, "alice", "s1", "192.0.2.7");
+        // Dated by their arrival, to the millisecond: a stamp has whole seconds only, and within one nobody comes later.
+        let mut tell = |status, user, session| {
+            let address = "192.0.2.7".parse().expect("an address");
+            assert!(nas.tell(&Attributes::undated(status, user, session, address)), "{user}");
+        };
+        let who = |field: &str, is: &str| {
+            eventually(is, || (daemon.json(&["who", "192.0.2.7"])?[field] == is).then_some(()));
+        };
+        tell(Status::Start, "alice", "s1");
+        who("subscriber", "alice");
+        tell(Status::Start, "bob", "s2");
+        who("subscriber", "bob");
+        tell(Status::Interim, "alice", "s1");
+        who("confidence", "ambiguous");
         daemon.order(&["suspend", "alice", "--reason", "spam"]);
         daemon.order(&["suspend", "bob", "--reason", "spam"]);
         assert!(access.asked_within(Duration::from_secs(4)).is_none());
         // One of the two is gone, and the other says that it is there.
-        nas.report(Status::Stop, "bob", "s2", "192.0.2.7");
-        nas.report(Status::Interim, "alice", "s1", "192.0.2.7");
+        tell(Status::Stop, "bob", "s2");
+        tell(Status::Interim, "alice", "s1");
         assert_eq!(access.asked().session(), "s1");
     }
 
