@@ -32,7 +32,7 @@
 //! | [`mta`] | octets to questions, answers to octets | what the answer is |
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
 //! | [`paste`] | a line of somebody's log to address, port and moment | what time it is, whose an address is |
-//! | [`watch`] | how block lists are asked, what they answer, when that is believed | sockets, who is told |
+//! | [`watch`] | how block lists and the access side are asked, what they answer, when that is believed | sockets, who is told |
 //! | [`complaint`] | a report about a message to what it says | what was written down, whose an address is |
 //! | [`views`] | which view wants which entry | clocks, configuration, files |
 //! | [`log`] | what is durable, and what is damage | what an entry means |
@@ -47,7 +47,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `signals` who is looked at after it, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `desk` the words to mail servers, `scanning` what scanners find, `staff` the words to people, `http` their way in, with
+//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `coa` those to the access side, `desk` the words to mail servers, `scanning` what scanners find, `staff` the words to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true
@@ -122,6 +122,8 @@
 //! | socketmap: a key that is no address | `NOTFOUND ` | none | `what_is_not_wholly_an_address_is_none`, `no_mail_server_is_told_what_could_act` |
 //! | policy: another protocol, an endless line or request | closed unanswered: the MTA's default action | `broken`, line | `somebody_else_on_the_policy_port_gets_silence_and_an_end`, `the_longest_line_is_read_and_one_octet_more_refused_before_its_end` |
 //! | policy: an unknown `policy_context` | `451` | line | `an_unknown_context_is_told_apart_from_an_empty_one`, `no_log_line_holds_what_could_act` |
+//! | policy: a client of a trusted host that makes up senders | as any other; beyond 100,000 of them they count for the host alone | none | `a_client_that_makes_up_senders_takes_no_more_memory_than_a_hundred_thousand_of_them` |
+//! | policy: a sender rewritten by others (SRS) that is spelled wrongly | as it stands | none | `a_sender_that_was_rewritten_is_whoever_it_was_before` |
 //! | policy: numbers that are none | as if not told | none | `numbers_that_are_none_count_as_not_told` |
 //! | milter: an endless, empty, unknown or malformed frame; a version before 2 | closed unanswered: the MTA's default action | `broken`, line | `somebody_else_on_the_milter_port_gets_silence_and_an_end`, `a_frame_of_the_greatest_length_is_read_and_one_octet_more_refused_before_it_is_there`, `a_frame_that_is_empty_of_another_kind_or_cut_short_is_broken_and_stays_so`, `a_client_without_family_or_address_is_malformed`, `a_version_before_2_is_not_spoken_with` |
 //! | milter: headers without end | the first and the last count | none | `of_endless_headers_the_first_and_the_last_are_kept` |
@@ -257,6 +259,27 @@
 //! | a listing, or the end of one, that the next round does not repeat | in doubt, then as before | none | `a_change_is_believed_when_two_rounds_say_so` |
 //! | a text meant to act on a terminal, or without end | `0x...`; its first 255 octets | none | `what_a_list_says_does_not_act_on_a_terminal_and_has_an_end` |
 //! | more addresses than any list has reason to answer | the first 16 | none | `an_answer_without_end_is_looked_at_for_a_while` |
+//!
+//! **Answers of NASes** (`watch::coa`, `[coa]`). None of these counts as an answer; the request goes on. Counted as
+//! `coa_ignored{reason}`, with a line a minute.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | from whom nobody asked, or from another port | as none | `stranger` | `an_answer_of_somebody_else_to_something_else_or_without_the_secret_changes_nothing`, `answers_that_lie_change_nothing_and_the_right_one_counts_once` |
+//! | late, repeated, or with another identifier | as none | `unasked` | `answers_that_lie_change_nothing_and_the_right_one_counts_once` |
+//! | another secret, or to another request | as none | `bad-authenticator` | `an_answer_is_believed_when_it_is_to_this_very_request`, `answers_that_lie_change_nothing_and_the_right_one_counts_once` |
+//! | another code; octets that are no packet | as none | `bad-code`, `malformed` | `an_answer_is_believed_when_it_is_to_this_very_request`, `a_change_is_answered_by_its_own_codes`, `answers_that_lie_change_nothing_and_the_right_one_counts_once` |
+//! | a wrong Message-Authenticator | as none | `bad-message-authenticator` | `a_wrong_signature_in_a_right_answer_is_refused` |
+//! | none at all | asked again, ever more seldom | `coa{outcome="silence"}`, line | `a_request_is_sent_again_as_it_was_ever_later_and_given_up_after_thirty_seconds`, `freeradius_with_another_secret_is_silent_until_the_secret_is_put_right` |
+//! | a subscriber's name too long for its place in a request | nothing is sent | `coa{outcome="unsayable"}`, line | `a_name_that_is_too_long_for_its_place_makes_no_request` |
+//!
+//! **Lists of the operator's** (`prefixes` of `[subscriber]`, `[logins]`). A bad line stops the start, or keeps what is in force.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | a line with too many fields or too few, too long, or no text | 78; file and line | standard error, line | `each_line_of_logins_that_cant_be_used_is_named`, `a_bad_line_in_the_list_of_prefixes_is_named_with_file_and_line` |
+//! | one login of two subscribers | 78; file and line | standard error, line | `each_line_of_logins_that_cant_be_used_is_named`, `a_suspended_subscribers_logins_are_suspended_from_elsewhere_and_their_mail_counts` |
+//! | a list that everybody may change, or that is not there | 78 | standard error, line | `a_list_of_logins_that_is_missing_or_open_to_everybody_is_named`, `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
 //!
 //! **Lines of logs** (`who -`). A line that is not understood is answered as such, and the others are answered.
 //!

@@ -16,6 +16,8 @@ use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Case, Cases, Changed};
+use crate::relay::class::{Classes, ClassesAtRest};
+use crate::relay::line::{Lines, Told};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::scanned::{Finding, Scanned};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
@@ -28,6 +30,7 @@ use crate::session::effect::Effect;
 use crate::session::event::{Event, Kind, NasHold};
 use crate::session::image::Image;
 use crate::session::machine::Machine;
+use crate::session::reach::Reach;
 
 /// What the audit index stores of one folded entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +131,12 @@ pub struct Shared {
     pub usages: Usages,
     /// What each sender usually sends, and what it sends today.
     pub trends: Trends,
+    /// What the access side was asked, and what it said.
+    pub lines: ArcSwap<Lines>,
+    /// Which attributes subscribers have, for limits of a kind.
+    pub classes: Classes,
+    /// Which sessions somebody has, for whoever asks.
+    pub reach: Reach,
     committed: AtomicU64,
     cases_changed: AtomicU64,
 }
@@ -178,6 +187,7 @@ pub struct Views {
     cases: Cases,
     preserved: Preservations,
     counting: Counting,
+    lines: Lines,
     sequence: u64,
     ahead: (Timestamp, Duration),
     effects: Vec<Effect>,
@@ -209,7 +219,7 @@ struct RestBefore {
     recent: RecentMessages,
 }
 
-/// Version of the views at rest. Up to 2 it was that of the log. From 5 on the trends stand behind the rest.
+/// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest.
 const SNAPSHOT: u8 = 5;
 /// Those before, which are still read: the log may not reach back to where such a snapshot was taken.
 const WITHOUT_TRENDS: u8 = 4;
@@ -224,13 +234,21 @@ impl From<RestBefore> for Rest {
     }
 }
 
+/// What came with version 5. Its fields are a file format.
+#[derive(Default, Serialize, Deserialize)]
+struct Behind {
+    trends: trend::Image,
+    lines: Lines,
+    classes: ClassesAtRest,
+}
+
 /// What the octets of this version hold.
-fn at_rest(version: u8, octets: &[u8]) -> Option<(Rest, trend::Image)> {
+fn at_rest(version: u8, octets: &[u8]) -> Option<(Rest, Behind)> {
     let read = match version {
         SNAPSHOT => postcard::from_bytes(octets),
-        WITHOUT_TRENDS => postcard::from_bytes(octets).map(|rest| (rest, trend::Image::default())),
+        WITHOUT_TRENDS => postcard::from_bytes(octets).map(|rest| (rest, Behind::default())),
         WITHOUT_CASES => {
-            postcard::from_bytes::<RestBefore>(octets).map(|rest| (Rest::from(rest), trend::Image::default()))
+            postcard::from_bytes::<RestBefore>(octets).map(|rest| (Rest::from(rest), Behind::default()))
         }
         _ => return None,
     };
@@ -254,6 +272,7 @@ impl Views {
             cases: Cases::default(),
             preserved: Preservations::default(),
             counting: Counting::default(),
+            lines: Lines::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             effects: Vec::new(),
@@ -267,7 +286,10 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        let (rest, trends) = at_rest(format, octets).ok_or(Unreadable)?;
+        let (rest, Behind { trends, lines, classes }) = at_rest(format, octets).ok_or(Unreadable)?;
+        let lines = lines.restored();
+        shared.classes.restore(classes);
+        shared.lines.store(Arc::new(lines.clone()));
         shared.standing.store(Arc::new(rest.standing.clone()));
         shared.tokens.store(Arc::new(rest.tokens.clone()));
         shared.link.store(Arc::new(rest.link));
@@ -287,6 +309,7 @@ impl Views {
             cases: rest.cases,
             preserved: rest.preserved,
             counting: Counting::restore(&shared.usages, rest.usages),
+            lines,
             sequence: rest.sequence,
             ahead: rest.ahead,
             effects: Vec::new(),
@@ -320,8 +343,10 @@ impl Views {
             preserved: self.preserved.clone(),
             usages: self.counting.at_rest(&self.shared.usages),
         };
-        let trends = self.shared.trends.image();
-        postcard::to_extend(&(rest, trends), vec![SNAPSHOT]).expect("a vector takes every octet")
+        let (trends, lines, classes) =
+            (self.shared.trends.image(), self.lines.clone(), self.shared.classes.at_rest());
+        let behind = Behind { trends, lines, classes };
+        postcard::to_extend(&(rest, behind), vec![SNAPSHOT]).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -366,19 +391,15 @@ impl Views {
         self.sequence = sequence;
         let outcome = match entry {
             Entry::Session(event) => {
+                if let Event::Record(record) = event {
+                    self.shared.classes.fold(record);
+                }
                 self.machine.fold(at, event, &mut self.effects);
                 self.drain(Cause::of(event), folded);
                 None
             }
-            Entry::Message(message) => {
-                // What a file tells of is repeated by nobody, and must not push out what may be.
-                if message.reason != Reason::Imported {
-                    self.recent.insert(message);
-                }
-                self.counting.count(&self.shared.usages, at, message);
-                self.shared.trends.message(at, message);
-                Some(Outcome::Message(message.clone()))
-            }
+            Entry::Message(message) => Some(self.sent(at, message, &[])),
+            Entry::SentFor(message, beside) => Some(self.sent(at, message, beside)),
             Entry::Command(command) => Some(self.ordered(None, sequence, command.clone())),
             Entry::Question(question) => Some(self.asked(Box::new(Asked::from(question)))),
             Entry::Asked(asked) => Some(self.asked(asked.clone())),
@@ -414,6 +435,10 @@ impl Views {
                     self.shared.trends.scanned(at, scanned.at, &subject, is_virus);
                 }
                 Some(Outcome::Scanned(scanned.clone()))
+            }
+            Entry::Coa(told) => {
+                self.access(sequence, told);
+                None
             }
             Entry::Alive { ahead } => {
                 self.ahead = (at, *ahead);
@@ -451,6 +476,23 @@ impl Views {
         action.command().map(|command| self.ordered(Some(action.case), sequence, command))
     }
 
+    fn sent(&mut self, at: Timestamp, message: &Message, beside: &[Subject]) -> Outcome {
+        // What a file tells of is repeated by nobody, and must not push out what may be.
+        if message.reason != Reason::Imported {
+            self.recent.insert(message);
+        }
+        self.counting.count(&self.shared.usages, at, message, beside);
+        self.shared.trends.message(at, message);
+        Outcome::Message(Box::new(message.clone()))
+    }
+
+    fn access(&mut self, sequence: u64, told: &Told) {
+        self.lines.fold(told, &self.standing);
+        self.shared.lines.store(Arc::new(self.lines.clone()));
+        let changed = self.cases.access(sequence, told);
+        self.show(&changed);
+    }
+
     fn show(&self, changed: &Changed) {
         for case in changed.cases.iter().filter_map(|id| self.cases.get(*id)) {
             self.shared.cases.insert(case.id, Arc::clone(case));
@@ -466,6 +508,10 @@ impl Views {
     fn ordered(&mut self, case: Option<u64>, sequence: u64, command: Command) -> Outcome {
         self.standing.fold_of(case, sequence, &command);
         self.shared.standing.store(Arc::new(self.standing.clone()));
+        if !self.lines.is_empty() {
+            self.lines.settle(&self.standing, command.at);
+            self.shared.lines.store(Arc::new(self.lines.clone()));
+        }
         Outcome::Command(command)
     }
 
@@ -495,9 +541,17 @@ impl Views {
         let preserved = &self.preserved;
         let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
         self.show(&changed);
+        self.shared.reach.reply(&self.machine);
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
+        if !self.lines.is_empty() {
+            for effect in &self.effects {
+                if let Effect::SessionClosed { session, .. } = effect {
+                    self.lines.end(session);
+                }
+            }
+        }
         let sequence = self.sequence;
         let outcome = |effect| Outcome::Effect(cause, effect);
         folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));

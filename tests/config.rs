@@ -16,6 +16,8 @@ use relaywarden::session::event::{Rules, Span};
 
 #[path = "config/clients.rs"]
 mod clients;
+#[path = "config/coa.rs"]
+mod coa;
 #[path = "config/dictionaries.rs"]
 mod dictionaries;
 #[path = "config/limits.rs"]

@@ -83,6 +83,10 @@ mod feeds;
 mod limits;
 
 #[cfg(test)]
+#[path = "daemon/logins.rs"]
+mod logins;
+
+#[cfg(test)]
 #[path = "daemon/second_look.rs"]
 mod second_look;
 

@@ -56,13 +56,15 @@ fn columns(subject: &Subject) -> (u8, &[u8]) {
     match subject {
         Subject::Subscriber(name) => (0, name.octets()),
         Subject::Login(name) => (1, name.octets()),
+        Subject::Within(name) => (2, name.octets()),
     }
 }
 
 fn of_columns(kind: u8, name: Octets) -> Subject {
     match kind {
         0 => Subject::Subscriber(name.0),
-        _ => Subject::Login(name.0),
+        1 => Subject::Login(name.0),
+        _ => Subject::Within(name.0),
     }
 }
 

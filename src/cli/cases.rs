@@ -217,7 +217,8 @@ fn told(evidence: &EvidenceRow, zone: &TimeZone) -> String {
 
 fn about(row: &CaseRow) -> String {
     let logins = row.logins.iter().map(|login| format!("login {login}"));
-    let all: Vec<String> = row.subscribers.iter().cloned().chain(logins).collect();
+    let within = row.within.iter().map(|name| format!("within {name}"));
+    let all: Vec<String> = row.subscribers.iter().cloned().chain(logins).chain(within).collect();
     match all.as_slice() {
         [] => "not known".to_owned(),
         [only] if !["ambiguous", "unknown"].contains(&row.confidence.as_str()) => only.clone(),
@@ -258,7 +259,7 @@ impl Row for CaseRow {
     ];
 
     fn line(&self, zone: &TimeZone) -> Vec<String> {
-        let nobody = self.subscribers.is_empty() && self.logins.is_empty();
+        let nobody = self.subscribers.is_empty() && self.logins.is_empty() && self.within.is_empty();
         vec![
             self.id.to_string(),
             self.state.clone(),

@@ -14,8 +14,8 @@ use jiff::tz::TimeZone;
 use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
 use crate::config::{
-    AttributePath, Client, Config, Detail, Dnsbl, Identity, Listeners, NamedRealm, Nas, NasIdentity,
-    RealmAttribute, RealmForm, Retention, Sample, When,
+    AttributePath, Client, Coa, Config, Detail, Dnsbl, Identity, Listeners, Most, NamedRealm, Nas,
+    NasIdentity, Reached, RealmAttribute, RealmForm, Retention, Sample, When,
 };
 use crate::radius::dictionary::Dictionary;
 use crate::relay::Profile;
@@ -141,7 +141,7 @@ impl Display for Summary<'_> {
         for mta in &config.mtas {
             row(f, "mta", format_args!("{} from {}{}", mta.name, mta.address, Within(mta.realm.as_ref())))?;
         }
-        config.dnsbl.iter().try_for_each(|dnsbl| watched(f, dnsbl))?;
+        others(f, config)?;
         row(f, "api", format_args!("{} mode {:04o}", config.http.socket.display(), config.http.mode))?;
         row(f, "http", list(&config.http.listen))
     }
@@ -212,6 +212,32 @@ fn case_rules(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         let (when, then) = (&rule.written.when, &rule.written.then);
         let watched = if rule.enforce { "" } else { " (only watched)" };
         row(f, "rule", format_args!("{}: when {when} then {then}{watched}", rule.name))
+    })
+}
+
+/// Whom the daemon speaks to by itself, and whose logins are.
+fn others(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    config.dnsbl.iter().try_for_each(|dnsbl| watched(f, dnsbl))?;
+    access_side(f, &config.coa)?;
+    if config.logins.is_empty() {
+        return Ok(());
+    }
+    let others = if config.logins.are_names() { ", others are subscribers' names" } else { "" };
+    row(f, "logins", format_args!("{} listed{others}", config.logins.len()))
+}
+
+fn access_side(f: &mut fmt::Formatter<'_>, coa: &Coa) -> fmt::Result {
+    if coa.nases.is_empty() {
+        return Ok(());
+    }
+    let mode = if coa.enforce { "enforce" } else { "observe" };
+    let Most { requests, within } = coa.most;
+    row(f, "coa", format_args!("{mode}, at most {requests} requests in {} s", within.as_secs()))?;
+    coa.nases.iter().try_for_each(|Reached { nas, address, on, on_start, restrict, restore, .. }| {
+        let release = restore.as_ref().map_or("nothing", |restore| restore.means.word());
+        let later = if *on_start { ", and when they begin" } else { "" };
+        let (on, means) = (on.word(), restrict.means.word());
+        row(f, "  of", format_args!("{nas} at {address}: {means} while {on}{later}; {release} at release"))
     })
 }
 

@@ -23,6 +23,9 @@ pub struct OrderArgs {
     /// The name is a SASL login
     #[arg(long)]
     pub login: bool,
+    /// The name is of who sends within a trusted host, as host/sender
+    #[arg(long, conflicts_with = "login")]
+    pub within: bool,
     /// Also for a name that was never seen, or that of a static range
     #[arg(long)]
     pub force: bool,
@@ -108,7 +111,9 @@ pub fn release(args: &ReleaseArgs) -> Result<Answer, Failure> {
 fn give(path: &str, order: &OrderArgs, until: Option<String>) -> Result<OrderRow, Failure> {
     let body = OrderBody {
         subject: Name::from_text(&order.subject).to_string(),
-        kind: order.login.then(|| "login".to_owned()),
+        kind: [(order.login, "login"), (order.within, "within")]
+            .into_iter()
+            .find_map(|(is, kind)| is.then(|| kind.to_owned())),
         reason: order.reason.clone(),
         until,
         force: order.force,

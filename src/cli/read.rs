@@ -322,7 +322,12 @@ pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
 /// See [`Failure`].
 pub fn suspensions(args: &PlainArgs) -> Result<Answer, Failure> {
     let question = Question::new("/v1/suspensions", &args.shown);
-    listed::<SuspensionRow>(&question, &args.daemon, &args.shown.style()?, "nobody is suspended or limited")
+    let style = args.shown.style()?;
+    let nothing = "nobody is suspended or limited";
+    listed_in_words(&question, &args.daemon, &style, nothing, |rows: &[SuspensionRow]| {
+        let said = rows.iter().flat_map(|row| row.access.iter().map(move |said| (&row.subject, said)));
+        said.map(|(subject, said)| format!("{}: {}\n", safe(subject), safe(&said.words))).collect()
+    })
 }
 
 pub(super) fn listed<R: Row + DeserializeOwned>(

@@ -20,6 +20,9 @@ pub struct UsageArgs {
     /// WHO is a login
     #[arg(long)]
     pub login: bool,
+    /// WHO sends within a trusted host, as host/sender
+    #[arg(long, conflicts_with = "login")]
+    pub within: bool,
     #[command(flatten)]
     shown: Shown,
     #[command(flatten)]
@@ -73,7 +76,11 @@ fn span(seconds: u64) -> String {
 /// See [`Failure`].
 pub fn usage(args: &UsageArgs) -> Result<Answer, Failure> {
     let mut question = Question::new("/v1/usage", &args.shown);
-    let key = if args.login { "login" } else { "subscriber" };
+    let key = match (args.login, args.within) {
+        (true, _) => "login",
+        (_, true) => "within",
+        _ => "subscriber",
+    };
     question.with(key, name(Some(&args.who)));
     listed::<UsageRow>(
         &question,

@@ -11,6 +11,7 @@ use std::path::Path;
 use smallvec::SmallVec;
 
 use super::file::Files;
+use crate::radius::template::{self, Template};
 
 /// Type of Vendor-Specific (RFC 2865, 5.26), and its extended type in RFC 6929.
 const VENDOR_SPECIFIC: u32 = 26;
@@ -291,6 +292,12 @@ pub trait Attributes {
 
     /// How many octets the numbers have that this attribute holds; `None` where it holds something else.
     fn number(&self, path: &AttributePath) -> Option<u8>;
+
+    /// An attribute of a request, and how its value is made of what is known of a session.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn template(&self, written: &str) -> Result<Template, template::Fault>;
 }
 
 /// What is worth a look in a dictionary that can be used.

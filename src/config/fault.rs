@@ -2,16 +2,17 @@
 //!
 //! Knows: facts about values, lines and columns. Must not know: how values are read.
 
+mod place;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
+pub(super) use self::place::place;
+use crate::radius::template;
 use crate::session::Name;
 
 /// A configuration that can't be used.
@@ -288,6 +289,18 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not an attribute with a value.
+    NotAnAttributeValue {
+        /// As written.
+        written: String,
+    },
+    /// Both ways to say the same.
+    ClassAndAttribute,
+    /// An attribute that records do not bring.
+    NotKept {
+        /// As written.
+        written: String,
+    },
     /// A limit that limits nothing.
     LimitOfNothing,
     /// Not a file mode.
@@ -354,6 +367,32 @@ pub enum Fault {
         /// As written.
         written: String,
     },
+    /// Not an attribute with its value.
+    NotATemplate {
+        /// As written.
+        written: String,
+        /// What is wrong with it.
+        why: template::Fault,
+    },
+    /// A request that may mean any session.
+    AnySession,
+    /// One host within which senders are told apart in two ways.
+    WithinTwice {
+        /// The line of the other one.
+        line: usize,
+    },
+    /// A line of logins that has not its two fields.
+    NotALoginLine {
+        /// How many it has.
+        fields: usize,
+    },
+    /// One login has two subscribers.
+    LoginTwice {
+        /// The line of the other one.
+        line: usize,
+        /// Who has it there.
+        subscriber: Name,
+    },
 }
 
 /// What is worth a look.
@@ -391,6 +430,8 @@ pub enum Caution {
     },
     /// An IPv6 address that no list is asked about.
     NoListForIpv6,
+    /// Lines that are restricted and that nothing restores.
+    NeverRestored,
 }
 
 impl fmt::Display for Fault {
@@ -563,6 +604,13 @@ impl fmt::Display for Fault {
             Fault::NotANamePattern { written } => {
                 write!(f, "'{written}' is no pattern of names; write one with * and ?, such as \"*@office.example\"")
             }
+            Fault::NotAnAttributeValue { written } => {
+                write!(f, "'{written}' is no attribute with a value; write such as \"Filter-Id=gold*\"")
+            }
+            Fault::ClassAndAttribute => f.write_str("'attribute' says already which; remove 'class'"),
+            Fault::NotKept { written } => {
+                write!(f, "'{written}' is not kept, so nobody is known by it; add it to subscriber.keep")
+            }
             Fault::LimitOfNothing => {
                 f.write_str("limits nothing; add 'messages', 'recipients', 'bytes' or 'message-size'")
             }
@@ -616,6 +664,21 @@ impl fmt::Display for Fault {
                 f,
                 "no block list can lie at '{written}'; write its zone as its operator names it, such as \"zen.example.org\""
             ),
+            Fault::NotATemplate { written, why } => write!(
+                f,
+                "'{written}' is no attribute of a request: {why}; write such as 'Acct-Session-Id = \"{{session}}\"'"
+            ),
+            Fault::WithinTwice { line } => {
+                write!(f, "line {line} says something else about the same subscriber; change one of them")
+            }
+            Fault::NotALoginLine { fields } => write!(f, "has {fields} fields; write login,subscriber"),
+            Fault::LoginTwice { line, subscriber } => {
+                write!(f, "line {line} gives this login to '{subscriber}'; change one of them")
+            }
+            Fault::AnySession => f.write_str(
+                "nothing in it names one session, so that a NAS might end another's; add 'Acct-Session-Id = \"{session}\"' or \
+                 'Framed-IP-Address = {address}'",
+            ),
         }
     }
 }
@@ -643,6 +706,9 @@ impl fmt::Display for Caution {
             Caution::NoListForIpv6 => {
                 f.write_str("no list is asked about IPv6 addresses; a list that has some is told by ipv6 = true")
             }
+            Caution::NeverRestored => f.write_str(
+                "lines are restricted and nothing of ours restores them; add 'release', or see to it elsewhere",
+            ),
         }
     }
 }
@@ -677,68 +743,5 @@ impl Error for ConfigError {}
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         located(f, &self.file, self.place.as_ref(), &self.caution)
-    }
-}
-
-/// The place of the octets `span` of `text`, whose tables are `tree`.
-pub(super) fn place(text: &str, tree: Option<&DeTable<'_>>, span: &Range<usize>) -> Place {
-    let before = text.get(..span.start).unwrap_or(text);
-    let line = before.matches('\n').count().saturating_add(1);
-    let begun = before.rsplit('\n').next().unwrap_or_default();
-    let key = tree.and_then(|tree| key_of_table(tree, span)).map(|keys| keys.join("."));
-    Place { line, column: begun.chars().count().saturating_add(1), key }
-}
-
-fn covers(outer: &Range<usize>, inner: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end
-}
-
-/// The names that lead to what stands at `span`: the key itself, or its value.
-///
-/// A table's own span is its header line, which does not cover what is in it; so tables are always looked into.
-fn key_of_table(table: &DeTable<'_>, span: &Range<usize>) -> Option<Vec<String>> {
-    table.iter().find_map(|(key, value)| {
-        let here = || covers(&key.span(), span).then(Vec::new);
-        let mut keys = key_of_value(value, span).or_else(here)?;
-        keys.insert(0, key.get_ref().to_string());
-        Some(keys)
-    })
-}
-
-fn key_of_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Vec<String>> {
-    let within = match value.get_ref() {
-        DeValue::Table(table) => key_of_table(table, span),
-        DeValue::Array(values) => values.iter().find_map(|value| key_of_value(value, span)),
-        _ => None,
-    };
-    within.or_else(|| covers(&value.span(), span).then(Vec::new))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(text: &str, at: &str) -> Place {
-        let start = text.find(at).unwrap();
-        let tree = DeTable::parse(text).unwrap();
-        place(text, Some(tree.get_ref()), &(start..start + at.len()))
-    }
-
-    #[test]
-    fn a_place_has_its_line_its_column_and_its_key_with_all_tables() {
-        let text = "# ü\n[radius]\n[[radius.client]]\nname = \"a\"\n[[radius.client]]\n  name = \"b\"\n";
-        let place = key(text, "\"b\"");
-        assert_eq!((place.line, place.column, place.key.as_deref()), (6, 10, Some("radius.client.name")));
-    }
-
-    #[test]
-    fn columns_count_characters() {
-        assert_eq!(key("a = 1 # é\n\"ö\" = 22\n", "22").column, 7);
-    }
-
-    #[test]
-    fn a_place_within_an_inline_table_is_named() {
-        let text = "[relay]\nstatic = [{ prefix = \"x\" }, { prefix = \"yy\" }]\n";
-        assert_eq!(key(text, "\"yy\"").key.as_deref(), Some("relay.static.prefix"));
     }
 }

@@ -26,6 +26,7 @@ use super::{
     Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Retention, Secret,
     prefixes, value,
 };
+use crate::relay::within::By;
 use crate::session::Name;
 use crate::session::event::{Rules, Span};
 use crate::session::identity::Canonical;
@@ -120,12 +121,13 @@ impl Reader<'_> {
         self.dictionaries(&file.radius.dictionaries)?;
         let identity = self.identity(&file.subscriber)?;
         let mtas = self.mtas(&file.mta)?;
-        let limits = self.limits(&file.limit)?;
+        let limits = self.limits(&file.limit, &identity.keep)?;
         for (limit, rate, tighter) in limit::idle(&limits) {
             let (rate, tighter) = (rate.to_string(), tighter.to_string());
             self.warn(None, Caution::RateIdle { limit, rate, tighter });
         }
         let relay = self.relay(&file.relay, identity.canonical)?;
+        let logins = self.logins(&file.logins, identity.canonical)?;
         let config = Config {
             data_dir: match &file.data_dir {
                 Some(text) => self.base.join(self.filled(text)?),
@@ -150,6 +152,8 @@ impl Reader<'_> {
             retention: self.retention(file.retention.as_ref())?,
             trend: self.trend(&file.trend)?,
             dnsbl: self.dnsbl(file.watch.dnsbl.as_ref())?,
+            coa: self.coa(&file.coa)?,
+            logins,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -259,12 +263,21 @@ impl Reader<'_> {
             snapshot: table.snapshot,
             routed_netmask: table.routed_netmask,
             one_to_one: table.one_to_one,
-            ..Client::new(name, address, self.secret(&span, table)?)
+            ..Client::new(
+                name,
+                address,
+                self.secret(&span, table.secret.as_ref(), table.secret_file.as_ref())?,
+            )
         })
     }
 
-    fn secret(&mut self, span: &Range<usize>, table: &table::Client) -> Result<Secret, ConfigError> {
-        let (octets, at) = match (&table.secret, &table.secret_file) {
+    pub(super) fn secret(
+        &mut self,
+        span: &Range<usize>,
+        inline: Option<&Text>,
+        file: Option<&Text>,
+    ) -> Result<Secret, ConfigError> {
+        let (octets, at) = match (inline, file) {
             (Some(inline), None) => {
                 self.private(&inline.span(), self.path, self.mode)?;
                 (inline.get_ref().clone().into_bytes(), inline.span())
@@ -322,6 +335,17 @@ impl Reader<'_> {
         relay: &Relay,
     ) -> Result<Vec<Listed>, ConfigError> {
         let Some(text) = &table.prefixes else { return Ok(Vec::new()) };
+        let (path, octets) = self.list(text)?;
+        let terms = prefixes::Terms { canonical, never: &relay.never, statics: &relay.statics };
+        prefixes::read(&octets, &terms).map_err(|wrong| ConfigError {
+            file: path,
+            place: Some(Place { line: wrong.line, column: wrong.column, key: None }),
+            fault: Box::new(wrong.fault),
+        })
+    }
+
+    /// A list of the operator's beside the configuration, and where it is.
+    pub(super) fn list(&self, text: &Text) -> Result<(PathBuf, Vec<u8>), ConfigError> {
         let path = self.base.join(self.filled(text)?);
         let contents = self.files.read(&path).map_err(|error| {
             let path = path.clone();
@@ -331,12 +355,7 @@ impl Reader<'_> {
             let (path, mode) = (path.clone(), contents.mode & 0o7777);
             return Err(self.error(&text.span(), Fault::ListWritable { path, mode }));
         }
-        let terms = prefixes::Terms { canonical, never: &relay.never, statics: &relay.statics };
-        prefixes::read(&contents.octets, &terms).map_err(|wrong| ConfigError {
-            file: path,
-            place: Some(Place { line: wrong.line, column: wrong.column, key: None }),
-            fault: Box::new(wrong.fault),
-        })
+        Ok((path, contents.octets))
     }
 
     fn rules(&self, table: &table::Session) -> Result<Rules, ConfigError> {
@@ -384,12 +403,38 @@ impl Reader<'_> {
             observe: self.choice(table.mode.as_ref(), &["enforce", "observe"])? == 1,
             permit_unrecorded: self.choice(table.unrecorded.as_ref(), &["defer", "permit"])? == 1,
             statics: self.statics(&table.statics, &never, canonical)?,
+            within: self.within(&table.statics, canonical)?,
             never,
             permit_authenticated: match &table.authenticated {
                 Some(text) => self.choice(Some(text), &["permit"])? == 0,
                 None => false,
             },
         })
+    }
+
+    fn within(
+        &self,
+        tables: &[Spanned<table::Static>],
+        canonical: Canonical,
+    ) -> Result<Vec<(Name, By)>, ConfigError> {
+        let mut all: Vec<(Name, By, &Text)> = Vec::new();
+        for table in tables.iter().map(Spanned::get_ref) {
+            let (Some(text), Some(subscriber)) = (&table.within, &table.subscriber) else { continue };
+            let by = match self.choice(Some(text), &["sender", "sender-domain"])? {
+                0 => By::Sender,
+                _ => By::SenderDomain,
+            };
+            let subscriber = self.subscriber(subscriber, canonical)?;
+            match all.iter().find(|(other, ..)| *other == subscriber) {
+                Some((_, other, place)) if *other != by => {
+                    let line = self.place(&place.span()).line;
+                    return Err(self.error(&text.span(), Fault::WithinTwice { line }));
+                }
+                Some(_) => {}
+                None => all.push((subscriber, by, text)),
+            }
+        }
+        Ok(all.into_iter().map(|(subscriber, by, _)| (subscriber, by)).collect())
     }
 
     fn statics(

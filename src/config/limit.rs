@@ -7,6 +7,7 @@ use std::time::Duration;
 use glob::Pattern;
 use toml::Spanned;
 
+use super::AttributePath;
 use super::fault::{ConfigError, Fault};
 use super::file::Reader;
 use super::table::{self, Text};
@@ -19,7 +20,12 @@ use crate::session::Name;
 const TEXT_LIMIT: usize = 200;
 
 impl Reader<'_> {
-    pub(super) fn limits(&self, tables: &[Spanned<table::Limit>]) -> Result<Vec<Limit>, ConfigError> {
+    /// `keep` has the names of attributes that records bring.
+    pub(super) fn limits(
+        &self,
+        tables: &[Spanned<table::Limit>],
+        keep: &[(Name, AttributePath)],
+    ) -> Result<Vec<Limit>, ConfigError> {
         let mut limits: Vec<Limit> = Vec::new();
         for table in tables {
             let (span, table) = (table.span(), table.get_ref());
@@ -45,7 +51,7 @@ impl Reader<'_> {
             limits.push(Limit {
                 name,
                 enforced: self.choice(table.mode.as_ref(), &["observe", "enforce"])? == 1,
-                kind: self.kind(&table.kind)?,
+                kind: self.kind(&table.kind, keep)?,
                 rates,
                 message_size,
                 text: table.text.as_ref().map(|text| self.parse(text, reply)).transpose()?,
@@ -58,7 +64,7 @@ impl Reader<'_> {
         Ok(limits)
     }
 
-    fn kind(&self, table: &table::Kind) -> Result<Kind, ConfigError> {
+    fn kind(&self, table: &table::Kind, keep: &[(Name, AttributePath)]) -> Result<Kind, ConfigError> {
         let pattern = |text: &Option<Text>| {
             text.as_ref()
                 .map(|text| {
@@ -72,10 +78,42 @@ impl Reader<'_> {
         Ok(Kind {
             name: pattern(&table.subscriber)?,
             nas: pattern(&table.nas)?,
+            attribute: self.attribute(table, keep)?,
             is_static: table.is_static,
             authenticated: table.authenticated,
             limited: table.limited,
         })
+    }
+}
+
+impl Reader<'_> {
+    /// `Filter-Id=gold*`; `class = "gold"` is short for `Class=gold`.
+    fn attribute(
+        &self,
+        table: &table::Kind,
+        keep: &[(Name, AttributePath)],
+    ) -> Result<Option<(Name, Pattern)>, ConfigError> {
+        let (text, name, value) = match (&table.attribute, &table.class) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(class)) => return Err(self.error(&class.span(), Fault::ClassAndAttribute)),
+            (None, Some(class)) => (class, "Class", self.filled(class)?),
+            (Some(text), None) => {
+                let written = self.filled(text)?;
+                let fault = || Fault::NotAnAttributeValue { written: written.to_owned() };
+                let parts = written.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+                let parts = parts.filter(|(name, value)| !name.is_empty() && !value.is_empty());
+                let (name, value) = parts.ok_or_else(|| self.error(&text.span(), fault()))?;
+                (text, name, value)
+            }
+        };
+        let unknown = || self.error(&text.span(), Fault::UnknownAttribute { written: name.to_owned() });
+        let path = self.attributes.path(name).ok_or_else(unknown)?;
+        // By whatever name it is kept: records bring it under that one.
+        let kept = keep.iter().find(|(_, kept)| *kept == path).map(|(name, _)| name.clone());
+        let unkept = || self.error(&text.span(), Fault::NotKept { written: name.to_owned() });
+        let pattern = Pattern::new(value)
+            .map_err(|_| self.error(&text.span(), Fault::NotANamePattern { written: value.to_owned() }))?;
+        Ok(Some((kept.ok_or_else(unkept)?, pattern)))
     }
 }
 

@@ -5,10 +5,12 @@
 //! leaves dictionaries to whoever understands them.
 
 pub mod attribute;
+mod coa;
 mod dnsbl;
 pub mod fault;
 pub mod file;
 mod limit;
+mod logins;
 mod nat;
 mod prefixes;
 mod realm;
@@ -29,10 +31,13 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
+pub use self::coa::{Coa, Most, Reached, Request};
 pub use self::dnsbl::{BlockList, Dnsbl, Sample};
+pub use self::logins::Logins;
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
 use crate::relay::trend::Thresholds;
+use crate::relay::within::By;
 use crate::relay::{Profile, rule as case_rules, scanner};
 use crate::session::Name;
 use crate::session::event::{Rules, Translation};
@@ -81,6 +86,10 @@ pub struct Config {
     pub case_rules: case_rules::Rules,
     /// `[watch.dnsbl]`; `None`: no list is asked.
     pub dnsbl: Option<Dnsbl>,
+    /// `[coa]`: what the access side is told.
+    pub coa: Coa,
+    /// `[logins]`: whose logins are.
+    pub logins: Logins,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.
@@ -310,6 +319,8 @@ pub struct Relay {
     pub never: Vec<IpNet>,
     /// Prefixes that always belong to the same subscriber.
     pub statics: Vec<(IpNet, Name)>,
+    /// Subscribers of static prefixes within whom senders are told apart.
+    pub within: Vec<(Name, By)>,
     /// `authenticated = "permit"`: a SASL login may relay from anywhere.
     pub permit_authenticated: bool,
 }

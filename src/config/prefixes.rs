@@ -14,7 +14,7 @@ use crate::session::Name;
 use crate::session::identity::Canonical;
 
 /// Octets of a line. A name has 253 at most, in hex twice as many.
-const LINE_OCTETS_MAX: usize = 1024;
+pub(super) const LINE_OCTETS_MAX: usize = 1024;
 /// What a line consists of; as its first line a file may say so.
 const FIELDS: [&str; 3] = ["subscriber", "prefix", "when"];
 
@@ -87,9 +87,9 @@ pub(super) fn read(octets: &[u8], terms: &Terms<'_>) -> Result<Vec<Listed>, Misp
 }
 
 /// A field without the blanks around it, and where it begins.
-struct Field {
-    text: String,
-    column: usize,
+pub(super) struct Field {
+    pub(super) text: String,
+    pub(super) column: usize,
 }
 
 fn is_heading(fields: &[Field]) -> bool {
@@ -98,7 +98,7 @@ fn is_heading(fields: &[Field]) -> bool {
     fields.len() == FIELDS.len() && fields.iter().zip(FIELDS).take(2).all(named)
 }
 
-fn fields(line: &str) -> Vec<Field> {
+pub(super) fn fields(line: &str) -> Vec<Field> {
     if line.contains('"') {
         return quoted(line);
     }

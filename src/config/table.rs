@@ -38,6 +38,8 @@ pub(super) struct File {
     pub rules: CommonRules,
     pub rule: Vec<Spanned<Rule>>,
     pub watch: Watch,
+    pub coa: Coa,
+    pub logins: Logins,
 }
 
 /// `[rules]`
@@ -179,6 +181,7 @@ pub(super) struct Relay {
 pub(super) struct Static {
     pub prefix: Option<Text>,
     pub subscriber: Option<Text>,
+    pub within: Option<Text>,
 }
 
 /// `[[limit]]`
@@ -202,6 +205,8 @@ pub(super) struct Limit {
 pub(super) struct Kind {
     pub subscriber: Option<Text>,
     pub nas: Option<Text>,
+    pub attribute: Option<Text>,
+    pub class: Option<Text>,
     #[serde(rename = "static")]
     pub is_static: bool,
     pub authenticated: Option<bool>,
@@ -365,4 +370,45 @@ pub(super) struct BlockList {
 pub(super) struct Sample {
     pub prefix: Option<Text>,
     pub count: Option<Number>,
+}
+
+/// `[coa]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Coa {
+    pub mode: Option<Text>,
+    pub max_requests: Option<Text>,
+    pub nas: Vec<Spanned<Reached>>,
+}
+
+/// `[[coa.nas]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Reached {
+    pub nas: Option<Text>,
+    pub address: Option<Text>,
+    pub secret: Option<Text>,
+    pub secret_file: Option<Text>,
+    pub on: Option<Text>,
+    pub on_start: Option<bool>,
+    pub send: Option<Text>,
+    pub attributes: Option<Texts>,
+    pub message_authenticator: bool,
+    pub release: Option<Spanned<Release>>,
+}
+
+/// `release` of `[[coa.nas]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Release {
+    pub send: Option<Text>,
+    pub attributes: Option<Texts>,
+}
+
+/// `[logins]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Logins {
+    pub file: Option<Text>,
+    pub same_names: Option<Spanned<bool>>,
 }

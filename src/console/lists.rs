@@ -292,14 +292,15 @@ impl Frame {
     pub fn about(&self, row: &CaseRow) -> Vec<About> {
         let subscribers = row.subscribers.iter().map(|name| ("subscriber", name));
         let logins = row.logins.iter().map(|name| ("login", name));
-        subscribers.chain(logins).map(|(kind, name)| self.whom(kind, name)).collect()
+        let within = row.within.iter().map(|name| ("within", name));
+        subscribers.chain(logins).chain(within).map(|(kind, name)| self.whom(kind, name)).collect()
     }
 
     /// One of them.
     #[must_use]
     pub fn whom(&self, kind: &str, name: &str) -> About {
         let text = if kind == "login" { format!("login {name}") } else { name.to_owned() };
-        let link = if kind == "login" { Link::nowhere(&text) } else { self.subscriber(Some(name)) };
+        let link = if kind == "subscriber" { self.subscriber(Some(name)) } else { Link::nowhere(&text) };
         About { value: format!("{kind}:{name}"), text, link }
     }
 }

@@ -13,6 +13,7 @@ use super::lists::{
 use super::moment::Zone;
 use super::person::{Subscriber, addresses};
 use super::*;
+use crate::server::http::access::AccessRow;
 use crate::server::http::api::{
     Candidate, LineRow, MessageRow, SessionRow, StoryRow, SuspensionRow, Who, parse_rfc3339,
 };
@@ -129,6 +130,15 @@ fn suspension() -> SuspensionRow {
         by: hostile(),
         reason: hostile(),
         case: Some(7),
+        access: vec![AccessRow {
+            at: some(),
+            nas: hostile(),
+            session: hostile(),
+            act: hostile(),
+            request: hostile(),
+            outcome: hostile(),
+            words: hostile(),
+        }],
     }
 }
 

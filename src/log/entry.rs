@@ -12,10 +12,11 @@ use crate::access::question::{Asked, Reply};
 use crate::access::token::TokenOrder;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Complaint, Opened};
+use crate::relay::line::Told;
 use crate::relay::message::Message;
 use crate::relay::scanned::Scanned;
 use crate::relay::signal::{Listing, Signal};
-use crate::relay::standing::Command;
+use crate::relay::standing::{Command, Subject};
 use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
 
@@ -63,6 +64,21 @@ pub enum Entry {
     CaseOpened(Box<Opened>),
     /// A scanner found something in a message.
     Scanned(Box<Scanned>),
+    /// The access side was asked something about a session, or said something.
+    Coa(Box<Told>),
+    /// A message that was let go and concerns these as well, beside the owner of its address and its login.
+    SentFor(Box<Message>, Vec<Subject>),
+}
+
+impl Entry {
+    /// The message that was let go, if it is one.
+    #[must_use]
+    pub fn message(&self) -> Option<&Message> {
+        match self {
+            Entry::Message(message) | Entry::SentFor(message, _) => Some(message),
+            _ => None,
+        }
+    }
 }
 
 /// A question by staff about a person or an address, as it was written down before there were roles.

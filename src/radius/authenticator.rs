@@ -56,6 +56,35 @@ pub fn integrity(packet: &Packet<'_>, secret: &[u8]) -> Integrity {
     if mac.verify_slice(value).is_ok() { Integrity::Valid } else { Integrity::Invalid }
 }
 
+/// Whether an answer was made by somebody who knows the secret and the request that had this authenticator (RFC 2865 section 3).
+#[must_use]
+pub fn answers(packet: &Packet<'_>, request: &[u8; 16], secret: &[u8]) -> bool {
+    let expected: [u8; 16] = Md5::new()
+        .chain_update(head(packet.octets()))
+        .chain_update(request)
+        .chain_update(packet.attribute_octets())
+        .chain_update(secret)
+        .finalize()
+        .into();
+    expected.ct_eq(packet.authenticator()).into()
+}
+
+/// Checks the Message-Authenticator of an answer, if there is one. RFC 5176 section 3.4 signs it over the request's authenticator;
+/// FreeRADIUS up to 3.2.8 signs over zeros. Either takes the secret.
+#[must_use]
+pub fn integrity_of_answer(packet: &Packet<'_>, request: &[u8; 16], secret: &[u8]) -> Integrity {
+    let mut found = packet.values(MESSAGE_AUTHENTICATOR);
+    let Some(value) = found.next() else { return Integrity::Absent };
+    if found.next().is_some() {
+        return Integrity::Invalid;
+    }
+    let is_over = |over: &[u8; 16]| {
+        signature(head(packet.octets()), over, packet, secret)
+            .is_some_and(|mac| mac.verify_slice(value).is_ok())
+    };
+    if is_over(request) || is_over(&[0; 16]) { Integrity::Valid } else { Integrity::Invalid }
+}
+
 /// The answer to an Accounting-Request: the same identifier, every Proxy-State in order, and nothing else
 /// (RFC 2866 sections 2.1 and 5.13). Never a Message-Authenticator: FreeRADIUS up to 3.2.8 computes it in
 /// another way than later versions do, and refuses the whole answer over it.

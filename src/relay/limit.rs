@@ -79,6 +79,8 @@ pub struct Kind {
     pub name: Option<Pattern>,
     /// Lines of NASes of this name.
     pub nas: Option<Pattern>,
+    /// Subscribers whose accounting has this attribute with such a value.
+    pub attribute: Option<(Name, Pattern)>,
     /// Those of static prefixes, which are servers and send much: a limit that does not say so does not hold for them.
     pub is_static: bool,
     /// Whoever has logged in, or has not.
@@ -94,6 +96,8 @@ pub struct Sender<'a> {
     pub subject: &'a Subject,
     /// At the end of a line of which NAS.
     pub nas: Option<&'a Name>,
+    /// What their accounting says, as attributes and values.
+    pub attributes: &'a [(Name, Name)],
     /// By a static prefix.
     pub is_static: bool,
     /// Whether the client has logged in.
@@ -109,7 +113,8 @@ impl fmt::Display for Kind {
         let nas = self.nas.as_ref().map(|nas| format!("nas={nas}"));
         let words = [(self.is_static, "static"), (self.limited, "limited")];
         let words = words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned());
-        let told = words.chain(authenticated).chain(nas);
+        let attribute = self.attribute.as_ref().map(|(name, value)| format!("{name}={value}"));
+        let told = words.chain(authenticated).chain(nas).chain(attribute);
         f.write_str(&told.collect::<Vec<_>>().join(" "))
     }
 }
@@ -123,11 +128,16 @@ impl Kind {
 
     fn has(&self, sender: &Sender<'_>) -> bool {
         let is_of = |pattern: &Pattern| sender.nas.is_some_and(|nas| pattern.matches(&nas.to_string()));
+        let has = |(name, pattern): &(Name, Pattern)| {
+            let mut of = sender.attributes.iter().filter(|(other, _)| other == name);
+            of.any(|(_, value)| pattern.matches(&value.to_string()))
+        };
         let is_of_kind = if self.limited { sender.limited } else { self.is_static == sender.is_static };
         is_of_kind
             && self.authenticated.is_none_or(|authenticated| authenticated == sender.authenticated)
             && self.is_named(sender.subject)
             && self.nas.as_ref().is_none_or(is_of)
+            && self.attribute.as_ref().is_none_or(has)
     }
 }
 
@@ -251,8 +261,14 @@ mod tests {
 
     fn ask(limits: &[Limit], sent: Amount, wanted: Amount) -> Option<(Measure, Option<String>)> {
         let subject = alice();
-        let sender =
-            Sender { subject: &subject, nas: None, is_static: false, authenticated: false, limited: false };
+        let sender = Sender {
+            subject: &subject,
+            nas: None,
+            attributes: &[],
+            is_static: false,
+            authenticated: false,
+            limited: false,
+        };
         let all = exceeded(limits, &sender, wanted, self::sent(sent));
         all.first().map(|first| (first.measure, first.rate.map(|rate| rate.to_string())))
     }
@@ -294,14 +310,17 @@ mod tests {
         };
         let subject = alice();
         let nas = Name::from("bras1");
+        let pair = |name: &str, value: &str| (Name::from(name), Name::from(value));
+        let attributes = [pair("Class", "gold"), pair("Class", "fast"), pair("Filter-Id", "open")];
         let plain = Sender {
             subject: &subject,
             nas: Some(&nas),
+            attributes: &attributes,
             is_static: false,
             authenticated: false,
             limited: false,
         };
-        let server = Sender { nas: None, is_static: true, ..plain };
+        let server = Sender { nas: None, attributes: &[], is_static: true, ..plain };
         let known = Sender { authenticated: true, ..plain };
         let of_the_limited = kind(&|kind| kind.limited = true);
         assert!(!of_the_limited.has(&plain) && of_the_limited.has(&Sender { limited: true, ..plain }));
@@ -311,6 +330,18 @@ mod tests {
         let holds = |kind: &Kind| [kind.has(&plain), kind.has(&server), kind.has(&known)];
         assert_eq!(holds(&Kind::default()), [true, false, true]);
         assert_eq!(holds(&kind(&|kind| kind.is_static = true)), [false, true, false]);
+        for (name, value, held) in [
+            ("Class", "g*", true),
+            ("Class", "fast", true),
+            ("Class", "open", false),
+            ("class", "gold", false),
+        ] {
+            let of = |attributes| {
+                let attribute = Some((Name::from(name), Pattern::new(value).unwrap()));
+                Kind { attribute, ..Kind::default() }.has(&Sender { attributes, ..plain })
+            };
+            assert_eq!((of(&attributes), of(&[])), (held, false), "{name}={value}");
+        }
         assert_eq!(holds(&kind(&|kind| kind.authenticated = Some(true))), [false, false, true]);
         assert_eq!(holds(&kind(&|kind| kind.authenticated = Some(false))), [true, false, false]);
         assert_eq!(holds(&kind(&|kind| kind.name = pattern("*@office.example"))), [true, false, true]);
@@ -326,8 +357,14 @@ mod tests {
         let (loose, tight) =
             (limit(&[(Measure::Messages, 100, 3600)]), limit(&[(Measure::Messages, 10, 3600)]));
         let subject = alice();
-        let sender =
-            Sender { subject: &subject, nas: None, is_static: false, authenticated: false, limited: false };
+        let sender = Sender {
+            subject: &subject,
+            nas: None,
+            attributes: &[],
+            is_static: false,
+            authenticated: false,
+            limited: false,
+        };
         let names = |limits: &[Limit], sent| -> Vec<String> {
             let all = exceeded(limits, &sender, amount(1, 1, 1), self::sent(amount(sent, sent, sent)));
             all.iter().map(|exceeded| exceeded.limit.name.to_string()).collect()

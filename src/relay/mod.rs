@@ -7,8 +7,10 @@ pub mod advice;
 pub mod attempts;
 pub mod attribution;
 pub mod case;
+pub mod class;
 pub mod confidence;
 pub mod limit;
+pub mod line;
 pub mod message;
 pub mod permitted;
 pub mod reserved;
@@ -21,6 +23,7 @@ pub mod standing;
 pub mod trend;
 pub mod usage;
 pub mod verdict;
+pub mod within;
 pub mod written;
 
 use std::net::IpAddr;

@@ -50,6 +50,22 @@ impl Ruling {
         self.reason.verdict()
     }
 
+    /// The same for a client that concerns these as well, such as the subscriber of its login: their standing holds wherever they
+    /// send from, but for one of our own addresses, which never relays.
+    #[must_use]
+    pub fn beside(self, standing: &Standing, beside: &[Subject], now: Timestamp) -> Ruling {
+        if standing.is_empty() || matches!(self.reason, Reason::Never | Reason::Suspended | Reason::Starting)
+        {
+            return self;
+        }
+        match beside.iter().find_map(|subject| standing.suspension(subject, now)) {
+            Some(suspension) => {
+                Ruling { reason: Reason::Suspended, suspension: Some(suspension.reference), ..self }
+            }
+            None => self,
+        }
+    }
+
     /// The only owner, if there is exactly one.
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
@@ -301,6 +317,21 @@ mod tests {
         let ruling = |reason| Ruling { reason, owners: vec![alice.clone()], suspension: None };
         assert_eq!(ruling(Reason::Online).owner(), Some(&alice));
         assert_eq!(ruling(Reason::Conflict).owner(), None);
+    }
+
+    #[test]
+    fn the_standing_of_whoever_a_client_concerns_beside_holds_from_wherever_it_comes() {
+        let subscriber = |name| [Subject::Subscriber(Name::from(name))];
+        let standing = suspend(subscriber("bob")[0].clone());
+        let ruling = |reason| Ruling { reason, owners: Vec::new(), suspension: None };
+        let held = |reason, beside: &[Subject]| ruling(reason).beside(&standing, beside, NOW);
+        let suspended = held(Reason::Login, &subscriber("bob"));
+        assert_eq!((suspended.reason, suspended.suspension), (Reason::Suspended, Some(42)));
+        assert_eq!(held(Reason::Login, &subscriber("alice")).reason, Reason::Login);
+        assert_eq!(held(Reason::Login, &[]).reason, Reason::Login);
+        assert_eq!(held(Reason::Never, &subscriber("bob")).reason, Reason::Never);
+        let none = Standing::default();
+        assert_eq!(ruling(Reason::Login).beside(&none, &subscriber("bob"), NOW).reason, Reason::Login);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Subject {
     Subscriber(Name),
     /// A SASL login.
     Login(Name),
+    /// Who sends within a host that is trusted with the mail of many, as `host/sender`.
+    Within(Name),
 }
 
 impl Subject {
@@ -27,7 +29,7 @@ impl Subject {
     pub fn subscriber(&self) -> Option<&Name> {
         match self {
             Subject::Subscriber(name) => Some(name),
-            Subject::Login(_) => None,
+            Subject::Login(_) | Subject::Within(_) => None,
         }
     }
 
@@ -37,16 +39,18 @@ impl Subject {
         match kind {
             "subscriber" => Some(Subject::Subscriber(name)),
             "login" => Some(Subject::Login(name)),
+            "within" => Some(Subject::Within(name)),
             _ => None,
         }
     }
 
-    /// The word for which of the two it is.
+    /// The word for which of them it is.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Subject::Subscriber(_) => "subscriber",
             Subject::Login(_) => "login",
+            Subject::Within(_) => "within",
         }
     }
 
@@ -54,7 +58,7 @@ impl Subject {
     #[must_use]
     pub fn name(&self) -> &Name {
         match self {
-            Subject::Subscriber(name) | Subject::Login(name) => name,
+            Subject::Subscriber(name) | Subject::Login(name) | Subject::Within(name) => name,
         }
     }
 }

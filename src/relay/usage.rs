@@ -7,6 +7,7 @@
 //!
 //! Knows: messages that were written down. Must not know: any limit, or who asks.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -27,6 +28,9 @@ const PARTS: u64 = 64;
 
 /// So many spans are not worth being made fewer.
 const FEW: usize = 32;
+
+/// So many senders within trusted hosts are kept, all hosts together: their names are chosen by clients.
+const WITHIN_MAX: usize = 100_000;
 
 /// How often it is looked for senders who have not sent anything for long.
 const SWEPT_EVERY: Duration = Duration::from_secs(3600);
@@ -135,6 +139,8 @@ fn is_short(first: Timestamp, last: Timestamp, now: Timestamp) -> bool {
 #[derive(Debug, Default)]
 pub struct Usages {
     by_subject: DashMap<Subject, Usage, RandomState>,
+    /// How many of them are within a trusted host. Only the writer changes it.
+    within: AtomicUsize,
 }
 
 /// The same at rest; part of a snapshot.
@@ -145,16 +151,40 @@ pub struct UsagesAtRest {
 }
 
 impl Usages {
-    /// Counts a message for whoever sent it. Of several possible senders none is counted against.
-    pub fn count(&self, at: Timestamp, message: &Message) {
+    /// Counts a message for whoever sent it, and for those whom it concerns beside. Of several possible senders none is counted
+    /// against.
+    pub fn count(&self, at: Timestamp, message: &Message, beside: &[Subject]) {
         // What a file told of was let go long ago, and by others.
         if message.reason == Reason::Imported {
             return;
         }
-        for subject in senders(message) {
+        for subject in senders(message, beside) {
+            if self.is_one_too_many(&subject) {
+                continue;
+            }
             let mut usage = self.by_subject.entry(subject).or_default();
             usage.count(at, message.recipient_count, message.size);
         }
+    }
+
+    /// Whether it is a new one of those whose names a client chooses, and there are too many of them: they count with their host only.
+    fn is_one_too_many(&self, subject: &Subject) -> bool {
+        let Subject::Within(_) = subject else { return false };
+        if self.by_subject.contains_key(subject) {
+            return false;
+        }
+        let before = self.within.load(Ordering::Relaxed);
+        if before >= WITHIN_MAX {
+            return true;
+        }
+        self.within.store(before.saturating_add(1), Ordering::Relaxed);
+        false
+    }
+
+    fn recount(&self) {
+        let is_within = |subject: &Subject| matches!(subject, Subject::Within(_));
+        let within = self.by_subject.iter().filter(|each| is_within(each.key())).count();
+        self.within.store(within, Ordering::Relaxed);
     }
 
     /// Looks at what somebody sent lately, if anything.
@@ -177,6 +207,7 @@ impl Usages {
     /// Forgets who has not sent anything for the longest window.
     fn forget(&self, now: Timestamp) {
         self.by_subject.retain(|_, usage| now.since(usage.last()) < LONGEST);
+        self.recount();
     }
 }
 
@@ -188,9 +219,9 @@ pub struct Counting {
 
 impl Counting {
     /// Counts a message, and now and then forgets whom no window reaches any more.
-    pub fn count(&mut self, usages: &Usages, at: Timestamp, message: &Message) {
+    pub fn count(&mut self, usages: &Usages, at: Timestamp, message: &Message, beside: &[Subject]) {
         self.forget(usages, at);
-        usages.count(at, message);
+        usages.count(at, message, beside);
     }
 
     /// Forgets whom no window reaches any more, when it was not done for long.
@@ -216,17 +247,20 @@ impl Counting {
         for (subject, usage) in rest.by_subject {
             usages.by_subject.insert(subject, usage);
         }
+        usages.recount();
         Counting { swept: rest.swept }
     }
 }
 
-/// Against whom a message counts: its only owner, and its login.
-fn senders(message: &Message) -> impl Iterator<Item = Subject> {
+/// Against whom a message counts: its only owner, its login, and those whom it concerns beside, each once.
+fn senders(message: &Message, beside: &[Subject]) -> impl Iterator<Item = Subject> {
     let owner = match &message.owners[..] {
         [owner] => owner.subscriber.clone().map(Subject::Subscriber),
         _ => None,
     };
-    owner.into_iter().chain(message.login.clone().map(Subject::Login))
+    let beside = beside.iter().filter(|subject| owner.as_ref() != Some(subject)).cloned();
+    let beside: Vec<Subject> = beside.collect();
+    owner.into_iter().chain(message.login.clone().map(Subject::Login)).chain(beside)
 }
 
 #[cfg(test)]
@@ -327,10 +361,10 @@ mod tests {
     fn a_message_counts_for_its_only_owner_and_for_its_login_and_of_two_owners_for_none() {
         let usages = Usages::default();
         let hour = Duration::from_secs(3600);
-        usages.count(BEGAN, &message(&["alice"], Some("alice@office")));
-        usages.count(BEGAN, &message(&["alice", "bob"], None));
-        usages.count(BEGAN, &message(&[], Some("carol")));
-        usages.count(BEGAN, &Message { reason: Reason::Imported, ..message(&["alice"], None) });
+        usages.count(BEGAN, &message(&["alice"], Some("alice@office")), &[]);
+        usages.count(BEGAN, &message(&["alice", "bob"], None), &[]);
+        usages.count(BEGAN, &message(&[], Some("carol")), &[]);
+        usages.count(BEGAN, &Message { reason: Reason::Imported, ..message(&["alice"], None) }, &[]);
         let sent = |subject| usages.of(&subject).within(hour, BEGAN).messages;
         let login = |name: &str| Subject::Login(Name::from(name));
         let bob = Subject::Subscriber(Name::from("bob"));
@@ -341,11 +375,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_login_sends_counts_for_its_subscriber_and_once_where_that_is_the_owner() {
+        let usages = Usages::default();
+        let bob = [Subject::Subscriber(Name::from("bob"))];
+        let sent = |subject| usages.of(&subject).within(Duration::from_secs(3600), BEGAN).messages;
+        let of_bob = || sent(bob[0].clone());
+        usages.count(BEGAN, &message(&["alice"], Some("sales")), &bob);
+        assert_eq!((sent(alice()), sent(Subject::Login(Name::from("sales"))), of_bob()), (1, 1, 1));
+        usages.count(BEGAN, &message(&["bob"], Some("sales")), &bob);
+        usages.count(BEGAN, &message(&["alice", "dora"], Some("sales")), &bob);
+        assert_eq!((sent(alice()), of_bob()), (1, 3));
+    }
+
+    #[test]
+    fn a_client_that_makes_up_senders_takes_no_more_memory_than_a_hundred_thousand_of_them() {
+        let (usages, mut counting) = (Usages::default(), Counting::default());
+        let within = |number: usize| [Subject::Within(Name::from(format!("web/{number}").as_str()))];
+        let sent = |usages: &Usages, number| usages.look(&within(number)[0], |usage| usage.is_some());
+        for number in 0..=WITHIN_MAX {
+            counting.count(&usages, BEGAN, &message(&["web"], None), &within(number));
+        }
+        assert_eq!(usages.senders(), WITHIN_MAX + 1, "and the host");
+        assert!(sent(&usages, 0) && sent(&usages, WITHIN_MAX - 1) && !sent(&usages, WITHIN_MAX));
+        let restored = Usages::default();
+        let mut later = Counting::restore(&restored, counting.at_rest(&usages));
+        later.count(&restored, BEGAN, &message(&["web"], None), &within(WITHIN_MAX));
+        assert!(!sent(&restored, WITHIN_MAX));
+        let after = BEGAN.plus(LONGEST);
+        later.count(&restored, after, &message(&["web"], None), &within(WITHIN_MAX));
+        assert!(sent(&restored, WITHIN_MAX), "the others are forgotten");
+    }
+
+    #[test]
     fn whom_no_window_reaches_is_forgotten_and_all_goes_on_from_rest() {
         let (usages, mut counting) = (Usages::default(), Counting::default());
         let at = |hours: u64| BEGAN.plus(Duration::from_secs(hours * 3600));
-        counting.count(&usages, at(0), &message(&["alice"], None));
-        counting.count(&usages, at(50), &message(&["bob"], None));
+        counting.count(&usages, at(0), &message(&["alice"], None), &[]);
+        counting.count(&usages, at(50), &message(&["bob"], None), &[]);
         let restored = Usages::default();
         let rest = counting.at_rest(&usages);
         let mut later = Counting::restore(&restored, rest.clone());

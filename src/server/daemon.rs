@@ -41,7 +41,7 @@ use super::scanning::Scanning;
 use super::second_look::SecondLook;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
-use super::{demo, detail, dnsbl, import, mta, radius, recovery};
+use super::{coa, demo, detail, dnsbl, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
@@ -144,6 +144,7 @@ async fn serve(
     house.judge();
     house.watch_lists();
     house.look_again();
+    house.ask_access_side();
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut hand_over = tokio::time::interval(HAND_OVER_EVERY);
@@ -236,6 +237,7 @@ impl House {
             engine: Arc::new(engine::Counters::default()),
             gate: Arc::new(auth::Counters::default()),
             rules: Arc::default(),
+            coa: Arc::default(),
         };
         let offer: Arc<dyn radius::Offer> = Arc::<Inbox>::clone(&inbox);
         let running = sockets.radius.start(
@@ -480,6 +482,19 @@ impl House {
         };
         let looking = tokio::spawn(looking.run(self.stop.subscribe()));
         self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(looking);
+    }
+
+    /// From now on NASes are asked about the lines of those who are held back.
+    fn ask_access_side(&self) {
+        let asker = coa::Asker {
+            config: Arc::clone(&self.config),
+            shared: Arc::clone(&self.shared),
+            inbox: Arc::clone(&self.inbox),
+            health: Arc::clone(&self.health),
+            counters: Arc::clone(&self.counters.coa),
+        };
+        let asking = tokio::spawn(asker.run(self.stop.subscribe()));
+        self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(asking);
     }
 
     fn feed(&self, demo: Demo) -> tokio::task::JoinHandle<()> {

@@ -3,6 +3,7 @@
 //! Knows: which state of which profile gets which answer (the tables of the operator's contract). Must not know:
 //! framing, sockets, how a ruling is found, or what limits say of it (`desk/limits.rs`).
 
+mod beside;
 mod limits;
 mod milter;
 
@@ -34,6 +35,7 @@ use crate::relay::message::{Message, Owner};
 use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, decide, rule};
 use crate::relay::scanned::Whose;
+use crate::relay::standing::Subject;
 use crate::relay::verdict::{Reason, Verdict};
 use crate::relay::{Profile, Query, Stage};
 use crate::session::bindings::{Doubt, Lookup};
@@ -206,7 +208,10 @@ impl MailDesk {
             blind: self.health.is_blind(now),
         };
         let ruling = if self.health.is_ready() {
-            rule(&self.shared.map, &self.shared.standing.load(), client, now)
+            let standing = self.shared.standing.load();
+            let ruling = rule(&self.shared.map, &standing, client, now);
+            let beside = MailDesk::beside(query, &ruling, config);
+            ruling.beside(&standing, &beside, now)
         } else {
             Ruling { reason: Reason::Starting, owners: Vec::new(), suspension: None }
         };
@@ -320,8 +325,10 @@ impl MailDesk {
         }
         let owners = ruling.owners.clone();
         let changed_hands = known.as_ref().filter(|_| ruling.reason == Reason::ChangedHands).cloned();
-        let entry = self.message(peer, query, known, ruling, config, now);
-        let recorded = self.record(entry, !config.milter.listeners.listen.is_empty()).await;
+        // By the rules of this moment: what counts must not change with them.
+        let beside = MailDesk::beside(query, &ruling, config);
+        let written = self.message(peer, query, known, ruling, config, now);
+        let recorded = self.record(written, beside, !config.milter.listeners.listen.is_empty()).await;
         self.give_back(query, changed_hands.as_ref(), &payers, message, recorded, now);
         if recorded {
             return action;
@@ -340,14 +347,18 @@ impl MailDesk {
     /// durable, after all this time, is not written down later either unless its commit has begun: the engine passes over
     /// entries whose asker is gone. Then, and only then, a message that was deferred is written as well, and its next
     /// attempt once more.
-    async fn record(&self, message: Message, is_asked_about: bool) -> bool {
+    async fn record(&self, message: Message, beside: Vec<Subject>, is_asked_about: bool) -> bool {
         if self.health.is_blind(clock::now()) {
             return false;
         }
         // Only a milter client speaks of it so soon that the index may not have it yet.
         let whose = is_asked_about
             .then(|| (message.at, message.queue_id.clone(), message.address, Whose::of(&message)));
-        let Some(done) = self.inbox.submit(Entry::Message(Box::new(message))) else { return false };
+        let entry = match beside.is_empty() {
+            true => Entry::Message(Box::new(message)),
+            false => Entry::SentFor(Box::new(message), beside),
+        };
+        let Some(done) = self.inbox.submit(entry) else { return false };
         let durable = matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)));
         if let Some((at, queue_id, address, whose)) = whose.filter(|_| durable) {
             self.scanning.note(at, queue_id, address, whose);

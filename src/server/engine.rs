@@ -271,14 +271,13 @@ impl<L: Log> Engine<L> {
     }
 
     fn sort_entry(&self, entry: Entry, asker: oneshot::Sender<u64>, round: &mut Round) {
-        if let Entry::Message(message) = &entry {
-            let same = |entry: &Entry| match entry {
-                Entry::Message(other) => {
+        if let Some(message) = entry.message() {
+            let same = |entry: &Entry| {
+                entry.message().is_some_and(|other| {
                     (&other.mta, &other.instance, &other.queue_id)
                         == (&message.mta, &message.instance, &message.queue_id)
                         && !message.instance.octets().is_empty()
-                }
-                _ => false,
+                })
             };
             if self.views.is_repeat(message) {
                 self.counters.repeats.fetch_add(1, Ordering::Relaxed);

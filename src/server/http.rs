@@ -4,6 +4,7 @@
 //! Knows: paths, parameters, and which question is about a person. Must not know: how an answer is found (that is
 //! behind [`Staff`]), or what a socket is (`web.rs` accepts and names the peer).
 
+pub mod access;
 pub mod api;
 pub mod attempts;
 pub mod auth;

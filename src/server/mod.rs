@@ -1,6 +1,7 @@
 //! Sockets, tasks, deadlines; start order, signals, stop in two phases.
 
 pub mod attempts;
+pub mod coa;
 mod complaints;
 pub mod daemon;
 pub mod demo;

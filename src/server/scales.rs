@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::relay::class::Classes;
 use crate::relay::limit::{Exceeded, Limit, Measure, Sender, exceeded};
 use crate::relay::reserved::{Message, Reserved};
 use crate::relay::ruling::Ruling;
@@ -17,29 +18,48 @@ use crate::session::{Name, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payer {
     subject: Subject,
+    attributes: Vec<(Name, Name)>,
     nas: Option<Name>,
     is_static: bool,
     authenticated: bool,
     limited: bool,
 }
 
-/// Against whom it counts: the only owner of the address, and the login. An order limits either.
+/// Against whom it counts: the only owner of the address, the login, and those whom it concerns beside. An order limits each.
 #[must_use]
-pub fn payers(ruling: &Ruling, login: Option<&Name>, is_limited: impl Fn(&Subject) -> bool) -> Vec<Payer> {
+pub fn payers(
+    ruling: &Ruling,
+    login: Option<&Name>,
+    beside: Vec<Subject>,
+    is_limited: impl Fn(&Subject) -> bool,
+) -> Vec<Payer> {
     let authenticated = login.is_some();
     let owner = ruling.owner().and_then(|owner| {
         let subject = Subject::Subscriber(owner.subscriber.clone()?);
         let nas = owner.session.as_ref().map(|session| session.nas.clone());
         let limited = is_limited(&subject);
-        Some(Payer { subject, nas, is_static: owner.session.is_none(), authenticated, limited })
+        let (attributes, is_static) = (Vec::new(), owner.session.is_none());
+        Some(Payer { subject, attributes, nas, is_static, authenticated, limited })
     });
-    // A login behind a server of ours is one of many, and no server.
-    let login = login.map(|login| {
-        let subject = Subject::Login(login.clone());
+    // A login behind a server of ours is one of many, and no server; neither is whoever else is concerned.
+    let behind = |subject: Subject| {
         let limited = is_limited(&subject);
-        Payer { subject, nas: None, is_static: false, authenticated, limited }
-    });
-    owner.into_iter().chain(login).collect()
+        Payer { subject, attributes: Vec::new(), nas: None, is_static: false, authenticated, limited }
+    };
+    let beside =
+        beside.into_iter().filter(|of| owner.as_ref().is_none_or(|owner: &Payer| owner.subject != *of));
+    let beside: Vec<Payer> = beside.map(&behind).collect();
+    let login = login.map(|login| behind(Subject::Login(login.clone())));
+    owner.into_iter().chain(login).chain(beside).collect()
+}
+
+impl Payer {
+    /// With what the accounting of a subscriber says.
+    #[must_use]
+    pub fn and_attributes(self, classes: &Classes) -> Payer {
+        let attributes = self.subject.subscriber().map(|name| classes.of(name)).unwrap_or_default();
+        Payer { attributes, ..self }
+    }
 }
 
 /// What the limits said.
@@ -141,10 +161,11 @@ impl Scales {
     ) -> Weighed<'l> {
         let Load { payers, message, now } = load;
         let mut weighed = Weighed::default();
-        for Payer { subject, nas, is_static, authenticated, limited } in payers {
+        for Payer { subject, attributes, nas, is_static, authenticated, limited } in payers {
             let sender = Sender {
                 subject,
                 nas: nas.as_ref(),
+                attributes,
                 is_static: *is_static,
                 authenticated: *authenticated,
                 limited: *limited,
@@ -223,7 +244,7 @@ mod tests {
         let owner =
             Owner { subscriber: Some(Name::from("alice")), session: None, since: NOW, line: Line::default() };
         let ruling = Ruling { reason: Reason::Online, owners: vec![owner], suspension: None };
-        let mut payers = payers(&ruling, None, |_| false);
+        let mut payers = payers(&ruling, None, Vec::new(), |_| false);
         payers[0].is_static = false;
         payers
     }
@@ -317,11 +338,15 @@ mod tests {
             line: Line::default(),
         };
         let ruling = Ruling { reason: Reason::Static, owners: vec![owner], suspension: None };
-        let bob = Name::from("bob");
-        let payers = payers(&ruling, Some(&bob), |_| false);
-        let told: Vec<_> =
-            payers.iter().map(|payer| (payer.subject.name().to_string(), payer.is_static)).collect();
-        assert_eq!(told, [("webmail".to_owned(), true), ("bob".to_owned(), false)]);
+        let login = Name::from("bob");
+        let of = |of: &str| {
+            let payers = payers(&ruling, Some(&login), vec![Subject::Subscriber(Name::from(of))], |_| false);
+            let told = payers.iter().map(|payer| (payer.subject.name().to_string(), payer.is_static));
+            told.collect::<Vec<_>>()
+        };
+        let (webmail, bob) = (("webmail".to_owned(), true), ("bob".to_owned(), false));
+        assert_eq!(of("robert"), [webmail.clone(), bob.clone(), ("robert".to_owned(), false)]);
+        assert_eq!(of("webmail"), [webmail, bob], "nobody pays twice");
     }
 
     #[test]

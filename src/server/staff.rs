@@ -48,7 +48,7 @@ use super::inbox::{Import, Inbox};
 use super::scales::Scales;
 use super::scanning::Scanning;
 use super::secret_key::SecretKey;
-use super::{desk, detail, dnsbl, engine, feed_health, maillog, mta, radius, rules};
+use super::{coa, desk, detail, dnsbl, engine, feed_health, maillog, mta, radius, rules};
 use crate::access::Asker;
 use crate::access::preservation::{PreservationOrder, Preservations};
 use crate::access::question::{Asked, Reply};
@@ -130,6 +130,8 @@ pub struct Counters {
     pub gate: Arc<auth::Counters>,
     /// What rules did.
     pub rules: Arc<rules::Counters>,
+    /// What NASes were asked and said.
+    pub coa: Arc<coa::Counters>,
 }
 
 impl Staff for StaffDesk {
@@ -444,7 +446,9 @@ impl Staff for StaffDesk {
     fn suspensions(&self) -> Vec<SuspensionRow> {
         let standing = self.shared.standing.load();
         let in_force = standing.in_force(clock::now());
-        in_force.into_iter().map(|(subject, held, one)| SuspensionRow::new(subject, held, one)).collect()
+        let lines = self.shared.lines.load();
+        let row = |(subject, held, one)| SuspensionRow::new(subject, held, one).and_access(subject, &lines);
+        in_force.into_iter().map(row).collect()
     }
 
     async fn order(&self, instruction: Instruction) -> Result<Ordered, OrderError> {

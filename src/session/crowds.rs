@@ -59,6 +59,14 @@ impl Crowds {
         }
     }
 
+    /// The numbers of the subscriber's sessions, in no order.
+    pub(super) fn numbers(&self, subscriber: &[u8], sessions: &Sessions) -> Vec<u32> {
+        let hash = self.hasher.hash_one(subscriber);
+        let first = self.first.find(hash, |first| whose(*first, sessions) == subscriber).copied();
+        let others = self.others.get(subscriber).into_iter().flatten().copied();
+        first.into_iter().chain(others).collect()
+    }
+
     pub(super) fn count(&self, subscriber: &[u8], sessions: &Sessions) -> u32 {
         let hash = self.hasher.hash_one(subscriber);
         let first = self.first.find(hash, |first| whose(*first, sessions) == subscriber);

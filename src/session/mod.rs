@@ -26,6 +26,7 @@ mod packed;
 pub mod phase;
 pub mod place;
 mod queue;
+pub mod reach;
 mod records;
 mod rows;
 mod scopes;

@@ -6,9 +6,10 @@ use crate::access::{Role, Via};
 use crate::log::entry::Question;
 use crate::relay::case::{Act, Complaint, Reported, State};
 use crate::relay::confidence::Confidence;
+use crate::relay::line::{self, Means, Said};
 use crate::relay::signal::Signal;
 use crate::relay::standing::Order;
-use crate::session::Name;
+use crate::session::{Name, SessionKey};
 
 const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
 
@@ -145,8 +146,7 @@ fn a_snapshot_of_a_version_before_is_read_and_lacks_what_was_not_there_yet() {
     assert!(Views::restore(Arc::default(), &octets).is_err());
     let (views, _) = folded(&[complaint(), token()]);
     let mut octets = views.snapshot();
-    // Senders since no moment, and none of them.
-    octets.truncate(octets.len() - 2);
+    octets.truncate(octets.len() - postcard::to_stdvec(&Behind::default()).unwrap().len());
     octets[0] = WITHOUT_TRENDS;
     assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
     octets[0] = SNAPSHOT;
@@ -205,4 +205,54 @@ fn an_order_from_a_case_holds_names_the_case_and_goes_on_from_a_snapshot() {
     }
     views.fold(AT, 5, &gone, &mut Vec::new());
     assert!(shared.standing.load().suspension(&alice(), AT).is_some());
+}
+
+/// What a NAS said about a session of alice, for the case of the first entry.
+fn said(session: &str, said: Said) -> Entry {
+    let session = SessionKey { nas: Name::from("bras1"), id: Name::from(session), incarnation: AT };
+    Entry::Coa(Box::new(Told {
+        at: AT,
+        session,
+        subscriber: Name::from("alice"),
+        reference: 2,
+        case: Some(1),
+        act: line::Act::Restrict,
+        means: Means::Coa,
+        said,
+        words: Name::from("acknowledged"),
+    }))
+}
+
+#[test]
+fn what_a_nas_said_stands_in_its_case_and_goes_on_from_a_snapshot() {
+    let alice = Subject::Subscriber(Name::from("alice"));
+    let (by, reason) = (Name::from("desk"), Name::from("open proxy"));
+    let act = Act::Order(alice, Order::Suspend { until: None });
+    let suspend = Entry::Case(Action { at: AT, by, case: 1, act, reason, ticket: None });
+    let entries =
+        [complaint(), suspend, said("s2", Said::Silence), said("s1", Said::Asked), said("s1", Said::Ack)];
+    let (whole, _) = folded(&entries);
+    let (before, _) = folded(&entries[..4]);
+    let shared = Arc::<Shared>::default();
+    let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+    views.fold(AT, 5, &entries[4], &mut Vec::new());
+    assert!(views.are_as(&whole));
+    let lines = shared.lines.load();
+    let known: Vec<_> = lines.of(&Name::from("alice")).iter().map(|line| line.told.said).collect();
+    assert_eq!(known, [Said::Silence, Said::Ack]);
+    let case = shared.case(1).unwrap();
+    let last = case.history.last().unwrap();
+    assert_eq!((case.history.len(), last.what.word(), last.sequence), (4, "access", 5));
+    let note = last.note.as_ref().unwrap().to_string();
+    assert_eq!(note, "CoA-Request to restrict session s1 of bras1: acknowledged");
+}
+
+#[test]
+fn a_snapshot_from_before_the_access_side_was_asked_ends_there_and_is_read() {
+    let (views, _) = folded(&[complaint()]);
+    let mut octets = views.snapshot();
+    assert_eq!(octets.split_off(octets.len() - 3), [0, 0, 0], "nothing is known of anybody");
+    assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
+    octets.extend([1, 0xff]);
+    assert!(Views::restore(Arc::default(), &octets).is_err());
 }

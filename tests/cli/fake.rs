@@ -476,6 +476,7 @@ impl Staff for Answers {
             by: "root".to_owned(),
             reason: "open proxy".to_owned(),
             case: None,
+            access: Vec::new(),
         };
         let limited = SuspensionRow {
             subject: "carol@isp.example".to_owned(),

@@ -104,6 +104,7 @@ impl World {
                 engine: Arc::<engine::Counters>::default(),
                 gate: Arc::default(),
                 rules: Arc::default(),
+                coa: Arc::default(),
             },
         };
         World { daemon: Daemon::start(desk), asked, inbox, began, _data: data }

@@ -48,6 +48,9 @@ replicate {
 always ok {
 	rcode = ok
 }
+always reject {
+	rcode = reject
+}
 ";
 
 impl FreeRadius {
@@ -70,6 +73,29 @@ impl FreeRadius {
         home_server: Option<SocketAddr>,
         changes: &[(&str, &str)],
     ) {
+        self.prepare(home_server);
+        let raddb = self.home.path().join("raddb");
+        for site in sites {
+            let text = example(&format!("sites-available/{site}"))
+                .replace("ipaddr = *", &format!("ipaddr = {}", self.address.ip()))
+                .replace("port = 1813", &format!("port = {}", self.address.port()));
+            let text = changes.iter().fold(text, |text, (from, to)| {
+                assert!(text.contains(from), "{site} has no {from:?}");
+                text.replace(from, to)
+            });
+            fs::write(raddb.join("sites-enabled").join(site), &text).expect("our own file");
+        }
+        self.launch();
+    }
+
+    /// Starts it with one site that is no example.
+    pub(crate) fn start_site(&mut self, text: &str) {
+        self.prepare(None);
+        fs::write(self.home.path().join("raddb/sites-enabled/own"), text).expect("our own file");
+        self.launch();
+    }
+
+    fn prepare(&self, home_server: Option<SocketAddr>) {
         let raddb = self.home.path().join("raddb");
         for directory in ["", "mods-enabled", "policy.d", "sites-enabled"] {
             fs::create_dir_all(raddb.join(directory)).expect("our own directory");
@@ -93,17 +119,6 @@ impl FreeRadius {
             .replace("port = 1813", &format!("port = {}", server.port()))
             .replace("change me, sixteen or more", SECRET);
         write("proxy.conf", &proxy);
-        for site in sites {
-            let text = example(&format!("sites-available/{site}"))
-                .replace("ipaddr = *", &format!("ipaddr = {}", self.address.ip()))
-                .replace("port = 1813", &format!("port = {}", self.address.port()));
-            let text = changes.iter().fold(text, |text, (from, to)| {
-                assert!(text.contains(from), "{site} has no {from:?}");
-                text.replace(from, to)
-            });
-            write(&format!("sites-enabled/{site}"), &text);
-        }
-        self.launch();
     }
 
     /// Starts it again with one more site of the examples.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relaywarden::relay::limit::Measure;
 
-use super::{SAMPLE, config, mistake, warnings};
+use super::{Disk, Name, SAMPLE, config, loaded, mistake, warnings};
 
 #[test]
 fn the_limit_of_the_sample_is_understood() {
@@ -80,6 +80,22 @@ fn each_mistake_in_a_limit_is_named_with_place_key_and_remedy() {
             "4:24: limit.match.subscriber: is empty; write a value or remove the key",
         ),
         (
+            limit("messages = ['1/1m']\nmatch = { attribute = 'gold' }"),
+            "4:23: limit.match.attribute: 'gold' is no attribute with a value; write such as \"Filter-Id=gold*\"",
+        ),
+        (
+            limit("messages = ['1/1m']\nmatch = { attribute = 'Filter-Id=gold' }"),
+            "4:23: limit.match.attribute: 'Filter-Id' is not kept, so nobody is known by it; add it to subscriber.keep",
+        ),
+        (
+            limit("messages = ['1/1m']\nmatch = { class = 'gold' }"),
+            "4:19: limit.match.class: 'Class' is not kept, so nobody is known by it; add it to subscriber.keep",
+        ),
+        (
+            limit("messages = ['1/1m']\nmatch = { attribute = 'Filter-Id=gold', class = 'gold' }"),
+            "4:49: limit.match.class: 'attribute' says already which; remove 'class'",
+        ),
+        (
             limit("messages = ['1/1m']\ntext = \"two\\nlines\""),
             "4:8: limit.text: cannot stand in an SMTP reply; write at most 200 printable ASCII characters",
         ),
@@ -92,8 +108,8 @@ fn each_mistake_in_a_limit_is_named_with_place_key_and_remedy() {
         assert_eq!(mistake(&text), expected);
     }
     assert!(
-        mistake(&limit("match = { class = 'x' }"))
-            .starts_with("3:11: limit.match.class: unknown field `class`")
+        mistake(&limit("match = { speed = 'x' }"))
+            .starts_with("3:11: limit.match.speed: unknown field `speed`")
     );
 }
 
@@ -112,4 +128,66 @@ fn a_rate_that_is_never_reached_is_told() {
     let told = warnings("[[limit]]\nname = 'x'\nmessages = ['20/1m', '200/1h', '100/24h']\n");
     let wanted = "limit 'x': 200/1h can never be exceeded, for 100/1d is exceeded before";
     assert!(told.iter().any(|warning| warning.ends_with(wanted)), "{told:?}");
+}
+
+const LOGINS: &str = "/etc/relaywarden/logins.csv";
+
+#[test]
+fn a_login_belongs_to_whom_the_list_beside_the_configuration_says() {
+    let disk = Disk::with("[logins]\nfile = 'logins.csv'\nsame-names = true\n", 0o640).and(
+        LOGINS,
+        b"sales@shop.example,Alice\n",
+        0o644,
+    );
+    let config = loaded(&disk).unwrap().config;
+    let of = |login: &str| config.logins.subscriber(&Name::from(login)).map(|name| name.to_string());
+    assert_eq!((of("sales@shop.example").as_deref(), of("Bob").as_deref()), (Some("alice"), Some("bob")));
+    let summary = relaywarden::cli::check::Summary(&config).to_string();
+    assert!(summary.contains("logins      1 listed, others are subscribers' names"), "{summary}");
+    assert!(self::config("").logins.is_empty());
+}
+
+#[test]
+fn a_list_of_logins_that_is_missing_or_open_to_everybody_is_named() {
+    let text = "[logins]\nfile = 'logins.csv'\n";
+    let missing = loaded(&Disk::with(text, 0o640)).unwrap_err();
+    assert!(missing.contains(&format!(":2:8: logins.file: {LOGINS} cannot be read")), "{missing}");
+    let open = loaded(&Disk::with(text, 0o640).and(LOGINS, b"", 0o666)).unwrap_err();
+    assert!(open.contains("can be changed by everybody (mode 0666)"), "{open}");
+    let twice = loaded(&Disk::with(text, 0o640).and(LOGINS, b"sales,a\nsales,b\n", 0o644)).unwrap_err();
+    assert_eq!(twice, format!("{LOGINS}:2:1: line 1 gives this login to 'a'; change one of them"));
+}
+
+#[test]
+fn a_limit_is_for_whoever_has_an_attribute_by_the_name_under_which_it_is_kept() {
+    let limit = |kind: &str| {
+        format!(
+            "[subscriber]\nkeep = ['25', 'Filter-Id']\n[[limit]]\nname = 'x'\nmessages = ['1/1m']\nmatch = {kind}\n"
+        )
+    };
+    let told = |kind: &str| config(&limit(kind)).limits[0].kind.to_string();
+    assert_eq!(told("{ class = 'gold' }"), "25=gold");
+    assert_eq!(told("{ attribute = ' filter-id = gold* ' }"), "Filter-Id=gold*");
+}
+
+#[test]
+fn senders_within_a_static_host_are_told_apart_in_one_way() {
+    let relay = |second: &str| {
+        format!(
+            "[relay]\nstatic = [\n{{ prefix = '192.0.2.0/28', subscriber = 'web', within = 'sender' }},\n\
+             {{ prefix = '192.0.2.16/28', subscriber = 'Web'{second} }}]\n"
+        )
+    };
+    let within =
+        |text: &str| config(text).relay.within.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(within(&relay("")), ["web"]);
+    assert_eq!(within(&relay(", within = 'sender'")), ["web"]);
+    assert_eq!(
+        mistake(&relay(", within = 'sender-domain'")),
+        "4:58: relay.static.within: line 3 says something else about the same subscriber; change one of them"
+    );
+    assert_eq!(
+        mistake(&relay(", within = 'login'")),
+        "4:58: relay.static.within: 'login' is unknown; write one of: \"sender\", \"sender-domain\""
+    );
 }

@@ -67,6 +67,18 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "every",
         "resolver",
         "timeout",
+        "max-requests",
+        "nas",
+        "address",
+        "secret-file",
+        "on",
+        "send",
+        "attributes",
+        "release",
+        "on-start",
+        "message-authenticator",
+        "file",
+        "same-names",
     ];
     // Of a table that is commented as well.
     let of_a_limit = "# mode = \"observe\"";

@@ -16,6 +16,7 @@ use crate::config::attribute::{Attributes, Remarks as Texts};
 use crate::config::file::Files;
 use crate::config::{AttributePath, VendorFormat};
 
+use super::template::{self, Template};
 use super::vendor;
 use fault::{DictionaryError, Fault, Remarks};
 use reader::{Reader, Seen};
@@ -300,6 +301,10 @@ impl Attributes for Dictionary {
 
     fn path(&self, written: &str) -> Option<AttributePath> {
         self.id(written)
+    }
+
+    fn template(&self, written: &str) -> Result<Template, template::Fault> {
+        Template::parse(written, self)
     }
 
     fn number(&self, path: &AttributePath) -> Option<u8> {

@@ -12,6 +12,7 @@ use super::{
     Opened, State,
 };
 use crate::relay::confidence::Confidence;
+use crate::relay::line::{Said, Told};
 use crate::relay::signal::{Listing, Signal};
 use crate::relay::standing::Subject;
 use crate::session::{Name, Timestamp};
@@ -98,6 +99,7 @@ impl Cases {
         let (kind, name) = match &signal.subject {
             Subject::Subscriber(name) => ("signal of subscriber", name),
             Subject::Login(name) => ("signal of login", name),
+            Subject::Within(name) => ("signal within", name),
         };
         self.take(Opening {
             sequence,
@@ -198,6 +200,18 @@ impl Cases {
             ticket: action.ticket.clone(),
             ..Event::new(sequence, action.at, action.by.clone(), Happened::from(&action.act))
         });
+        Changed::one(case.id, Vec::new())
+    }
+
+    /// Folds what the access side said about a line, for the case from which that was ordered.
+    pub fn access(&mut self, sequence: u64, told: &Told) -> Changed {
+        // That it is about to be asked says nothing yet.
+        let case = told.case.filter(|_| told.said != Said::Asked);
+        let Some(case) = case.and_then(|case| self.cases.get_mut(&case)) else { return Changed::default() };
+        let note = Some(Name::from(told.to_string().as_str()));
+        let event = Event::new(sequence, told.at, Name::from(DAEMON), Happened::Access);
+        let case = Arc::make_mut(case);
+        case.note(Event { note, ..event });
         Changed::one(case.id, Vec::new())
     }
 

@@ -125,6 +125,8 @@ pub enum Happened {
     Observed,
     /// A rule would have given an order, has given too many, and calls a human.
     Called,
+    /// The access side said something about a line of one whom it is about.
+    Access,
 }
 
 impl Happened {
@@ -142,6 +144,7 @@ impl Happened {
             Happened::Dismissed => "dismissed",
             Happened::Observed => "observed",
             Happened::Called => "called",
+            Happened::Access => "access",
         }
     }
 }

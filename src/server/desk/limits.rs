@@ -96,7 +96,15 @@ impl MailDesk {
     fn payers(&self, query: &Query, ruling: &Ruling, now: Timestamp) -> Vec<Payer> {
         let standing = self.shared.standing.load();
         let is_limited = |subject: &Subject| standing.limited(subject, now).is_some();
-        payers(ruling, query.login.as_deref().map(Name::new).as_ref(), is_limited)
+        let login = query.login.as_deref().map(Name::new);
+        let config = self.config.load();
+        let beside = MailDesk::beside(query, ruling, &config);
+        let payers = payers(ruling, login.as_ref(), beside, is_limited);
+        // Most have no limit that asks for it.
+        if config.limits.iter().all(|limit| limit.kind.attribute.is_none()) {
+            return payers;
+        }
+        payers.into_iter().map(|payer| payer.and_attributes(&self.shared.classes)).collect()
     }
 
     /// What the MTA hears of something that a limit does not let go.

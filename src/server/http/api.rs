@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::access::AccessRow;
+use crate::relay::line::Lines;
 use crate::relay::message::{Message, Owner};
 use crate::relay::standing::{Held, Order, Subject, Suspension};
 use crate::relay::verdict::Reason;
@@ -321,7 +323,7 @@ fn text(name: &Name) -> String {
 /// An order in force that holds mail back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SuspensionRow {
-    /// `subscriber` or `login`.
+    /// `subscriber`, `login` or `within`.
     pub kind: String,
     /// Who.
     pub subject: String,
@@ -339,6 +341,9 @@ pub struct SuspensionRow {
     pub reason: String,
     /// The case from which it was ordered.
     pub case: Option<u64>,
+    /// What the access side was asked about their sessions, and said; left out where that is nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<AccessRow>,
 }
 
 impl SuspensionRow {
@@ -355,7 +360,15 @@ impl SuspensionRow {
             by: suspension.by.to_string(),
             reason: suspension.reason.to_string(),
             case: suspension.case,
+            access: Vec::new(),
         }
+    }
+
+    /// With what the access side said about the lines of whom it is about.
+    #[must_use]
+    pub fn and_access(self, subject: &Subject, lines: &Lines) -> Self {
+        let of = subject.subscriber().map(|name| lines.of(name)).unwrap_or_default();
+        SuspensionRow { access: of.iter().map(|line| AccessRow::from(&line.told)).collect(), ..self }
     }
 
     /// Whether nothing is let go.

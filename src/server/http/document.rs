@@ -24,6 +24,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use self::about::{About, Answered, Given, Kindred, about};
 use super::Health;
+use super::access::AccessRow;
 use super::api::{MessageRow, OrderBody, OrderRow, SessionRow, StoryRow, SuspensionRow, Who};
 use super::attempts::AttemptRow;
 use super::cases::{ActBody, ActRow, CaseOrderBody, CaseRow, OpenBody};
@@ -224,6 +225,7 @@ pub fn openapi() -> OpenApi {
     add::<NasRow>(&mut components);
     add::<HoldBody>(&mut components);
     add::<HoldRow>(&mut components);
+    add::<AccessRow>(&mut components);
     add::<SuspensionRow>(&mut components);
     add::<OrderBody>(&mut components);
     add::<OrderRow>(&mut components);

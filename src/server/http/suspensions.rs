@@ -75,7 +75,7 @@ pub(super) fn subject_of(name: &str, kind: Option<&str>) -> Result<Subject, Prob
         return Err(Problem::parameter("subject", "empty"));
     }
     Subject::of(kind.unwrap_or("subscriber"), Name::from_text(name))
-        .ok_or_else(|| Problem::parameter("kind", "neither subscriber nor login"))
+        .ok_or_else(|| Problem::parameter("kind", "none of subscriber, login, within"))
 }
 
 pub(super) async fn release<S: Staff>(

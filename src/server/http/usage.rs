@@ -85,6 +85,15 @@ pub(super) async fn usage<S: Staff>(
     let as_sheet = question.sheet(&headers)?;
     let subscriber = question.parameters.name("subscriber")?;
     let login = question.parameters.name("login")?;
+    if let Some(name) = question.parameters.name("within")? {
+        if subscriber.is_some() || login.is_some() {
+            return Err(Problem::parameter("within", "somebody else is asked about already"));
+        }
+        let ready = question.ready(&*staff)?;
+        let rows = staff.usage(Subject::Within(name));
+        ready.answered(&*staff, rows.len()).await?;
+        return Ok(if as_sheet { sheet::answer("usage", &rows) } else { Json(rows).into_response() });
+    }
     let subject = match (subscriber, login) {
         (Some(name), None) => Subject::Subscriber(name),
         (None, Some(name)) => Subject::Login(name),

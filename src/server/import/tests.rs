@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::{Asker, Role, Via};
-use crate::config::{AttributePath, Http, Identity, Listeners, Policy, Radius, Relay, Secret};
+use crate::config::{AttributePath, Coa, Http, Identity, Listeners, Policy, Radius, Relay, Secret};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::text;
 use crate::session::event::{Kind, Rules as SessionRules};
@@ -30,6 +30,8 @@ fn config() -> Config {
         dnsbl: None,
         milter: Default::default(),
         scanned: Default::default(),
+        coa: Coa::default(),
+        logins: Default::default(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(
@@ -47,6 +49,7 @@ fn config() -> Config {
             never: vec!["100.64.0.250/32".parse().unwrap()],
             statics: Vec::new(),
             permit_authenticated: false,
+            within: Vec::new(),
         },
         mtas: Vec::new(),
         socketmap: Listeners::default(),

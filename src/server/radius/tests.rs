@@ -57,6 +57,8 @@ fn config(secret: &[u8]) -> Config {
         dnsbl: None,
         milter: Default::default(),
         scanned: Default::default(),
+        coa: crate::config::Coa::default(),
+        logins: Default::default(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients: vec![client("127.0.0.0/30"), client("::1/128")], ..Radius::default() },
         identity: Identity::new(
@@ -72,6 +74,7 @@ fn config(secret: &[u8]) -> Config {
             never: Vec::new(),
             statics: Vec::new(),
             permit_authenticated: false,
+            within: Vec::new(),
         },
         limits: Vec::new(),
         translations: Vec::new(),

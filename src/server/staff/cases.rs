@@ -41,10 +41,9 @@ impl StaffDesk {
         let standing = self.shared.standing.load();
         let in_force = standing.in_force(now).into_iter();
         let of_them = in_force.filter(|(subject, ..)| case.about.contains(subject));
-        CaseRow {
-            in_force: of_them.map(|(subject, held, one)| SuspensionRow::new(subject, held, one)).collect(),
-            ..CaseRow::from(case)
-        }
+        let lines = self.shared.lines.load();
+        let row = |(subject, held, one)| SuspensionRow::new(subject, held, one).and_access(subject, &lines);
+        CaseRow { in_force: of_them.map(row).collect(), ..CaseRow::from(case) }
     }
 
     pub(super) async fn open_case(&self, opening: Opening) -> Result<Done, CaseError> {

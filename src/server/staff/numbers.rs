@@ -53,6 +53,7 @@ impl StaffDesk {
         for (outcome, count) in self.counters.rules.read() {
             out.counter("rule_actions", "What rules did to cases", &[("outcome", outcome)], count);
         }
+        self.expose_coa(&mut out);
         for (fate, count) in self.imported.read() {
             let labels = [("outcome", fate.word())];
             out.counter("imported_rows", "What became of rows of imported files", &labels, count);
@@ -114,6 +115,17 @@ impl StaffDesk {
                 &labels,
                 count,
             );
+        }
+    }
+
+    fn expose_coa(&self, out: &mut Exposition) {
+        for ((nas, kind, outcome), count) in self.counters.coa.read() {
+            let nas = nas.to_string();
+            let labels = [("nas", nas.as_str()), ("kind", kind), ("outcome", outcome)];
+            out.counter("coa", "What NASes were asked about lines, and what came of it", &labels, count);
+        }
+        for (why, count) in self.counters.coa.read_ignored() {
+            out.counter("coa_ignored", "Datagrams that were no answers of a NAS", &[("reason", why)], count);
         }
     }
 

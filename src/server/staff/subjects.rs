@@ -39,9 +39,12 @@ impl StaffDesk {
     pub(super) async fn check_subject(&self, subject: &Subject) -> Result<(), OrderError> {
         self.indexed().await;
         let (past, subject) = (Arc::clone(&self.past), subject.clone());
+        let shared = Arc::clone(&self.shared);
         let known = blocking(move || match &subject {
             Subject::Subscriber(name) => opened(&past)?.known_subscriber(name),
             Subject::Login(name) => opened(&past)?.known_login(name),
+            // Who sent within these days; nobody else is told apart.
+            Subject::Within(_) => Ok(shared.usages.look(&subject, |usage| usage.is_some())),
         });
         match known.await {
             Ok(true) => Ok(()),
@@ -54,7 +57,7 @@ impl StaffDesk {
     pub(super) fn kept_subject(&self, subject: Subject) -> Subject {
         match subject {
             Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
-            login @ Subject::Login(_) => login,
+            other @ (Subject::Login(_) | Subject::Within(_)) => other,
         }
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::audit::AuditError;
 use crate::audit::past::Past;
 use crate::audit::top::{Window, usual};
-use crate::relay::standing::Subject;
 use crate::server::http::top::{TopFilter, TopRow};
 use crate::session::Timestamp;
 
@@ -27,10 +26,7 @@ pub(super) fn top(past: &Past, filter: &TopFilter) -> Result<Vec<TopRow>, AuditE
             Some(since) => usual(filter.by, &past.minutes(&subject, since, filter.since)?, &windows),
             None => None,
         };
-        let (kind, name) = match &subject {
-            Subject::Subscriber(name) => ("subscriber", name),
-            Subject::Login(name) => ("login", name),
-        };
+        let (kind, name) = (subject.kind(), subject.name());
         rows.push(TopRow {
             kind: kind.to_owned(),
             subject: name.to_string(),

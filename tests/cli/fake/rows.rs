@@ -339,6 +339,7 @@ pub(super) fn case_of_signal() -> CaseRow {
             by: "desk".to_owned(),
             reason: "password stolen".to_owned(),
             case: Some(4700),
+            access: Vec::new(),
         }],
         ..case()
     }
@@ -416,6 +417,7 @@ pub(super) fn case() -> CaseRow {
         state: "open".to_owned(),
         subscribers: vec!["alice@isp.example".to_owned(), "=cmd()\u{1b}[2J".to_owned()],
         logins: Vec::new(),
+        within: Vec::new(),
         confidence: "ambiguous".to_owned(),
         evidence_count: 3,
         evidence: vec![EvidenceRow {

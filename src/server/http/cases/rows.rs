@@ -26,6 +26,9 @@ pub struct CaseRow {
     pub subscribers: Vec<String>,
     /// Logins whom it may be about.
     pub logins: Vec<String>,
+    /// Who sends within a trusted host, as `host/sender`, and it may be about; left out where that is nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<String>,
     /// How far that can be trusted.
     pub confidence: String,
     /// How many pieces of evidence came; not all of them are kept.
@@ -117,7 +120,7 @@ pub struct HistoryRow {
     /// By whom: a user, a token, or `rule:` and a rule's name.
     pub by: String,
     /// `opened`, `joined`, `noted`, `limited`, `suspended`, `released`, `dismissed` or `closed`; of a rule also `observed` (it
-    /// would have given the order) or `called` (it has given too many, and calls a human).
+    /// would have given the order) or `called` (it has given too many, and calls a human); `access` is what a NAS said.
     pub what: String,
     /// `limit`, `suspend` or `release`: the order that was given, or would have been.
     pub order: Option<String>,
@@ -139,14 +142,18 @@ fn spelled(name: &Option<Name>) -> Option<String> {
 
 impl From<&Case> for CaseRow {
     fn from(case: &Case) -> Self {
-        let logins = case.about.iter().filter(|subject| subject.subscriber().is_none());
+        let of = |kind: &str| -> Vec<String> {
+            let of = case.about.iter().filter(|subject| subject.kind() == kind);
+            of.map(|subject| subject.name().to_string()).collect()
+        };
         CaseRow {
             id: case.id,
             opened: rfc3339(case.opened),
             kind: case.kind.word().to_owned(),
             state: case.state.word().to_owned(),
             subscribers: case.about.iter().filter_map(Subject::subscriber).map(Name::to_string).collect(),
-            logins: logins.map(|subject| subject.name().to_string()).collect(),
+            logins: of("login"),
+            within: of("within"),
             confidence: case.confidence.word().to_owned(),
             evidence_count: case.evidence_count,
             evidence: case.evidence.iter().map(EvidenceRow::from).collect(),

@@ -191,6 +191,11 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             takes: &[
                 SUBSCRIBER,
                 Given("login", Kindred::Text, "Instead of a subscriber: a SASL login."),
+                Given(
+                    "within",
+                    Kindred::Text,
+                    "Instead of both: who sends within a trusted host, as host/sender.",
+                ),
                 FORMAT,
                 PURPOSE,
             ],

@@ -1,0 +1,199 @@
+//! Which attributes a subscriber's accounting says that they have, for limits that hold for a kind of contract: a fold over records.
+//!
+//! A record brings the attributes that the operator wants kept (`subscriber.keep`). Which of them tell kinds of contracts apart is
+//! not known here, but an attribute of which nearly each subscriber has a value of their own does not: one with more than
+//! a thousand values is forgotten. So memory grows with those who have a value, by a few octets each, and is none where
+//! nothing is kept.
+//!
+//! Knows: the newest word of a subscriber's records. Must not know: limits, or how a record is read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::session::event::{Kind, Record};
+use crate::session::{Name, Timestamp};
+
+/// An attribute with more values tells nobody's kind.
+const VALUES_MAX: usize = 1000;
+/// So many attributes are looked at.
+const ATTRIBUTES_MAX: usize = 16;
+
+/// Attribute and value by their numbers.
+type Marks = SmallVec<[(u8, u16); 3]>;
+
+/// An attribute and the values that were heard of; none: it had too many.
+type Known = Vec<(Name, Vec<Name>)>;
+
+/// What everybody may read of it.
+#[derive(Debug, Default)]
+pub struct Classes {
+    of: DashMap<Name, (Timestamp, Marks), RandomState>,
+    known: ArcSwap<Known>,
+}
+
+/// The same at rest; part of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ClassesAtRest {
+    of: BTreeMap<Name, (Timestamp, Marks)>,
+    known: Known,
+}
+
+impl Classes {
+    /// The values of a subscriber, each with its attribute.
+    #[must_use]
+    pub fn of(&self, subscriber: &Name) -> Vec<(Name, Name)> {
+        let Some(marks) = self.of.get(subscriber).map(|found| found.1.clone()) else { return Vec::new() };
+        let known = self.known.load();
+        let spelled = |(attribute, value): &(u8, u16)| {
+            let (name, values) = known.get(usize::from(*attribute))?;
+            Some((name.clone(), values.get(usize::from(*value))?.clone()))
+        };
+        marks.iter().filter_map(spelled).collect()
+    }
+
+    /// Folds a record; only the writer does. One that says nothing of attributes leaves those that are known, but for a Start: what
+    /// it does not say is no more.
+    pub fn fold(&self, record: &Record) {
+        let Some(subscriber) = record.subscriber.as_ref().filter(|_| record.service.is_none()) else {
+            return;
+        };
+        let says = match record.kind {
+            Kind::Start => true,
+            Kind::Interim => !record.kept.is_empty(),
+            Kind::Stop | Kind::On | Kind::Off => false,
+        };
+        if !says || (record.kept.is_empty() && self.known.load().is_empty()) {
+            return;
+        }
+        if self.of.get(subscriber).is_some_and(|known| known.0 > record.event) {
+            return;
+        }
+        let marks: Marks = record.kept.iter().filter_map(|(name, value)| self.mark(name, value)).collect();
+        if marks.is_empty() {
+            self.of.remove(subscriber);
+        } else {
+            self.of.insert(subscriber.clone(), (record.event, marks));
+        }
+    }
+
+    fn mark(&self, name: &Name, value: &Name) -> Option<(u8, u16)> {
+        let known = self.known.load();
+        let attribute = known.iter().position(|(other, _)| other == name);
+        let values = attribute.and_then(|attribute| known.get(attribute)).map(|(_, values)| values);
+        let place = match values {
+            // It had too many.
+            Some(values) if values.is_empty() => return None,
+            Some(values) => values.iter().position(|other| other == value),
+            None if known.len() >= ATTRIBUTES_MAX => return None,
+            None => None,
+        };
+        if let (Some(attribute), Some(place)) = (attribute, place) {
+            return Some((u8::try_from(attribute).ok()?, u16::try_from(place).ok()?));
+        }
+        let mut more = known.as_ref().clone();
+        let attribute = attribute.unwrap_or_else(|| {
+            more.push((name.clone(), Vec::new()));
+            more.len().saturating_sub(1)
+        });
+        let values = more.get_mut(attribute).map(|(_, values)| values)?;
+        let place = values.len();
+        if place >= VALUES_MAX {
+            values.clear();
+        } else {
+            values.push(value.clone());
+        }
+        self.known.store(Arc::new(more));
+        (place < VALUES_MAX).then_some((u8::try_from(attribute).ok()?, u16::try_from(place).ok()?))
+    }
+
+    /// Everything as it is at rest.
+    #[must_use]
+    pub fn at_rest(&self) -> ClassesAtRest {
+        let of = self.of.iter().map(|each| (each.key().clone(), each.value().clone())).collect();
+        ClassesAtRest { of, known: self.known.load().as_ref().clone() }
+    }
+
+    /// The reverse.
+    pub fn restore(&self, rest: ClassesAtRest) {
+        self.known.store(Arc::new(rest.known));
+        for (subscriber, marks) in rest.of {
+            self.of.insert(subscriber, marks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: Kind, subscriber: &str, kept: &[(&str, &str)], second: i64) -> Record {
+        let at = Timestamp::from_seconds(second);
+        let kept = kept.iter().map(|(name, value)| (Name::from(*name), Name::from(*value))).collect();
+        let subscriber = Some(Name::from(subscriber));
+        Record { subscriber, kept, ..Record::bare(kind, Name::from("bras1"), Name::from("s1"), at) }
+    }
+
+    fn of(classes: &Classes, subscriber: &str) -> Vec<(String, String)> {
+        let of = classes.of(&Name::from(subscriber));
+        of.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    fn pair(name: &str, value: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), value.to_owned())]
+    }
+
+    #[test]
+    fn the_newest_record_says_which_values_a_subscriber_has() {
+        let classes = Classes::default();
+        classes.fold(&record(Kind::Start, "bob", &[], 0));
+        classes.fold(&record(Kind::Start, "alice", &[("Class", "gold")], 1));
+        classes.fold(&record(Kind::Interim, "alice", &[], 2));
+        assert_eq!(
+            of(&classes, "alice"),
+            pair("Class", "gold"),
+            "an update that says nothing changes nothing"
+        );
+        classes.fold(&record(Kind::Interim, "alice", &[("Class", "silver")], 3));
+        classes.fold(&record(Kind::Start, "alice", &[("Class", "gold")], 2));
+        assert_eq!(of(&classes, "alice"), pair("Class", "silver"), "an older one is history");
+        classes.fold(&record(Kind::Stop, "alice", &[], 4));
+        assert_eq!(of(&classes, "alice"), pair("Class", "silver"));
+        let again = Classes::default();
+        again.restore(classes.at_rest());
+        assert_eq!((of(&again, "alice"), again.at_rest()), (pair("Class", "silver"), classes.at_rest()));
+        classes.fold(&record(Kind::Start, "alice", &[], 5));
+        assert_eq!((of(&classes, "alice"), classes.of.len()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn an_attribute_of_a_thousand_values_tells_kinds_apart_and_one_of_more_is_forgotten() {
+        let classes = Classes::default();
+        for number in 0..VALUES_MAX {
+            let own = number.to_string();
+            classes.fold(&record(Kind::Start, &own, &[("Class", "gold"), ("Circuit", &own)], 1));
+        }
+        assert_eq!(of(&classes, "7").len(), 2);
+        classes.fold(&record(Kind::Start, "new", &[("Class", "gold"), ("Circuit", "new")], 1));
+        for subscriber in ["7", "new"] {
+            assert_eq!(of(&classes, subscriber), pair("Class", "gold"), "{subscriber}");
+        }
+        classes.fold(&record(Kind::Start, "8", &[("Circuit", "8")], 2));
+        assert_eq!(of(&classes, "8"), []);
+    }
+
+    #[test]
+    fn no_more_than_sixteen_attributes_are_looked_at() {
+        let classes = Classes::default();
+        for number in 0..=ATTRIBUTES_MAX {
+            let name = format!("a{number}");
+            classes.fold(&record(Kind::Start, &name, &[(&name, "x")], 1));
+        }
+        assert_eq!((of(&classes, "a15").len(), of(&classes, "a16").len()), (1, 0));
+    }
+}
