@@ -296,6 +296,7 @@ pub mod config;
 pub mod console;
 pub mod log;
 pub mod mta;
+pub mod notice;
 pub mod paste;
 pub mod radius;
 pub mod rehearsal;

@@ -14,6 +14,8 @@ use crate::access::preservation::{About, PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
+use crate::notice::Notice;
+use crate::notice::told::told;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Case, Cases, Changed};
 use crate::relay::message::{Message, RecentMessages};
@@ -55,6 +57,8 @@ pub enum Outcome {
     Hold(NasHold),
     /// What was not let go.
     Attempts(Vec<Attempt>),
+    /// Something that others may be told of; no part of the index.
+    Notice(Box<Notice>),
 }
 
 /// What an effect came of.
@@ -354,7 +358,11 @@ impl Views {
                 self.counting.count(&self.shared.usages, at, message);
                 Outcome::Message(message.clone())
             }
-            Entry::Command(command) => self.ordered(None, sequence, command.clone()),
+            Entry::Command(command) => {
+                let outcome = self.ordered(None, sequence, command.clone());
+                self.tell(entry, &Changed::default(), folded);
+                outcome
+            }
             Entry::Question(question) => self.asked(Box::new(Asked::from(question))),
             Entry::Asked(asked) => self.asked(asked.clone()),
             Entry::Token(order) => {
@@ -377,16 +385,19 @@ impl Views {
             Entry::Complaint(complaint) => {
                 let changed = self.cases.complain(sequence, complaint);
                 self.show(&changed);
+                self.tell(entry, &changed, folded);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::CaseOpened(opened) => {
                 let changed = self.cases.open(sequence, opened);
                 self.show(&changed);
+                self.tell(entry, &changed, folded);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Case(action) => {
                 let changed = self.cases.act(sequence, action);
                 self.show(&changed);
+                self.tell(entry, &changed, folded);
                 match action.command() {
                     // Whoever gave it was told that it holds, also when its case has just gone.
                     Some(command) => self.ordered(Some(action.case), sequence, command),
@@ -396,11 +407,13 @@ impl Views {
             Entry::Signal(signal) => {
                 let changed = self.cases.signal(sequence, signal);
                 self.show(&changed);
+                self.tell(entry, &changed, folded);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Listing(listing) => {
                 let changed = self.cases.listing(sequence, listing);
                 self.show(&changed);
+                self.tell(entry, &changed, folded);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
@@ -425,6 +438,15 @@ impl Views {
         if !changed.cases.is_empty() {
             self.shared.cases_changed.store(self.sequence, Ordering::Release);
         }
+    }
+
+    /// What others may be told of it, now that it is folded.
+    fn tell(&self, entry: &Entry, changed: &Changed, folded: &mut Vec<Folded>) {
+        let sequence = self.sequence;
+        let case = changed.cases.first().and_then(|id| self.cases.get(*id));
+        let told = told(sequence, entry, case.map(|case| &**case));
+        let outcome = |notice| Outcome::Notice(Box::new(notice));
+        folded.extend(told.into_iter().map(|notice| Folded { sequence, outcome: outcome(notice) }));
     }
 
     fn ordered(&mut self, case: Option<u64>, sequence: u64, command: Command) -> Outcome {

@@ -251,6 +251,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
         Outcome::Token(order) => Some(order.at),
         Outcome::Preservation(order) => Some(order.at),
         Outcome::Hold(hold) => Some(hold.at),
+        Outcome::Notice(_) => None,
         Outcome::Attempts(attempts) => attempts.iter().map(|attempt| attempt.first).min(),
         Outcome::Effect(_, effect) => match effect {
             Effect::Gap { until, .. } => Some(*until),

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod file;
 mod limit;
 mod nat;
+mod notice;
 mod prefixes;
 mod realm;
 mod rule;
@@ -28,6 +29,7 @@ use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::dnsbl::{BlockList, Dnsbl, Sample};
+pub use self::notice::{Receiver, Way};
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
 use crate::relay::rule as case_rules;
@@ -72,6 +74,8 @@ pub struct Config {
     pub case_rules: case_rules::Rules,
     /// `[watch.dnsbl]`; `None`: no list is asked.
     pub dnsbl: Option<Dnsbl>,
+    /// `[[notice]]`: who is told of what.
+    pub notices: Vec<Receiver>,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.
@@ -387,6 +391,8 @@ pub struct Http {
     pub names: Vec<String>,
     /// `time-zone`: in which the pages tell times; `None`: the host's.
     pub zone: Option<TimeZone>,
+    /// `url`: where people find the pages, without a slash at its end; it stands in links.
+    pub url: Option<String>,
 }
 
 /// A shared secret. Its `Debug` never shows it.

@@ -119,6 +119,7 @@ impl Reader<'_> {
                 .as_ref()
                 .map(|text| self.parse(text, |name| self.zone(name)))
                 .transpose()?,
+            url: table.url.as_ref().map(|text| self.pages(text)).transpose()?,
         })
     }
 

@@ -83,6 +83,7 @@ impl StaffDesk {
         let config = self.config.load();
         feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
         reputation::expose(&mut out, &self.reputation.listings());
+        self.notices.expose(&mut out, clock::now());
         out
     }
 
