@@ -382,16 +382,8 @@ impl Views {
                 self.drain(Cause::Held, folded);
                 Outcome::Hold(hold.clone())
             }
-            Entry::Complaint(complaint) => {
-                let changed = self.cases.complain(sequence, complaint);
-                self.show(&changed);
-                self.tell(entry, &changed, folded);
-                return self.shared.committed.store(sequence, Ordering::Release);
-            }
-            Entry::CaseOpened(opened) => {
-                let changed = self.cases.open(sequence, opened);
-                self.show(&changed);
-                self.tell(entry, &changed, folded);
+            Entry::Complaint(_) | Entry::CaseOpened(_) | Entry::Signal(_) | Entry::Listing(_) => {
+                self.open_or_join(sequence, entry, folded);
                 return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Case(action) => {
@@ -403,18 +395,6 @@ impl Views {
                     Some(command) => self.ordered(Some(action.case), sequence, command),
                     None => return self.shared.committed.store(sequence, Ordering::Release),
                 }
-            }
-            Entry::Signal(signal) => {
-                let changed = self.cases.signal(sequence, signal);
-                self.show(&changed);
-                self.tell(entry, &changed, folded);
-                return self.shared.committed.store(sequence, Ordering::Release);
-            }
-            Entry::Listing(listing) => {
-                let changed = self.cases.listing(sequence, listing);
-                self.show(&changed);
-                self.tell(entry, &changed, folded);
-                return self.shared.committed.store(sequence, Ordering::Release);
             }
             Entry::Attempts(attempts) => Outcome::Attempts(attempts.clone()),
             Entry::Alive { ahead } => {
@@ -438,6 +418,18 @@ impl Views {
         if !changed.cases.is_empty() {
             self.shared.cases_changed.store(self.sequence, Ordering::Release);
         }
+    }
+
+    fn open_or_join(&mut self, sequence: u64, entry: &Entry, folded: &mut Vec<Folded>) {
+        let changed = match entry {
+            Entry::Complaint(complaint) => self.cases.complain(sequence, complaint),
+            Entry::CaseOpened(opened) => self.cases.open(sequence, opened),
+            Entry::Signal(signal) => self.cases.signal(sequence, signal),
+            Entry::Listing(listing) => self.cases.listing(sequence, listing),
+            _ => return,
+        };
+        self.show(&changed);
+        self.tell(entry, &changed, folded);
     }
 
     /// What others may be told of it, now that it is folded.

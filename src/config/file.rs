@@ -271,17 +271,17 @@ impl Reader<'_> {
             (Some(_), Some(file)) => return Err(self.error(&file.span(), Fault::SecretOnce)),
             (None, None) => return Err(self.error(span, Fault::SecretOnce)),
         };
-        self.long_enough(octets, &at)
+        self.long_enough(&octets, &at)
     }
 
-    pub(super) fn long_enough(&mut self, octets: Vec<u8>, at: &Range<usize>) -> Result<Secret, ConfigError> {
+    pub(super) fn long_enough(&mut self, octets: &[u8], at: &Range<usize>) -> Result<Secret, ConfigError> {
         if octets.len() < SECRET_LEAST {
             return Err(self.error(at, Fault::SecretTooShort { octets: octets.len() }));
         }
         if octets.len() < SECRET_GOOD {
             self.warn(Some(at), Caution::SecretWeak { octets: octets.len() });
         }
-        Ok(Secret::new(&octets))
+        Ok(Secret::new(octets))
     }
 
     /// What a file holds that nobody else may read.

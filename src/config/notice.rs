@@ -147,7 +147,7 @@ impl Reader<'_> {
                 let octets = self.secret_in(file)?;
                 let octets = signature::secret(&octets)
                     .ok_or_else(|| self.error(&file.span(), Fault::NotASigningSecret))?;
-                Some(self.long_enough(octets, &file.span())?)
+                Some(self.long_enough(&octets, &file.span())?)
             }
         };
         let authorities = match &table.ca_file {

@@ -371,6 +371,7 @@ impl<S: Staff> Routes<S> {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn routes<S: Staff>() -> Routes<S> {
     let chunk = DefaultBodyLimit::max(import::BODY_OCTETS_MAX);
     let report = DefaultBodyLimit::max(complaint::OCTETS_MAX);

@@ -118,10 +118,7 @@ impl Notices {
                 told.retain(|_, task| !task.is_finished());
                 for receiver in &self.config.load().notices {
                     let name = receiver.name.to_string();
-                    if !told.contains_key(&name) {
-                        let task = tasks.spawn(Arc::clone(&self).tell(name.clone()));
-                        told.insert(name, task);
-                    }
+                    told.entry(name.clone()).or_insert_with(|| tasks.spawn(Arc::clone(&self).tell(name)));
                 }
                 tokio::select! {
                     _ = reloaded.changed() => {}
@@ -255,7 +252,7 @@ impl Notices {
                 tracing::error!(notice = name, id, said, "given up: it is not told any more");
             }
             (Said::Taken, _) if is_news && before.is_some() => {
-                tracing::info!(notice = name, "it is told again")
+                tracing::info!(notice = name, "it is told again");
             }
             (Said::Taken, _) => {}
             // One line when it begins: a receiver that is away for a day is no reason to fill a journal.

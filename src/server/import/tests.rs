@@ -27,6 +27,7 @@ fn config() -> Config {
         require_purpose: false,
         case_rules: Default::default(),
         dnsbl: None,
+        notices: Vec::new(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(

@@ -54,6 +54,7 @@ fn config(secret: &[u8]) -> Config {
         require_purpose: false,
         case_rules: Default::default(),
         dnsbl: None,
+        notices: Vec::new(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients: vec![client("127.0.0.0/30"), client("::1/128")], ..Radius::default() },
         identity: Identity::new(
