@@ -14,6 +14,7 @@ pub(crate) mod nas;
 pub(crate) mod nsd;
 pub(crate) mod peer;
 pub(crate) mod postfix;
+pub(crate) mod receiver;
 pub(crate) mod smtp;
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};

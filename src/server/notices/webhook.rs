@@ -151,6 +151,8 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_795_442_400);
@@ -161,6 +163,45 @@ mod tests {
             headers.insert(header::RETRY_AFTER, retry.parse().unwrap());
         }
         meaning(StatusCode::from_u16(status).unwrap(), &headers, b"", NOW).said
+    }
+
+    /// A server for one connection, with the key of `tests/data/notices`.
+    async fn server() -> u16 {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        use tokio_rustls::TlsAcceptor;
+        use tokio_rustls::rustls::ServerConfig;
+        use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+        let chain = CertificateDer::from_pem_slice(include_bytes!("../../../tests/data/notices/server.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/data/notices/server.key")).unwrap();
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![chain], key).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(stream).await else { return };
+            let mut request = vec![0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            let _ = stream.shutdown().await;
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn over_tls_only_whoever_has_a_certificate_that_is_believed_is_told() {
+        let authority = CertificateDer::from_pem_slice(include_bytes!("../../../tests/data/notices/ca.pem")).unwrap();
+        let believed = vec![authority.to_vec()];
+        let sent = Sent { id: "7-suspended", event: "suspended", body: "{}" };
+        for (host, authorities, taken) in
+            [("localhost", believed.as_slice(), true), ("127.0.0.1", &believed, true), ("localhost", &[], false)]
+        {
+            let address = Address::read(&format!("https://{host}:{}/", server().await)).unwrap();
+            let webhook = Webhook { address: &address, secret: None, authorities };
+            let answer = webhook.send(&sent, NOW, Duration::from_secs(20)).await;
+            assert_eq!(answer.said == Said::Taken, taken, "{host}: {answer:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,275 @@
+//! Who is told what happens, with the real daemon: nothing is lost, the order is kept, nobody waits.
+
+#[cfg(test)]
+mod common;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use nix::sys::signal::Signal;
+    use serde_json::{Value, json};
+
+    use crate::common::daemon::{Daemon, SECRET, Wanted, text};
+    use crate::common::receiver::{Got, Receiver};
+    use crate::common::{eventually, free_port};
+
+    const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    /// A daemon's configuration with this behind its client.
+    fn with(notices: &str) -> Wanted {
+        let feeds = format!(
+            "[[radius.client]]\nname = \"bras1\"\naddress = \"127.0.0.0/8\"\nsecret = \"{SECRET}\"\n\n{notices}"
+        );
+        Wanted { feeds: Some(feeds), ..Wanted::default() }
+    }
+
+    fn webhook(name: &str, port: u16, events: &str) -> String {
+        format!("[[notice]]\nname = \"{name}\"\nwebhook = \"http://127.0.0.1:{port}/hook\"\nevents = {events}\n")
+    }
+
+    fn suspend(daemon: &Daemon, whom: &str) {
+        daemon.order(&["suspend", whom, "--reason", "open proxy", "--force"]);
+    }
+
+    /// In the order in which they came first.
+    fn ids(got: &[Got]) -> Vec<String> {
+        let mut ids: Vec<String> = Vec::new();
+        for got in got {
+            if !ids.contains(&got.id()) {
+                ids.push(got.id());
+            }
+        }
+        ids
+    }
+
+    fn counted(daemon: &Daemon, line: &str) -> bool {
+        let metrics = daemon.http("/metrics").expect("the daemon answers").1;
+        metrics.lines().any(|counted| counted == format!("relaywarden_{line}"))
+    }
+
+    fn signed(file: &Path) -> String {
+        fs::write(file, SIGNING).expect("our own directory");
+        fs::set_permissions(file, Permissions::from_mode(0o600)).expect("our own file");
+        format!("secret-file = \"{}\"\n", file.display())
+    }
+
+    #[test]
+    fn a_receiver_that_was_away_is_told_everything_in_order_though_the_daemon_was_killed_meanwhile() {
+        let port = free_port();
+        let home = tempfile::tempdir().expect("a directory");
+        let secret = signed(&home.path().join("secret"));
+        let notices = webhook("portal", port, "[\"suspended\"]") + &secret;
+        let mut daemon = Daemon::start_with(&with(&notices));
+        for number in 0..5 {
+            suspend(&daemon, &format!("early{number}"));
+        }
+        assert_eq!(daemon.map("relay", "198.51.100.1"), "NOTFOUND ", "mail servers are answered meanwhile");
+        daemon.crash();
+        daemon.launch();
+        daemon.wait_until_ready();
+        for number in 0..5 {
+            suspend(&daemon, &format!("late{number}"));
+        }
+        eventually("all ten to wait", || counted(&daemon, "notices_waiting{notice=\"portal\"} 10").then_some(()));
+        let receiver = Receiver::start(port, &[]);
+        // Whoever has mended something need not wait for the next attempt.
+        daemon.signal(Signal::SIGHUP);
+        let got = receiver.got(10);
+        let told: Vec<String> = got.iter().map(Got::subject).collect();
+        let expected: Vec<String> =
+            ["early", "late"].iter().flat_map(|when| (0..5).map(move |n| format!("{when}{n}"))).collect();
+        assert_eq!(told, expected);
+        assert_eq!(ids(&got).len(), 10);
+        let first = got.first().expect("the first");
+        assert_eq!((first.path.as_str(), first.header("content-type")), ("/hook", "application/json"));
+        assert_eq!(first.header("webhook-id"), first.id());
+        assert_eq!(first.json()["reason"], "open proxy");
+        for got in &got {
+            assert!(verified(got, &got.body), "{got:?}");
+        }
+        assert!(!verified(first, &first.body.replace("early0", "early1")), "a changed body is noticed");
+        eventually("nothing to wait", || {
+            (counted(&daemon, "notices_waiting{notice=\"portal\"} 0")
+                && counted(&daemon, "notice_seconds_behind{notice=\"portal\"} 0"))
+            .then_some(())
+        });
+        // A clean start tells nothing again.
+        daemon.restart();
+        suspend(&daemon, "last");
+        let got = receiver.got(11);
+        assert_eq!((got.len(), got.last().map(Got::subject)), (11, Some("last".to_owned())));
+    }
+
+    /// By the example of the page about notices.
+    fn verified(got: &Got, body: &str) -> bool {
+        let page = include_str!("../docs/notices.md");
+        let example = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next());
+        let mut python = Command::new("python3")
+            .args(["-c", example.expect("an example")])
+            .env("SECRET", SIGNING)
+            .env("ID", got.header("webhook-id"))
+            .env("TIMESTAMP", got.header("webhook-timestamp"))
+            .env("SIGNATURE", got.header("webhook-signature"))
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3 starts");
+        python.stdin.take().expect("a pipe").write_all(body.as_bytes()).expect("it reads");
+        python.wait().expect("its end").success()
+    }
+
+    #[test]
+    fn a_receiver_that_is_slow_of_mind_gets_the_same_octets_until_it_takes_them() {
+        let (port, elsewhere) = (free_port(), free_port());
+        let redirect =
+            format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:{elsewhere}/\r\nContent-Length: 0\r\n\r\n");
+        let answers = [
+            "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops",
+            "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+            redirect.as_str(),
+            "no HTTP at all\r\n\r\n",
+            "",
+        ];
+        let receiver = Receiver::start(port, &answers);
+        let other = Receiver::start(elsewhere, &[]);
+        let daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\", \"released\"]")));
+        suspend(&daemon, "alice");
+        daemon.order(&["release", "alice", "--reason", "cleaned"]);
+        for attempt in 1..=answers.len() {
+            receiver.got(attempt);
+            daemon.signal(Signal::SIGHUP);
+        }
+        let got = receiver.got(answers.len() + 2);
+        assert_eq!(receiver.left(), 0);
+        let (same, last) = got.split_at(answers.len() + 1);
+        assert!(same.iter().all(|got| got.body == same[0].body && got.subject() == "alice"), "{got:#?}");
+        assert_eq!(last.first().map(|got| got.json()["event"].clone()), Some(json!("released")));
+        assert_eq!(other.count(), 0, "a redirect is not followed");
+        for line in ["notices_total{notice=\"portal\",outcome=\"refused\"} 1", "notices_lost_total{notice=\"portal\"} 0"] {
+            eventually(line, || counted(&daemon, line).then_some(()));
+        }
+    }
+
+    #[test]
+    fn an_answer_without_end_is_an_answer_and_takes_no_memory() {
+        let port = free_port();
+        let receiver = Receiver::start(port, &["endless"]);
+        let daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\"]")));
+        suspend(&daemon, "alice");
+        suspend(&daemon, "bob");
+        let got = receiver.got(2);
+        assert_eq!(got.iter().map(Got::subject).collect::<Vec<_>>(), ["alice", "bob"]);
+        assert_eq!(daemon.map("relay", "198.51.100.1"), "NOTFOUND ");
+    }
+
+    #[test]
+    fn a_command_that_hangs_or_fails_is_ended_and_tried_again() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (once, twice, kept) =
+            (home.path().join("once"), home.path().join("twice"), home.path().join("kept"));
+        let script = format!(
+            "if ! [ -e {0} ]; then touch {0}; sleep 600; fi; if ! [ -e {1} ]; then touch {1}; exit 1; fi; cat >> {2}; echo >> {2}",
+            once.display(),
+            twice.display(),
+            kept.display()
+        );
+        let notices = format!(
+            "[[notice]]\nname = \"pager\"\ncommand = [\"/bin/sh\", \"-c\", \"{script}\"]\nevents = [\"suspended\"]\ntimeout = \"1s\"\n"
+        );
+        let daemon = Daemon::start_with(&with(&notices));
+        suspend(&daemon, "alice");
+        suspend(&daemon, "bob");
+        let lines = eventually("both to be told", || {
+            let text = fs::read_to_string(&kept).unwrap_or_default();
+            (text.lines().count() == 2).then_some(text)
+        });
+        let told: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).expect("a document a line")).collect();
+        assert_eq!(
+            told.iter().map(|told| told["about"][0]["subject"].clone()).collect::<Vec<_>>(),
+            ["alice", "bob"]
+        );
+        for line in [
+            "notices_total{notice=\"pager\",outcome=\"refused\"} 2",
+            "notices_total{notice=\"pager\",outcome=\"taken\"} 2",
+        ] {
+            eventually(line, || counted(&daemon, line).then_some(()));
+        }
+    }
+
+    #[test]
+    fn whoever_is_new_is_told_what_happens_from_then_on_and_a_test_says_what_it_answers() {
+        let port = free_port();
+        let receiver = Receiver::start(port, &[]);
+        let daemon = Daemon::start_with(&with(""));
+        assert_eq!(daemon.json(&["notice"]), None, "nobody is told");
+        suspend(&daemon, "before");
+        daemon.configure(&with(&webhook("portal", port, "[\"suspended\"]")));
+        daemon.signal(Signal::SIGHUP);
+        eventually("the new one to be known", || daemon.json(&["notice"]));
+        suspend(&daemon, "after");
+        let told: Vec<String> = receiver.got(1).iter().map(Got::subject).collect();
+        assert_eq!(told, ["after"]);
+        let output = daemon.cli(&["notice", "test", "portal"]);
+        let said = text(&output.stdout);
+        assert!(output.status.success() && said.starts_with("portal: taken after "), "{said}");
+        assert!(said.ends_with(": 204 No Content\n"), "{said}");
+        let last = receiver.got(2).pop().expect("the test");
+        assert_eq!((last.json()["event"].clone(), last.header("webhook-signature")), (json!("test"), ""));
+        assert_eq!(daemon.cli(&["notice", "test", "nobody"]).status.code(), Some(1));
+        let rows = daemon.json(&["notice"]).expect("a row");
+        assert_eq!(rows[0]["to"], format!("http://127.0.0.1:{port}"), "what follows may be a secret");
+        drop(receiver);
+        let output = daemon.cli(&["notice", "test", "portal"]);
+        assert_eq!(output.status.code(), Some(75), "{}", text(&output.stdout));
+    }
+
+    #[test]
+    fn names_that_are_meant_to_act_stay_inert_on_their_way() {
+        let port = free_port();
+        let receiver = Receiver::start(port, &[]);
+        let daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\"]")));
+        suspend(&daemon, "0x610d0a1b5b324a");
+        suspend(&daemon, "\"}],\"event\":\"released\"<script>");
+        let got = receiver.got(2);
+        assert_eq!(got[0].subject(), "0x610d0a1b5b324a");
+        assert_eq!(got[1].json()["event"], "suspended");
+        assert!(got.iter().all(|got| got.body.bytes().all(|octet| (b' '..=b'~').contains(&octet))), "{got:?}");
+        let page = text(&daemon.cli(&["report", "--day", &today(&daemon), "--format", "html"]).stdout);
+        assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"), "{page}");
+        assert!(!page.contains("<script>"), "{page}");
+    }
+
+    /// By the daemon's own words: a day that is yet to come has nothing in it.
+    fn today(daemon: &Daemon) -> String {
+        let row = daemon.http("/v1/report").expect("the daemon answers").1;
+        let row: Value = serde_json::from_str(&row).expect("JSON was promised");
+        row["until"].as_str().and_then(|until| until.get(..10)).map_or_else(String::new, |_| {
+            let yesterday: jiff::civil::Date = row["day"].as_str().and_then(|day| day.parse().ok()).expect("a day");
+            yesterday.tomorrow().expect("today").to_string()
+        })
+    }
+
+    #[test]
+    fn the_report_of_a_day_has_its_orders_and_is_written_down_as_a_question() {
+        let daemon = Daemon::start();
+        suspend(&daemon, "alice");
+        daemon.order(&["release", "alice", "--reason", "cleaned"]);
+        let day = today(&daemon);
+        let output = daemon.cli(&["report", "--day", &day, "--format", "json", "--purpose", "T-1"]);
+        let row: Value = serde_json::from_slice(&output.stdout).expect("JSON was promised");
+        let orders = &row["orders"];
+        assert_eq!((&orders["suspended"], &orders["released"]), (&json!(1), &json!(1)), "{row:#}");
+        assert_eq!(orders["newest"][1]["subject"], "alice");
+        let (status, _) = daemon.http("/v1/report?day=2026-02-30").expect("the daemon answers");
+        assert_eq!(status, 400);
+        let asked = daemon.json(&["audit", "questions"]).expect("questions");
+        let asked = asked.to_string();
+        assert!(asked.contains("/v1/report?") && asked.contains("T-1"), "{asked}");
+    }
+}
