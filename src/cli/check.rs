@@ -15,7 +15,7 @@ use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
 use crate::config::{
     AttributePath, Client, Config, Detail, Dnsbl, Identity, Listeners, NamedRealm, Nas, NasIdentity,
-    RealmAttribute, RealmForm, Retention, Sample, When,
+    RealmAttribute, RealmForm, Retention, Sample, Way, When,
 };
 use crate::radius::dictionary::Dictionary;
 
@@ -144,6 +144,7 @@ impl Display for Summary<'_> {
             if relay.permit_authenticated { "may relay from anywhere" } else { "permit nothing" },
         )?;
         case_rules(f, config)?;
+        notices(f, config)?;
         row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
         row(f, "socketmap", list(&config.socketmap.listen))?;
         sockets(f, &config.socketmap)?;
@@ -176,6 +177,17 @@ fn sockets(f: &mut fmt::Formatter<'_>, listeners: &Listeners) -> fmt::Result {
         row(f, "  realm", realm)?;
     }
     listeners.group.iter().try_for_each(|group| row(f, "  group", group))
+}
+
+fn notices(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    config.notices.iter().try_for_each(|receiver| {
+        let events: Vec<_> = receiver.events.iter().map(|event| event.word()).collect();
+        let to = match &receiver.way {
+            Way::Webhook { address, .. } => address.to_string(),
+            Way::Command(words) => words.first().cloned().unwrap_or_default(),
+        };
+        row(f, "notice", format_args!("{}, {to}: {}", receiver.name, list(&events)))
+    })
 }
 
 fn case_rules(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {

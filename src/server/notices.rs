@@ -13,6 +13,8 @@
 mod command;
 pub mod outbox;
 pub mod reports;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
 use std::collections::{BTreeMap, HashMap};
@@ -424,24 +426,5 @@ async fn stored<T: Send + 'static>(ask: impl FnOnce() -> rusqlite::Result<T> + S
             None
         }
         Err(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_notice_is_of_stands_in_its_id() {
-        for (id, event) in [
-            ("4711-case-opened", "case-opened"),
-            ("4711-suspended", "suspended"),
-            ("7-feed-silent-0badcafe", "feed-silent"),
-            ("report-2026-11-25", "report"),
-            ("12-lost", "lost"),
-            ("", ""),
-        ] {
-            assert_eq!(event_of(id), event);
-        }
     }
 }

@@ -58,6 +58,13 @@ fn every_commented_key_of_the_sample_is_one_and_shows_its_default() {
         "every",
         "resolver",
         "timeout",
+        "webhook",
+        "ca-file",
+        "command",
+        "events",
+        "report-at",
+        "url",
+        "secret-file",
     ];
     // Of a table that is commented as well.
     let of_a_limit = "# mode = \"observe\"";

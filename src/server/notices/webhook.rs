@@ -171,10 +171,13 @@ mod tests {
         use tokio_rustls::TlsAcceptor;
         use tokio_rustls::rustls::ServerConfig;
         use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-        let chain = CertificateDer::from_pem_slice(include_bytes!("../../../tests/data/notices/server.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/data/notices/server.key")).unwrap();
+        let chain =
+            CertificateDer::from_pem_slice(include_bytes!("../../../tests/data/notices/server.pem")).unwrap();
+        let key =
+            PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/data/notices/server.key")).unwrap();
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = config.with_no_client_auth().with_single_cert(vec![chain], key).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -191,12 +194,15 @@ mod tests {
 
     #[tokio::test]
     async fn over_tls_only_whoever_has_a_certificate_that_is_believed_is_told() {
-        let authority = CertificateDer::from_pem_slice(include_bytes!("../../../tests/data/notices/ca.pem")).unwrap();
+        let authority =
+            CertificateDer::from_pem_slice(include_bytes!("../../../tests/data/notices/ca.pem")).unwrap();
         let believed = vec![authority.to_vec()];
         let sent = Sent { id: "7-suspended", event: "suspended", body: "{}" };
-        for (host, authorities, taken) in
-            [("localhost", believed.as_slice(), true), ("127.0.0.1", &believed, true), ("localhost", &[], false)]
-        {
+        for (host, authorities, taken) in [
+            ("localhost", believed.as_slice(), true),
+            ("127.0.0.1", &believed, true),
+            ("localhost", &[], false),
+        ] {
             let address = Address::read(&format!("https://{host}:{}/", server().await)).unwrap();
             let webhook = Webhook { address: &address, secret: None, authorities };
             let answer = webhook.send(&sent, NOW, Duration::from_secs(20)).await;
