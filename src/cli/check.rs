@@ -144,7 +144,6 @@ impl Display for Summary<'_> {
             if relay.permit_authenticated { "may relay from anywhere" } else { "permit nothing" },
         )?;
         case_rules(f, config)?;
-        notices(f, config)?;
         row(f, "unrecorded", if relay.permit_unrecorded { "permitted" } else { "deferred" })?;
         row(f, "socketmap", list(&config.socketmap.listen))?;
         sockets(f, &config.socketmap)?;
@@ -195,7 +194,8 @@ fn case_rules(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         let (when, then) = (&rule.written.when, &rule.written.then);
         let watched = if rule.enforce { "" } else { " (only watched)" };
         row(f, "rule", format_args!("{}: when {when} then {then}{watched}", rule.name))
-    })
+    })?;
+    notices(f, config)
 }
 
 fn watched(f: &mut fmt::Formatter<'_>, dnsbl: &Dnsbl) -> fmt::Result {

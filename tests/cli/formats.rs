@@ -75,7 +75,7 @@ fn a_test_prints_what_the_receiver_said_and_its_exit_code_says_whether_it_took_i
         let run = daemon.run(&["notice", "test", name]);
         assert_eq!((run.exit, run.out.as_str()), (code, expected), "{}", run.err);
     }
-    assert_eq!(daemon.run(&["notice", "test", "a/b"]).code, 2);
+    assert_eq!(daemon.run(&["notice", "test", "a/b"]).exit, 2);
 }
 
 #[test]
