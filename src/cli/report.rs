@@ -47,11 +47,6 @@ fn day(text: &str) -> Result<Date, &'static str> {
     text.parse().ok().filter(|_| plain).ok_or("no day; write such as 2026-11-25")
 }
 
-/// Whoever sits at the other end of the socket need not be the daemon.
-fn harmless(text: &str) -> String {
-    text.lines().map(|line| output::safe(line) + "\n").collect()
-}
-
 /// What a day was like.
 ///
 /// # Errors
@@ -64,8 +59,8 @@ pub fn run(args: &ReportArgs) -> Result<Answer, Failure> {
     let zone = args.tz.as_deref().or(Some(row.zone.as_str()).filter(|zone| *zone != "local"));
     let zone = time::zone(zone).map_err(|error| Failure::Time("--tz", error))?;
     let text = match args.format {
-        Form::Text => harmless(&console::report::text(&row, &zone)),
-        Form::Html => harmless(&console::report::html(&row, &zone)),
+        Form::Text => console::report::text(&row, &zone),
+        Form::Html => console::report::html(&row, &zone),
         Form::Json => output::json(&row)?,
     };
     Ok(Answer { text, remark: None, exit: Exit::Found })

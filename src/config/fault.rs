@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::notice::NoticeFault;
 use crate::session::Name;
 
 /// A configuration that can't be used.
@@ -349,54 +350,8 @@ pub enum Fault {
         /// As written.
         written: String,
     },
-    /// More receivers of notices than there is room for.
-    NoticesTooMany {
-        /// The most there may be.
-        most: usize,
-    },
-    /// Not the name of a receiver.
-    NotANoticeName {
-        /// As written.
-        written: String,
-    },
-    /// A receiver that is reached in two ways, or in none.
-    NoticeOnce,
-    /// Nowhere that something can be sent to.
-    NotAWebhook {
-        /// As written.
-        written: String,
-    },
-    /// A secret that begins as base64 does, and goes on otherwise.
-    NotASigningSecret,
-    /// Certificates for what uses none.
-    AuthoritiesOfNoTls,
-    /// A file without a certificate.
-    NoAuthorities {
-        /// Which.
-        path: PathBuf,
-    },
-    /// A key that only a webhook has.
-    OfAWebhook {
-        /// Which.
-        key: &'static str,
-    },
-    /// Nothing that can be started.
-    NotAProgram {
-        /// As written.
-        written: String,
-    },
-    /// Not a time of day.
-    NotATimeOfDay {
-        /// As written.
-        written: String,
-    },
-    /// When a report is sent that nobody has asked for.
-    NoReport,
-    /// Nowhere that pages can be.
-    NotAPage {
-        /// As written.
-        written: String,
-    },
+    /// A receiver of notices that can't be.
+    Notice(NoticeFault),
 }
 
 /// What is worth a look.
@@ -656,40 +611,7 @@ impl fmt::Display for Fault {
                 f,
                 "'{written}' can't be sampled; write a public IPv4 prefix of your customers', such as \"198.51.100.0/24\""
             ),
-            Fault::NoticesTooMany { most } => write!(f, "there is room for {most} receivers; take this one out"),
-            Fault::NotANoticeName { written } => write!(
-                f,
-                "'{written}' is no receiver's name; write at most 64 of a to z, 0 to 9 and '-', such as \"portal\""
-            ),
-            Fault::NoticeOnce => f.write_str("write either 'webhook' or 'command'"),
-            Fault::NotAWebhook { written } => write!(
-                f,
-                "'{written}' is no address of a webhook; write a URL without a user in it, such as \
-                 \"https://portal.isp.example/hook\""
-            ),
-            Fault::NotASigningSecret => {
-                f.write_str("begins with whsec_ and is no base64 behind it; write the secret as it was given")
-            }
-            Fault::AuthoritiesOfNoTls => {
-                f.write_str("certificates say nothing about http://; write https:// or take this out")
-            }
-            Fault::NoAuthorities { path } => {
-                write!(f, "{} has no certificate in it; write those that are believed in PEM", path.display())
-            }
-            Fault::OfAWebhook { key } => write!(f, "a command has no '{key}'; take it out"),
-            Fault::NotAProgram { written } => write!(
-                f,
-                "'{written}' is no program; write its whole path and each argument by itself, such as \
-                 [\"/usr/local/bin/page\", \"abuse\"]"
-            ),
-            Fault::NotATimeOfDay { written } => {
-                write!(f, "'{written}' is no time of day; write such as \"07:00\"")
-            }
-            Fault::NoReport => f.write_str("no report is sent here; add \"report\" to 'events'"),
-            Fault::NotAPage { written } => write!(
-                f,
-                "'{written}' is no address of pages; write what browsers open, such as \"https://warden.isp.example\""
-            ),
+            Fault::Notice(fault) => fault.fmt(f),
             Fault::NotABlockList { written } => write!(
                 f,
                 "no block list can lie at '{written}'; write its zone as its operator names it, such as \"zen.example.org\""

@@ -29,7 +29,7 @@ use jiff::tz::TimeZone;
 
 pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::dnsbl::{BlockList, Dnsbl, Sample};
-pub use self::notice::{Receiver, Way};
+pub use self::notice::{NoticeFault, Receiver, Way};
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
 use crate::relay::rule as case_rules;

@@ -58,7 +58,7 @@ pub fn html(row: &ReportRow, zone: &TimeZone) -> String {
     let (headline, unwell) = (headline(row), unwell(row, &zone));
     let page = Page { row, zone, headline, unwell };
     // It is written into memory.
-    page.render().unwrap_or_default()
+    inert(&page.render().unwrap_or_default())
 }
 
 /// The text; no line is longer than 78 columns but for a name that is.
@@ -107,7 +107,18 @@ pub fn text(row: &ReportRow, zone: &TimeZone) -> String {
         format!("{}\n{}", cut(&line, WIDTH), indented(&order.reason))
     };
     section(&mut out, "Orders", row.orders.newest.iter().map(order));
-    out
+    inert(&out)
+}
+
+/// The daemon spells names so that they do nothing, but whoever sits at the other end of a socket need not be the daemon. One
+/// letter for another, so that columns stay.
+fn inert(text: &str) -> String {
+    let harmful = |c: char| match c {
+        '\n' => false,
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        c => c.is_control(),
+    };
+    text.chars().map(|c| if harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {

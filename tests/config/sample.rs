@@ -133,7 +133,13 @@ fn the_examples_that_are_no_defaults_are_understood() {
         ("# sample = []         # such as ", "sample = "),
         ("# every = ", "every = "),
         ("# resolver = ", "resolver = "),
-        ("# timeout = ", "timeout = "),
+        ("# timeout = \"5s\"", "timeout = \"5s\""),
+        ("# url = ", "url = "),
+        ("# [[notice]]", "[[notice]]"),
+        ("# name = \"portal\"", "name = \"portal\""),
+        ("# webhook = ", "webhook = "),
+        ("# events = ", "events = "),
+        ("# timeout = \"10s\"", "timeout = \"10s\""),
     ] {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
