@@ -268,6 +268,79 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_that_has_missed_something_is_told_how_much_once_it_listens() {
+        let port = free_port();
+        let mut daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\"]")));
+        suspend(&daemon, "alice");
+        suspend(&daemon, "bob");
+        eventually("both to wait", || counted(&daemon, "notices_waiting{notice=\"portal\"} 2").then_some(()));
+        daemon.terminate();
+        // As after an hour in which each was refused.
+        rusqlite::Connection::open(daemon.data_dir().join("notices.sqlite3"))
+            .and_then(|connection| connection.execute("UPDATE receiver SET lost = 3", ()))
+            .expect("our own file");
+        let receiver = Receiver::start(port, &[]);
+        daemon.launch();
+        daemon.wait_until_ready();
+        let got = receiver.got(3);
+        let told: Vec<_> = got.iter().map(|got| got.json()["event"].clone()).collect();
+        assert_eq!(told, ["suspended", "lost", "suspended"], "first it shows that it listens");
+        assert_eq!(got[1].json()["lost"], 3);
+        assert!(counted(&daemon, "notices_lost_total{notice=\"portal\"} 3"));
+        daemon.restart();
+        assert!(daemon.cli(&["notice", "test", "portal"]).status.success());
+        let told = receiver.got(4).iter().filter(|got| got.json()["event"] == "lost").count();
+        assert_eq!(told, 1, "told once");
+    }
+
+    #[test]
+    fn a_report_that_was_missed_is_sent_once_and_somebody_new_gets_none_of_before() {
+        let port = free_port();
+        let receiver = Receiver::start(port, &[]);
+        let notices = webhook("morning", port, "[\"report\"]") + "report-at = \"00:00\"\n";
+        let mut daemon = Daemon::start_with(&with(&notices));
+        let file = daemon.data_dir().join("notices.sqlite3");
+        let day = |daemon: &Daemon| {
+            let row = daemon.http("/v1/report").expect("the daemon answers").1;
+            let row: Value = serde_json::from_str(&row).expect("JSON was promised");
+            row["day"].as_str().expect("a day").to_owned()
+        };
+        suspend(&daemon, "alice");
+        // It has noted that it need not tell of yesterday.
+        let yesterday = day(&daemon);
+        let noted = eventually("the day to be noted", || {
+            daemon.terminate();
+            let connection = rusqlite::Connection::open(&file).expect("our own file");
+            let noted: Option<String> = connection
+                .query_row("SELECT reported FROM receiver", (), |row| row.get(0))
+                .expect("the receiver");
+            if noted.is_none() {
+                daemon.launch();
+                daemon.wait_until_ready();
+            }
+            noted
+        });
+        assert_eq!((noted, receiver.count()), (yesterday.clone(), 0));
+        // As after days without a daemon.
+        rusqlite::Connection::open(&file)
+            .and_then(|connection| connection.execute("UPDATE receiver SET reported = '2020-01-01'", ()))
+            .expect("our own file");
+        daemon.launch();
+        daemon.wait_until_ready();
+        let got = receiver.got(1);
+        let body = got[0].json();
+        assert_eq!((&body["event"], &body["report"]["day"]), (&json!("report"), &json!(yesterday)));
+        let (page, plain) = (body["report"]["html"].to_string(), body["report"]["text"].to_string());
+        assert!(page.contains("<!DOCTYPE html>") && plain.contains("messages let go"), "{body:#}");
+        daemon.restart();
+        // By then it has looked at the clock again.
+        assert!(daemon.cli(&["notice", "test", "morning"]).status.success());
+        assert_eq!(receiver.got(2)[1].json()["event"], "test");
+        let asked = daemon.json(&["audit", "questions"]).expect("questions").to_string();
+        assert!(asked.contains("notice:morning"), "what names people is written down: {asked}");
+    }
+
+    #[test]
     fn the_report_of_a_day_has_its_orders_and_is_written_down_as_a_question() {
         let daemon = Daemon::start();
         suspend(&daemon, "alice");

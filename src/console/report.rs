@@ -134,22 +134,24 @@ fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
 
 fn headline(row: &ReportRow) -> Vec<(String, &'static str)> {
     let refused = row.refusals.iter().fold(0_u64, |sum, row| sum.saturating_add(row.count));
-    let number = words::number;
+    let count =
+        |number: u64, one: &'static str, more| (words::number(number), if number == 1 { one } else { more });
+    let ended = row.orders.released.saturating_add(row.orders.ran_out);
     vec![
-        (number(row.sent.messages), "messages let go"),
-        (number(row.sent.recipients), "recipients"),
+        count(row.sent.messages, "message let go", "messages let go"),
+        count(row.sent.recipients, "recipient", "recipients"),
         (words::octets(row.sent.bytes), "of mail"),
-        (number(row.sent.senders), "senders"),
-        (number(refused), "recipients refused or deferred"),
-        (number(row.cases.opened), "cases opened"),
-        (number(row.cases.closed), "cases closed"),
-        (number(row.cases.open), "cases open now"),
-        (number(row.orders.suspended), "suspensions given"),
-        (number(row.orders.limited), "limits given"),
-        (number(row.orders.released.saturating_add(row.orders.ran_out)), "orders lifted or run out"),
-        (number(row.orders.suspended_now), "suspended now"),
-        (number(row.orders.limited_now), "limited now"),
-        (number(row.feeds), "feeds"),
+        count(row.sent.senders, "sender", "senders"),
+        count(refused, "refused or deferred", "refused or deferred"),
+        count(row.cases.opened, "case opened", "cases opened"),
+        count(row.cases.closed, "case closed", "cases closed"),
+        count(row.cases.open, "case open now", "cases open now"),
+        count(row.orders.suspended, "suspension given", "suspensions given"),
+        count(row.orders.limited, "limit given", "limits given"),
+        count(ended, "order lifted or run out", "orders lifted or run out"),
+        count(row.orders.suspended_now, "suspended now", "suspended now"),
+        count(row.orders.limited_now, "limited now", "limited now"),
+        count(row.feeds, "feed", "feeds"),
     ]
 }
 

@@ -41,6 +41,8 @@ use crate::session::{Name, Timestamp};
 const PROGRAMS_AT_ONCE: usize = 4;
 /// What waits for longer is told to the person on call.
 const LONG: Duration = Duration::from_secs(15 * 60);
+/// So much of what a receiver said is shown.
+const WORDS_MOST: usize = 300;
 /// How long a disk that refuses is left alone.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -61,8 +63,10 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(said: Said, words: String) -> Answer {
-        Answer { said, words }
+    /// Words may come from the other end, or from its certificate.
+    fn new(said: Said, words: &str) -> Answer {
+        let words: String = words.chars().take(WORDS_MOST).collect();
+        Answer { said, words: Name::from(words.as_str()).to_string() }
     }
 }
 
@@ -207,7 +211,7 @@ impl Notices {
             }
             Way::Command(words) => {
                 let Ok(_room) = self.programs.acquire().await else {
-                    return Answer::new(Said::Later(None), "stopping".to_owned());
+                    return Answer::new(Said::Later(None), "stopping");
                 };
                 command::run(words, &receiver.name.to_string(), sent, receiver.timeout).await
             }

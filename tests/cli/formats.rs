@@ -89,6 +89,8 @@ fn help_looks_as_it_always_did() {
         "top",
         "nas",
         "reputation",
+        "report",
+        "notice",
         "suspend",
         "send",
         "import",

@@ -106,7 +106,7 @@ fn each_mistake_about_notices_is_named() {
             "4:12: notice.command: 'page' is no program; write its whole path and each argument by itself, such as \
              [\"/usr/local/bin/page\", \"abuse\"]",
         ),
-        (format!("{good}command = []"), "4:11: notice.command: is empty; write a value or take the key out"),
+        (format!("{good}command = []"), "4:11: notice.command: is empty; write a value or remove the key"),
         (
             format!("{good}command = ['/bin/true']\nsecret-file = 'secrets/portal'"),
             "5:15: notice.secret-file: a command has no 'secret-file'; take it out",
@@ -125,7 +125,7 @@ fn each_mistake_about_notices_is_named() {
         ),
         (
             format!("{good}command = ['/bin/true']\ntimeout = '6m'"),
-            "5:11: notice.timeout: is out of range; write a time from 1s to 5m",
+            "5:11: notice.timeout: is out of range; write something from \"1s\" to \"5m\"",
         ),
         (
             format!("{good}command = ['/bin/true']\n[[notice]]\n{good}command = ['/bin/true']"),

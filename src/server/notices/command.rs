@@ -24,7 +24,7 @@ const SHOWN_OCTETS: usize = 200;
 /// Runs it once.
 pub(super) async fn run(words: &[String], notice: &str, sent: &Sent<'_>, within: Duration) -> Answer {
     let Some((program, arguments)) = words.split_first() else {
-        return Answer::new(Said::Refused, "no program".to_owned());
+        return Answer::new(Said::Refused, "no program");
     };
     let mut command = Command::new(program);
     command
@@ -43,18 +43,18 @@ pub(super) async fn run(words: &[String], notice: &str, sent: &Sent<'_>, within:
         .kill_on_drop(true);
     let mut child = match command.spawn() {
         Ok(child) => Group(child),
-        Err(error) => return Answer::new(Said::Refused, format!("cannot be started: {error}")),
+        Err(error) => return Answer::new(Said::Refused, &format!("cannot be started: {error}")),
     };
     let mut complaint = Vec::new();
     let body = sent.body.as_bytes();
     let ended = tokio::time::timeout(within, finish(&mut child.0, body, &mut complaint)).await;
     let Ok(ended) = ended else {
         let words = format!("ended by us, as it was not done within {} s", within.as_secs());
-        return Answer::new(Said::Refused, words);
+        return Answer::new(Said::Refused, &words);
     };
     let status = match ended {
         Ok(status) => status,
-        Err(error) => return Answer::new(Said::Refused, error.to_string()),
+        Err(error) => return Answer::new(Said::Refused, &error.to_string()),
     };
     let said = match status.code() {
         Some(0) => Said::Taken,
@@ -64,7 +64,7 @@ pub(super) async fn run(words: &[String], notice: &str, sent: &Sent<'_>, within:
     let line = complaint.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii();
     let shown = line.get(..line.len().min(SHOWN_OCTETS)).unwrap_or_default();
     let words = if shown.is_empty() { status.to_string() } else { format!("{status}: {}", Name::new(shown)) };
-    Answer::new(said, words)
+    Answer::new(said, &words)
 }
 
 /// A program, and all it has started: whatever of it is left ends with this.

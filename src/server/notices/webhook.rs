@@ -44,8 +44,8 @@ impl Webhook<'_> {
     pub(super) async fn send(&self, sent: &Sent<'_>, now: Timestamp, within: Duration) -> Answer {
         match tokio::time::timeout(within, self.exchange(sent, now)).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Answer::new(Said::Later(None), error.to_string()),
-            Err(_) => Answer::new(Said::Later(None), format!("no answer within {} s", within.as_secs())),
+            Ok(Err(error)) => Answer::new(Said::Later(None), &error.to_string()),
+            Err(_) => Answer::new(Said::Later(None), &format!("no answer within {} s", within.as_secs())),
         }
     }
 
@@ -136,7 +136,7 @@ fn meaning(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp)
     let line = body.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii();
     let shown = line.get(..line.len().min(SHOWN_OCTETS)).unwrap_or_default();
     let words = if shown.is_empty() { status.to_string() } else { format!("{status}: {}", Name::new(shown)) };
-    Answer::new(said, words)
+    Answer::new(said, &words)
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3).
