@@ -16,7 +16,7 @@ mod tests {
 
     use crate::common::daemon::{Daemon, SECRET, Wanted, text};
     use crate::common::receiver::{Got, Receiver};
-    use crate::common::{eventually, free_port};
+    use crate::common::{eventually, free_port, peer};
 
     const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -93,10 +93,10 @@ mod tests {
         assert_eq!((first.path.as_str(), first.header("content-type")), ("/hook", "application/json"));
         assert_eq!(first.header("webhook-id"), first.id());
         assert_eq!(first.json()["reason"], "open proxy");
-        for got in &got {
-            assert!(verified(got, &got.body), "{got:?}");
+        if peer::present(&[("python3", "python3-venv")]) {
+            assert!(got.iter().all(|got| verified(got, &got.body)), "{got:?}");
+            assert!(!verified(first, &first.body.replace("early0", "early1")), "a changed body is noticed");
         }
-        assert!(!verified(first, &first.body.replace("early0", "early1")), "a changed body is noticed");
         eventually("nothing to wait", || {
             (counted(&daemon, "notices_waiting{notice=\"portal\"} 0")
                 && counted(&daemon, "notice_seconds_behind{notice=\"portal\"} 0"))
@@ -291,6 +291,50 @@ mod tests {
         assert!(daemon.cli(&["notice", "test", "portal"]).status.success());
         let told = receiver.got(4).iter().filter(|got| got.json()["event"] == "lost").count();
         assert_eq!(told, 1, "told once");
+    }
+
+    #[test]
+    fn what_the_log_still_has_is_told_again_when_what_waits_was_damaged_in_a_crash() {
+        let port = free_port();
+        let mut daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\"]")));
+        suspend(&daemon, "alice");
+        suspend(&daemon, "bob");
+        daemon.crash();
+        let file = daemon.data_dir().join("notices.sqlite3");
+        fs::write(&file, "no file of ours").expect("our own file");
+        let receiver = Receiver::start(port, &[]);
+        daemon.launch();
+        daemon.wait_until_ready();
+        let told: Vec<String> = receiver.got(2).iter().map(Got::subject).collect();
+        assert_eq!(told, ["alice", "bob"]);
+        assert!(daemon.log_text().contains("the notices that wait are damaged"), "{}", daemon.log_text());
+        assert!(file.with_extension("damaged").exists());
+    }
+
+    #[test]
+    fn who_was_not_told_for_long_is_named_to_the_person_on_call_and_answers_go_on() {
+        let port = free_port();
+        let mut daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\"]")));
+        suspend(&daemon, "alice");
+        eventually("it to wait", || counted(&daemon, "notices_waiting{notice=\"portal\"} 1").then_some(()));
+        let named = |daemon: &Daemon| {
+            let (status, body) = daemon.http("/readyz").expect("the daemon answers");
+            assert_eq!(status, 200, "{body}");
+            body.contains("notice-behind: portal was not told for ")
+        };
+        assert!(!named(&daemon));
+        daemon.terminate();
+        // As after a quarter of an hour.
+        rusqlite::Connection::open(daemon.data_dir().join("notices.sqlite3"))
+            .and_then(|connection| connection.execute("UPDATE waiting SET queued = queued - 900000", ()))
+            .expect("our own file");
+        daemon.launch();
+        daemon.wait_until_ready();
+        assert!(named(&daemon));
+        let receiver = Receiver::start(port, &[]);
+        daemon.signal(Signal::SIGHUP);
+        receiver.got(1);
+        eventually("it to be told", || (!named(&daemon)).then_some(()));
     }
 
     #[test]
