@@ -48,7 +48,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
+//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `notices` what others are told, `desk` the words to mail servers, `staff` those to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true

@@ -11,6 +11,7 @@
 //! (`notice::schedule`).
 
 mod command;
+mod file;
 pub mod outbox;
 pub mod reports;
 #[cfg(test)]

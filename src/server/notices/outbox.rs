@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::watch;
 
+use super::file::{Read, Told, connect, insert, is_refusal, read, wide};
 use crate::config::Receiver;
 use crate::notice::body::Body;
 use crate::notice::{Kind, Notice};
@@ -29,30 +30,6 @@ use crate::views::{Folded, Outcome};
 const WAITING_MOST: u64 = 100_000;
 /// So many may wait in memory for a disk that refuses.
 const UNWRITTEN_MOST: usize = 10_000;
-/// Tells the file from any other: "RWno".
-const APPLICATION: i32 = 0x5257_6e6f;
-
-const SCHEMA: &str = "
-CREATE TABLE told (sequence INTEGER NOT NULL, ids TEXT NOT NULL) STRICT;
-CREATE TABLE receiver (
-    name TEXT PRIMARY KEY,
-    since INTEGER NOT NULL,
-    lost INTEGER NOT NULL DEFAULT 0,
-    lost_told INTEGER NOT NULL DEFAULT 0,
-    reported TEXT
-) STRICT;
-CREATE TABLE waiting (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    receiver TEXT NOT NULL,
-    id TEXT NOT NULL,
-    queued INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    body TEXT NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX waiting_once ON waiting (receiver, id);
-CREATE INDEX waiting_in_order ON waiting (receiver, number);
-";
-
 /// Something that waits to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -75,27 +52,6 @@ pub struct Behind {
     pub oldest: Option<Timestamp>,
     /// How many were lost, ever.
     pub lost: u64,
-}
-
-/// Where the log has been told to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Told {
-    sequence: u64,
-    /// What of that entry: after it more may come of the same one.
-    ids: Vec<String>,
-}
-
-impl Told {
-    fn has(&self, sequence: u64, id: &str) -> bool {
-        sequence < self.sequence || sequence == self.sequence && self.ids.iter().any(|known| known == id)
-    }
-
-    fn add(&mut self, sequence: u64, id: String) {
-        if sequence > self.sequence {
-            *self = Told { sequence, ids: Vec::new() };
-        }
-        self.ids.push(id);
-    }
 }
 
 /// A notice for whoever wants it.
@@ -148,6 +104,7 @@ impl Outbox {
         let read =
             match connect(&path).and_then(|connection| read(&connection).map(|read| (connection, read))) {
                 Ok((connection, read)) => (connection, read),
+                Err(error) if is_refusal(&error) => return Err(io::Error::other(error)),
                 Err(error) => {
                     anew = true;
                     let aside = path.with_extension("damaged");
@@ -182,10 +139,13 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// The entry up to which everything was told of: what comes before need not be told again.
+    /// The entry up to which everything was told of: what comes before need not be told again. While nobody is known that is
+    /// everything.
     #[must_use]
     pub fn told(&self) -> u64 {
-        self.lock().told.sequence
+        let inner = self.lock();
+        let nobody = inner.since.is_empty() && !inner.anew;
+        if nobody { u64::MAX } else { inner.told.sequence }
     }
 
     /// Takes note of who is configured: somebody new is told what happens after `sequence`; what waits for somebody who is no
@@ -497,68 +457,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// Sequences and counts are below 2^63: SQLite numbers them so in the log itself.
-fn wide(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn insert(
-    connection: &Connection,
-    receiver: &str,
-    id: &str,
-    body: &str,
-    at: Timestamp,
-) -> rusqlite::Result<bool> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO waiting (receiver, id, queued, checksum, body) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-    )?;
-    Ok(statement.execute((receiver, id, at.millis(), crc32fast::hash(body.as_bytes()), body))? > 0)
-}
-
-struct Read {
-    told: Told,
-    counts: HashMap<String, u64>,
-    since: HashMap<String, u64>,
-}
-
-fn read(connection: &Connection) -> rusqlite::Result<Read> {
-    let number = |count: i64| u64::try_from(count).unwrap_or_default();
-    let told: Option<(i64, String)> = connection
-        .query_row("SELECT sequence, ids FROM told", (), |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let told = told.map_or_else(Told::default, |(sequence, ids)| Told {
-        sequence: number(sequence),
-        ids: serde_json::from_str(&ids).unwrap_or_default(),
-    });
-    let pairs = |sql: &str| -> rusqlite::Result<HashMap<String, u64>> {
-        let mut statement = connection.prepare(sql)?;
-        statement.query_map((), |row| Ok((row.get(0)?, number(row.get(1)?))))?.collect()
-    };
-    Ok(Read {
-        told,
-        counts: pairs("SELECT receiver, count(*) FROM waiting GROUP BY receiver")?,
-        since: pairs("SELECT name, since FROM receiver")?,
-    })
-}
-
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    // What was told is nobody's business any more, so its octets go with it.
-    connection.execute_batch(
-        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA journal_mode=TRUNCATE;",
-    )?;
-    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if application != APPLICATION {
-        connection.execute_batch("BEGIN")?;
-        connection.execute_batch(SCHEMA)?;
-        connection.pragma_update(None, "application_id", APPLICATION)?;
-        connection.execute_batch("COMMIT")?;
-        // Whoever may read the data directory may read more than this; it is as closed as what is beside it.
-        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o640));
-    }
-    Ok(connection)
 }
 
 fn of_alarm(alarm: &Alarm) -> Option<Notice> {
