@@ -368,6 +368,7 @@ impl House {
             let outbox = &self.notices.outbox;
             let recovered =
                 recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared), outbox.told())?;
+            outbox.begin(recovered.views.sequence());
             self.notices.reload(recovered.views.sequence());
             outbox.accept(&recovered.told, clock::now());
             let _ = self.past.set(recovered.index.past()?);

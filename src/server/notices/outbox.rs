@@ -148,6 +148,26 @@ impl Outbox {
         if nobody { u64::MAX } else { inner.told.sequence }
     }
 
+    /// The log ends with this entry. One that was begun anew, or put back, ends before what was told: then it is told from its end
+    /// on, or nobody would hear anything until it is as long as the other one was.
+    pub fn begin(&self, sequence: u64) {
+        let mut inner = self.lock();
+        if inner.told.sequence > sequence {
+            tracing::warn!(
+                "others were told of more than the log has: they are told what happens from now on"
+            );
+            inner.told = Told { sequence, ids: Vec::new() };
+        }
+        if inner.since.values().all(|since| *since <= sequence) {
+            return;
+        }
+        inner.since.values_mut().for_each(|since| *since = (*since).min(sequence));
+        let sql = "UPDATE receiver SET since = ?1 WHERE since > ?1";
+        if let Err(error) = inner.connection.execute(sql, (wide(sequence),)) {
+            tracing::error!(%error, "from when on others are told cannot be written");
+        }
+    }
+
     /// Takes note of who is configured: somebody new is told what happens after `sequence`; what waits for somebody who is no
     /// longer there goes.
     ///

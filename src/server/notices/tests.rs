@@ -76,6 +76,26 @@ fn each_is_told_what_it_wants_from_when_it_was_there_and_nothing_twice() {
 }
 
 #[test]
+fn a_log_that_was_begun_anew_is_told_from_its_end_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let portal = receiver("portal", &[Kind::Suspended]);
+    let outbox = Outbox::open(dir.path()).unwrap();
+    outbox.know(std::slice::from_ref(&portal), None, 500).unwrap();
+    outbox.accept(&[suspended(501)], AT);
+    assert_eq!(drained(&outbox, "portal"), ["501-suspended"]);
+    drop(outbox);
+    let outbox = Outbox::open(dir.path()).unwrap();
+    outbox.begin(3);
+    outbox.know(&[portal], None, 3).unwrap();
+    outbox.accept(&[suspended(3), suspended(4)], AT);
+    assert_eq!(drained(&outbox, "portal"), ["4-suspended"]);
+    // After another start it goes on from there.
+    drop(outbox);
+    let outbox = Outbox::open(dir.path()).unwrap();
+    assert_eq!(outbox.told(), 4);
+}
+
+#[test]
 fn what_is_given_up_is_counted_until_the_receiver_was_told_of_it() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(dir.path()).unwrap();
