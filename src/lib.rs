@@ -12,7 +12,8 @@
 //!          Unix                         │              │  commit  fold  ├─► messages   seen already, so counted once
 //!                                       │              │                ├─► trends     what is usual for each sender
 //!                                       │              │                ├─► cases      what somebody should look at
-//!   staff ─ Unix ► http ── order,       │              │                └─► index      the past, filled behind it
+//!   staff ─ Unix ► http ── order,       │              │                ├─► index      the past, filled behind it
+//!                                       │              │                └─► outbox     what others are told, behind it
 //!                   question, complaint ┘              └─► then answer whoever waits
 //! ```
 //!
@@ -33,6 +34,7 @@
 //! | [`config`] | text to a value that can't be wrong | it opens nothing; files come through a function |
 //! | [`paste`] | a line of somebody's log to address, port and moment | what time it is, whose an address is |
 //! | [`watch`] | how block lists and the access side are asked, what they answer, when that is believed | sockets, who is told |
+//! | [`notice`] | which entries others are told of, how that is spelled, signed and tried again | who is told, sockets |
 //! | [`complaint`] | a report about a message to what it says | what was written down, whose an address is |
 //! | [`views`] | which view wants which entry | clocks, configuration, files |
 //! | [`log`] | what is durable, and what is damage | what an entry means |
@@ -47,7 +49,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `signals` who is looked at after it, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `coa` those to the access side, `desk` the words to mail servers, `scanning` what scanners find, `staff` the words to people, `http` their way in, with
+//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `coa` those to the access side, `notices` what others are told, `desk` the words to mail servers, `scanning` what scanners find, `staff` the words to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true
@@ -281,6 +283,21 @@
 //! | one login of two subscribers | 78; file and line | standard error, line | `each_line_of_logins_that_cant_be_used_is_named`, `a_suspended_subscribers_logins_are_suspended_from_elsewhere_and_their_mail_counts` |
 //! | a list that everybody may change, or that is not there | 78 | standard error, line | `a_list_of_logins_that_is_missing_or_open_to_everybody_is_named`, `a_list_of_prefixes_that_is_missing_or_open_to_everybody_is_named` |
 //!
+//! **Receivers of notices** (`[[notice]]`). None of these holds up anybody else, and none loses a notice unsaid. Counters have the
+//! label `notice`.
+//!
+//! | input | answer | record | test |
+//! |---|---|---|---|
+//! | nobody listens; no answer in time; 408, 429, 5xx | again, later and later | `notices{outcome="later"}`, `notice_seconds_behind`, line, `/readyz` | `a_receiver_that_was_away_is_told_everything_in_order_though_the_daemon_was_killed_meanwhile`, `an_hour_without_a_receiver_loses_nothing_keeps_the_order_and_asks_it_few_times`, `who_was_not_told_for_long_is_named_to_the_person_on_call_and_answers_go_on`, `what_is_waited_for_doubles_up_to_five_minutes_and_half_of_it_is_chance` |
+//! | it asks to be left alone for long, or says when in no way that is one | an hour at most; as without it | as above | `a_receiver_that_asks_for_time_gets_it_up_to_an_hour`, `how_long_it_wants_to_be_left_alone_is_seconds_or_a_date` |
+//! | a redirect; any other answer | not followed; again for an hour, then the next one | `notices{outcome="refused"}`, `notices_lost`, line, the event `lost` | `a_receiver_that_is_slow_of_mind_gets_the_same_octets_until_it_takes_them`, `what_is_refused_is_tried_for_an_hour_and_what_is_not_taken_for_four_days`, `a_receiver_that_has_missed_something_is_told_how_much_once_it_listens` |
+//! | an answer without end, or that is none | 4 KiB of it; again | as its head says; `later` | `an_answer_without_end_is_an_answer_and_takes_no_memory`, `a_receiver_that_is_slow_of_mind_gets_the_same_octets_until_it_takes_them` |
+//! | a certificate that is not believed | nothing is sent; again | `later`, line | `over_tls_only_whoever_has_a_certificate_that_is_believed_is_told` |
+//! | a program that hangs, fails, or floods its standard error | ended with all it has started; again for an hour | `refused`, line | `a_command_that_hangs_or_fails_is_ended_and_tried_again`, `one_that_hangs_is_ended_with_all_it_has_started`, `one_that_says_much_or_leaves_somebody_behind_is_not_waited_for` |
+//! | words meant to act on a terminal | `0x...`; their first 200 octets | none | `what_it_says_is_shown_in_one_line_that_does_nothing` |
+//! | names meant to act on whoever reads a notice or a report | `0x...`, quoted, or spelled out | none | `names_that_are_meant_to_act_stay_inert_in_the_document_and_in_its_sentence`, `names_that_are_meant_to_act_stay_inert_on_their_way`, `a_day_fits_a_ticket_and_a_mail_and_names_in_it_do_nothing` |
+//! | a receiver in the configuration that can't be, or is there twice | 78; file, line, key | standard error | `each_mistake_about_notices_is_named` |
+//!
 //! **Lines of logs** (`who -`). A line that is not understood is answered as such, and the others are answered.
 //!
 //! | input | answer | record | test |
@@ -319,6 +336,7 @@
 //! | a question in the index that was changed, removed or inserted | `audit questions --verify` is 65 and names it | none | `whoever_changes_removes_or_inserts_a_question_breaks_the_chain_behind_it` |
 //! | a damaged or missing index | begun anew, filled from the log | line | `a_damaged_audit_index_is_begun_anew_and_filled_again_from_the_log`, `a_removed_audit_index_is_filled_again_from_the_log` |
 //! | a damaged note of how far detail files were read | set aside; they are read again | line | `a_cursor_that_was_changed_anywhere_is_set_aside_and_says_nothing`, `a_damaged_cursor_costs_only_a_second_reading` |
+//! | a damaged file of what others are to be told | set aside; what the log still has is told again | line | `a_damaged_outbox_is_set_aside_and_what_the_log_has_is_told_again`, `what_the_log_still_has_is_told_again_when_what_waits_was_damaged_in_a_crash` |
 //! | a key file that is none | 74; file | standard error | `a_file_that_is_no_key_is_refused` |
 
 pub mod access;
@@ -330,6 +348,7 @@ pub mod config;
 pub mod console;
 pub mod log;
 pub mod mta;
+pub mod notice;
 pub mod paste;
 pub mod radius;
 pub mod rehearsal;

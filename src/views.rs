@@ -14,6 +14,8 @@ use crate::access::preservation::{About, PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
+use crate::notice::Notice;
+use crate::notice::told::told;
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Case, Cases, Changed};
 use crate::relay::class::{Classes, ClassesAtRest};
@@ -62,6 +64,8 @@ pub enum Outcome {
     Attempts(Vec<Attempt>),
     /// A scanner found something in a message.
     Scanned(Box<Scanned>),
+    /// Something that others may be told of; no part of the index.
+    Notice(Box<Notice>),
 }
 
 /// What an effect came of.
@@ -400,7 +404,11 @@ impl Views {
             }
             Entry::Message(message) => Some(self.sent(at, message, &[])),
             Entry::SentFor(message, beside) => Some(self.sent(at, message, beside)),
-            Entry::Command(command) => Some(self.ordered(None, sequence, command.clone())),
+            Entry::Command(command) => {
+                let outcome = self.ordered(None, sequence, command.clone());
+                self.tell(entry, &Changed::default(), folded);
+                Some(outcome)
+            }
             Entry::Question(question) => Some(self.asked(Box::new(Asked::from(question)))),
             Entry::Asked(asked) => Some(self.asked(asked.clone())),
             Entry::Token(order) => {
@@ -421,10 +429,15 @@ impl Views {
                 Some(Outcome::Hold(hold.clone()))
             }
             Entry::Complaint(_) | Entry::CaseOpened(_) | Entry::Signal(_) | Entry::Listing(_) => {
-                self.evidence(sequence, entry);
+                self.open_or_join(sequence, entry, folded);
                 None
             }
-            Entry::Case(action) => self.acted(sequence, action),
+            Entry::Case(action) => {
+                let changed = self.acted(sequence, action);
+                self.tell(entry, &changed, folded);
+                // Whoever gave it was told that it holds, also when its case has just gone.
+                action.command().map(|command| self.ordered(Some(action.case), sequence, command))
+            }
             Entry::Attempts(attempts) => {
                 self.shared.trends.attempts(at, attempts);
                 Some(Outcome::Attempts(attempts.clone()))
@@ -451,29 +464,13 @@ impl Views {
         self.shared.committed.store(sequence, Ordering::Release);
     }
 
-    /// What opens a case, or joins one.
-    fn evidence(&mut self, sequence: u64, entry: &Entry) {
-        let changed = match entry {
-            Entry::Complaint(complaint) => self.cases.complain(sequence, complaint),
-            Entry::CaseOpened(opened) => self.cases.open(sequence, opened),
-            Entry::Signal(signal) => {
-                self.shared.trends.signal(signal);
-                self.cases.signal(sequence, signal)
-            }
-            Entry::Listing(listing) => self.cases.listing(sequence, listing),
-            _ => return,
-        };
-        self.show(&changed);
-    }
-
-    fn acted(&mut self, sequence: u64, action: &Action) -> Option<Outcome> {
+    fn acted(&mut self, sequence: u64, action: &Action) -> Changed {
         let changed = self.cases.act(sequence, action);
         self.show(&changed);
         for subject in action.usual_for() {
             self.shared.trends.dismiss(subject);
         }
-        // Whoever gave it was told that it holds, also when its case has just gone.
-        action.command().map(|command| self.ordered(Some(action.case), sequence, command))
+        changed
     }
 
     fn sent(&mut self, at: Timestamp, message: &Message, beside: &[Subject]) -> Outcome {
@@ -503,6 +500,30 @@ impl Views {
         if !changed.cases.is_empty() {
             self.shared.cases_changed.store(self.sequence, Ordering::Release);
         }
+    }
+
+    fn open_or_join(&mut self, sequence: u64, entry: &Entry, folded: &mut Vec<Folded>) {
+        let changed = match entry {
+            Entry::Complaint(complaint) => self.cases.complain(sequence, complaint),
+            Entry::CaseOpened(opened) => self.cases.open(sequence, opened),
+            Entry::Signal(signal) => {
+                self.shared.trends.signal(signal);
+                self.cases.signal(sequence, signal)
+            }
+            Entry::Listing(listing) => self.cases.listing(sequence, listing),
+            _ => return,
+        };
+        self.show(&changed);
+        self.tell(entry, &changed, folded);
+    }
+
+    /// What others may be told of it, now that it is folded.
+    fn tell(&self, entry: &Entry, changed: &Changed, folded: &mut Vec<Folded>) {
+        let sequence = self.sequence;
+        let case = changed.cases.first().and_then(|id| self.cases.get(*id));
+        let told = told(sequence, entry, case.map(|case| &**case));
+        let outcome = |notice| Outcome::Notice(Box::new(notice));
+        folded.extend(told.into_iter().map(|notice| Folded { sequence, outcome: outcome(notice) }));
     }
 
     fn ordered(&mut self, case: Option<u64>, sequence: u64, command: Command) -> Outcome {

@@ -24,6 +24,8 @@ mod dictionaries;
 mod limits;
 #[path = "config/nat.rs"]
 mod nat;
+#[path = "config/notices.rs"]
+mod notices;
 #[path = "config/realms.rs"]
 mod realms;
 #[path = "config/sample.rs"]

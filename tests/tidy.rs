@@ -11,7 +11,7 @@ mod tests {
     use relaywarden::rehearsal;
     use relaywarden::relay::verdict::Reason;
 
-    const PURE: [&str; 11] = [
+    const PURE: [&str; 12] = [
         "access/",
         "session/",
         "relay/",
@@ -20,6 +20,7 @@ mod tests {
         "paste/",
         "complaint/",
         "config/",
+        "notice/",
         "watch/",
         "views.rs",
         "log/entry.rs",

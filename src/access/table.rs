@@ -72,6 +72,10 @@ scopes! {
     Reputation = "reputation";
     /// What scanners tell of messages. A token for nothing else is what they are given.
     Verdicts = "verdicts";
+    /// What a day was like.
+    Report = "report";
+    /// Who is told what happens.
+    Notices = "notices";
 }
 
 impl Scope {
@@ -157,6 +161,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
     row("GET", "/v1/nas", Role::Viewer, Scope::Nas),
     row("GET", "/v1/permitted", Role::Viewer, Scope::Permitted),
     row("GET", "/v1/reputation", Role::Viewer, Scope::Reputation),
+    row("GET", "/v1/report", Role::Viewer, Scope::Report),
+    row("GET", "/v1/notices", Role::Viewer, Scope::Notices),
+    row("POST", "/v1/notices/{name}/test", Role::Operator, Scope::Notices),
     row("GET", "/v1/cases", Role::Viewer, Scope::Cases),
     row("GET", "/v1/cases/{id}", Role::Viewer, Scope::Cases),
     row("GET", "/v1/resolver/abusehq", Role::Viewer, Scope::Resolver),

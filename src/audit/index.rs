@@ -270,6 +270,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
         Outcome::Preservation(order) => Some(order.at),
         Outcome::Hold(hold) => Some(hold.at),
         Outcome::Scanned(scanned) => Some(scanned.at),
+        Outcome::Notice(_) => None,
         Outcome::Attempts(attempts) => attempts.iter().map(|attempt| attempt.first).min(),
         Outcome::Effect(_, effect) => match effect {
             Effect::Gap { until, .. } => Some(*until),

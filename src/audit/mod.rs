@@ -15,6 +15,7 @@ mod holds;
 pub mod index;
 mod listing;
 mod messages;
+pub mod orders;
 mod partition;
 pub mod past;
 mod progress;

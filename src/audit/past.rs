@@ -7,6 +7,7 @@
 
 mod owner;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +23,7 @@ use super::by_term::Items;
 use super::facts::Facts;
 use super::listing;
 use super::messages;
+use super::orders::{self, Ordered, Refused};
 use super::questions::Questions;
 use super::rows::{
     AttemptFilter, Count, Listed, MessageFilter, PastOwner, ScannedFilter, SessionFilter, SessionRow,
@@ -37,6 +39,7 @@ use crate::relay::attempts::Attempt;
 use crate::relay::message::Message;
 use crate::relay::scanned::Scanned;
 use crate::relay::standing::Subject;
+use crate::relay::verdict::Reason;
 use crate::session::{Name, Place, Realm, SessionKey, Timestamp};
 
 /// Interim intervals longer than this are rare: so long after a gap, or after an end that was only inferred, a session
@@ -132,6 +135,29 @@ impl Past {
     /// What SQLite said.
     pub fn scanned(&self, filter: &ScannedFilter) -> Result<Vec<Scanned>, AuditError> {
         scanned::list(&self.scanned.now(), filter)
+    }
+
+    /// How often each reason was given for what was not let go from `since` on and before `until`.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn refused(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<HashMap<Option<Reason>, Refused>, AuditError> {
+        orders::refused(&self.attempts.now(), (since, until))
+    }
+
+    /// Orders about somebody's mail from `since` on and before `until`, the newest first; and how many ended by themselves.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn orders(&self, since: Timestamp, until: Timestamp) -> Result<(Vec<Ordered>, u64), AuditError> {
+        self.ask(|register| {
+            let span = (since, until);
+            Ok((orders::given(register, span)?, orders::ran_out(register, span)?))
+        })
     }
 
     /// Who sent most from `since` on and before `until`, in whole minutes.

@@ -15,7 +15,7 @@ use crate::config::fault::ConfigError;
 use crate::config::file::{self, Contents, Files, Loaded};
 use crate::config::{
     AttributePath, Client, Coa, Config, Detail, Dnsbl, Identity, Listeners, Most, NamedRealm, Nas,
-    NasIdentity, Reached, RealmAttribute, RealmForm, Retention, Sample, When,
+    NasIdentity, Reached, RealmAttribute, RealmForm, Retention, Sample, Way, When,
 };
 use crate::radius::dictionary::Dictionary;
 use crate::relay::Profile;
@@ -207,12 +207,24 @@ fn signals(f: &mut fmt::Formatter<'_>, trend: &Thresholds) -> fmt::Result {
     )
 }
 
+fn notices(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    config.notices.iter().try_for_each(|receiver| {
+        let events: Vec<_> = receiver.events.iter().map(|event| event.word()).collect();
+        let to = match &receiver.way {
+            Way::Webhook { address, .. } => address.to_string(),
+            Way::Command(words) => words.first().cloned().unwrap_or_default(),
+        };
+        row(f, "notice", format_args!("{}, {to}: {}", receiver.name, list(&events)))
+    })
+}
+
 fn case_rules(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     config.case_rules.all.iter().try_for_each(|rule| {
         let (when, then) = (&rule.written.when, &rule.written.then);
         let watched = if rule.enforce { "" } else { " (only watched)" };
         row(f, "rule", format_args!("{}: when {when} then {then}{watched}", rule.name))
-    })
+    })?;
+    notices(f, config)
 }
 
 /// Whom the daemon speaks to by itself, and whose logins are.

@@ -101,6 +101,7 @@ fn exit_of(problem: &Problem) -> Exit {
             | Kind::UnknownCase
             | Kind::CaseClosed
             | Kind::UnknownRule
+            | Kind::UnknownNotice
             | Kind::UnknownToken
             | Kind::NotPreserved,
         ) => Exit::NothingFound,

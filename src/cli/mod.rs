@@ -14,12 +14,14 @@ pub mod feeds;
 pub mod import;
 mod lines;
 pub mod nas;
+pub mod notice;
 pub mod output;
 pub mod past;
 pub mod preservation;
 pub mod questions;
 pub mod read;
 pub mod rehearse;
+pub mod report;
 pub mod reputation;
 pub mod request;
 pub mod rows;
@@ -237,6 +239,14 @@ pub enum Command {
                             where it is dismissed, the rule would have been wrong."
     )]
     Rules(rules::RulesArgs),
+    /// What a day was like: sums, who sent most, refusals, cases, orders, feeds
+    #[command(
+        after_help = "Examples:\n  relaywarden report\n  relaywarden report --day 2026-11-25 --format html > day.html"
+    )]
+    Report(report::ReportArgs),
+    /// Who is told what happens, and how far behind each is
+    #[command(after_help = "Examples:\n  relaywarden notice\n  relaywarden notice test portal")]
+    Notice(notice::NoticeArgs),
     /// Write what is kept about a subscriber or an address, for a lawful request; or the live map as a table
     #[command(
         after_help = "What is kept goes into one file that says what it is about, its time basis, precision and gaps; its \
@@ -511,6 +521,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Complaint(args) => complaint::run(args),
         Command::Cases(args) => cases::run(args),
         Command::Rules(args) => rules::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Notice(args) => notice::run(args),
         Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Send(args) => send::run(args),

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 pub(super) use self::place::place;
+use super::notice::NoticeFault;
 use crate::radius::template;
 use crate::session::Name;
 
@@ -393,6 +394,8 @@ pub enum Fault {
         /// Who has it there.
         subscriber: Name,
     },
+    /// A receiver of notices that can't be.
+    Notice(NoticeFault),
 }
 
 /// What is worth a look.
@@ -432,6 +435,10 @@ pub enum Caution {
     NoListForIpv6,
     /// Lines that are restricted and that nothing restores.
     NeverRestored,
+    /// Notices that anybody on the way can read.
+    NoticeInTheClear,
+    /// Notices that anybody can forge.
+    NoticeUnsigned,
 }
 
 impl fmt::Display for Fault {
@@ -660,6 +667,7 @@ impl fmt::Display for Fault {
                 f,
                 "'{written}' can't be sampled; write a public IPv4 prefix of your customers', such as \"198.51.100.0/24\""
             ),
+            Fault::Notice(fault) => fault.fmt(f),
             Fault::NotABlockList { written } => write!(
                 f,
                 "no block list can lie at '{written}'; write its zone as its operator names it, such as \"zen.example.org\""
@@ -703,6 +711,13 @@ impl fmt::Display for Caution {
             }
             Caution::Dictionary { remark } => f.write_str(remark),
             Caution::DictionaryMore { more } => write!(f, "and {more} more remarks about dictionaries"),
+            Caution::NoticeInTheClear => {
+                f.write_str("whoever is on the way can read and change what is sent here; write https://")
+            }
+            Caution::NoticeUnsigned => f.write_str(
+                "nothing says that a notice comes from here: anybody can forge one; add 'secret-file', unless the address is \
+                 the secret",
+            ),
             Caution::NoListForIpv6 => {
                 f.write_str("no list is asked about IPv6 addresses; a list that has some is told by ipv6 = true")
             }

@@ -154,6 +154,7 @@ impl Reader<'_> {
             dnsbl: self.dnsbl(file.watch.dnsbl.as_ref())?,
             coa: self.coa(&file.coa)?,
             logins,
+            notices: self.notices(&file.notice)?,
         };
         self.no_place_twice(file, &config)?;
         self.reachable(file, &config);
@@ -282,25 +283,36 @@ impl Reader<'_> {
                 self.private(&inline.span(), self.path, self.mode)?;
                 (inline.get_ref().clone().into_bytes(), inline.span())
             }
-            (None, Some(file)) => {
-                let path = self.base.join(self.filled(file)?);
-                let contents = self.files.read(&path).map_err(|error| {
-                    let path = path.clone();
-                    self.error(&file.span(), Fault::SecretUnreadable { path, error })
-                })?;
-                self.private(&file.span(), &path, contents.mode)?;
-                (without_newline(contents.octets), file.span())
-            }
+            (None, Some(file)) => (self.secret_in(file)?, file.span()),
             (Some(_), Some(file)) => return Err(self.error(&file.span(), Fault::SecretOnce)),
             (None, None) => return Err(self.error(span, Fault::SecretOnce)),
         };
+        self.long_enough(&octets, &at)
+    }
+
+    pub(super) fn long_enough(&mut self, octets: &[u8], at: &Range<usize>) -> Result<Secret, ConfigError> {
         if octets.len() < SECRET_LEAST {
-            return Err(self.error(&at, Fault::SecretTooShort { octets: octets.len() }));
+            return Err(self.error(at, Fault::SecretTooShort { octets: octets.len() }));
         }
         if octets.len() < SECRET_GOOD {
-            self.warn(Some(&at), Caution::SecretWeak { octets: octets.len() });
+            self.warn(Some(at), Caution::SecretWeak { octets: octets.len() });
         }
-        Ok(Secret::new(&octets))
+        Ok(Secret::new(octets))
+    }
+
+    /// What a file holds that nobody else may read.
+    pub(super) fn secret_in(&self, file: &Text) -> Result<Vec<u8>, ConfigError> {
+        let (path, contents) = self.contents(file)?;
+        self.private(&file.span(), &path, contents.mode)?;
+        Ok(without_newline(contents.octets))
+    }
+
+    pub(super) fn contents(&self, file: &Text) -> Result<(PathBuf, Contents), ConfigError> {
+        let path = self.base.join(self.filled(file)?);
+        match self.files.read(&path) {
+            Ok(contents) => Ok((path, contents)),
+            Err(error) => Err(self.error(&file.span(), Fault::SecretUnreadable { path, error })),
+        }
     }
 
     /// A file that holds a secret can't be read nor replaced by everybody.

@@ -12,6 +12,7 @@ pub mod file;
 mod limit;
 mod logins;
 mod nat;
+mod notice;
 mod prefixes;
 mod realm;
 mod rule;
@@ -34,6 +35,7 @@ pub use self::attribute::{AttributePath, Envelope, VendorFormat};
 pub use self::coa::{Coa, Most, Reached, Request};
 pub use self::dnsbl::{BlockList, Dnsbl, Sample};
 pub use self::logins::Logins;
+pub use self::notice::{NoticeFault, Receiver, Way};
 pub use self::realm::{RealmAttribute, RealmForm};
 use crate::relay::limit::Limit;
 use crate::relay::trend::Thresholds;
@@ -90,6 +92,8 @@ pub struct Config {
     pub coa: Coa,
     /// `[logins]`: whose logins are.
     pub logins: Logins,
+    /// `[[notice]]`: who is told of what.
+    pub notices: Vec<Receiver>,
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.
@@ -416,6 +420,8 @@ pub struct Http {
     pub names: Vec<String>,
     /// `time-zone`: in which the pages tell times; `None`: the host's.
     pub zone: Option<TimeZone>,
+    /// `url`: where people find the pages, without a slash at its end; it stands in links.
+    pub url: Option<String>,
 }
 
 /// A shared secret. Its `Debug` never shows it.

@@ -60,7 +60,8 @@ impl Reader<'_> {
     }
 }
 
-fn name(written: &str) -> Result<Name, Fault> {
+/// A word.
+pub(super) fn name(written: &str) -> Result<Name, Fault> {
     if !is_word(written) || written.len() > NAME_MAX {
         return Err(Fault::NotARuleName { written: written.to_owned(), limit: NAME_MAX });
     }

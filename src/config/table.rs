@@ -40,6 +40,7 @@ pub(super) struct File {
     pub watch: Watch,
     pub coa: Coa,
     pub logins: Logins,
+    pub notice: Vec<Spanned<Notice>>,
 }
 
 /// `[rules]`
@@ -58,6 +59,20 @@ pub(super) struct Rule {
     pub then: Option<Text>,
     pub mode: Option<Text>,
     pub max_actions: Option<Text>,
+}
+
+/// `[[notice]]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Notice {
+    pub name: Option<Text>,
+    pub webhook: Option<Text>,
+    pub secret_file: Option<Text>,
+    pub ca_file: Option<Text>,
+    pub command: Option<Texts>,
+    pub events: Option<Texts>,
+    pub report_at: Option<Text>,
+    pub timeout: Option<Text>,
 }
 
 /// `[retention]`
@@ -300,6 +315,7 @@ pub(super) struct Http {
     pub listen: Option<Texts>,
     pub names: Option<Texts>,
     pub time_zone: Option<Text>,
+    pub url: Option<Text>,
 }
 
 /// `[audit]`

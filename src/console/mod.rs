@@ -13,6 +13,7 @@ pub mod link;
 pub mod lists;
 pub mod moment;
 pub mod person;
+pub mod report;
 pub mod words;
 
 use askama::Template;

@@ -35,6 +35,8 @@ use super::http::{self, web};
 use super::inbox::{Inbox, Receipt};
 use super::inherited::Inherited;
 use super::keeper::Keeper;
+use super::notices::outbox::Outbox;
+use super::notices::{Notices, reports};
 use super::rules::Judge;
 use super::scales::Scales;
 use super::scanning::Scanning;
@@ -45,7 +47,7 @@ use super::{coa, demo, detail, dnsbl, import, mta, radius, recovery};
 
 use crate::audit::past::Past;
 use crate::clock;
-use crate::config::{Config, When};
+use crate::config::{Config, Http, When};
 
 use crate::log::entry::Entry;
 use crate::log::sqlite::DataLock;
@@ -145,6 +147,7 @@ async fn serve(
     house.watch_lists();
     house.look_again();
     house.ask_access_side();
+    house.tell();
     let feed = demo.map(|demo| house.feed(demo));
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut hand_over = tokio::time::interval(HAND_OVER_EVERY);
@@ -205,6 +208,7 @@ struct House {
     scales: Arc<Scales>,
     scanning: Arc<Scanning>,
     reputation: Arc<dnsbl::Board>,
+    notices: Arc<Notices>,
     counters: Counters,
     stop: Arc<watch::Sender<bool>>,
     connections: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
@@ -257,6 +261,9 @@ impl House {
         };
         let details = detail::Running::start(data_dir, &feeds)
             .map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
+        let outbox =
+            Outbox::open(data_dir).map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
+        let notices = Notices::new(Arc::clone(&config), Arc::new(outbox));
         let house = House {
             data_dir: data_dir.to_path_buf(),
             config,
@@ -272,6 +279,7 @@ impl House {
             scales: Arc::default(),
             scanning: Arc::default(),
             reputation: Arc::default(),
+            notices: Arc::new(notices),
             counters,
             stop: Arc::new(stop),
             connections: Arc::default(),
@@ -338,6 +346,7 @@ impl House {
             scanning: Arc::clone(&self.scanning),
             key: Arc::clone(&self.key),
             reputation: Arc::clone(&self.reputation),
+            notices: Arc::clone(&self.notices),
         }
     }
 
@@ -357,10 +366,24 @@ impl House {
         self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(watching);
     }
 
+    /// Tells others from now on what happens, and what happened before and they were not told yet.
+    fn tell(&self) {
+        let telling = tokio::spawn(Arc::clone(&self.notices).run(self.stop.subscribe()));
+        let desk = Arc::new(self.staff());
+        let reporting = tokio::spawn(reports::run(Arc::clone(&self.notices), desk, self.stop.subscribe()));
+        let mut connections = self.connections.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        connections.extend([telling, reporting]);
+    }
+
     /// Rebuilds the views and starts the engine.
     async fn recover(self, lock: DataLock) -> Result<JoinHandle<()>, Failure> {
         let work = move || -> Result<JoinHandle<()>, Failure> {
-            let recovered = recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared))?;
+            let outbox = &self.notices.outbox;
+            let recovered =
+                recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared), outbox.told())?;
+            outbox.begin(recovered.views.sequence());
+            self.notices.reload(recovered.views.sequence());
+            outbox.accept(&recovered.told, clock::now());
             let _ = self.past.set(recovered.index.past()?);
             // Before anything else lets the time pass in which we did not listen.
             let mut first = vec![Entry::Session(Event::Resumed { since: recovered.last })];
@@ -374,6 +397,7 @@ impl House {
                 recovered.index,
                 Arc::clone(&self.applied),
                 Arc::clone(&self.health),
+                Arc::clone(outbox),
                 {
                     let (config, shared) = (Arc::clone(&self.config), Arc::clone(&self.shared));
                     move || (config.load().retention, shared.preserved.load_full())
@@ -443,6 +467,7 @@ impl House {
                     self.config.store(Arc::new(new));
                     self.dictionary.store(Arc::new(dictionary));
                     self.reputation.look_again();
+                    self.notices.reload(self.shared.committed());
                     tracing::info!("the configuration was read again");
                 } else {
                     tracing::error!("the configuration is kept as it was: the log cannot be written");
@@ -606,9 +631,14 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (!old.socketmap.same_sockets(&new.socketmap), "[socketmap]"),
         (!old.policy.listeners.same_sockets(&new.policy.listeners), "policy.listen"),
         (!old.milter.listeners.same_sockets(&new.milter.listeners), "milter.listen"),
-        (old.http != new.http, "[http]"),
+        (listening(&old.http) != listening(&new.http), "[http]"),
     ]
     .into_iter()
     .filter_map(|(changed, what)| changed.then_some(what))
     .collect()
+}
+
+/// Without what takes effect at once.
+fn listening(http: &Http) -> Http {
+    Http { url: None, ..http.clone() }
 }

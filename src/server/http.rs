@@ -20,6 +20,7 @@ mod login;
 pub mod maillog;
 pub mod metrics;
 pub mod nas;
+pub mod notices;
 mod pages;
 pub mod parameters;
 pub mod peers;
@@ -28,6 +29,7 @@ pub mod preservations;
 pub mod problem;
 mod question;
 pub mod questions;
+pub mod report;
 pub mod reputation;
 pub mod rules;
 pub mod scanned;
@@ -99,7 +101,7 @@ const PUBLIC: &str = "public";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whoever holds the answers for staff.
-pub trait Staff: complaints::Desk {
+pub trait Staff: complaints::Desk + notices::Desk {
     /// The address space of this name; `None`: nothing was ever heard of it.
     fn realm(&self, name: &Name) -> Option<Realm>;
 
@@ -434,6 +436,9 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("POST", "/v1/verdicts", |m| on(m, scanned::tell::<S>).layer(verdict))
         .at("GET", "/v1/nas", |m| on(m, nas::list::<S>))
         .at("GET", "/v1/reputation", |m| on(m, reputation::list::<S>))
+        .at("GET", "/v1/report", |m| on(m, report::report::<S>))
+        .at("GET", "/v1/notices", |m| on(m, notices::list::<S>))
+        .at("POST", "/v1/notices/{name}/test", |m| on(m, notices::test::<S>))
         .at("POST", "/v1/nas/hold", |m| on(m, nas::hold::<S>))
         .at("POST", "/v1/nas/unhold", |m| on(m, nas::unhold::<S>))
         .at("GET", "/v1/permitted", |m| on(m, permitted::<S>))

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::health::Health;
+use super::notices::outbox::Outbox;
 use super::snapshots;
 use crate::access::preservation::Preservations;
 use crate::audit::AuditError;
@@ -73,6 +74,7 @@ impl Keeper {
         index: Index,
         applied: Arc<watch::Sender<u64>>,
         health: Arc<Health>,
+        outbox: Arc<Outbox>,
         kept: impl Fn() -> (Retention, Arc<Preservations>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (work, tasks) = channel();
@@ -93,6 +95,7 @@ impl Keeper {
                 forgettable: told,
                 behind: done,
                 kept,
+                outbox,
                 retires: Timestamp::EARLIEST,
                 is_failing: false,
                 making: None,
@@ -161,6 +164,8 @@ struct Worker {
     behind: Arc<AtomicU64>,
     /// For how long what is kept, and what longer.
     kept: Box<dyn Fn() -> (Retention, Arc<Preservations>) + Send>,
+    /// What others are to be told of it.
+    outbox: Arc<Outbox>,
     /// When is looked next for what is too old.
     retires: Timestamp,
     is_failing: bool,
@@ -185,6 +190,8 @@ impl Worker {
                 next = if folded.len() < AT_ONCE { tasks.try_recv().ok() } else { None };
             }
             if let Some(through) = through {
+                // First, so that what is indexed is told, too, whatever happens between the two.
+                self.outbox.accept(&folded, clock::now());
                 if !self.apply(through, &folded) {
                     // Nothing may be indexed after a hole: the next start fills it from the log.
                     return;
@@ -285,6 +292,11 @@ impl Worker {
         // The index must be past the snapshot, also after a loss of power: what is folded before it is not folded again.
         if *self.applied.borrow() < sequence {
             return;
+        }
+        if !self.outbox.is_durable() {
+            return tracing::warn!(
+                "no snapshot: what others are to be told cannot be written; the log is kept"
+            );
         }
         if let Err(error) = self.index.sync(clock::now()) {
             return tracing::warn!(%error, "no snapshot: the audit index cannot be synced; the log is kept");

@@ -20,6 +20,7 @@ pub mod keeper;
 pub mod maillog;
 pub mod mta;
 pub mod nas;
+pub mod notices;
 pub mod radius;
 pub mod recovery;
 pub mod rules;

@@ -22,7 +22,8 @@ use crate::log::snapshot::{self, Snapshot};
 use crate::log::sqlite::{DataLock, SqliteLog};
 use crate::log::{Batch, LogError};
 use crate::session::Timestamp;
-use crate::views::{Shared, Views};
+use crate::session::effect::Effect;
+use crate::views::{Folded, Outcome, Shared, Views};
 
 /// So much of what the index lacks may wait for the keeper, some three hundred octets each; more is indexed before the first
 /// answer.
@@ -44,6 +45,8 @@ pub struct Recovered {
     pub index: Index,
     /// What it still lacks, in order.
     pub left: Vec<Keep>,
+    /// What others may not have been told of yet, in order.
+    pub told: Vec<Folded>,
     /// The last moment at which we surely listened; `None`: the log is new.
     pub last: Option<Timestamp>,
     /// How many entries were read.
@@ -63,16 +66,22 @@ pub fn prepare(data_dir: &Path) -> Result<DataLock, Failure> {
     Ok(DataLock::take(data_dir)?)
 }
 
-/// Rebuilds everything.
+/// Rebuilds everything. `told` is the entry up to which others were told of everything.
 ///
 /// # Errors
 /// The log is damaged, of a later version, or can't be read; or it ends in the future.
-pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<Recovered, Failure> {
+pub fn recover(
+    data_dir: &Path,
+    lock: &DataLock,
+    shared: Arc<Shared>,
+    told: u64,
+) -> Result<Recovered, Failure> {
     let snapshot = snapshot::load(data_dir)?;
     let start = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
     // Views at a snapshot that the index has not reached would leave a hole in the past for ever.
     let index = Some(Index::open(data_dir)?).filter(|index| index.applied() >= start);
     let mut replay = Replay::begin(data_dir, snapshot.as_ref(), index, shared)?;
+    replay.told_through = told;
     let log = replay.read(data_dir, lock)?;
     if let Some(last) = replay.last {
         begin_clock(last, replay.views.ahead())?;
@@ -87,8 +96,8 @@ pub fn recover(data_dir: &Path, lock: &DataLock, shared: Arc<Shared>) -> Result<
             what: "it is ahead of the log, so it was made from another one: put that log back, or move this directory away",
         }));
     }
-    let Replay { views, left, last, entries, .. } = replay;
-    Ok(Recovered { log, views, index, left, last, entries })
+    let Replay { views, left, told, last, entries, .. } = replay;
+    Ok(Recovered { log, views, index, left, told, last, entries })
 }
 
 /// What a rebuild came to.
@@ -213,6 +222,8 @@ struct Replay {
     /// Gone once it turned out to be damaged.
     index: Option<Index>,
     left: Vec<Keep>,
+    told_through: u64,
+    told: Vec<Folded>,
     outcomes: usize,
     failed: Option<AuditError>,
     last: Option<Timestamp>,
@@ -239,7 +250,20 @@ impl Replay {
         };
         let last = snapshot.map(|snapshot| snapshot.at);
         let left = Vec::new();
-        Ok(Replay { views, index, left, outcomes: 0, failed: None, last, entries: 0, began, said: began })
+        let (told_through, told) = (u64::MAX, Vec::new());
+        Ok(Replay {
+            views,
+            index,
+            left,
+            told_through,
+            told,
+            outcomes: 0,
+            failed: None,
+            last,
+            entries: 0,
+            began,
+            said: began,
+        })
     }
 
     fn read(&mut self, data_dir: &Path, lock: &DataLock) -> Result<SqliteLog, Failure> {
@@ -272,6 +296,12 @@ impl Replay {
             self.views.fold(batch.at, sequence, entry, &mut folded);
             self.entries += 1;
         }
+        // More may have come of the entry that was the last one.
+        let worth_telling = |folded: &&Folded| {
+            let tells = matches!(folded.outcome, Outcome::Notice(_) | Outcome::Effect(_, Effect::Alarm(_)));
+            tells && folded.sequence >= self.told_through
+        };
+        self.told.extend(folded.iter().filter(worth_telling).cloned());
         // What the index has already need not wait.
         if self.index.as_ref().is_some_and(|index| index.applied() <= self.views.sequence()) {
             self.outcomes += folded.len();

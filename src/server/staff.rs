@@ -7,6 +7,7 @@ mod cases;
 mod complaints;
 mod known;
 mod numbers;
+mod report;
 mod reputation;
 mod rows;
 mod scanned;
@@ -45,6 +46,7 @@ use super::http::usage::UsageRow;
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
+use super::notices::Notices;
 use super::scales::Scales;
 use super::scanning::Scanning;
 use super::secret_key::SecretKey;
@@ -113,6 +115,8 @@ pub struct StaffDesk {
     pub scanning: Arc<Scanning>,
     /// Which of our own addresses are on which block list.
     pub reputation: Arc<dnsbl::Board>,
+    /// Who is told what happens.
+    pub notices: Arc<Notices>,
 }
 
 /// Everybody's counters.
@@ -553,6 +557,7 @@ impl Staff for StaffDesk {
         let now = clock::now();
         let mut reasons = self.health.complaints(now);
         reasons.extend(self.details.counters().iter().flat_map(|counters| counters.complaints(now)));
+        reasons.extend(self.notices.complaints(now));
         let failing = self.health.is_blind(now);
         Health { ready: self.health.is_ready() && !failing && !self.health.is_stopping(), reasons }
     }

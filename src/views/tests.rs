@@ -74,7 +74,8 @@ fn tokens_and_the_chain_go_on_from_a_snapshot_as_if_nothing_had_been() {
 fn a_case_goes_on_from_a_snapshot_and_goes_at_its_end_with_or_without_an_entry() {
     let case = close(1, AT.plus(Duration::from_secs(60)));
     let (before, told) = folded(&[complaint()]);
-    assert!(told.is_empty(), "the index has no rows of it");
+    let others = |told: &Folded| matches!(told.outcome, Outcome::Notice(_));
+    assert!(!told.is_empty() && told.iter().all(others), "the index has no rows of it");
     let shared = Arc::<Shared>::default();
     let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
     assert!(views.are_as(&before) && shared.case(1).is_some());
@@ -187,7 +188,8 @@ fn an_order_from_a_case_holds_names_the_case_and_goes_on_from_a_snapshot() {
         let (by, act, reason) = (Name::from("desk"), Act::Order(alice(), order), Name::from("open proxy"));
         Entry::Case(Action { at: AT, by, case: 1, act, reason, ticket: None })
     };
-    let (before, told) = folded(&[complaint(), act(Order::Suspend { until: None })]);
+    let (before, mut told) = folded(&[complaint(), act(Order::Suspend { until: None })]);
+    told.retain(|told| !matches!(told.outcome, Outcome::Notice(_)));
     assert!(matches!(&told[..], [Folded { sequence: 2, outcome: Outcome::Command(_) }]), "{told:?}");
     let shared = Arc::<Shared>::default();
     let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();

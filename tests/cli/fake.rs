@@ -40,9 +40,13 @@ use relaywarden::server::http::hosts::Hosts;
 use relaywarden::server::http::import::{Chunk, Fate, ImportAnswer, ImportRow, Outcome};
 use relaywarden::server::http::maillog::MailChunk;
 use relaywarden::server::http::nas::{HoldOrder, NasRow, UnusableRow};
+use relaywarden::server::http::notices::{self, NoticeRow, TestRow};
 use relaywarden::server::http::peers::Peers;
 use relaywarden::server::http::permitted::Permitted;
 use relaywarden::server::http::questions::{ChainRow, QuestionRow};
+use relaywarden::server::http::report::{
+    CaseLine, CasesRow, FeedRow, OrderLine, OrdersRow, RefusalRow, ReportRow, SentRow,
+};
 use relaywarden::server::http::reputation::ReputationRow;
 use relaywarden::server::http::rules::{RuleRow, WouldRow};
 use relaywarden::server::http::scanned::{ScannedRow, VerdictBody, VerdictRow};
@@ -209,6 +213,29 @@ impl Desk for Answers {
         let case = doing.case;
         self.acted.lock().unwrap().push(doing);
         Ok(Done { case, reference: 4716, at: Timestamp::from_seconds(1_795_442_405), subject })
+    }
+}
+
+impl notices::Desk for Answers {
+    fn notices(&self) -> Vec<NoticeRow> {
+        self.rows(receivers()).unwrap_or_default()
+    }
+
+    async fn test_notice(&self, name: &str, by: &Name) -> Option<TestRow> {
+        self.asked.lock().unwrap().push(format!("{by} tests {name}"));
+        let (outcome, said) = match name {
+            "portal" => ("taken", "204 No Content"),
+            "pager" => ("refused", "exit status: 1: no\u{1b}[2J pager"),
+            _ => return None,
+        };
+        let (id, outcome) = ("test-1795442405007".to_owned(), outcome.to_owned());
+        Some(TestRow { name: name.to_owned(), id, outcome, said: said.to_owned(), took_ms: 7 })
+    }
+
+    async fn report(&self, day: Option<jiff::civil::Date>) -> Result<ReportRow, Trouble> {
+        let day = day.map_or_else(|| "2026-11-22".to_owned(), |day| day.to_string());
+        let row = self.rows(vec![report()])?.pop().unwrap_or_default();
+        Ok(ReportRow { day, zone: "Europe/Berlin".to_owned(), ..row })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::fake::{Answers, Daemon};
 #[test]
 fn every_command_looks_as_it_always_did() {
     let daemon = Daemon::start(Answers::full());
-    let commands: [(&str, &[&str]); 23] = [
+    let commands: [(&str, &[&str]); 24] = [
         ("who", &["who", "198.51.100.7", "--port", "40112"]),
         ("who-nobody", &["who", "198.51.100.200"]),
         ("who-conflict", &["who", "198.51.100.9"]),
@@ -33,6 +33,7 @@ fn every_command_looks_as_it_always_did() {
         ("cases-listing", &["cases", "4690"]),
         ("rules", &["rules"]),
         ("rules-dry-run", &["rules", "--dry-run", "flood"]),
+        ("notice", &["notice"]),
     ];
     for (name, command) in commands {
         for format in ["table", "json", "ndjson", "csv"] {
@@ -61,6 +62,41 @@ fn a_sample_is_of_what_was_refused_and_of_no_more_than_is_wanted() {
 }
 
 #[test]
+fn a_day_fits_a_ticket_and_a_mail_and_names_in_it_do_nothing() {
+    let daemon = Daemon::start(Answers::full());
+    for (form, ending) in [("text", "txt"), ("html", "html"), ("json", "json")] {
+        let run = daemon.run(&["report", "--day", "2026-11-22", "--format", form]);
+        assert_eq!((run.exit, run.err.as_str()), (0, ""), "{form}");
+        assert!(form != "html" || !run.out.contains("<script>"), "{}", run.out);
+        assert!(run.out.chars().all(|c| c == '\n' || !c.is_control()), "{form}");
+        assert!(!run.out.contains('\u{202e}'), "{form}");
+        if form == "text" {
+            let longest = run.out.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(78), "{}", run.out);
+            assert!(!run.out.lines().any(|line| line.ends_with(' ')), "{}", run.out);
+        }
+        golden(&format!("report.{ending}"), run.out);
+    }
+    let asked = daemon.answers.asked.lock().unwrap();
+    assert!(asked.iter().all(|asked| asked.ends_with(" /v1/report?day=2026-11-22")), "{asked:?}");
+    assert_eq!(asked.len(), 3, "it names people, so it is written down");
+}
+
+#[test]
+fn a_test_prints_what_the_receiver_said_and_its_exit_code_says_whether_it_took_it() {
+    let daemon = Daemon::start(Answers::full());
+    for (name, code, expected) in [
+        ("portal", 0, "portal: taken after 7 ms: 204 No Content\n"),
+        ("pager", 75, "pager: refused after 7 ms: exit status: 1: no\\u{1b}[2J pager\n"),
+        ("nobody", 1, ""),
+    ] {
+        let run = daemon.run(&["notice", "test", name]);
+        assert_eq!((run.exit, run.out.as_str()), (code, expected), "{}", run.err);
+    }
+    assert_eq!(daemon.run(&["notice", "test", "a/b"]).exit, 2);
+}
+
+#[test]
 fn help_looks_as_it_always_did() {
     for command in [
         "who",
@@ -73,6 +109,8 @@ fn help_looks_as_it_always_did() {
         "top",
         "nas",
         "reputation",
+        "report",
+        "notice",
         "suspend",
         "send",
         "import",

@@ -16,6 +16,8 @@ use relaywarden::log::entry::Entry;
 use relaywarden::radius::dictionary::Dictionary;
 use relaywarden::server::health::Health;
 use relaywarden::server::inbox::{Inbox, Input};
+use relaywarden::server::notices::Notices;
+use relaywarden::server::notices::outbox::Outbox;
 use relaywarden::server::radius::{self, Listeners, Offer, Offered};
 use relaywarden::server::secret_key::SecretKey;
 use relaywarden::server::staff::{Counters, StaffDesk};
@@ -82,6 +84,8 @@ impl World {
         let (offer, ready) = (Arc::new(Nobody), Arc::new(AtomicBool::new(false)));
         let listeners = Listeners::bind(&[]).unwrap();
         let radius = listeners.start(Arc::clone(&config), offer, ready, Arc::clone(&counters)).unwrap();
+        let outbox = Arc::new(Outbox::open(data.path()).unwrap());
+        let notices = Notices::new(Arc::clone(&config), outbox);
         let desk = StaffDesk {
             config,
             shared,
@@ -96,6 +100,7 @@ impl World {
             scanning: Arc::default(),
             scales: Arc::default(),
             reputation: Arc::default(),
+            notices: Arc::new(notices),
             key: Arc::new(SecretKey::open(data.path()).unwrap()),
             counters: Counters {
                 radius: counters,

@@ -14,6 +14,7 @@ pub(crate) mod nas;
 pub(crate) mod nsd;
 pub(crate) mod peer;
 pub(crate) mod postfix;
+pub(crate) mod receiver;
 pub(crate) mod rspamd;
 pub(crate) mod sendmail;
 pub(crate) mod smtp;

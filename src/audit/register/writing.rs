@@ -35,7 +35,11 @@ pub(super) fn is_in(outcome: &Outcome) -> bool {
                 | Effect::Gap { .. }
                 | Effect::Restarted { .. }
         ),
-        Outcome::Message(_) | Outcome::Attempts(_) | Outcome::Scanned(_) | Outcome::Asked(..) => false,
+        Outcome::Message(_)
+        | Outcome::Attempts(_)
+        | Outcome::Scanned(_)
+        | Outcome::Asked(..)
+        | Outcome::Notice(_) => false,
     }
 }
 
@@ -47,7 +51,11 @@ impl Writing<'_> {
             Outcome::Hold(hold) => self.hold(hold),
             Outcome::Token(order) => self.token(order),
             Outcome::Preservation(order) => self.preservation(order),
-            Outcome::Message(_) | Outcome::Attempts(_) | Outcome::Scanned(_) | Outcome::Asked(..) => Ok(()),
+            Outcome::Message(_)
+            | Outcome::Attempts(_)
+            | Outcome::Scanned(_)
+            | Outcome::Asked(..)
+            | Outcome::Notice(_) => Ok(()),
         }
     }
 

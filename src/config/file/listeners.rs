@@ -136,6 +136,7 @@ impl Reader<'_> {
                 .as_ref()
                 .map(|text| self.parse(text, |name| self.zone(name)))
                 .transpose()?,
+            url: table.url.as_ref().map(|text| self.pages(text)).transpose()?,
         })
     }
 

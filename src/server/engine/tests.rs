@@ -13,6 +13,7 @@ use crate::log::LogError;
 use crate::radius::duplicate::Key;
 use crate::relay::message::Message;
 use crate::relay::verdict::Reason;
+use crate::server::notices::outbox::Outbox;
 use crate::server::radius;
 use crate::session::Realm;
 use crate::session::bindings::Lookup;
@@ -78,11 +79,16 @@ impl World {
         let (shared, health, paper) = (Arc::<Shared>::default(), Arc::<Health>::default(), Paper::default());
         let index = Index::open(dir.path()).unwrap();
         let (applied, _) = watch::channel(0);
-        let keeper =
-            Keeper::start(dir.path().to_path_buf(), index, Arc::new(applied), Arc::clone(&health), || {
-                (KEPT, Arc::default())
-            })
-            .unwrap();
+        let outbox = Arc::new(Outbox::open(dir.path()).unwrap());
+        let keeper = Keeper::start(
+            dir.path().to_path_buf(),
+            index,
+            Arc::new(applied),
+            Arc::clone(&health),
+            outbox,
+            || (KEPT, Arc::default()),
+        )
+        .unwrap();
         let (tell, acknowledged) = channel();
         let disk = Arc::clone(&paper.0);
         let mut engine = Engine::new(

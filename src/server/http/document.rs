@@ -33,10 +33,12 @@ use super::coverage::CoverageRow;
 use super::import::{ImportAnswer, ImportBody};
 use super::maillog::MailBody;
 use super::nas::{HoldBody, HoldRow, NasRow};
+use super::notices::{NoticeRow, TestRow};
 use super::permitted::Line;
 use super::preservations::{PreservationBody, PreservationRow};
 use super::problem::{Kind, Problem};
 use super::questions::{ChainRow, QuestionRow};
+use super::report::ReportRow;
 use super::reputation::ReputationRow;
 use super::rules::{RuleRow, WouldRow};
 use super::scanned::{ScannedRow, VerdictBody, VerdictRow};
@@ -58,6 +60,9 @@ fn text(kind: Kindred) -> Schema {
         Kindred::Text => object.schema_type(Type::String).max_length(Some(1024)),
         Kindred::Moment => {
             object.schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        }
+        Kindred::Day => {
+            object.schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)))
         }
         Kindred::Span => object.schema_type(Type::String).max_length(Some(1024)),
         Kindred::Number => object.schema_type(Type::Integer).minimum(Some(0)),
@@ -234,6 +239,9 @@ pub fn openapi() -> OpenApi {
     add::<ImportAnswer>(&mut components);
     add::<Line>(&mut components);
     add::<ReputationRow>(&mut components);
+    add::<ReportRow>(&mut components);
+    add::<NoticeRow>(&mut components);
+    add::<TestRow>(&mut components);
     add::<ComplaintRow>(&mut components);
     add::<CaseRow>(&mut components);
     add::<OpenBody>(&mut components);

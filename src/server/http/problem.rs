@@ -67,6 +67,8 @@ problems! {
     UnknownCase = "unknown-case", NOT_FOUND, "There is no case of that number";
     /// No rule of that name is configured.
     UnknownRule = "unknown-rule", NOT_FOUND, "There is no rule of that name";
+    /// No receiver of notices of that name is configured.
+    UnknownNotice = "unknown-notice", NOT_FOUND, "There is no notice of that name";
     /// The case is closed already.
     CaseClosed = "case-closed", CONFLICT, "The case is closed already";
     /// The subject is the name of a static range.

@@ -32,6 +32,7 @@ fn config() -> Config {
         scanned: Default::default(),
         coa: Coa::default(),
         logins: Default::default(),
+        notices: Vec::new(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients, ..Radius::default() },
         identity: Identity::new(

@@ -59,6 +59,7 @@ fn config(secret: &[u8]) -> Config {
         scanned: Default::default(),
         coa: crate::config::Coa::default(),
         logins: Default::default(),
+        notices: Vec::new(),
         data_dir: "/nonexistent".into(),
         radius: Radius { clients: vec![client("127.0.0.0/30"), client("::1/128")], ..Radius::default() },
         identity: Identity::new(

@@ -62,10 +62,7 @@ impl StaffDesk {
             let help = "Attempts that were refused or deferred, by how they are kept";
             out.counter("attempts", help, &[("kept", outcome)], count);
         }
-        for ((finding, by, fate), count) in self.scanning.read() {
-            let labels = [("verdict", finding.word()), ("by", by.word()), ("outcome", fate.word())];
-            out.counter("scanned", "What scanners found, and what became of it", &labels, count);
-        }
+        self.expose_scanned(&mut out);
         out.counter("inbound_messages", "Inbound mail that is no subscriber's", &[], read(&desk.inbound));
         out.counter("unrecorded_messages", "Messages not recorded in time", &[], read(&desk.unrecorded));
         out.counter("log_batches", "Group commits", &[], read(&engine.batches));
@@ -88,7 +85,15 @@ impl StaffDesk {
         let config = self.config.load();
         feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
         reputation::expose(&mut out, &self.reputation.listings());
+        self.notices.expose(&mut out, clock::now());
         out
+    }
+
+    fn expose_scanned(&self, out: &mut Exposition) {
+        for ((finding, by, fate), count) in self.scanning.read() {
+            let labels = [("verdict", finding.word()), ("by", by.word()), ("outcome", fate.word())];
+            out.counter("scanned", "What scanners found, and what became of it", &labels, count);
+        }
     }
 
     fn expose_answers(&self, out: &mut Exposition) {

@@ -444,3 +444,135 @@ pub(super) fn case() -> CaseRow {
         kept_until: None,
     }
 }
+
+pub(super) fn receivers() -> Vec<NoticeRow> {
+    let events = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    vec![
+        NoticeRow {
+            name: "portal".to_owned(),
+            way: "webhook".to_owned(),
+            to: "https://portal.isp.example".to_owned(),
+            events: events(&["suspended", "limited", "released"]),
+            taken_at: some("2026-11-23T14:00:04.000Z"),
+            said: some("204 No Content"),
+            ..NoticeRow::default()
+        },
+        NoticeRow {
+            name: "pager".to_owned(),
+            way: "command".to_owned(),
+            to: "/usr/local/bin/page".to_owned(),
+            events: events(&["rule-called"]),
+            waiting: 12,
+            oldest: some("2026-11-23T13:00:00.000Z"),
+            retry_at: some("2026-11-23T14:03:20.000Z"),
+            taken_at: None,
+            said: some("exit status: 1: no\u{1b}[2J pager"),
+            lost: 3,
+        },
+    ]
+}
+
+/// A day of two customers, one of whom has a name that is an attack.
+#[expect(clippy::too_many_lines, reason = "a day has much in it")]
+pub(super) fn report() -> ReportRow {
+    let sender = |subject: &str, kind: &str, messages, usual| TopRow {
+        kind: kind.to_owned(),
+        subject: subject.to_owned(),
+        messages,
+        recipients: messages * 3,
+        bytes: messages * 20_480,
+        usual,
+        most_before: usual,
+    };
+    let refusal = |reason: &str, verdict: Option<&str>, count, observed| RefusalRow {
+        reason: reason.to_owned(),
+        verdict: verdict.map(str::to_owned),
+        count,
+        observed,
+    };
+    let hostile = "<script>alert(1)</script>\u{202e}=cmd|' /C calc'!A0";
+    ReportRow {
+        since: some("2026-11-21T23:00:00.000Z"),
+        until: some("2026-11-22T23:00:00.000Z"),
+        sent: SentRow { messages: 184_211, recipients: 260_004, bytes: 9_812_345_678, senders: 12_041 },
+        refusals: vec![
+            refusal("not-online", Some("refuse"), 4_210, 0),
+            refusal("limited", Some("defer"), 812, 800),
+            refusal("too-many", None, 3, 0),
+        ],
+        top: vec![
+            sender("alice@isp.example", "subscriber", 10_240, Some(7)),
+            sender("newsletter@a-customer-with-a-long-name.isp.example", "login", 5_120, Some(5_000)),
+            sender(hostile, "subscriber", 2, None),
+        ],
+        cases: CasesRow {
+            opened: 2,
+            closed: 1,
+            open: 7,
+            newest: vec![
+                CaseLine {
+                    id: 4711,
+                    opened: some("2026-11-22T12:00:00.000Z"),
+                    kind: "complaint".to_owned(),
+                    state: "open".to_owned(),
+                    about: vec!["bob@isp.example".to_owned(), hostile.to_owned()],
+                    words: "abuse from <complaints@example.net>".to_owned(),
+                    link: some("https://warden.isp.example/case/4711"),
+                },
+                CaseLine {
+                    id: 4700,
+                    opened: some("2026-11-22T09:20:00.000Z"),
+                    kind: "signal".to_owned(),
+                    state: "closed".to_owned(),
+                    about: vec!["alice@isp.example".to_owned()],
+                    words: "1,024 messages today; 3 to 14 on the last 28 days, and more words than fit into one line of a \
+                            ticket"
+                        .to_owned(),
+                    link: some("https://warden.isp.example/case/4700"),
+                },
+            ],
+        },
+        orders: OrdersRow {
+            suspended: 1,
+            limited: 0,
+            released: 1,
+            ran_out: 2,
+            suspended_now: 3,
+            limited_now: 4,
+            newest: vec![
+                OrderLine {
+                    at: some("2026-11-22T15:00:00.000Z"),
+                    order: "release".to_owned(),
+                    kind: "login".to_owned(),
+                    subject: "bob".to_owned(),
+                    until: None,
+                    by: "desk".to_owned(),
+                    reason: "has cleaned it".to_owned(),
+                },
+                OrderLine {
+                    at: some("2026-11-22T09:21:00.000Z"),
+                    order: "suspend".to_owned(),
+                    kind: "subscriber".to_owned(),
+                    subject: "alice@isp.example".to_owned(),
+                    until: some("2026-11-23T09:21:00.000Z"),
+                    by: "rule:flood".to_owned(),
+                    reason: "messages >= 1000".to_owned(),
+                },
+            ],
+        },
+        listed: reputation().into_iter().filter(|row| row.state == "listed").collect(),
+        feeds: 3,
+        feeds_unwell: vec![FeedRow {
+            nas: "bras2/192.0.2.9".to_owned(),
+            feed: "silent".to_owned(),
+            last_heard: some("2026-11-22T20:00:00.000Z"),
+            why: some("nothing was heard for longer than its sessions lead to expect"),
+        }],
+        gaps: vec![GapRow {
+            since: some("2026-11-22T02:00:00.000Z"),
+            until: "2026-11-22T02:01:30.000Z".to_owned(),
+        }],
+        notices_behind: receivers().into_iter().filter(|row| row.waiting > 0).collect(),
+        ..ReportRow::default()
+    }
+}

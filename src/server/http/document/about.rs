@@ -14,6 +14,7 @@ pub(super) enum Kindred {
     Number,
     Port,
     Limit,
+    Day,
 }
 
 /// A parameter of a query.
@@ -70,6 +71,7 @@ const WITHIN: Given =
     Given("within", Kindred::Span, "All who had it so long before and after that time, such as 2m.");
 const IP: Given = Given("ip", Kindred::Text, "An IP address.");
 const TIMESTAMP: Given = Given("timestamp", Kindred::Moment, "Then instead of now: RFC 3339 with an offset.");
+const NOTICE: Given = Given("name", Kindred::Text, "A receiver of notices.");
 const ID: Given = Given("id", Kindred::Number, "The number of a case.");
 const AT: Given = Given("at", Kindred::Moment, "Then instead of now: RFC 3339 with an offset.");
 
@@ -282,6 +284,37 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             takes: &[FORMAT, PURPOSE],
             answer: Answered::Sheet("ReputationRow"),
             refuses: &[Kind::BadParameter],
+            ..PLAIN
+        },
+        ("GET", "/v1/report") => About {
+            summary: "What a day was like: sums, top senders, refusals, cases, orders, feeds",
+            takes: &[
+                Given("day", Kindred::Day, "Which, by the clock of the site; without it yesterday."),
+                PURPOSE,
+            ],
+            answer: Answered::One("ReportRow"),
+            refuses: &[
+                Kind::BadParameter,
+                Kind::PurposeRequired,
+                Kind::NotReady,
+                Kind::Unrecorded,
+                Kind::Storage,
+                Kind::Damaged,
+            ],
+            ..PLAIN
+        },
+        ("GET", "/v1/notices") => About {
+            summary: "Who is told what happens, and how far behind each is",
+            takes: &[PURPOSE],
+            answer: Answered::Rows("NoticeRow"),
+            refuses: &[Kind::BadParameter],
+            ..PLAIN
+        },
+        ("POST", "/v1/notices/{name}/test") => About {
+            summary: "Sends a test to a receiver, and says what it answered",
+            takes: &[NOTICE, PURPOSE],
+            answer: Answered::One("TestRow"),
+            refuses: &[Kind::BadParameter, Kind::UnknownNotice],
             ..PLAIN
         },
         ("GET", "/v1/permitted") => About {
