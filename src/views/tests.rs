@@ -248,13 +248,3 @@ fn what_a_nas_said_stands_in_its_case_and_goes_on_from_a_snapshot() {
     let note = last.note.as_ref().unwrap().to_string();
     assert_eq!(note, "CoA-Request to restrict session s1 of bras1: acknowledged");
 }
-
-#[test]
-fn a_snapshot_from_before_the_access_side_was_asked_ends_there_and_is_read() {
-    let (views, _) = folded(&[complaint()]);
-    let mut octets = views.snapshot();
-    assert_eq!(octets.split_off(octets.len() - 3), [0, 0, 0], "nothing is known of anybody");
-    assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
-    octets.extend([1, 0xff]);
-    assert!(Views::restore(Arc::default(), &octets).is_err());
-}
