@@ -342,6 +342,7 @@ pub(super) struct Trend {
     pub refused: Threshold,
     pub spam: Threshold,
     pub virus: Threshold,
+    pub addresses: Threshold,
 }
 
 /// An entry of `[trend]`.

@@ -42,5 +42,6 @@ fn written(table: &table::Trend, measure: Measure) -> &table::Threshold {
         Measure::Refused => &table.refused,
         Measure::Spam => &table.spam,
         Measure::Virus => &table.virus,
+        Measure::Addresses => &table.addresses,
     }
 }

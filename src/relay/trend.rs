@@ -4,7 +4,7 @@
 //! nobody. What a mail server's log tells of counts on its own day: it was sent, and it teaches what is usual, but nobody
 //! looks at a sender because a file was read. What was only observed counts like everything else: whoever let it go.
 //!
-//! A sender takes some two hundred octets, 32 for each of the last four weeks' days with mail, and eight for each recipient
+//! A sender takes some two hundred octets, 36 for each of the last four weeks' days with mail, and eight for each recipient
 //! domain of nine weeks; never more than 11 KiB. After nine weeks without mail it is forgotten: what goes out once a month is
 //! not news each time.
 //!
@@ -89,6 +89,7 @@ pub fn subject_of_attempt(attempt: &Attempt) -> Option<Subject> {
 impl Trends {
     /// Folds a message that was written down at `at`.
     pub fn message(&self, at: Timestamp, message: &Message) {
+        self.used(at, message);
         let Some(subject) = subject_of(message) else { return };
         // A file may tell of any time; nothing was sent after it was told.
         let sent = message.at.min(at);
@@ -100,6 +101,18 @@ impl Trends {
             self.since.store(sent.millis(), Ordering::Relaxed);
         }
         self.senders.entry(subject).or_insert_with(|| Sender::new(day)).message(sent, message);
+    }
+
+    /// A login counts for itself wherever it is used, and whoever's line that is.
+    fn used(&self, at: Timestamp, message: &Message) {
+        let sent = message.at.min(at);
+        if let (Some(login), Some(address)) = (&message.login, message.address)
+            && day_of(at).saturating_sub(day_of(sent)) <= REMEMBERED
+        {
+            let subject = Subject::Login(login.clone());
+            let mut sender = self.senders.entry(subject).or_insert_with(|| Sender::new(day_of(sent)));
+            sender.used_from(sent, address);
+        }
     }
 
     /// Folds what was not let go.

@@ -33,6 +33,7 @@ pub(super) fn seen(
             // Nobody need be called because a file was read.
             Outcome::Message(message) if message.reason != Reason::Imported => {
                 note(subject_of(message), message.at);
+                note(message.login.clone().map(Subject::Login), message.at);
             }
             Outcome::Attempts(attempts) => {
                 for attempt in attempts {

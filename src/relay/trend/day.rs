@@ -72,6 +72,8 @@ pub struct Day {
     pub spam: u16,
     /// Messages in which a scanner found a virus.
     pub viruses: u16,
+    /// Different addresses from which a login was used.
+    pub addresses: u8,
     /// Whether there was a signal, and nobody said that it was all right.
     pub odd: bool,
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows: hashes, and on which day one was seen last. Must not know: what is named.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::day::REMEMBERED;
@@ -16,7 +18,22 @@ pub const NAMES_MOST: usize = 64;
 /// A hash of the octets, whatever their case: 64-bit FNV-1a, folded. It is a file format: another one would make every domain
 /// a new one.
 pub(super) fn hash(name: &Name) -> u32 {
-    let mixed = name.octets().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+    folded(name.octets())
+}
+
+/// The same of an address; of IPv6 that of its /64, which is one line's (RFC 6177).
+pub(super) fn hash_of(address: IpAddr) -> u32 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => folded(&address.octets()),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h, ..] = address.octets();
+            folded(&[a, b, c, d, e, f, g, h])
+        }
+    }
+}
+
+fn folded(octets: &[u8]) -> u32 {
+    let mixed = octets.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
         (hash ^ u64::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
     });
     let [a, b, c, d, e, f, g, h] = mixed.to_be_bytes();

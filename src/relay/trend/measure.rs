@@ -31,11 +31,13 @@ pub enum Measure {
     Spam,
     /// Messages of the day in which a scanner found a virus.
     Virus,
+    /// Different addresses of the day from which a login was used.
+    Addresses,
 }
 
 impl Measure {
     /// All of them, in the order in which they are documented.
-    pub const ALL: [Measure; 11] = [
+    pub const ALL: [Measure; 12] = [
         Measure::Messages,
         Measure::Hours,
         Measure::Recipients,
@@ -47,6 +49,7 @@ impl Measure {
         Measure::Refused,
         Measure::Spam,
         Measure::Virus,
+        Measure::Addresses,
     ];
 
     /// The word in output, and the key of its threshold.
@@ -64,6 +67,7 @@ impl Measure {
             Measure::Refused => "refused",
             Measure::Spam => "spam",
             Measure::Virus => "virus",
+            Measure::Addresses => "addresses",
         }
     }
 
@@ -98,6 +102,7 @@ impl Measure {
             Measure::Refused => day.refused.into(),
             Measure::Spam => day.spam.into(),
             Measure::Virus => day.viruses.into(),
+            Measure::Addresses => day.addresses.into(),
         }
     }
 
@@ -124,6 +129,7 @@ impl Measure {
             Measure::Helo => format!("{number} different HELO names {when}"),
             Measure::Refused => format!("{number} recipients refused {when}"),
             Measure::Spam => format!("a scanner found spam in {number} {messages} {when}"),
+            Measure::Addresses => format!("used from {number} different addresses {when}"),
             Measure::Virus => format!("a scanner found a virus in {number} {messages} {when}"),
         };
         let range = match (usual.least, usual.most) {

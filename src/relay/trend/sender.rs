@@ -2,10 +2,12 @@
 //!
 //! Knows: how a message, an attempt and a signal change that. Must not know: whose it is, or what is a signal.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::day::{Before, DAYS, Day, REMEMBERED, Usual, day_of, quarter_of};
-use super::distinct::{DOMAINS_MOST, Few, Known, NAMES_MOST, hash};
+use super::distinct::{DOMAINS_MOST, Few, Known, NAMES_MOST, hash, hash_of};
 use super::measure::Measure;
 use crate::relay::message::Message;
 use crate::session::Timestamp;
@@ -32,6 +34,8 @@ pub struct Sender {
     /// When the last messages under new sender addresses were sent, in seconds since 1970, and whether to a new domain.
     window: Vec<(i64, bool)>,
     helos: Few,
+    /// From where a login was used today.
+    addresses: Few,
     /// What was a signal today, and at which value.
     signals: Vec<(Measure, u64)>,
 }
@@ -47,6 +51,7 @@ impl Sender {
             senders: Known::default(),
             window: Vec::new(),
             helos: Few::default(),
+            addresses: Few::default(),
             signals: Vec::new(),
         }
     }
@@ -156,6 +161,16 @@ impl Sender {
         }
     }
 
+    /// A login was used from there.
+    pub(super) fn used_from(&mut self, at: Timestamp, address: IpAddr) {
+        let day = day_of(at);
+        self.begin(day);
+        // How many there were on a day that is over is not known any more.
+        if day == self.today.day {
+            self.today.addresses = self.addresses.note(hash_of(address));
+        }
+    }
+
     /// A scanner found a virus in a message, or spam.
     pub(super) fn scanned(&mut self, at: Timestamp, is_virus: bool) {
         if let Some(then) = self.day(at) {
@@ -208,6 +223,7 @@ impl Sender {
         let best = self.best.filter(|best| day.saturating_sub(best.day) <= REMEMBERED);
         self.best = self.days.drain(..over).chain(best).max_by_key(|day| (day.messages, day.day));
         self.helos.clear();
+        self.addresses.clear();
         self.signals.clear();
         self.domains.forget(day);
         self.senders.forget(day);

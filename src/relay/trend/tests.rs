@@ -1,5 +1,6 @@
 //! Stories of senders: who is a signal, when, and who never is.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::*;
@@ -257,6 +258,33 @@ fn what_a_scanner_found_is_a_signal_from_the_first_virus_and_the_tenth_spam_on_w
 }
 
 #[test]
+fn a_login_that_is_used_from_twenty_addresses_on_a_day_is_a_signal_whoever_has_them() {
+    let trends = Trends::default();
+    let login = Subject::Login(Name::from("sales"));
+    let used = |number: u8, address: IpAddr| {
+        let owners = vec![owner(&format!("u{number}"))];
+        let login = Some(Name::from("sales"));
+        let message =
+            Message { owners, login, address: Some(address), ..message(at(0, 60 * i64::from(number))) };
+        trends.message(message.at, &message);
+        look(&trends, &Subject::Login(Name::from("sales")), message.at)
+    };
+    for number in 0..40 {
+        // All of one line.
+        assert!(used(number, Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, number.into()).into()).is_empty());
+    }
+    let told: Vec<_> =
+        (1..20).flat_map(|number| used(number, Ipv4Addr::new(192, 0, 2, number).into())).collect();
+    let [signal] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&signal.subject, signal.value), (&login, 20));
+    assert_eq!(
+        signal.words,
+        Name::from("used from 20 different addresses today; nothing is known of the days before")
+    );
+    assert_eq!(trends.sender(&login).unwrap().today().messages, 0, "they count for whose the lines are");
+}
+
+#[test]
 fn a_new_address_of_its_own_that_writes_to_friends_is_no_stranger() {
     let new = |number| Message { sender: Name::from("new@isp.example"), ..to(number, at(28, 60 * number)) };
     for (friends, strangers, expected) in [(9, 6, 1), (10, 6, 0), (0, 5, 0), (0, 6, 1)] {
@@ -364,10 +392,10 @@ fn a_sender_takes_no_more_memory_whatever_it_does() {
         + size_of_val(sender.days())
         + sender.domains() * 8
         + WINDOW_MOST * 16
-        + 2 * NAMES_MOST * 4
+        + 3 * NAMES_MOST * 4
         + Measure::ALL.len() * 16;
     assert!(octets < 11 * 1024, "{octets}");
-    assert_eq!(size_of::<Day>(), 32);
+    assert_eq!(size_of::<Day>(), 36);
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Threshold {
             Measure::Helo => (20, 30),
             Measure::Spam => (10, 40),
             Measure::Virus => (1, 20),
+            Measure::Addresses => (20, 30),
         };
         Threshold { floor, tenths }
     }
