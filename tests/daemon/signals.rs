@@ -1,11 +1,16 @@
 //! Who does not send as usual: the case that says so, the rule that acts on it, and a crash in between.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::common::asking::{Mail, Policy};
 use crate::common::daemon::{Daemon, Wanted};
 use crate::common::eventually;
 use crate::common::nas::Status;
+use crate::house::printed;
 
 const ALICE: &str = "100.64.0.7";
 const BOB: &str = "100.64.0.8";
@@ -78,6 +83,47 @@ fn nine_messages_to_strangers_open_a_case_and_the_rule_stops_that_sender_and_nob
     daemon.order(&["cases", "dismiss", &id, "--reason", "invitations of her club"]);
     to_strangers(&daemon, ALICE, 9..12);
     assert_eq!(signals(&daemon)[0]["state"], "closed");
+}
+
+/// What rspamd tells of a message with a virus; the status of the answer.
+fn infected(daemon: &Daemon, token: &str, client: &str) -> u16 {
+    let body = format!(
+        r#"{{"action":"reject","score":20,"ip":"{client}","symbols":[{{"name":"CLAM_VIRUS","options":["Eicar"]}}]}}"#
+    );
+    let mut stream = TcpStream::connect(daemon.web).expect("the daemon listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    write!(
+        stream,
+        "POST /v1/verdicts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: \
+         application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+}
+
+#[test]
+fn one_virus_is_a_signal_before_anything_was_learned_and_a_rule_stops_its_sender() {
+    let rule =
+        "\n[[rule]]\nname = \"virus\"\nwhen = \"virus >= 1\"\nthen = \"suspend 24h\"\nmode = \"enforce\"";
+    let daemon = Daemon::start_with(&Wanted { policy: rule, web: true, ..Wanted::default() });
+    let mut nas = daemon.nas();
+    nas.report(Status::Start, "alice", "s1", ALICE);
+    nas.report(Status::Start, "bob", "s2", BOB);
+    let token = ["token", "create", "--role", "operator", "--scope", "verdicts", "--note", "rspamd"];
+    let token = printed(&daemon.cli(&token), 0).trim().to_owned();
+    assert_eq!(infected(&daemon, &token, "100.64.9.9"), 200, "nobody's");
+    assert_eq!(infected(&daemon, &token, ALICE), 200);
+    let case = eventually("a case", || signals(&daemon).pop());
+    assert_eq!(
+        (&case["subscribers"][0], &case["evidence"][0]["signal"]["name"]),
+        (&"alice".into(), &"virus".into())
+    );
+    let rcpt = |client| Policy::connect(daemon.policy).rcpt(&Mail { client, ..Mail::default() });
+    eventually("the rule to act", || rcpt(ALICE).starts_with("550 5.7.1 ").then_some(()));
+    assert_eq!((rcpt(BOB).as_str(), signals(&daemon).len()), ("OK", 1));
 }
 
 #[test]
