@@ -9,13 +9,12 @@ use toml::Spanned;
 
 use super::fault::{ConfigError, Fault, Place};
 use super::file::Reader;
-use super::prefixes::{LINE_OCTETS_MAX, Misplaced, fields};
+use super::lines::{Heading, Misplaced, records};
 use super::table;
 use crate::session::Name;
 use crate::session::identity::Canonical;
 
-/// What a line consists of; as its first line a file may say so.
-const FIELDS: [&str; 2] = ["login", "subscriber"];
+const HEADING: Heading = Heading { names: &["login", "subscriber"], fields: 2 };
 
 /// Whose logins are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,42 +69,25 @@ impl Reader<'_> {
 
 fn read(octets: &[u8], canonical: Canonical) -> Result<HashMap<Name, Name>, Misplaced> {
     let mut known: HashMap<Name, (usize, Name)> = HashMap::new();
-    // Spreadsheets put a mark before the first line.
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    let mut may_be_heading = true;
-    for (number, line) in (1..).zip(octets.split(|&octet| octet == b'\n')) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let at = |column| move |fault| Misplaced { line: number, column, fault };
-        if line.len() > LINE_OCTETS_MAX {
-            return Err(at(1)(Fault::LineTooLong { limit: LINE_OCTETS_MAX }));
-        }
-        let line = std::str::from_utf8(line).map_err(|_| at(1)(Fault::NotUtf8))?;
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let fields = fields(line);
-        let [login, subscriber] = fields.as_slice() else {
-            return Err(at(1)(Fault::NotALoginLine { fields: fields.len() }));
+    for record in records(octets, &HEADING) {
+        let record = record?;
+        let [login, subscriber] = record.fields.as_slice() else {
+            return Err(record.wrong(1, Fault::NotALoginLine { fields: record.fields.len() }));
         };
-        let is_heading =
-            [login, subscriber].iter().zip(FIELDS).all(|(f, name)| f.text.eq_ignore_ascii_case(name));
-        if std::mem::take(&mut may_be_heading) && is_heading {
-            continue;
-        }
         if login.text.is_empty() {
-            return Err(at(login.column)(Fault::Empty));
+            return Err(record.wrong(login.column, Fault::Empty));
         }
         let name = canonical.name(Name::from_text(&subscriber.text).octets());
-        let name = name.ok_or_else(|| at(subscriber.column)(Fault::NoName))?;
+        let name = name.ok_or_else(|| record.wrong(subscriber.column, Fault::NoName))?;
         let login_name = Name::from_text(&login.text);
         match known.get(&login_name) {
             Some((_, earlier)) if *earlier == name => {}
             Some((line, earlier)) => {
                 let fault = Fault::LoginTwice { line: *line, subscriber: earlier.clone() };
-                return Err(at(login.column)(fault));
+                return Err(record.wrong(login.column, fault));
             }
             None => {
-                known.insert(login_name, (number, name));
+                known.insert(login_name, (record.line, name));
             }
         }
     }
@@ -114,6 +96,7 @@ fn read(octets: &[u8], canonical: Canonical) -> Result<HashMap<Name, Name>, Misp
 
 #[cfg(test)]
 mod tests {
+    use super::super::lines::LINE_OCTETS_MAX;
     use super::*;
 
     const CANONICAL: Canonical = Canonical { lowercase: true, strip_realm: false, fold_mac: false };

@@ -10,6 +10,7 @@ mod dnsbl;
 pub mod fault;
 pub mod file;
 mod limit;
+mod lines;
 mod logins;
 mod nat;
 mod notice;

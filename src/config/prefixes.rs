@@ -8,26 +8,14 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 
 use super::fault::Fault;
+use super::lines::{Field, Heading, Misplaced, records};
 use super::{Listed, When, value};
 use crate::radius::claims;
 use crate::session::Name;
 use crate::session::identity::Canonical;
 
-/// Octets of a line. A name has 253 at most, in hex twice as many.
-pub(super) const LINE_OCTETS_MAX: usize = 1024;
-/// What a line consists of; as its first line a file may say so.
-const FIELDS: [&str; 3] = ["subscriber", "prefix", "when"];
-
-/// A line that can't be used.
-#[derive(Debug)]
-pub(super) struct Misplaced {
-    /// Counted from 1.
-    pub(super) line: usize,
-    /// In characters, counted from 1.
-    pub(super) column: usize,
-    /// What is wrong.
-    pub(super) fault: Fault,
-}
+/// What the third column is called is a matter of taste.
+const HEADING: Heading = Heading { names: &["subscriber", "prefix"], fields: 3 };
 
 /// What the lines are judged by.
 pub(super) struct Terms<'a> {
@@ -44,85 +32,29 @@ pub(super) fn read(octets: &[u8], terms: &Terms<'_>) -> Result<Vec<Listed>, Misp
     let statics: HashMap<IpNet, &Name> = terms.statics.iter().map(|(prefix, name)| (*prefix, name)).collect();
     let mut known: HashMap<IpNet, usize> = HashMap::new();
     let mut list: Vec<(usize, Listed)> = Vec::new();
-    // Spreadsheets put a mark before the first line.
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    let mut may_be_heading = true;
-    for (number, line) in (1..).zip(octets.split(|&octet| octet == b'\n')) {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let at = |column| move |fault| Misplaced { line: number, column, fault };
-        if line.len() > LINE_OCTETS_MAX {
-            return Err(at(1)(Fault::LineTooLong { limit: LINE_OCTETS_MAX }));
-        }
-        let line = std::str::from_utf8(line).map_err(|_| at(1)(Fault::NotUtf8))?;
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let fields = fields(line);
-        if std::mem::take(&mut may_be_heading) && is_heading(&fields) {
-            continue;
-        }
-        let listed = listed(&fields, terms, &statics).map_err(|(field, fault)| {
-            let column = field.and_then(|field| fields.get(field)).map_or(1, |field| field.column);
-            at(column)(fault)
-        })?;
-        let place = fields.get(1).map_or(1, |field| field.column);
+    for record in records(octets, &HEADING) {
+        let record = record?;
+        let column = |field: usize| record.fields.get(field).map_or(1, |field| field.column);
+        let listed = listed(&record.fields, terms, &statics)
+            .map_err(|(field, fault)| record.wrong(field.map_or(1, column), fault))?;
         match known.get(&listed.prefix).and_then(|&index| list.get(index)) {
             Some((_, earlier)) if *earlier == listed => {}
             Some((line, earlier)) if earlier.subscriber == listed.subscriber => {
-                return Err(at(place)(Fault::Duplicate { line: *line }));
+                return Err(record.wrong(column(1), Fault::Duplicate { line: *line }));
             }
             Some((line, earlier)) => {
                 let subscriber = earlier.subscriber.clone();
-                return Err(at(place)(Fault::ListedTwice { line: *line, subscriber }));
+                return Err(record.wrong(column(1), Fault::ListedTwice { line: *line, subscriber }));
             }
             None => {
                 known.insert(listed.prefix, list.len());
-                list.push((number, listed));
+                list.push((record.line, listed));
             }
         }
     }
     let mut list: Vec<Listed> = list.into_iter().map(|(_, listed)| listed).collect();
     list.sort_by_key(|listed| listed.prefix);
     Ok(list)
-}
-
-/// A field without the blanks around it, and where it begins.
-pub(super) struct Field {
-    pub(super) text: String,
-    pub(super) column: usize,
-}
-
-fn is_heading(fields: &[Field]) -> bool {
-    let named = |(field, name): (&Field, &str)| field.text.eq_ignore_ascii_case(name);
-    // What the third column is called is a matter of taste.
-    fields.len() == FIELDS.len() && fields.iter().zip(FIELDS).take(2).all(named)
-}
-
-pub(super) fn fields(line: &str) -> Vec<Field> {
-    if line.contains('"') {
-        return quoted(line);
-    }
-    let mut before = 1_usize;
-    let mut fields = Vec::with_capacity(FIELDS.len());
-    for written in line.split(',') {
-        let blanks = written.chars().take_while(|c| c.is_whitespace()).count();
-        fields.push(Field { text: written.trim().to_owned(), column: before.saturating_add(blanks) });
-        before = before.saturating_add(written.chars().count()).saturating_add(1);
-    }
-    fields
-}
-
-/// A line with quotes in it. Where its fields begin is not worth a parser of our own.
-fn quoted(line: &str) -> Vec<Field> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(line.as_bytes());
-    let mut record = csv::StringRecord::new();
-    // Reading from memory what is UTF-8 and may have any number of fields leaves nothing to fail.
-    let _ = reader.read_record(&mut record);
-    record.iter().map(|text| Field { text: text.to_owned(), column: 1 }).collect()
 }
 
 /// One line's meaning; what is wrong goes with the number of its field.

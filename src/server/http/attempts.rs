@@ -10,7 +10,8 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::api::{Candidate, parse_rfc3339, rfc3339};
+use super::api::{Candidate, rfc3339};
+use super::lists::{mark, until};
 use super::problem::Problem;
 use super::question::Question;
 use super::walk::Walked;
@@ -114,8 +115,7 @@ impl Walked for AttemptFilter {
         mark: Option<i64>,
         limit: usize,
     ) -> Result<Vec<AttemptRow>, Trouble> {
-        let mark = mark.map(|mark| Timestamp::from_millis(mark.saturating_add(1)));
-        let until = self.until.into_iter().chain(mark).min();
+        let until = until(self.until, mark);
         staff.attempts(&AttemptFilter { until, limit, ..self.clone() }).await
     }
 
@@ -124,7 +124,7 @@ impl Walked for AttemptFilter {
     }
 
     fn mark(&self, row: &AttemptRow) -> Option<i64> {
-        parse_rfc3339(&row.at).map(Timestamp::millis)
+        mark(Some(&row.at))
     }
 }
 

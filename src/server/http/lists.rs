@@ -17,12 +17,13 @@ use crate::audit::rows::{Listed, MessageFilter, SessionFilter};
 use crate::session::{Realm, Timestamp};
 
 /// The earlier of what was asked for and what a cursor's mark, a moment in milliseconds, allows.
-fn until(asked: Option<Timestamp>, mark: Option<i64>) -> Option<Timestamp> {
+pub(super) fn until(asked: Option<Timestamp>, mark: Option<i64>) -> Option<Timestamp> {
     let mark = mark.map(|mark| Timestamp::from_millis(mark.saturating_add(1)));
     asked.into_iter().chain(mark).min()
 }
 
-fn mark(at: Option<&str>) -> Option<i64> {
+/// Where a cursor of rows in the order of their moments stands.
+pub(super) fn mark(at: Option<&str>) -> Option<i64> {
     api::parse_rfc3339(at?).map(Timestamp::millis)
 }
 

@@ -17,7 +17,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::api::{Candidate, parse_rfc3339, rfc3339};
+use super::api::{Candidate, rfc3339};
+use super::lists::{mark, until};
 use super::problem::Problem;
 use super::question::Question;
 use super::walk::Walked;
@@ -147,8 +148,7 @@ impl Walked for ScannedFilter {
         mark: Option<i64>,
         limit: usize,
     ) -> Result<Vec<ScannedRow>, Trouble> {
-        let mark = mark.map(|mark| Timestamp::from_millis(mark.saturating_add(1)));
-        let until = self.until.into_iter().chain(mark).min();
+        let until = until(self.until, mark);
         staff.scanned(&ScannedFilter { until, limit, ..self.clone() }).await
     }
 
@@ -157,7 +157,7 @@ impl Walked for ScannedFilter {
     }
 
     fn mark(&self, row: &ScannedRow) -> Option<i64> {
-        parse_rfc3339(&row.at).map(Timestamp::millis)
+        mark(Some(&row.at))
     }
 }
 
