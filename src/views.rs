@@ -559,6 +559,7 @@ impl Views {
         self.machine.advance(at, &mut self.effects);
         self.drain(Cause::Deadline, folded);
         self.shared.trends.advance(at);
+        self.shared.classes.advance(at, |subscriber| self.machine.has_any(subscriber));
         let preserved = &self.preserved;
         let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
         self.show(&changed);

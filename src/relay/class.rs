@@ -3,12 +3,13 @@
 //! A record brings the attributes that the operator wants kept (`subscriber.keep`). Which of them tell kinds of contracts apart is
 //! not known here, but an attribute of which nearly each subscriber has a value of their own does not: one with more than
 //! a thousand values is forgotten. So memory grows with those who have a value, by a few octets each, and is none where
-//! nothing is kept.
+//! nothing is kept. Who has no session is forgotten after nine weeks.
 //!
 //! Knows: the newest word of a subscriber's records. Must not know: limits, or how a record is read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -16,6 +17,7 @@ use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::trend::{REMEMBERED, day_of};
 use crate::session::event::{Kind, Record};
 use crate::session::{Name, Timestamp};
 
@@ -35,6 +37,8 @@ type Known = Vec<(Name, Vec<Name>)>;
 pub struct Classes {
     of: DashMap<Name, (Timestamp, Marks), RandomState>,
     known: ArcSwap<Known>,
+    /// The day on which was last looked for those who are to be forgotten.
+    swept: AtomicU16,
 }
 
 /// The same at rest; part of a snapshot.
@@ -42,6 +46,7 @@ pub struct Classes {
 pub struct ClassesAtRest {
     of: BTreeMap<Name, (Timestamp, Marks)>,
     known: Known,
+    swept: u16,
 }
 
 impl Classes {
@@ -82,6 +87,19 @@ impl Classes {
         }
     }
 
+    /// Forgets, once a day, who has no session and of whom nothing was heard for so long: names of Wi-Fi devices come and never
+    /// come again. `lives` says of whom there are sessions.
+    pub fn advance(&self, at: Timestamp, lives: impl Fn(&Name) -> bool) {
+        let day = day_of(at);
+        // There is one writer.
+        if self.of.is_empty() || self.swept.load(Ordering::Relaxed) >= day {
+            return;
+        }
+        self.swept.store(day, Ordering::Relaxed);
+        let is_over = |heard: Timestamp| day.saturating_sub(day_of(heard)) > REMEMBERED;
+        self.of.retain(|subscriber, (heard, _)| !is_over(*heard) || lives(subscriber));
+    }
+
     fn mark(&self, name: &Name, value: &Name) -> Option<(u8, u16)> {
         let known = self.known.load();
         let attribute = known.iter().position(|(other, _)| other == name);
@@ -116,12 +134,14 @@ impl Classes {
     #[must_use]
     pub fn at_rest(&self) -> ClassesAtRest {
         let of = self.of.iter().map(|each| (each.key().clone(), each.value().clone())).collect();
-        ClassesAtRest { of, known: self.known.load().as_ref().clone() }
+        let swept = self.swept.load(Ordering::Relaxed);
+        ClassesAtRest { of, known: self.known.load().as_ref().clone(), swept }
     }
 
     /// The reverse.
     pub fn restore(&self, rest: ClassesAtRest) {
         self.known.store(Arc::new(rest.known));
+        self.swept.store(rest.swept, Ordering::Relaxed);
         for (subscriber, marks) in rest.of {
             self.of.insert(subscriber, marks);
         }
@@ -185,6 +205,24 @@ mod tests {
         }
         classes.fold(&record(Kind::Start, "8", &[("Circuit", "8")], 2));
         assert_eq!(of(&classes, "8"), []);
+    }
+
+    #[test]
+    fn who_has_no_session_and_was_not_heard_of_for_nine_weeks_is_forgotten() {
+        const DAY: i64 = 86_400;
+        let classes = Classes::default();
+        for subscriber in ["gone", "online"] {
+            classes.fold(&record(Kind::Start, subscriber, &[("Class", "gold")], DAY));
+        }
+        let there = |day: i64| {
+            classes.advance(Timestamp::from_seconds(day * DAY), |name| *name == Name::from("online"));
+            ["gone", "online"].map(|subscriber| !of(&classes, subscriber).is_empty())
+        };
+        assert_eq!(there(64), [true, true]);
+        assert_eq!(there(65), [false, true]);
+        let again = Classes::default();
+        again.restore(classes.at_rest());
+        assert_eq!(again.at_rest(), classes.at_rest());
     }
 
     #[test]

@@ -7,7 +7,6 @@
 //!
 //! Knows: messages that were written down. Must not know: any limit, or who asks.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -17,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::message::Message;
 use super::standing::Subject;
 use super::verdict::Reason;
-use crate::session::Timestamp;
+use super::within;
+use crate::session::{Name, Timestamp};
 
 /// The longest window that a limit may have: shorter than the shortest time for which messages may be kept, so that nobody is
 /// known here who is forgotten elsewhere.
@@ -29,8 +29,8 @@ const PARTS: u64 = 64;
 /// So many spans are not worth being made fewer.
 const FEW: usize = 32;
 
-/// So many senders within trusted hosts are kept, all hosts together: their names are chosen by clients.
-const WITHIN_MAX: usize = 100_000;
+/// So many senders within one trusted host are kept: their names are chosen by its clients, who take no room from another host's.
+const WITHIN_MAX: usize = 20_000;
 
 /// How often it is looked for senders who have not sent anything for long.
 const SWEPT_EVERY: Duration = Duration::from_secs(3600);
@@ -139,8 +139,8 @@ fn is_short(first: Timestamp, last: Timestamp, now: Timestamp) -> bool {
 #[derive(Debug, Default)]
 pub struct Usages {
     by_subject: DashMap<Subject, Usage, RandomState>,
-    /// How many of them are within a trusted host. Only the writer changes it.
-    within: AtomicUsize,
+    /// How many of them are within each trusted host. Only the writer changes it.
+    within: DashMap<Name, usize, RandomState>,
 }
 
 /// The same at rest; part of a snapshot.
@@ -169,22 +169,23 @@ impl Usages {
 
     /// Whether it is a new one of those whose names a client chooses, and there are too many of them: they count with their host only.
     fn is_one_too_many(&self, subject: &Subject) -> bool {
-        let Subject::Within(_) = subject else { return false };
-        if self.by_subject.contains_key(subject) {
+        let Some(host) = within::host(subject).filter(|_| !self.by_subject.contains_key(subject)) else {
             return false;
-        }
-        let before = self.within.load(Ordering::Relaxed);
-        if before >= WITHIN_MAX {
+        };
+        let mut there = self.within.entry(host).or_default();
+        if *there >= WITHIN_MAX {
             return true;
         }
-        self.within.store(before.saturating_add(1), Ordering::Relaxed);
+        *there = there.saturating_add(1);
         false
     }
 
     fn recount(&self) {
-        let is_within = |subject: &Subject| matches!(subject, Subject::Within(_));
-        let within = self.by_subject.iter().filter(|each| is_within(each.key())).count();
-        self.within.store(within, Ordering::Relaxed);
+        self.within.clear();
+        for host in self.by_subject.iter().filter_map(|each| within::host(each.key())) {
+            let mut there = self.within.entry(host).or_default();
+            *there = there.saturating_add(1);
+        }
     }
 
     /// Looks at what somebody sent lately, if anything.
@@ -397,6 +398,9 @@ mod tests {
         }
         assert_eq!(usages.senders(), WITHIN_MAX + 1, "and the host");
         assert!(sent(&usages, 0) && sent(&usages, WITHIN_MAX - 1) && !sent(&usages, WITHIN_MAX));
+        let other = Subject::Within(Name::from("mail/shop.example"));
+        counting.count(&usages, BEGAN, &message(&["mail"], None), std::slice::from_ref(&other));
+        assert!(usages.look(&other, |usage| usage.is_some()), "another host has its own room");
         let restored = Usages::default();
         let mut later = Counting::restore(&restored, counting.at_rest(&usages));
         later.count(&restored, BEGAN, &message(&["web"], None), &within(WITHIN_MAX));

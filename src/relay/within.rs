@@ -33,6 +33,14 @@ pub fn subject(host: &Name, by: By, sender: &[u8]) -> Subject {
     Subject::Within(Name::new(&[host.octets(), b"/", &own].concat()))
 }
 
+/// Within which host that is. Of one whose own name has a slash it is what stands before it.
+#[must_use]
+pub fn host(subject: &Subject) -> Option<Name> {
+    let Subject::Within(name) = subject else { return None };
+    let end = name.octets().iter().position(|octet| *octet == b'/')?;
+    name.octets().get(..end).map(Name::new)
+}
+
 /// What stands behind the last `@`.
 fn domain(address: &[u8]) -> Option<&[u8]> {
     let at = address.iter().rposition(|octet| *octet == b'@')?;

@@ -86,9 +86,7 @@ impl<S: Staff> SecondLook<S> {
                 }
             }
         }
-        let is_told =
-            |words: &String| case.history.iter().any(|event| event.note == Some(Name::from(words.as_str())));
-        found.retain(|words| !is_told(words));
+        found.retain(|words| !says(case, words));
         Ok(found)
     }
 
@@ -131,6 +129,11 @@ impl<S: Staff> SecondLook<S> {
     }
 }
 
+/// Whether it stands in the case already.
+fn says(case: &Case, words: &str) -> bool {
+    case.history.iter().any(|event| event.note == Some(Name::from(words)))
+}
+
 fn words(who: &Who, other: &str, held: &Subject) -> String {
     let address = who.address.as_deref().unwrap_or_default();
     let port = who.port.map(|port| format!(" port {port}")).unwrap_or_default();
@@ -139,4 +142,34 @@ fn words(who: &Who, other: &str, held: &Subject) -> String {
         who.at,
         held.name()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::case::{Cases, Opened};
+
+    #[test]
+    fn what_a_case_says_already_is_not_said_again() {
+        let at = clock::now();
+        let about = Subject::Subscriber(Name::from("alice"));
+        let who = Who {
+            address: Some("192.0.2.7".to_owned()),
+            at: "2026-11-26T14:00:00.000Z".to_owned(),
+            ..Who::default()
+        };
+        let bobs = words(&who, "bob", &about);
+        assert_eq!(
+            bobs,
+            "what is known now differs: 192.0.2.7 at 2026-11-26T14:00:00.000Z was bob's, and alice is held back"
+        );
+        let mut cases = Cases::default();
+        let (by, reason) = (Name::from("desk"), Name::from("so many"));
+        cases.open(1, &Opened { at, by: by.clone(), about: about.clone(), reason, ticket: None });
+        assert!(!says(cases.get(1).unwrap(), &bobs));
+        let reason = Name::from(bobs.as_str());
+        cases.act(2, &Action { at, by, case: 1, act: Act::Note, reason, ticket: None });
+        let case = cases.get(1).unwrap();
+        assert!(says(case, &bobs) && !says(case, &words(&who, "carol", &about)));
+    }
 }

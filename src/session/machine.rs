@@ -97,6 +97,12 @@ impl Machine {
         self.nases.iter().filter_map(|nas| Some((&nas.shared.name, nas.clock_offset?)))
     }
 
+    /// Whether a subscriber has any session.
+    #[must_use]
+    pub fn has_any(&self, subscriber: &Name) -> bool {
+        self.crowds.count(subscriber.octets(), &self.sessions) > 0
+    }
+
     /// How many sessions live, in whatever state.
     #[must_use]
     pub fn sessions(&self) -> usize {

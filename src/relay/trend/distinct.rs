@@ -18,23 +18,20 @@ pub const NAMES_MOST: usize = 64;
 /// A hash of the octets, whatever their case: 64-bit FNV-1a, folded. It is a file format: another one would make every domain
 /// a new one.
 pub(super) fn hash(name: &Name) -> u32 {
-    folded(name.octets())
+    folded(name.octets().iter().map(u8::to_ascii_lowercase))
 }
 
 /// The same of an address; of IPv6 that of its /64, which is one line's (RFC 6177).
 pub(super) fn hash_of(address: IpAddr) -> u32 {
     match address.to_canonical() {
-        IpAddr::V4(address) => folded(&address.octets()),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h, ..] = address.octets();
-            folded(&[a, b, c, d, e, f, g, h])
-        }
+        IpAddr::V4(address) => folded(address.octets().into_iter()),
+        IpAddr::V6(address) => folded(address.octets().into_iter().take(8)),
     }
 }
 
-fn folded(octets: &[u8]) -> u32 {
-    let mixed = octets.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
-        (hash ^ u64::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
+fn folded(octets: impl Iterator<Item = u8>) -> u32 {
+    let mixed = octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
     });
     let [a, b, c, d, e, f, g, h] = mixed.to_be_bytes();
     u32::from_be_bytes([a, b, c, d]) ^ u32::from_be_bytes([e, f, g, h])
@@ -122,6 +119,15 @@ impl<const MOST: usize> Known<MOST> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_differ_as_letters_do_in_their_case_are_two_and_those_of_one_line_are_one() {
+        let hash = |address: &str| hash_of(address.parse().unwrap());
+        assert_ne!(hash("192.0.2.65"), hash("192.0.2.97"));
+        assert_eq!(hash("2001:db8:0:1::1"), hash("2001:db8:0:1::2"));
+        assert_ne!(hash("2001:db8:0:1::1"), hash("2001:db8:0:2::1"));
+        assert_eq!(super::hash(&Name::from("EXAMPLE.org")), super::hash(&Name::from("example.org")));
+    }
 
     #[test]
     fn a_name_is_the_same_in_any_case() {
