@@ -245,11 +245,12 @@ impl Index {
     }
 
     fn shelves(&self) -> [&dyn Fill; 5] {
-        [&self.sessions, &self.messages, &self.questions, &self.attempts, &self.scanned]
+        [&self.scanned, &self.sessions, &self.messages, &self.questions, &self.attempts]
     }
 
     fn shelves_mut(&mut self) -> [&mut dyn Fill; 5] {
-        [&mut self.sessions, &mut self.messages, &mut self.questions, &mut self.attempts, &mut self.scanned]
+        // A kind that came later is the first to be written: whatever the others have, it has too (see where it begins).
+        [&mut self.scanned, &mut self.sessions, &mut self.messages, &mut self.questions, &mut self.attempts]
     }
 
     fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {

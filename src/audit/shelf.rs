@@ -269,10 +269,12 @@ impl<R: Rows> Shelf<R> {
         self.directory.join(format!("{}-{number:06}.sqlite3", R::KIND))
     }
 
-    /// Goes on from this entry, if there never was anything of this kind: a kind that came later than others.
+    /// Goes on from this entry, if there never was anything of this kind, but for a file whose making was interrupted: a kind that came
+    /// later than others.
     pub(super) fn begin_behind(&mut self, applied: u64) {
         let view = self.published.now();
-        if view.partitions.is_empty() && view.lost.is_empty() && self.progress.applied() == 0 {
+        let has_rows = view.partitions.iter().any(|partition| partition.about.rows > 0);
+        if !has_rows && view.lost.is_empty() && self.progress.applied() == 0 {
             self.progress = Progress::behind(applied);
         }
     }

@@ -100,11 +100,11 @@ impl Scanned {
     }
 }
 
+/// Other reasons are doubts, or hide one: whoever is let go for a login, or held back for one, may have an address of which not much is
+/// known.
 fn sure(reason: Reason, owners: &[Owner]) -> Option<&Owner> {
     match owners {
-        [owner] if !matches!(reason, Reason::Conflict | Reason::FeedStale | Reason::ChangedHands) => {
-            Some(owner)
-        }
+        [owner] if matches!(reason, Reason::Online | Reason::Static) => Some(owner),
         _ => None,
     }
 }
@@ -202,12 +202,15 @@ mod tests {
         let alice = Subject::Subscriber(Name::from("alice"));
         let bob = Subject::Login(Name::from("bob"));
         assert_eq!(subjects(Reason::Online, &["alice"], Some("bob")), [alice.clone(), bob.clone()]);
-        assert_eq!(subjects(Reason::Suspended, &["alice"], None), [alice]);
-        for reason in [Reason::FeedStale, Reason::Conflict, Reason::ChangedHands] {
+        assert_eq!(subjects(Reason::Static, &["alice"], None), [alice]);
+        for reason in [Reason::FeedStale, Reason::Conflict, Reason::ChangedHands, Reason::Suspended] {
             assert_eq!(subjects(reason, &["alice"], None), [], "{reason:?}");
         }
         assert_eq!(subjects(Reason::Online, &["alice", "carol"], None), []);
-        assert_eq!(subjects(Reason::NotOnline, &[], Some("bob")), [bob]);
+        for owners in [&[][..], &["alice"]] {
+            let held = subjects(Reason::Login, owners, Some("bob"));
+            assert_eq!(held, std::slice::from_ref(&bob), "she may be long gone");
+        }
     }
 
     #[test]

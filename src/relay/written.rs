@@ -39,10 +39,16 @@ impl Written {
             return;
         }
         let key = (queue_id, address.map(|address| address.to_canonical()));
-        let known = Known { whose, findings: Vec::new() };
-        if self.known.insert(key.clone(), known).is_none() {
-            self.in_order.push_back((at, key));
+        if let Some(known) = self.known.get_mut(&key) {
+            known.whose = whose;
+            return;
         }
+        // A scanner that sees a message before us may have told of it already.
+        let found = self.others.iter().filter(|(_, other, _)| *other == key).map(|(.., finding)| *finding);
+        let findings = found.collect();
+        self.others.retain(|(_, other, _)| *other != key);
+        self.known.insert(key.clone(), Known { whose, findings });
+        self.in_order.push_back((at, key));
     }
 
     /// Whose the message of this queue id was, that came from this address.
@@ -153,6 +159,19 @@ mod tests {
         let none = Name::from("");
         assert!(written.is_news(&none, client, Finding::Spam, now));
         assert!(written.is_news(&none, client, Finding::Spam, now), "nothing tells them apart");
+    }
+
+    #[test]
+    fn what_was_told_before_its_message_was_written_down_is_no_news_after_it() {
+        let mut written = Written::default();
+        let (id, client): (_, Option<IpAddr>) = (Name::from("a"), "192.0.2.7".parse().ok());
+        let now = Timestamp::from_seconds(1);
+        assert!(written.is_news(&id, client, Finding::Spam, now));
+        for _ in 0..2 {
+            note(&mut written, 1, "a");
+            assert!(!written.is_news(&id, client, Finding::Spam, now));
+        }
+        assert!(written.is_news(&id, client, Finding::Virus, now) && written.others.is_empty());
     }
 
     #[test]

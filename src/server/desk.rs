@@ -197,24 +197,7 @@ impl MailDesk {
             return Action::Dunno;
         }
         let now = clock::now();
-        let login = query.login.as_deref().map(Name::new);
-        let client = Client {
-            realm: self.shared.map.realm(peer.realm.as_ref()),
-            address: query.address,
-            port: query.port,
-            login: login.as_ref(),
-            profile: query.profile,
-            logins_relay: config.relay.permit_authenticated,
-            blind: self.health.is_blind(now),
-        };
-        let ruling = if self.health.is_ready() {
-            let standing = self.shared.standing.load();
-            let ruling = rule(&self.shared.map, &standing, client, now);
-            let beside = MailDesk::beside(query, &ruling, config);
-            ruling.beside(&standing, &beside, now)
-        } else {
-            Ruling { reason: Reason::Starting, owners: Vec::new(), suspension: None }
-        };
+        let ruling = self.ruled(peer, query, config, now);
         match query.stage {
             Stage::Rcpt => {
                 if let Some(exceeded) = self.too_many(peer, query, &ruling, config, now) {
@@ -229,6 +212,27 @@ impl MailDesk {
             Stage::EndOfMessage => self.end_of_message(peer, query, ruling, config, follows, now).await,
             Stage::Other => Action::Dunno,
         }
+    }
+
+    /// What holds for whoever sends.
+    fn ruled(&self, peer: &Peer, query: &Query, config: &Config, now: Timestamp) -> Ruling {
+        if !self.health.is_ready() {
+            return Ruling { reason: Reason::Starting, owners: Vec::new(), suspension: None };
+        }
+        let login = query.login.as_deref().map(Name::new);
+        let client = Client {
+            realm: self.shared.map.realm(peer.realm.as_ref()),
+            address: query.address,
+            port: query.port,
+            login: login.as_ref(),
+            profile: query.profile,
+            logins_relay: config.relay.permit_authenticated,
+            blind: self.health.is_blind(now),
+        };
+        let standing = self.shared.standing.load();
+        let ruling = rule(&self.shared.map, &standing, client, now);
+        let beside = MailDesk::beside(query, &ruling, config);
+        ruling.beside(&standing, &beside, now)
     }
 
     /// Mail that is nobody's of ours is not kept in mind: a flood of it must not push out what is.
@@ -311,7 +315,7 @@ impl MailDesk {
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
         let payers = self.payers_of(query, &ruling, config, now);
         if action != Action::Dunno && !config.relay.observe {
-            self.give_back(query, known.as_ref(), &payers, message, false, now);
+            self.give_back(&payers, &self.held(query, known.as_ref(), config, now), message, false);
             Counters::count(&self.counters.policy, ruling.reason);
             let reference = self.attempted(peer, query, &ruling, false, now);
             return spoken(&ruling, query.profile, config, reference, follows);
@@ -329,7 +333,8 @@ impl MailDesk {
         let beside = MailDesk::beside(query, &ruling, config);
         let written = self.message(peer, query, known, ruling, config, now);
         let recorded = self.record(written, beside, !config.milter.listeners.listen.is_empty()).await;
-        self.give_back(query, changed_hands.as_ref(), &payers, message, recorded, now);
+        let held = self.held(query, changed_hands.as_ref(), config, now);
+        self.give_back(&payers, &held, message, recorded);
         if recorded {
             return action;
         }

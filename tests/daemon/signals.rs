@@ -10,7 +10,7 @@ use crate::common::asking::{Mail, Policy};
 use crate::common::daemon::{Daemon, Wanted};
 use crate::common::eventually;
 use crate::common::nas::Status;
-use crate::house::printed;
+use crate::house::{metric, printed};
 
 const ALICE: &str = "100.64.0.7";
 const BOB: &str = "100.64.0.8";
@@ -124,6 +124,23 @@ fn one_virus_is_a_signal_before_anything_was_learned_and_a_rule_stops_its_sender
     let rcpt = |client| Policy::connect(daemon.policy).rcpt(&Mail { client, ..Mail::default() });
     eventually("the rule to act", || rcpt(ALICE).starts_with("550 5.7.1 ").then_some(()));
     assert_eq!((rcpt(BOB).as_str(), signals(&daemon).len()), ("OK", 1));
+}
+
+#[test]
+fn where_mail_servers_have_an_address_in_different_spaces_a_scanners_word_of_it_accuses_nobody() {
+    let elsewhere = "\n[[mta]]\nname = \"mx2\"\naddress = \"192.0.2.25\"\nrealm = \"vrf-b\"";
+    let daemon = Daemon::start_with(&Wanted { policy: elsewhere, web: true, ..Wanted::default() });
+    daemon.nas().report(Status::Start, "alice", "s1", ALICE);
+    let token = ["token", "create", "--role", "operator", "--scope", "verdicts", "--note", "rspamd"];
+    let token = printed(&daemon.cli(&token), 0).trim().to_owned();
+    assert_eq!(infected(&daemon, &token, ALICE), 200);
+    let count = |outcome: &str| {
+        let name =
+            format!("relaywarden_scanned_total{{verdict=\"virus\",by=\"scanner\",outcome=\"{outcome}\"}}");
+        metric(&daemon, &name)
+    };
+    eventually("it to be counted", || (count("nobodys") == 1).then_some(()));
+    assert_eq!(daemon.json(&["scanned"]), None);
 }
 
 #[test]

@@ -434,7 +434,8 @@ class Pages(unittest.TestCase):
                 page.goto(HERE + "/top?since=3h+ago")
                 first = page.locator("tbody tr").first
                 expect(first).to_contain_text("home1003@isp.example")
-                expect(first).to_contain_text("never before")
+                # Whether the home's owner wrote anything at these hours of the days before is the demo's chance.
+                expect(first).to_contain_text(re.compile("never before|\\d{2,} × the usual"))
                 page.get_by_role("link", name="recipients").click()
                 expect(page.locator("tbody tr").first).to_contain_text("home1003@isp.example")
                 page.goto(HERE + "/feeds")

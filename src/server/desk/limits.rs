@@ -32,7 +32,7 @@ impl MailDesk {
             return None;
         }
         let instance = Name::new(&query.instance);
-        let payers = self.payers(query, ruling, now);
+        let payers = self.payers(query, ruling, config, now);
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
         let load = Load { payers: &payers, message, now };
         let recipient = (self.key.recipient(&query.recipient), query.size);
@@ -66,24 +66,32 @@ impl MailDesk {
         config: &Config,
         now: Timestamp,
     ) -> Vec<Payer> {
-        if self.weighs(config) { self.payers(query, ruling, now) } else { Vec::new() }
+        if self.weighs(config) { self.payers(query, ruling, config, now) } else { Vec::new() }
+    }
+
+    /// Against whom a recipient counted that was permitted before.
+    pub(super) fn held(
+        &self,
+        query: &Query,
+        known: Option<&Attribution>,
+        config: &Config,
+        now: Timestamp,
+    ) -> Vec<Payer> {
+        known.map_or_else(Vec::new, |known| self.payers(query, &known.ruling, config, now))
     }
 
     /// Gives back what a message held: of those against whom it counts, and of whoever was permitted at RCPT.
     pub(super) fn give_back(
         &self,
-        query: &Query,
-        known: Option<&Attribution>,
         payers: &[Payer],
+        held: &[Payer],
         message: reserved::Message<'_>,
         is_written: bool,
-        now: Timestamp,
     ) {
-        if !payers.is_empty() {
-            self.scales.release(payers, message, is_written);
-        }
-        if let Some(known) = known {
-            self.scales.release(&self.payers(query, &known.ruling, now), message, false);
+        for (payers, is_written) in [(payers, is_written), (held, false)] {
+            if !payers.is_empty() {
+                self.scales.release(payers, message, is_written);
+            }
         }
     }
 
@@ -93,12 +101,11 @@ impl MailDesk {
         for_all || !config.limits.is_empty() && self.shared.standing.load().limits_somebody()
     }
 
-    fn payers(&self, query: &Query, ruling: &Ruling, now: Timestamp) -> Vec<Payer> {
+    fn payers(&self, query: &Query, ruling: &Ruling, config: &Config, now: Timestamp) -> Vec<Payer> {
         let standing = self.shared.standing.load();
         let is_limited = |subject: &Subject| standing.limited(subject, now).is_some();
         let login = query.login.as_deref().map(Name::new);
-        let config = self.config.load();
-        let beside = MailDesk::beside(query, ruling, &config);
+        let beside = MailDesk::beside(query, ruling, config);
         let payers = payers(ruling, login.as_ref(), beside, is_limited);
         // Most have no limit that asks for it.
         if config.limits.iter().all(|limit| limit.kind.attribute.is_none()) {

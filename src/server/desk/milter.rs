@@ -5,6 +5,7 @@
 //!
 //! Knows: which of a milter client's questions gets which answer. Must not know: the protocol, or how a verdict is read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Follows, MailDesk};
@@ -14,9 +15,7 @@ use crate::mta::milter::{Ended, Terms};
 use crate::mta::policy::Action;
 use crate::relay::Query;
 use crate::relay::reserved;
-use crate::relay::ruling::{Client, Ruling, rule};
 use crate::relay::scanned::{By, Whose};
-use crate::relay::verdict::Reason;
 use crate::server::mta::Peer;
 use crate::session::Name;
 
@@ -44,12 +43,12 @@ impl MailDesk {
         let config = self.config.load_full();
         let Ended { query, attributed, headers } = ended;
         let found = config.scanned.by_headers(&headers);
-        // Before it is written down by us, too: what is known by now was told by policy delegation.
+        // Before it is written down here: what is known by now was told by policy delegation, or by this client before.
         let told = self.scanning.recall(&Name::new(&query.queue_id), query.address);
         let answer = match (&told, attributed) {
             (None, true) => self.attributed(peer, &query, &config).await,
             (Some(_), true) => {
-                self.let_go_of(peer, &query);
+                self.let_go_of(peer, &query, &config);
                 Action::Dunno
             }
             (_, false) => Action::Dunno,
@@ -58,8 +57,9 @@ impl MailDesk {
             let now = clock::now();
             let whose = told.unwrap_or_else(|| self.whose(peer, &query, &config));
             let scanned = whose.scanned(now, By::Header, found, Name::new(&query.queue_id), query.address);
-            // Whatever becomes of it, the message is not held for it.
-            let _ = self.scanning.take(&self.inbox, scanned).await;
+            // Whatever becomes of it, the message is not held for it: together they could take longer than the client waits.
+            let (scanning, inbox) = (Arc::clone(&self.scanning), Arc::clone(&self.inbox));
+            tokio::spawn(async move { scanning.take(&inbox, scanned).await });
         }
         answer
     }
@@ -75,11 +75,11 @@ impl MailDesk {
     }
 
     /// Gives back what a milter client's message held, which counts as that of policy delegation.
-    fn let_go_of(&self, peer: &Peer, query: &Query) {
+    fn let_go_of(&self, peer: &Peer, query: &Query, config: &Config) {
         let instance = Name::new(&query.instance);
         let known = self.attributions().recall(&peer.mta, &instance).cloned();
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
-        self.give_back(query, known.as_ref(), &[], message, false, clock::now());
+        self.give_back(&[], &self.held(query, known.as_ref(), config, clock::now()), message, false);
     }
 
     /// Whose a message is of which nothing was written down lately: as it was ruled at RCPT, or is now.
@@ -89,25 +89,8 @@ impl MailDesk {
             return whose;
         }
         let known = self.attributions().recall(&peer.mta, &Name::new(&query.instance)).cloned();
-        let ruling = match known {
-            Some(known) => known.ruling,
-            None if !self.health.is_ready() => {
-                Ruling { reason: Reason::Starting, owners: Vec::new(), suspension: None }
-            }
-            None => {
-                let now = clock::now();
-                let client = Client {
-                    realm: self.shared.map.realm(peer.realm.as_ref()),
-                    address: query.address,
-                    port: query.port,
-                    login: login.as_ref(),
-                    profile: query.profile,
-                    logins_relay: config.relay.permit_authenticated,
-                    blind: self.health.is_blind(now),
-                };
-                rule(&self.shared.map, &self.shared.standing.load(), client, now)
-            }
-        };
+        let ruling =
+            known.map_or_else(|| self.ruled(peer, query, config, clock::now()), |known| known.ruling);
         Whose::ruled(peer.mta.clone(), query.port, login, ruling)
     }
 }

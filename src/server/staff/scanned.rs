@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::{StaffDesk, blocking, opened};
 use crate::audit::rows::{Candidate, Confidence, MessageFilter, ScannedFilter};
 use crate::clock;
+use crate::config::NamedRealm;
 use crate::relay::message::Owner;
 use crate::relay::scanned::{By, Whose};
 use crate::relay::scanner::Told;
@@ -25,7 +26,7 @@ use crate::server::http::Trouble;
 use crate::server::http::api::Who;
 use crate::server::http::scanned::{ScannedRow, VerdictBody, VerdictRow};
 use crate::server::scanning::Fate;
-use crate::session::{Name, Timestamp};
+use crate::session::{Name, Realm, Timestamp};
 
 /// A scanner is at work for seconds; queue ids are used again after days.
 const SAME_WITHIN: Duration = Duration::from_secs(3600);
@@ -105,8 +106,9 @@ impl StaffDesk {
         let Some(address) = address else {
             return Ok((nobody(login), "it tells no address".to_owned()));
         };
-        let realm = self.config.load().policy.listeners.realm.clone();
-        let realm = self.shared.map.realm(realm.as_ref().and_then(|realm| realm.vrf()));
+        let Some(realm) = self.realm_of(address) else {
+            return Ok((nobody(login), "mail servers have it in different address spaces".to_owned()));
+        };
         let port = body.port.filter(|port| *port > 0);
         let seen = self.known().await;
         let (past, shared) = (Arc::clone(&self.past), Arc::clone(&self.shared));
@@ -124,6 +126,31 @@ impl StaffDesk {
             }
             None => Ok((nobody(login), because)),
         }
+    }
+}
+
+impl StaffDesk {
+    /// In which address space a scanner's address lies, which does not say whose client it was: the one of all mail servers, as far as
+    /// that address can lie in several.
+    fn realm_of(&self, address: IpAddr) -> Option<Realm> {
+        let config = self.config.load();
+        let listeners = [&config.policy.listeners, &config.milter.listeners];
+        let listening = listeners.into_iter().filter(|listeners| !listeners.listen.is_empty());
+        let mut realms: Vec<Option<Name>> = listening
+            .flat_map(|listeners| {
+                let of = |realm: Option<&NamedRealm>| realm.and_then(|realm| realm.vrf().cloned());
+                let own = of(listeners.realm.as_ref());
+                let known =
+                    config.mtas.iter().map(move |mta| of(mta.realm.as_ref().or(listeners.realm.as_ref())));
+                known.chain([own])
+            })
+            .collect();
+        realms.sort_unstable();
+        realms.dedup();
+        let around = |vrf: &Option<Name>| self.shared.map.realm(vrf.as_ref()).around(address.to_canonical());
+        let mut spaces = realms.iter().map(around);
+        let first = spaces.next().unwrap_or(Realm::PUBLIC);
+        spaces.all(|space| space == first).then_some(first)
     }
 }
 
