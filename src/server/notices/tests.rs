@@ -233,7 +233,7 @@ fn a_log_that_was_put_back_tells_of_its_own_entries_under_ids_of_their_own() {
     drop(outbox);
     let outbox = Outbox::open(dir.path()).unwrap();
     outbox.begin(1);
-    outbox.know(&[portal.clone()], None, 1).unwrap();
+    outbox.know(std::slice::from_ref(&portal), None, 1).unwrap();
     outbox.accept(&[suspended(2), silent(2, "bras1")], AT);
     assert_eq!(outbox.behind("portal").waiting, 4, "two from before, and two that only look like them");
     drop(outbox);
