@@ -47,6 +47,8 @@ const PROGRAMS_AT_ONCE: usize = 4;
 const LONG: Duration = Duration::from_secs(15 * 60);
 /// So much of what a receiver said is shown.
 const WORDS_MOST: usize = 300;
+/// And so much of the line in which it said it.
+const SHOWN_OCTETS: usize = 200;
 /// How long a disk that refuses is left alone.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -75,6 +77,16 @@ impl Answer {
     fn new(said: Said, words: &str) -> Answer {
         let words: String = words.chars().take(WORDS_MOST).collect();
         Answer { said, words: Name::from(words.as_str()).to_string() }
+    }
+
+    /// A status, and the first line of what stood beside it.
+    fn with_line(said: Said, status: &str, beside: &[u8]) -> Answer {
+        let line = beside.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii();
+        let shown = line.get(..line.len().min(SHOWN_OCTETS)).unwrap_or_default();
+        if shown.is_empty() {
+            return Answer::new(said, status);
+        }
+        Answer::new(said, &format!("{status}: {}", Name::new(shown)))
     }
 }
 

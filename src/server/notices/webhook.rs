@@ -26,12 +26,10 @@ use super::{Answer, Sent};
 use crate::notice::address::Address;
 use crate::notice::schedule::Said;
 use crate::notice::signature;
-use crate::session::{Name, Timestamp};
+use crate::session::Timestamp;
 
 /// So much of an answer is looked at.
 const ANSWER_OCTETS: usize = 4096;
-/// And so much of it shown.
-const SHOWN_OCTETS: usize = 200;
 /// A head that is longer is no answer.
 const HEAD_OCTETS: usize = 16 * 1024;
 /// How long is waited for what follows the head.
@@ -170,10 +168,7 @@ fn meaning(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp)
         408 | 429 | 500..=599 => Said::Later(retry_after(headers, now)),
         _ => Said::Refused,
     };
-    let line = body.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii();
-    let shown = line.get(..line.len().min(SHOWN_OCTETS)).unwrap_or_default();
-    let words = if shown.is_empty() { status.to_string() } else { format!("{status}: {}", Name::new(shown)) };
-    Answer::new(said, &words)
+    Answer::with_line(said, &status.to_string(), body)
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3).
