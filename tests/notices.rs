@@ -294,6 +294,52 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_that_does_not_want_to_hear_of_a_loss_now_is_told_the_next_one_meanwhile() {
+        let port = free_port();
+        let mut daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\"]")));
+        suspend(&daemon, "alice");
+        suspend(&daemon, "bob");
+        eventually("both to wait", || counted(&daemon, "notices_waiting{notice=\"portal\"} 2").then_some(()));
+        daemon.terminate();
+        rusqlite::Connection::open(daemon.data_dir().join("notices.sqlite3"))
+            .and_then(|connection| connection.execute("UPDATE receiver SET lost = 3", ()))
+            .expect("our own file");
+        let answers = [
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+        ];
+        let receiver = Receiver::start(port, &answers);
+        daemon.launch();
+        daemon.wait_until_ready();
+        let got = receiver.got(4);
+        let told: Vec<_> = got.iter().map(|got| got.json()["event"].clone()).collect();
+        assert_eq!(told, ["suspended", "lost", "suspended", "lost"]);
+        assert_eq!(got[1].body, got[3].body, "of the same loss the same octets");
+    }
+
+    #[test]
+    fn whoever_is_told_is_told_on_when_the_past_can_no_longer_be_written_down() {
+        let port = free_port();
+        let receiver = Receiver::start(port, &[]);
+        let mut daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\"]")));
+        suspend(&daemon, "alice");
+        receiver.got(1);
+        daemon.terminate();
+        let path = daemon.data_dir().join("audit/register.sqlite3");
+        let connection = rusqlite::Connection::open(&path).expect("our own file");
+        let root = "SELECT (rootpage - 1) * 4096 FROM sqlite_schema WHERE name = 'gap'";
+        let page: u32 = connection.query_row(root, (), |row| row.get(0)).expect("a table");
+        drop(connection);
+        let mut octets = fs::read(&path).expect("our own file");
+        octets.iter_mut().skip(page as usize).take(4096).for_each(|octet| *octet = 0x5a);
+        fs::write(&path, octets).expect("our own file");
+        daemon.launch();
+        eventually("the index to be given up", || daemon.log_text().contains("given up").then_some(()));
+        suspend(&daemon, "bob");
+        assert_eq!(receiver.got(2)[1].subject(), "bob");
+    }
+
+    #[test]
     fn what_the_log_still_has_is_told_again_when_what_waits_was_damaged_in_a_crash() {
         let port = free_port();
         let mut daemon = Daemon::start_with(&with(&webhook("portal", port, "[\"suspended\"]")));

@@ -44,11 +44,8 @@ pub enum NoticeFault {
     },
     /// A receiver that is reached in two ways, or in none.
     NoticeOnce,
-    /// Nowhere that something can be sent to.
-    NotAWebhook {
-        /// As written.
-        written: String,
-    },
+    /// Nowhere that something can be sent to. What was written may hold a secret, as with chat systems, and this is logged.
+    NotAWebhook,
     /// A secret that begins as base64 does, and goes on otherwise.
     NotASigningSecret,
     /// Certificates for what uses none.
@@ -99,10 +96,9 @@ impl fmt::Display for NoticeFault {
                 "'{written}' is no receiver's name; write at most 64 of a to z, 0 to 9 and '-', such as \"portal\""
             ),
             NoticeFault::NoticeOnce => f.write_str("write either 'webhook' or 'command'"),
-            NoticeFault::NotAWebhook { written } => write!(
-                f,
-                "'{written}' is no address of a webhook; write a URL without a user in it, such as \
-                 \"https://portal.isp.example/hook\""
+            NoticeFault::NotAWebhook => f.write_str(
+                "is no address of a webhook; write a URL without a user in it, such as \
+                 \"https://portal.isp.example/hook\"",
             ),
             NoticeFault::NotASigningSecret => {
                 f.write_str("begins with whsec_ and is no base64 behind it; write the secret as it was given")
@@ -240,10 +236,8 @@ impl Reader<'_> {
     }
 
     fn webhook(&mut self, text: &Text, table: &table::Notice) -> Result<Way, ConfigError> {
-        let address = self.parse(text, |written| {
-            Address::read(written)
-                .ok_or_else(|| NoticeFault::NotAWebhook { written: written.to_owned() }.into())
-        })?;
+        let address = self
+            .parse(text, |written| Address::read(written).ok_or_else(|| NoticeFault::NotAWebhook.into()))?;
         if !address.tls && !address.is_here() {
             self.warn(Some(&text.span()), Caution::NoticeInTheClear);
         }

@@ -104,7 +104,7 @@ struct Day {
 impl Body {
     /// What is sent of this; `now` where it does not say when it happened, `pages` the address under which people find ours.
     #[must_use]
-    pub fn of(notice: &Notice, sequence: u64, now: Timestamp, pages: Option<&str>) -> Body {
+    pub fn of(notice: &Notice, id: String, now: Timestamp, pages: Option<&str>) -> Body {
         let case = notice.case.map(|(number, kind)| Number {
             number,
             kind: kind.map(CaseKind::word),
@@ -119,7 +119,7 @@ impl Body {
             until: notice.order.and_then(Order::until).and_then(moment),
             nas: notice.nas.as_ref().map(Name::to_string),
             case,
-            ..Body::bare(notice.id(sequence), notice.kind, notice.at.unwrap_or(now), sentence(notice))
+            ..Body::bare(id, notice.kind, notice.at.unwrap_or(now), sentence(notice))
         };
         match &notice.evidence {
             Some(Evidence::Signal(signal)) => body.signal = Some(Measured::of(signal)),
@@ -326,7 +326,10 @@ mod tests {
     }
 
     fn sent(notice: &Notice) -> Value {
-        serde_json::from_str(&Body::of(notice, 4711, AT, Some("https://warden.isp.example/")).json()).unwrap()
+        serde_json::from_str(
+            &Body::of(notice, notice.id(4711, 0), AT, Some("https://warden.isp.example/")).json(),
+        )
+        .unwrap()
     }
 
     #[test]

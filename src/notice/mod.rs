@@ -12,6 +12,8 @@ pub mod schedule;
 pub mod signature;
 pub mod told;
 
+use std::fmt::Write as _;
+
 use crate::relay::case::{Evidence, Kind as CaseKind};
 use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Timestamp};
@@ -129,14 +131,19 @@ impl Notice {
         Notice { kind, at, case: None, about, by, reason, ticket, order: None, evidence: None, nas: None }
     }
 
-    /// What the receiver knows it again by: the entry that it came of, and what of it.
+    /// What the receiver knows it again by: the entry that it came of, and what of it. A log that was begun anew or put back numbers
+    /// its entries as another one did, and is told apart by its `generation`; the first one is 0.
     #[must_use]
-    pub fn id(&self, sequence: u64) -> String {
-        match &self.nas {
-            None => format!("{sequence}-{}", self.kind.word()),
+    pub fn id(&self, sequence: u64, generation: u32) -> String {
+        let mut id = format!("{sequence}-{}", self.kind.word());
+        if let Some(nas) = &self.nas {
             // Several may fall silent after the same entry.
-            Some(nas) => format!("{sequence}-{}-{:08x}", self.kind.word(), crc32fast::hash(nas.octets())),
+            let _ = write!(id, "-{:08x}", crc32fast::hash(nas.octets()));
         }
+        if generation > 0 {
+            let _ = write!(id, "-{generation:08x}");
+        }
+        id
     }
 }
 
@@ -159,10 +166,11 @@ mod tests {
     fn two_nases_that_fall_silent_after_the_same_entry_have_two_ids() {
         let silent = |nas: &str| {
             let notice = Notice { nas: Some(Name::from(nas)), ..Notice::bare(Kind::FeedSilent, None) };
-            notice.id(7)
+            notice.id(7, 0)
         };
         assert_ne!(silent("bras1"), silent("bras2"));
         assert_eq!(silent("bras1"), silent("bras1"));
-        assert_eq!(Notice::bare(Kind::Suspended, None).id(7), "7-suspended");
+        assert_eq!(Notice::bare(Kind::Suspended, None).id(7, 0), "7-suspended");
+        assert_eq!(Notice::bare(Kind::Suspended, None).id(7, 0xbad), "7-suspended-00000bad");
     }
 }

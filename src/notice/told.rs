@@ -1,11 +1,12 @@
 //! Which entries tell of what.
 //!
-//! Knows: entries about cases and standing. Must not know: who is told, or how that is spelled.
+//! Knows: entries about cases and standing, and alarms about NASes. Must not know: who is told, or how that is spelled.
 
 use super::{Kind, Notice};
 use crate::log::entry::Entry;
 use crate::relay::case::{Act, Action, Case, Evidence, State};
 use crate::relay::standing::{Command, Order, Subject};
+use crate::session::effect::Alarm;
 use crate::session::{Name, Timestamp};
 
 /// What an entry of this sequence tells of, in order; `case` is the one that it changed, as it is now.
@@ -52,6 +53,17 @@ pub fn told(sequence: u64, entry: &Entry, case: Option<&Case>) -> Vec<Notice> {
     let is_new = case.is_some_and(|case| case.id == opened);
     let opened = Notice { kind: Kind::CaseOpened, at: Some(at), ..news.clone() };
     std::iter::once(news).chain(is_new.then_some(opened)).collect()
+}
+
+/// What an alarm tells of; most of them are for staff alone.
+#[must_use]
+pub fn of_alarm(alarm: &Alarm) -> Option<Notice> {
+    let (kind, nas) = match alarm {
+        Alarm::NasSilent { nas } => (Kind::FeedSilent, nas),
+        Alarm::NasHeard { nas } => (Kind::FeedHeard, nas),
+        Alarm::Conflict { .. } | Alarm::Crowd { .. } | Alarm::ClaimsDropped { .. } => return None,
+    };
+    Some(Notice { nas: Some(nas.clone()), ..Notice::bare(kind, None) })
 }
 
 fn with(kind: Kind, at: Timestamp, evidence: Evidence) -> Notice {
@@ -187,6 +199,15 @@ mod tests {
         // It has gone meanwhile; whoever was suspended is suspended.
         let order = action(Act::Order(alice(), Order::Suspend { until }));
         assert_eq!(kinds(&told(9, &Entry::Case(order), None)), ["suspended"]);
+    }
+
+    #[test]
+    fn an_alarm_tells_of_a_nas_that_is_silent_or_heard_and_of_nothing_else() {
+        let nas = Name::from("bras1");
+        let word = |alarm| of_alarm(&alarm).map(|notice| notice.kind.word());
+        assert_eq!(word(Alarm::NasSilent { nas: nas.clone() }), Some("feed-silent"));
+        assert_eq!(word(Alarm::NasHeard { nas: nas.clone() }), Some("feed-heard"));
+        assert_eq!(word(Alarm::Crowd { subscriber: nas, sessions: 9 }), None);
     }
 
     #[test]

@@ -79,6 +79,12 @@ impl Health {
         self.index_given_up.store(true, Ordering::Release);
     }
 
+    /// Whether nothing is indexed any more until the next start.
+    #[must_use]
+    pub fn is_index_given_up(&self) -> bool {
+        self.index_given_up.load(Ordering::Acquire)
+    }
+
     /// Looks whether a commit hangs: no error says so.
     pub fn look(&self, now: Timestamp) {
         self.accepting.store(self.is_ready() && !self.is_blind(now), Ordering::Release);

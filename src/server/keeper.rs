@@ -1,12 +1,15 @@
 //! Fills the audit index and stores snapshots behind the acknowledgement, in a thread of its own.
 //!
+//! Notices are behind the acknowledgement, too, and come first: an index that hangs or is given up holds up none of them.
+//!
 //! Knows: that a snapshot may only be stored when the index is past it, so that a restart never loses an effect. Must
 //! not know: what an effect means.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -98,6 +101,7 @@ impl Keeper {
                 outbox,
                 retires: Timestamp::EARLIEST,
                 is_failing: false,
+                ahead: VecDeque::new(),
                 making: None,
                 stop: Arc::default(),
             }
@@ -109,16 +113,15 @@ impl Keeper {
 
     /// Hands over what came of a group commit.
     pub fn keep(&mut self, keep: Keep) {
-        while self.behind.load(Ordering::Acquire) > BEHIND_AT_MOST && self.work.is_some() {
+        while self.behind.load(Ordering::Acquire) > BEHIND_AT_MOST && !self.health.is_index_given_up() {
             // A worker that is gone will never catch up either.
             let gone = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
             if gone || self.health.is_index_failing() {
+                // Nothing may be indexed after a hole, nor a snapshot stored beyond it.
                 self.health.give_up_index();
                 tracing::error!(
                     "the audit index is given up until the next start, which fills it from the log"
                 );
-                // Nothing may be indexed after a hole, nor a snapshot stored beyond it.
-                self.work = None;
             } else {
                 std::thread::sleep(LOOK_AGAIN);
             }
@@ -169,6 +172,8 @@ struct Worker {
     /// When is looked next for what is too old.
     retires: Timestamp,
     is_failing: bool,
+    /// What came while the index was waited for; others were told of it.
+    ahead: VecDeque<Work>,
     /// A snapshot that is being made, and whether it should stop.
     making: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
@@ -178,22 +183,25 @@ impl Worker {
     fn run(mut self, tasks: &Receiver<Work>) {
         self.work(tasks);
         self.stop_making();
+        self.tell_on(tasks);
     }
 
+    /// Until nothing comes any more, or nothing may be indexed any more: after a hole the next start fills it from the log.
     fn work(&mut self, tasks: &Receiver<Work>) {
-        while let Ok(first) = tasks.recv() {
+        while let Some(first) = self.ahead.pop_front().or_else(|| tasks.recv().ok()) {
             let (mut folded, mut through) = (Vec::new(), None);
             let mut next = Some(first);
             while let Some(Work::Keep(keep)) = next {
                 through = Some(keep.through);
                 folded.extend(keep.folded);
-                next = if folded.len() < AT_ONCE { tasks.try_recv().ok() } else { None };
+                let mut more = || self.ahead.pop_front().or_else(|| tasks.try_recv().ok());
+                next = if folded.len() < AT_ONCE { more() } else { None };
             }
             if let Some(through) = through {
-                // First, so that what is indexed is told, too, whatever happens between the two.
+                // First, so that what is indexed is told, too, whatever happens between the two. What was told while the index
+                // was waited for is known by its id.
                 self.outbox.accept(&folded, clock::now());
-                if !self.apply(through, &folded) {
-                    // Nothing may be indexed after a hole: the next start fills it from the log.
+                if self.health.is_index_given_up() || !self.apply(tasks, through, &folded) {
                     return;
                 }
                 self.behind.fetch_sub(folded.len() as u64, Ordering::AcqRel);
@@ -207,18 +215,46 @@ impl Worker {
         }
     }
 
+    /// The past can no longer be written down, but others are told what happens.
+    fn tell_on(&mut self, tasks: &Receiver<Work>) {
+        self.ahead.clear();
+        while let Ok(work) = tasks.recv() {
+            if let Work::Keep(keep) = work {
+                self.outbox.accept(&keep.folded, clock::now());
+            }
+        }
+    }
+
+    /// Waits a while, and tells others of what comes meanwhile. That is bounded: the engine hands over no more than
+    /// [`BEHIND_AT_MOST`].
+    fn wait(&mut self, tasks: &Receiver<Work>) {
+        let until = Instant::now().checked_add(TRY_AGAIN);
+        while let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
+            match tasks.recv_timeout(left) {
+                Ok(work) => {
+                    if let Work::Keep(keep) = &work {
+                        self.outbox.accept(&keep.folded, clock::now());
+                    }
+                    self.ahead.push_back(work);
+                }
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(left),
+            }
+        }
+    }
+
     /// False when nothing can be taken any more, or when we were told to stop before it could.
-    fn apply(&mut self, through: u64, folded: &[Folded]) -> bool {
+    fn apply(&mut self, tasks: &Receiver<Work>, through: u64, folded: &[Folded]) -> bool {
         while let Err(error) = self.take(through, folded) {
             if let AuditError::Damaged { file, .. } = &error {
                 self.give_up(&error, file);
                 return false;
             }
             self.failing(&error);
-            if self.health.is_stopping() {
+            if self.health.is_stopping() || self.health.is_index_given_up() {
                 return false;
             }
-            std::thread::sleep(TRY_AGAIN);
+            self.wait(tasks);
         }
         self.applied.send_replace(through);
         true

@@ -16,9 +16,11 @@ pub mod outbox;
 pub mod reports;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod webhook;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,13 +28,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use self::outbox::{Outbox, Waiting};
+use self::outbox::Outbox;
+use self::turn::{Turn, Turns};
 use self::webhook::Webhook;
 use crate::clock;
 use crate::config::{Config, Receiver, Way};
 use crate::notice::Kind;
 use crate::notice::body::Body;
-use crate::notice::schedule::{Next, Said, Tried, next};
+use crate::notice::schedule::{KEPT, Next, Said};
 use crate::server::http::api::rfc3339;
 use crate::server::http::metrics::Exposition;
 use crate::server::http::notices::{NoticeRow, TestRow};
@@ -44,8 +47,14 @@ const PROGRAMS_AT_ONCE: usize = 4;
 const LONG: Duration = Duration::from_secs(15 * 60);
 /// So much of what a receiver said is shown.
 const WORDS_MOST: usize = 300;
+/// And so much of the line in which it said it.
+const SHOWN_OCTETS: usize = 200;
 /// How long a disk that refuses is left alone.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// When it was said last that it refuses, in milliseconds.
+static SAID: AtomicI64 = AtomicI64::new(i64::MIN);
+const SAY_EVERY_MS: i64 = 60_000;
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +77,16 @@ impl Answer {
     fn new(said: Said, words: &str) -> Answer {
         let words: String = words.chars().take(WORDS_MOST).collect();
         Answer { said, words: Name::from(words.as_str()).to_string() }
+    }
+
+    /// A status, and the first line of what stood beside it.
+    fn with_line(said: Said, status: &str, beside: &[u8]) -> Answer {
+        let line = beside.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii();
+        let shown = line.get(..line.len().min(SHOWN_OCTETS)).unwrap_or_default();
+        if shown.is_empty() {
+            return Answer::new(said, status);
+        }
+        Answer::new(said, &format!("{status}: {}", Name::new(shown)))
     }
 }
 
@@ -144,7 +163,7 @@ impl Notices {
     /// Tells one receiver, until it is no longer configured.
     async fn tell(self: Arc<Self>, name: String) {
         let (mut news, mut reloaded) = (self.outbox.news(), self.reloaded.subscribe());
-        let mut tries = Tries::default();
+        let mut turns = Turns::default();
         loop {
             news.mark_unchanged();
             reloaded.mark_unchanged();
@@ -152,19 +171,18 @@ impl Notices {
             let outbox = Arc::clone(&self.outbox);
             let of = name.clone();
             let found = stored(move || Ok((outbox.first(&of)?, outbox.lost(&of)?))).await;
-            let (waiting, lost) = match found {
-                Some((Some(waiting), _)) if !tries.is_of_loss() => (waiting, None),
-                Some((_, Some((untold, all)))) => (loss(untold, all), Some(all)),
-                Some((Some(waiting), None)) => (waiting, None),
-                Some((None, None)) => {
+            let Some((first, lost)) = found else {
+                tokio::time::sleep(TRY_AGAIN).await;
+                continue;
+            };
+            let (waiting, lost) = match turns.whose(first, lost, clock::now()) {
+                Turn::Send(waiting, lost) => (waiting, lost),
+                Turn::Wait(wait) => {
                     tokio::select! {
                         _ = news.changed() => {}
-                        _ = reloaded.changed() => {}
+                        _ = reloaded.changed() => turns.hurry(clock::now()),
+                        () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)) => {}
                     }
-                    continue;
-                }
-                None => {
-                    tokio::time::sleep(TRY_AGAIN).await;
                     continue;
                 }
             };
@@ -172,19 +190,41 @@ impl Notices {
             let sent = Sent { id: &waiting.id, event, body: &waiting.body };
             let answer = self.send(&receiver, &sent).await;
             let now = clock::now();
-            let next = tries.next(&waiting, answer.said, now);
+            let next = turns.answered(&waiting, answer.said, now, dice());
             self.say(&name, &waiting.id, &answer, next, now);
             match next {
+                // A loss that is refused holds up nothing else.
+                Next::Again(_) if lost.is_some() && answer.said == Said::Refused => {}
                 Next::Again(wait) => {
                     // Whoever mended something need not wait.
-                    let _ = tokio::time::timeout(wait, reloaded.changed()).await;
+                    if tokio::time::timeout(wait, reloaded.changed()).await.is_ok() {
+                        turns.hurry(clock::now());
+                    }
                 }
                 Next::Done | Next::GiveUp => {
-                    self.take_out(&name, waiting.number, lost, next == Next::GiveUp).await;
-                    // Now that it is heard, it hears of what it has missed.
-                    tries = Tries { may_tell_loss: next == Next::Done && lost.is_none(), ..Tries::default() };
+                    let given_up = next == Next::GiveUp;
+                    self.take_out(&name, waiting.number, lost, given_up).await;
+                    if given_up && lost.is_none() {
+                        self.expire(&name, now).await;
+                    }
                 }
             }
+        }
+    }
+
+    /// One that was too old to be told is seldom alone: all of them go at once, in one line.
+    async fn expire(&self, name: &str, now: Timestamp) {
+        let (outbox, of) = (Arc::clone(&self.outbox), name.to_owned());
+        let gone = stored(move || outbox.expire(&of, now.minus(KEPT))).await.unwrap_or_default();
+        if gone > 0 {
+            let mut known = self.known();
+            let known = known.entry(name.to_owned()).or_default();
+            known.lost = known.lost.saturating_add(gone);
+            tracing::error!(
+                notice = name,
+                gone,
+                "given up with it, as they are as old: they are not told any more"
+            );
         }
     }
 
@@ -361,45 +401,11 @@ impl Notices {
     }
 }
 
-/// What was tried in vain.
-#[derive(Debug, Default)]
-struct Tries {
-    id: String,
-    times: u32,
-    refused: Option<Timestamp>,
-    /// The receiver has just been heard, and may be told what it has missed.
-    may_tell_loss: bool,
-}
-
-impl Tries {
-    fn is_of_loss(&self) -> bool {
-        self.may_tell_loss || event_of(&self.id) == Kind::Lost.word()
-    }
-
-    fn next(&mut self, waiting: &Waiting, said: Said, now: Timestamp) -> Next {
-        if self.id != waiting.id {
-            *self = Tries { id: waiting.id.clone(), ..Tries::default() };
-        }
-        self.times = self.times.saturating_add(1);
-        if said == Said::Refused {
-            self.refused.get_or_insert(now);
-        }
-        let tried = Tried {
-            times: self.times,
-            age: now.since(waiting.queued),
-            refused: self.refused.map(|since| now.since(since)),
-        };
-        let mut dice = [0; 4];
-        // Without chance they wait as long as they do.
-        let _ = getrandom::fill(&mut dice);
-        next(said, tried, u32::from_le_bytes(dice))
-    }
-}
-
-fn loss(untold: u64, all: u64) -> Waiting {
-    let now = clock::now();
-    let body = Body::lost(format!("{all}-lost"), now, untold);
-    Waiting { number: 0, id: body.id().to_owned(), queued: now, body: body.json() }
+/// Without chance they wait as long as they do.
+fn dice() -> u32 {
+    let mut dice = [0; 4];
+    let _ = getrandom::fill(&mut dice);
+    u32::from_le_bytes(dice)
 }
 
 /// The word in an id: `4711-case-opened`, `report-2026-11-25`.
@@ -427,7 +433,12 @@ async fn stored<T: Send + 'static>(ask: impl FnOnce() -> rusqlite::Result<T> + S
     match tokio::task::spawn_blocking(ask).await {
         Ok(Ok(answer)) => Some(answer),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the notices that wait cannot be read or written");
+            // Each receiver asks every second, and it is one disk.
+            let (now, said) = (clock::now().millis(), SAID.load(Ordering::Relaxed));
+            let is_due = now.saturating_sub(said) >= SAY_EVERY_MS;
+            if is_due && SAID.compare_exchange(said, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                tracing::warn!(%error, "the notices that wait cannot be read or written");
+            }
             None
         }
         Err(_) => None,

@@ -14,6 +14,7 @@ use nix::unistd::Uid;
 use super::failure::Failure;
 use super::health::WORTH_SAYING;
 use super::keeper::Keep;
+use super::notices::outbox::noticed;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::audit::verify::reached;
@@ -22,8 +23,7 @@ use crate::log::snapshot::{self, Snapshot};
 use crate::log::sqlite::{DataLock, SqliteLog};
 use crate::log::{Batch, LogError};
 use crate::session::Timestamp;
-use crate::session::effect::Effect;
-use crate::views::{Folded, Outcome, Shared, Views};
+use crate::views::{Folded, Shared, Views};
 
 /// So much of what the index lacks may wait for the keeper, some three hundred octets each; more is indexed before the first
 /// answer.
@@ -297,10 +297,8 @@ impl Replay {
             self.entries += 1;
         }
         // More may have come of the entry that was the last one.
-        let worth_telling = |folded: &&Folded| {
-            let tells = matches!(folded.outcome, Outcome::Notice(_) | Outcome::Effect(_, Effect::Alarm(_)));
-            tells && folded.sequence >= self.told_through
-        };
+        let worth_telling =
+            |folded: &&Folded| folded.sequence >= self.told_through && noticed(&folded.outcome).is_some();
         self.told.extend(folded.iter().filter(worth_telling).cloned());
         // What the index has already need not wait.
         if self.index.as_ref().is_some_and(|index| index.applied() <= self.views.sequence()) {

@@ -82,7 +82,7 @@ fn each_mistake_about_notices_is_named() {
         ),
         (
             format!("{good}webhook = 'https://me:word@h/'"),
-            "4:11: notice.webhook: 'https://me:word@h/' is no address of a webhook; write a URL without a user in it, such as \
+            "4:11: notice.webhook: is no address of a webhook; write a URL without a user in it, such as \
              \"https://portal.isp.example/hook\"",
         ),
         (
@@ -133,6 +133,16 @@ fn each_mistake_about_notices_is_named() {
         ),
     ] {
         assert_eq!(wrong(&lines), expected, "{lines}");
+    }
+    // Whatever is wrong with it, it may be a secret, and this goes to the journal.
+    for url in [
+        "https://h/hooks/s3cret word",
+        "https://s3cret@h/",
+        "chat.example/hooks/s3cret",
+        "https://h:0/#s3cret",
+    ] {
+        let error = loaded(&disk(&format!("[[notice]]\n{good}webhook = '{url}'\n"))).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     }
     for word in ["lost", "test", "everything"] {
         let said = wrong(&format!("name = 'a'\nevents = ['{word}']\ncommand = ['/bin/true']"));

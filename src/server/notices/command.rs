@@ -13,13 +13,11 @@ use tokio::process::{Child, Command};
 
 use super::{Answer, Sent};
 use crate::notice::schedule::Said;
-use crate::session::Name;
 
 /// What a program says for "not now" (`EX_TEMPFAIL` of sysexits).
 const NOT_NOW: i32 = 75;
 /// So much of what it complains is kept for the log.
 const COMPLAINT_OCTETS: usize = 1024;
-const SHOWN_OCTETS: usize = 200;
 
 /// Runs it once.
 pub(super) async fn run(words: &[String], notice: &str, sent: &Sent<'_>, within: Duration) -> Answer {
@@ -61,10 +59,7 @@ pub(super) async fn run(words: &[String], notice: &str, sent: &Sent<'_>, within:
         Some(NOT_NOW) => Said::Later(None),
         _ => Said::Refused,
     };
-    let line = complaint.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii();
-    let shown = line.get(..line.len().min(SHOWN_OCTETS)).unwrap_or_default();
-    let words = if shown.is_empty() { status.to_string() } else { format!("{status}: {}", Name::new(shown)) };
-    Answer::new(said, &words)
+    Answer::with_line(said, &status.to_string(), &complaint)
 }
 
 /// A program, and all it has started: whatever of it is left ends with this.

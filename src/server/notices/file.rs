@@ -4,11 +4,13 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, ffi};
 
+use crate::notice::Kind;
 use crate::session::Timestamp;
 
 /// Tells the file from any other: "RWno".
@@ -16,12 +18,18 @@ const APPLICATION: i32 = 0x5257_6e6f;
 
 const SCHEMA: &str = "
 CREATE TABLE told (sequence INTEGER NOT NULL, ids TEXT NOT NULL) STRICT;
+CREATE TABLE state (generation INTEGER NOT NULL, anew INTEGER NOT NULL) STRICT;
 CREATE TABLE receiver (
     name TEXT PRIMARY KEY,
-    since INTEGER NOT NULL,
     lost INTEGER NOT NULL DEFAULT 0,
     lost_told INTEGER NOT NULL DEFAULT 0,
     reported TEXT
+) STRICT;
+CREATE TABLE wanted (
+    receiver TEXT NOT NULL,
+    event TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (receiver, event)
 ) STRICT;
 CREATE TABLE waiting (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -74,30 +82,117 @@ pub(super) fn insert(
     Ok(statement.execute((receiver, id, at.millis(), crc32fast::hash(body.as_bytes()), body))? > 0)
 }
 
+/// From which entry on each is told of what.
+pub(super) type Since = HashMap<String, HashMap<Kind, u64>>;
+
 pub(super) struct Read {
     pub(super) told: Told,
+    /// Which log the ids are of: another one numbers its entries anew.
+    pub(super) generation: u32,
+    /// It was made in the place of a damaged one, and who is told is not known yet.
+    pub(super) anew: bool,
     pub(super) counts: HashMap<String, u64>,
-    pub(super) since: HashMap<String, u64>,
+    pub(super) since: Since,
+}
+
+fn narrow(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or_default()
 }
 
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Read> {
-    let number = |count: i64| u64::try_from(count).unwrap_or_default();
+    // Damage where nothing is read now would otherwise show when something is written there.
+    let check: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    if check != "ok" {
+        return Err(failure(ffi::SQLITE_CORRUPT, check));
+    }
     let told: Option<(i64, String)> = connection
         .query_row("SELECT sequence, ids FROM told", (), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let told = told.map_or_else(Told::default, |(sequence, ids)| Told {
-        sequence: number(sequence),
+        sequence: narrow(sequence),
         ids: serde_json::from_str(&ids).unwrap_or_default(),
     });
-    let pairs = |sql: &str| -> rusqlite::Result<HashMap<String, u64>> {
-        let mut statement = connection.prepare(sql)?;
-        statement.query_map((), |row| Ok((row.get(0)?, number(row.get(1)?))))?.collect()
+    let (generation, anew) = connection
+        .query_row("SELECT generation, anew FROM state", (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut counts = connection.prepare("SELECT receiver, count(*) FROM waiting GROUP BY receiver")?;
+    let counts = counts.query_map((), |row| Ok((row.get(0)?, narrow(row.get(1)?))))?;
+    let mut since = Since::new();
+    let mut wanted = connection.prepare("SELECT receiver, event, since FROM wanted")?;
+    let mut rows = wanted.query(())?;
+    while let Some(row) = rows.next()? {
+        let (receiver, event): (String, String) = (row.get(0)?, row.get(1)?);
+        if let Some(kind) = Kind::chosen(&event) {
+            since.entry(receiver).or_default().insert(kind, narrow(row.get(2)?));
+        }
+    }
+    Ok(Read { told, generation, anew, counts: counts.collect::<rusqlite::Result<_>>()?, since })
+}
+
+/// What is kept of a receiver besides what waits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    pub(super) lost: u64,
+    pub(super) lost_told: u64,
+    pub(super) reported: Option<String>,
+}
+
+/// Of a damaged file: what can still be read of each receiver.
+pub(super) fn kept(connection: &Connection) -> HashMap<String, Kept> {
+    let read = || -> rusqlite::Result<HashMap<String, Kept>> {
+        let mut statement = connection.prepare("SELECT name, lost, lost_told, reported FROM receiver")?;
+        let rows = statement.query_map((), |row| {
+            let (lost, lost_told) = (narrow(row.get(1)?), narrow(row.get(2)?));
+            Ok((row.get(0)?, Kept { lost, lost_told, reported: row.get(3)? }))
+        })?;
+        rows.collect()
     };
-    Ok(Read {
-        told,
-        counts: pairs("SELECT receiver, count(*) FROM waiting GROUP BY receiver")?,
-        since: pairs("SELECT name, since FROM receiver")?,
-    })
+    read().unwrap_or_default()
+}
+
+/// Of a damaged file: which log its ids were of, where that can still be read.
+pub(super) fn generation(path: &Path) -> u32 {
+    let read = Connection::open(path)
+        .and_then(|file| file.query_row("SELECT generation FROM state", (), |row| row.get(0)));
+    read.unwrap_or_default()
+}
+
+/// Puts a damaged file aside, with what SQLite may have left beside it.
+pub(super) fn set_aside(path: &Path) -> io::Result<()> {
+    let journal = path.with_extension("sqlite3-journal");
+    let moved = |from: &Path, to: &Path| match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    };
+    moved(path, &aside(path))?;
+    moved(&journal, &path.with_extension("damaged-journal"))
+}
+
+/// Where a damaged file lies.
+pub(super) fn aside(path: &Path) -> std::path::PathBuf {
+    path.with_extension("damaged")
+}
+
+pub(super) fn failure(code: std::ffi::c_int, words: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(words))
+}
+
+pub(super) fn put_told(connection: &Connection, told: &Told, generation: u32) -> rusqlite::Result<()> {
+    let ids = serde_json::to_string(&told.ids).unwrap_or_default();
+    connection.execute("DELETE FROM told", ())?;
+    connection.execute("INSERT INTO told VALUES (?1, ?2)", (wide(told.sequence), ids))?;
+    connection.execute("UPDATE state SET generation = ?1", (generation,)).map(drop)
+}
+
+pub(super) fn put_since(connection: &Connection, since: &Since) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM wanted", ())?;
+    for (receiver, events) in since {
+        connection.execute("INSERT INTO receiver (name) VALUES (?1) ON CONFLICT DO NOTHING", (receiver,))?;
+        for (kind, since) in events {
+            let row = (receiver, kind.word(), wide(*since));
+            connection.execute("INSERT INTO wanted VALUES (?1, ?2, ?3)", row)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -108,8 +203,11 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     )?;
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application != APPLICATION {
+        // Beside a damaged one it takes its place: should we be ended before anybody is known, the next start knows as much.
+        let anew = aside(path).exists();
         connection.execute_batch("BEGIN")?;
         connection.execute_batch(SCHEMA)?;
+        connection.execute("INSERT INTO state VALUES (0, ?1)", (anew,))?;
         connection.pragma_update(None, "application_id", APPLICATION)?;
         connection.execute_batch("COMMIT")?;
         // Whoever may read the data directory may read more than this; it is as closed as what is beside it.

@@ -7,22 +7,28 @@
 //!
 //! Knows: the file, its bounds, and what is lost when they are reached. Must not know: how a receiver is told, or when.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _, ffi};
 use tokio::sync::watch;
 
-use super::file::{Read, Told, connect, insert, is_refusal, read, wide};
+use super::file::{
+    Read, Since, Told, aside, connect, failure, generation, insert, is_refusal, kept, put_since, put_told,
+    read, set_aside, wide,
+};
+use crate::clock;
 use crate::config::Receiver;
+use crate::notice::Notice;
 use crate::notice::body::Body;
-use crate::notice::{Kind, Notice};
-use crate::session::effect::{Alarm, Effect};
+use crate::notice::told::of_alarm;
+use crate::session::effect::Effect;
 use crate::session::{Name, Timestamp};
 use crate::views::{Folded, Outcome};
 
@@ -30,6 +36,19 @@ use crate::views::{Folded, Outcome};
 const WAITING_MOST: u64 = 100_000;
 /// So many may wait in memory for a disk that refuses.
 const UNWRITTEN_MOST: usize = 10_000;
+/// So many are written at once.
+const AT_ONCE: usize = 2000;
+
+/// What others may be told of it.
+#[must_use]
+pub fn noticed(outcome: &Outcome) -> Option<Cow<'_, Notice>> {
+    match outcome {
+        Outcome::Notice(notice) => Some(Cow::Borrowed(notice)),
+        Outcome::Effect(_, Effect::Alarm(alarm)) => of_alarm(alarm).map(Cow::Owned),
+        _ => None,
+    }
+}
+
 /// Something that waits to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -69,10 +88,11 @@ struct Inner {
     /// Where people find our pages.
     pages: Option<String>,
     told: Told,
+    /// Which log its ids are of.
+    generation: u32,
     /// How many wait for each.
     counts: HashMap<String, u64>,
-    /// From which entry on each is told.
-    since: HashMap<String, u64>,
+    since: Since,
     unwritten: Vec<Unwritten>,
     /// How many found no room there.
     crowded_out: HashMap<String, u64>,
@@ -100,30 +120,30 @@ impl Outbox {
     pub fn open(data_dir: &Path) -> io::Result<Outbox> {
         DirBuilder::new().recursive(true).mode(0o750).create(data_dir)?;
         let path = data_dir.join("notices.sqlite3");
-        let mut anew = false;
-        let read =
-            match connect(&path).and_then(|connection| read(&connection).map(|read| (connection, read))) {
-                Ok((connection, read)) => (connection, read),
-                Err(error) if is_refusal(&error) => return Err(io::Error::other(error)),
-                Err(error) => {
-                    anew = true;
-                    let aside = path.with_extension("damaged");
-                    fs::rename(&path, &aside)?;
-                    tracing::warn!(
-                        file = %aside.display(), %error,
-                        "the notices that wait are damaged: those that the log still has are told again"
-                    );
-                    let connection = connect(&path).map_err(io::Error::other)?;
-                    let read = read(&connection).map_err(io::Error::other)?;
-                    (connection, read)
-                }
-            };
-        let (connection, Read { told, counts, since }) = read;
+        let opened =
+            || connect(&path).and_then(|connection| read(&connection).map(|read| (connection, read)));
+        let (connection, read) = match opened() {
+            Ok(opened) => opened,
+            Err(error) if is_refusal(&error) => return Err(io::Error::other(error)),
+            Err(error) => {
+                let generation = generation(&path);
+                set_aside(&path)?;
+                tracing::warn!(
+                    file = %aside(&path).display(), %error,
+                    "the notices that wait are damaged: those that the log still has are told again"
+                );
+                let (connection, read) = opened().map_err(io::Error::other)?;
+                put_told(&connection, &read.told, generation).map_err(io::Error::other)?;
+                (connection, Read { generation, ..read })
+            }
+        };
+        let Read { told, generation, anew, counts, since } = read;
         let inner = Inner {
             connection,
             receivers: Vec::new(),
             pages: None,
             told,
+            generation,
             counts,
             since,
             unwritten: Vec::new(),
@@ -149,63 +169,84 @@ impl Outbox {
     }
 
     /// The log ends with this entry. One that was begun anew, or put back, ends before what was told: then it is told from its end
-    /// on, or nobody would hear anything until it is as long as the other one was.
+    /// on, or nobody would hear anything until it is as long as the other one was; and under ids of its own, as it uses the
+    /// numbers of the other one again.
     pub fn begin(&self, sequence: u64) {
         let mut inner = self.lock();
-        if inner.told.sequence > sequence {
+        let is_another = inner.told.sequence > sequence;
+        let begins_later = |since: &HashMap<_, u64>| since.values().any(|since| *since > sequence);
+        if !is_another && !inner.since.values().any(begins_later) {
+            return;
+        }
+        if is_another {
             tracing::warn!(
                 "others were told of more than the log has: they are told what happens from now on"
             );
             inner.told = Told { sequence, ids: Vec::new() };
+            inner.generation = another(inner.generation);
         }
-        if inner.since.values().all(|since| *since <= sequence) {
-            return;
-        }
-        inner.since.values_mut().for_each(|since| *since = (*since).min(sequence));
-        let sql = "UPDATE receiver SET since = ?1 WHERE since > ?1";
-        if let Err(error) = inner.connection.execute(sql, (wide(sequence),)) {
+        let events = inner.since.values_mut().flat_map(HashMap::values_mut);
+        events.for_each(|since| *since = (*since).min(sequence));
+        // Of one alone the next start would not know that it lacks the other.
+        let written = self.guarded(&mut inner, |inner| {
+            let transaction = inner.connection.unchecked_transaction()?;
+            put_since(&transaction, &inner.since)?;
+            put_told(&transaction, &inner.told, inner.generation)?;
+            transaction.commit()
+        });
+        if let Err(error) = written {
             tracing::error!(%error, "from when on others are told cannot be written");
         }
     }
 
-    /// Takes note of who is configured: somebody new is told what happens after `sequence`; what waits for somebody who is no
-    /// longer there goes.
+    /// Takes note of who is configured: somebody new, or somebody who asks for more, is told of that what happens after `sequence`;
+    /// what waits for somebody who is no longer there goes.
     ///
     /// # Errors
     /// The disk refuses; then it is as before.
     pub fn know(&self, receivers: &[Receiver], pages: Option<&str>, sequence: u64) -> rusqlite::Result<()> {
         let mut inner = self.lock();
-        (inner.receivers, inner.pages) = (receivers.to_vec(), pages.map(str::to_owned));
-        let sequence = if std::mem::take(&mut inner.anew) { 0 } else { sequence };
-        let names: Vec<String> = receivers.iter().map(|receiver| receiver.name.to_string()).collect();
-        let gone: Vec<String> = inner.since.keys().filter(|name| !names.contains(name)).cloned().collect();
-        let new: Vec<&String> = names.iter().filter(|name| !inner.since.contains_key(*name)).collect();
-        if gone.is_empty() && new.is_empty() {
-            return Ok(());
+        if inner.receivers.is_empty() {
+            // At a start: whoever is known from before is told, even if the disk refuses.
+            (inner.receivers, inner.pages) = (receivers.to_vec(), pages.map(str::to_owned));
         }
-        let transaction = inner.connection.unchecked_transaction()?;
-        for name in &gone {
-            transaction.execute("DELETE FROM waiting WHERE receiver = ?1", (name,))?;
-            transaction.execute("DELETE FROM receiver WHERE name = ?1", (name,))?;
-        }
-        for name in &new {
-            transaction
-                .execute("INSERT INTO receiver (name, since) VALUES (?1, ?2)", (name, wide(sequence)))?;
-        }
-        transaction.commit()?;
-        for name in &gone {
-            inner.since.remove(name);
-            if let Some(waiting) = inner.counts.remove(name).filter(|waiting| *waiting > 0) {
-                tracing::warn!(
-                    notice = name,
-                    waiting,
-                    "no longer configured: what waited for it is given up"
-                );
+        let from = if inner.anew { 0 } else { sequence };
+        let since: Since = receivers
+            .iter()
+            .map(|receiver| {
+                let name = receiver.name.to_string();
+                let known = inner.since.get(&name);
+                let since = |kind| known.and_then(|known| known.get(kind)).copied().unwrap_or(from);
+                let events = receiver.events.iter().map(|kind| (*kind, since(kind))).collect();
+                (name, events)
+            })
+            .collect();
+        if since != inner.since || inner.anew {
+            let gone = |inner: &Inner| -> Vec<String> {
+                inner.since.keys().filter(|name| !since.contains_key(*name)).cloned().collect()
+            };
+            self.guarded(&mut inner, |inner| {
+                let transaction = inner.connection.unchecked_transaction()?;
+                for name in gone(inner) {
+                    transaction.execute("DELETE FROM waiting WHERE receiver = ?1", (&name,))?;
+                    transaction.execute("DELETE FROM receiver WHERE name = ?1", (&name,))?;
+                }
+                put_since(&transaction, &since)?;
+                transaction.execute("UPDATE state SET anew = 0", ())?;
+                transaction.commit()
+            })?;
+            for name in gone(&inner) {
+                if let Some(waiting) = inner.counts.remove(&name).filter(|waiting| *waiting > 0) {
+                    tracing::warn!(
+                        notice = name,
+                        waiting,
+                        "no longer configured: what waited for it is given up"
+                    );
+                }
             }
+            (inner.since, inner.anew) = (since, false);
         }
-        for name in new {
-            inner.since.insert(name.clone(), sequence);
-        }
+        (inner.receivers, inner.pages) = (receivers.to_vec(), pages.map(str::to_owned));
         drop(inner);
         self.news.send_modify(|turn| *turn = turn.wrapping_add(1));
         Ok(())
@@ -213,26 +254,27 @@ impl Outbox {
 
     /// Takes what came of entries. What a disk refuses is kept in memory, and tried again the next time.
     pub fn accept(&self, folded: &[Folded], now: Timestamp) {
-        let mut inner = self.lock();
-        for Folded { sequence, outcome } in folded {
-            let alarm;
-            let notice = match outcome {
-                Outcome::Notice(notice) => &**notice,
-                Outcome::Effect(_, Effect::Alarm(said)) => match of_alarm(said) {
-                    Some(notice) => {
-                        alarm = notice;
-                        &alarm
-                    }
-                    None => continue,
-                },
-                _ => continue,
-            };
-            inner.add(*sequence, notice, now);
-        }
-        if inner.unwritten.is_empty() {
+        let notices: Vec<_> = folded
+            .iter()
+            .filter_map(|Folded { sequence, outcome }| Some((*sequence, noticed(outcome)?)))
+            .collect();
+        // Most of what happens tells nobody anything: then whoever reads need not be waited for.
+        if notices.is_empty() && self.is_durable() {
             return;
         }
-        match inner.write() {
+        let mut inner = self.lock();
+        let mut written = Ok(());
+        for (sequence, notice) in &notices {
+            // A log that is told from far back is more than there is room for.
+            if inner.unwritten.len() >= AT_ONCE && written.is_ok() {
+                written = self.guarded(&mut inner, Inner::write);
+            }
+            inner.add(*sequence, notice, now);
+        }
+        if written.is_ok() && !inner.unwritten.is_empty() {
+            written = self.guarded(&mut inner, Inner::write);
+        }
+        match written {
             Ok(()) => {
                 if std::mem::take(&mut inner.failing) {
                     tracing::info!("notices are written again");
@@ -251,16 +293,35 @@ impl Outbox {
         }
     }
 
+    /// What fails, and not because the disk refuses, fails as the file is damaged: then it is begun anew there, and tried once more.
+    fn guarded<T>(
+        &self,
+        inner: &mut Inner,
+        work: impl Fn(&mut Inner) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        match work(inner) {
+            Err(error) if !is_refusal(&error) => {
+                inner.begin_anew(&self.path, &error)?;
+                inner.since.keys().for_each(|name| self.show(inner, name));
+                work(inner)
+            }
+            done => done,
+        }
+    }
+
     /// Has the report of a day told to one receiver, and notes that it was.
     ///
     /// # Errors
     /// The disk refuses; then it is as before.
     pub fn report(&self, receiver: &str, day: &str, body: &Body, now: Timestamp) -> rusqlite::Result<()> {
         let mut inner = self.lock();
-        let transaction = inner.connection.unchecked_transaction()?;
-        let new = insert(&transaction, receiver, body.id(), &body.json(), now)?;
-        transaction.execute("UPDATE receiver SET reported = ?2 WHERE name = ?1", (receiver, day))?;
-        transaction.commit()?;
+        let new = self.guarded(&mut inner, |inner| {
+            let transaction = inner.connection.unchecked_transaction()?;
+            let new = insert(&transaction, receiver, body.id(), &body.json(), now)?;
+            transaction.execute("UPDATE receiver SET reported = ?2 WHERE name = ?1", (receiver, day))?;
+            transaction.commit()?;
+            Ok(new)
+        })?;
         if new {
             *inner.counts.entry(receiver.to_owned()).or_default() += 1;
         }
@@ -295,32 +356,23 @@ impl Outbox {
     /// # Errors
     /// The disk refuses.
     pub fn first(&self, receiver: &str) -> rusqlite::Result<Option<Waiting>> {
-        loop {
-            let mut inner = self.lock();
-            let found = {
-                let mut statement = inner.connection.prepare_cached(
-                    "SELECT number, id, queued, body, checksum FROM waiting WHERE receiver = ?1 ORDER BY number LIMIT 1",
-                )?;
-                let read = |row: &rusqlite::Row<'_>| {
-                    let waiting = Waiting {
-                        number: row.get(0)?,
-                        id: row.get(1)?,
-                        queued: Timestamp::from_millis(row.get(2)?),
-                        body: row.get(3)?,
-                    };
-                    Ok((waiting, row.get::<_, u32>(4)?))
-                };
-                statement.query_row((receiver,), read).optional()?
-            };
-            match found {
-                Some((waiting, checksum)) if checksum != crc32fast::hash(waiting.body.as_bytes()) => {
-                    tracing::error!(notice = receiver, id = %Name::from(waiting.id.as_str()), "damaged, and not told");
-                    inner.take_out(receiver, waiting.number, true)?;
-                    self.show(&inner, receiver);
-                }
-                found => return Ok(found.map(|(waiting, _)| waiting)),
-            }
+        let mut inner = self.lock();
+        let (first, damaged) = self.guarded(&mut inner, |inner| inner.first(receiver))?;
+        if damaged {
+            self.show(&inner, receiver);
         }
+        Ok(first)
+    }
+
+    /// Gives up what waits since this moment or longer; returns how many.
+    ///
+    /// # Errors
+    /// The disk refuses; then it is still there.
+    pub fn expire(&self, receiver: &str, until: Timestamp) -> rusqlite::Result<u64> {
+        let mut inner = self.lock();
+        let gone = self.guarded(&mut inner, |inner| inner.expire(receiver, until))?;
+        self.show(&inner, receiver);
+        Ok(gone)
     }
 
     /// It was told, or it is given up.
@@ -329,7 +381,7 @@ impl Outbox {
     /// The disk refuses; then it is still there.
     pub fn done(&self, receiver: &str, number: i64, lost: bool) -> rusqlite::Result<()> {
         let mut inner = self.lock();
-        inner.take_out(receiver, number, lost)?;
+        self.guarded(&mut inner, |inner| inner.take_out(receiver, number, lost))?;
         self.show(&inner, receiver);
         Ok(())
     }
@@ -389,12 +441,12 @@ impl Outbox {
 impl Inner {
     fn add(&mut self, sequence: u64, notice: &Notice, now: Timestamp) {
         let wants = |receiver: &&Receiver| {
-            let since = self.since.get(&receiver.name.to_string()).copied().unwrap_or(u64::MAX);
-            receiver.events.contains(&notice.kind) && sequence > since
+            let since = self.since.get(&receiver.name.to_string()).and_then(|since| since.get(&notice.kind));
+            receiver.events.contains(&notice.kind) && since.is_some_and(|since| sequence > *since)
         };
         let receivers: Vec<String> =
             self.receivers.iter().filter(wants).map(|receiver| receiver.name.to_string()).collect();
-        let id = notice.id(sequence);
+        let id = notice.id(sequence, self.generation);
         let is_known = self.unwritten.iter().any(|unwritten| unwritten.id == id);
         if receivers.is_empty() || self.told.has(sequence, &id) || is_known {
             return;
@@ -403,7 +455,7 @@ impl Inner {
             receivers.into_iter().for_each(|name| *self.crowded_out.entry(name).or_default() += 1);
             return;
         }
-        let body = Body::of(notice, sequence, now, self.pages.as_deref()).json();
+        let body = Body::of(notice, id.clone(), now, self.pages.as_deref()).json();
         self.unwritten.push(Unwritten { sequence, receivers, id, body, at: now });
     }
 
@@ -413,7 +465,8 @@ impl Inner {
         let transaction = self.connection.unchecked_transaction()?;
         for Unwritten { sequence, receivers, id, body, at } in &self.unwritten {
             told.add(*sequence, id.clone());
-            for receiver in receivers {
+            // Whoever is no longer configured has gone with all that waited.
+            for receiver in receivers.iter().filter(|receiver| self.since.contains_key(*receiver)) {
                 let is_new = insert(&transaction, receiver, id, body, *at)?;
                 *new.entry(receiver.clone()).or_default() += u64::from(is_new);
             }
@@ -441,14 +494,88 @@ impl Inner {
             transaction
                 .execute("UPDATE receiver SET lost = lost + ?2 WHERE name = ?1", (receiver, wide(*lost)))?;
         }
-        let ids = serde_json::to_string(&told.ids).unwrap_or_default();
-        transaction.execute("DELETE FROM told", ())?;
-        transaction.execute("INSERT INTO told VALUES (?1, ?2)", (wide(told.sequence), ids))?;
+        put_told(&transaction, &told, self.generation)?;
         transaction.commit()?;
         (self.told, self.counts) = (told, counts);
         self.unwritten.clear();
         self.crowded_out.clear();
         Ok(())
+    }
+
+    /// A new file in the place of a damaged one: what waited is lost, and each receiver is told how much that was.
+    fn begin_anew(&mut self, path: &Path, why: &rusqlite::Error) -> rusqlite::Result<()> {
+        let waited: u64 = self.counts.values().sum();
+        tracing::error!(
+            file = %aside(path).display(), error = %why, lost = waited,
+            "the notices that wait are damaged: they are set aside and lost"
+        );
+        let kept = kept(&self.connection);
+        // Until there is a new one nothing may be written to the old one under another name.
+        self.connection = Connection::open_in_memory()?;
+        set_aside(path).map_err(|error| failure(ffi::SQLITE_CANTOPEN, error.to_string()))?;
+        let connection = connect(path)?;
+        let transaction = connection.unchecked_transaction()?;
+        put_since(&transaction, &self.since)?;
+        for name in self.since.keys() {
+            let known = kept.get(name).cloned().unwrap_or_default();
+            let lost = known.lost.saturating_add(self.counts.get(name).copied().unwrap_or_default());
+            transaction.execute(
+                "UPDATE receiver SET lost = ?2, lost_told = ?3, reported = ?4 WHERE name = ?1",
+                (name, wide(lost), wide(known.lost_told), &known.reported),
+            )?;
+        }
+        put_told(&transaction, &self.told, self.generation)?;
+        transaction.execute("UPDATE state SET anew = ?1", (self.anew,))?;
+        transaction.commit()?;
+        self.connection = connection;
+        self.counts.clear();
+        Ok(())
+    }
+
+    /// What is to be told first, and whether something before it was damaged.
+    fn first(&mut self, receiver: &str) -> rusqlite::Result<(Option<Waiting>, bool)> {
+        let mut damaged = false;
+        loop {
+            let found = {
+                let mut statement = self.connection.prepare_cached(
+                    "SELECT number, id, queued, body, checksum FROM waiting WHERE receiver = ?1 ORDER BY number LIMIT 1",
+                )?;
+                let read = |row: &rusqlite::Row<'_>| {
+                    let waiting = Waiting {
+                        number: row.get(0)?,
+                        id: row.get(1)?,
+                        queued: Timestamp::from_millis(row.get(2)?),
+                        body: row.get(3)?,
+                    };
+                    Ok((waiting, row.get::<_, u32>(4)?))
+                };
+                statement.query_row((receiver,), read).optional()?
+            };
+            match found {
+                Some((waiting, checksum)) if checksum != crc32fast::hash(waiting.body.as_bytes()) => {
+                    tracing::error!(notice = receiver, id = %Name::from(waiting.id.as_str()), "damaged, and not told");
+                    self.take_out(receiver, waiting.number, true)?;
+                    damaged = true;
+                }
+                found => return Ok((found.map(|(waiting, _)| waiting), damaged)),
+            }
+        }
+    }
+
+    fn expire(&mut self, receiver: &str, until: Timestamp) -> rusqlite::Result<u64> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let gone = transaction.execute(
+            "DELETE FROM waiting WHERE receiver = ?1 AND queued <= ?2",
+            (receiver, until.millis()),
+        )?;
+        let gone = u64::try_from(gone).unwrap_or(u64::MAX);
+        let sql = "UPDATE receiver SET lost = lost + ?2 WHERE name = ?1";
+        transaction.execute(sql, (receiver, wide(gone)))?;
+        transaction.commit()?;
+        if let Some(count) = self.counts.get_mut(receiver) {
+            *count = count.saturating_sub(gone);
+        }
+        Ok(gone)
     }
 
     fn behind(&self, receiver: &str) -> rusqlite::Result<Behind> {
@@ -479,11 +606,11 @@ impl Inner {
     }
 }
 
-fn of_alarm(alarm: &Alarm) -> Option<Notice> {
-    let (kind, nas) = match alarm {
-        Alarm::NasSilent { nas } => (Kind::FeedSilent, nas),
-        Alarm::NasHeard { nas } => (Kind::FeedHeard, nas),
-        Alarm::Conflict { .. } | Alarm::Crowd { .. } | Alarm::ClaimsDropped { .. } => return None,
-    };
-    Some(Notice { nas: Some(nas.clone()), ..Notice::bare(kind, None) })
+/// The generation of another log than that of this one; 0 is the first.
+fn another(than: u32) -> u32 {
+    let mut chance = [0; 4];
+    // Without chance there is the clock, which does not show the same moment again.
+    let drawn = getrandom::fill(&mut chance).ok().map(|()| u32::from_le_bytes(chance));
+    let moment = u32::try_from(clock::now().millis().div_euclid(1000)).unwrap_or(1);
+    drawn.filter(|drawn| ![0, than].contains(drawn)).unwrap_or(moment)
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows: when a day is due. Must not know: what a report says.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::session::{Name, Timestamp};
 
 /// How often is looked at the clock: a report is no more than that late.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How long a report that could not be put among what waits is left alone, at most.
+const WAIT_MOST: Duration = Duration::from_secs(3600);
 
 /// The day whose report is due last: at this hour of the next day.
 #[must_use]
@@ -37,11 +40,20 @@ pub fn due(now: Timestamp, at: Time, zone: &TimeZone) -> Option<Date> {
 pub async fn run(notices: Arc<Notices>, desk: Arc<StaffDesk>, mut stopping: watch::Receiver<bool>) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     let all = async {
+        let mut refusals: HashMap<Name, Refusal> = HashMap::new();
         loop {
             look.tick().await;
-            let receivers = notices.config.load().notices.clone();
+            let (receivers, now) = (notices.config.load().notices.clone(), clock::now());
             for receiver in receivers.iter().filter(|receiver| receiver.events.contains(&Kind::Report)) {
-                send_if_due(&notices, &desk, receiver).await;
+                if refusals.get(&receiver.name).is_some_and(|refusal| now < refusal.until) {
+                    continue;
+                }
+                if send_if_due(&notices, &desk, receiver).await {
+                    refusals.remove(&receiver.name);
+                } else {
+                    let before = refusals.get(&receiver.name).copied();
+                    refusals.insert(receiver.name.clone(), Refusal::after(before, now));
+                }
             }
         }
     };
@@ -51,26 +63,41 @@ pub async fn run(notices: Arc<Notices>, desk: Arc<StaffDesk>, mut stopping: watc
     }
 }
 
-/// After days without us it is the last one that is told: who needs the others can ask for them.
-async fn send_if_due(notices: &Notices, desk: &StaffDesk, receiver: &Receiver) {
-    let Some(day) = due(clock::now(), receiver.report_at, &desk.zone()) else { return };
+/// A report is a lot of work and a question that is written down: while the disk refuses it, that is not done at each look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Refusal {
+    wait: Duration,
+    until: Timestamp,
+}
+
+impl Refusal {
+    fn after(before: Option<Refusal>, now: Timestamp) -> Refusal {
+        let wait = before.map_or(LOOK_EVERY, |before| before.wait).saturating_mul(2).min(WAIT_MOST);
+        Refusal { wait, until: now.plus(wait) }
+    }
+}
+
+/// After days without us it is the last one that is told: who needs the others can ask for them. False when one was made and could
+/// not be put among what waits.
+async fn send_if_due(notices: &Notices, desk: &StaffDesk, receiver: &Receiver) -> bool {
+    let Some(day) = due(clock::now(), receiver.report_at, &desk.zone()) else { return true };
     let (name, outbox) = (receiver.name.to_string(), Arc::clone(&notices.outbox));
     let of = name.clone();
     let reported = stored(move || outbox.reported(&of)).await.flatten();
     let spelled = day.to_string();
     match reported {
         // Not known yet, or the disk refuses: the next look will tell.
-        None => return,
-        Some(Some(reported)) if reported >= spelled => return,
+        None => return true,
+        Some(Some(reported)) if reported >= spelled => return true,
         Some(Some(_)) => {}
         // Whoever is new is told from the next day on.
         Some(None) => {
             let outbox = Arc::clone(&notices.outbox);
             let _ = stored(move || outbox.set_reported(&name, &spelled)).await;
-            return;
+            return true;
         }
     }
-    let Ok(row) = desk.report(Some(day)).await else { return };
+    let Ok(row) = desk.report(Some(day)).await else { return true };
     let at = clock::now();
     // It names who sent most, and leaves the house: that is written down as any other question.
     let asked = Asked {
@@ -84,13 +111,13 @@ async fn send_if_due(notices: &Notices, desk: &StaffDesk, receiver: &Receiver) {
         reply: Reply::Rows(u64::try_from(row.top.len()).unwrap_or(u64::MAX)),
     };
     if desk.asked(asked).await.is_err() {
-        return;
+        return false;
     }
     let zone = desk.zone();
     let body =
         Body::report(&spelled, at, console::report::text(&row, &zone), console::report::html(&row, &zone));
     let outbox = Arc::clone(&notices.outbox);
-    let _ = stored(move || outbox.report(&name, &spelled, &body, at)).await;
+    stored(move || outbox.report(&name, &spelled, &body, at)).await.is_some()
 }
 
 #[cfg(test)]
@@ -101,6 +128,20 @@ mod tests {
         let now: jiff::Timestamp = now.parse().unwrap();
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         due(Timestamp::from_millis(now.as_millisecond()), at.parse().unwrap(), &zone).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_report_that_is_refused_is_made_ever_more_seldom_and_each_hour_at_least() {
+        let now = Timestamp::from_seconds(1_795_442_400);
+        let mut refusal = None;
+        let waits: Vec<u64> = (0..9)
+            .map(|_| {
+                let next = Refusal::after(refusal, now);
+                refusal = Some(next);
+                next.until.since(now).as_secs()
+            })
+            .collect();
+        assert_eq!(waits, [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
     }
 
     #[test]

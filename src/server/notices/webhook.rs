@@ -5,12 +5,15 @@
 //! Knows: HTTP and TLS as a client, and which answer means what. Must not know: when it is tried again.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::response::Parts;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,14 +26,14 @@ use super::{Answer, Sent};
 use crate::notice::address::Address;
 use crate::notice::schedule::Said;
 use crate::notice::signature;
-use crate::session::{Name, Timestamp};
+use crate::session::Timestamp;
 
 /// So much of an answer is looked at.
 const ANSWER_OCTETS: usize = 4096;
-/// And so much of it shown.
-const SHOWN_OCTETS: usize = 200;
 /// A head that is longer is no answer.
 const HEAD_OCTETS: usize = 16 * 1024;
+/// How long is waited for what follows the head.
+const BODY_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where something goes, and what it is signed with.
 pub(super) struct Webhook<'a> {
@@ -40,26 +43,29 @@ pub(super) struct Webhook<'a> {
 }
 
 impl Webhook<'_> {
-    /// Sends it once.
+    /// Sends it once. `within` is for its answer's head.
     pub(super) async fn send(&self, sent: &Sent<'_>, now: Timestamp, within: Duration) -> Answer {
         match tokio::time::timeout(within, self.exchange(sent, now)).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(heard)) => heard.answer(now).await,
             Ok(Err(error)) => Answer::new(Said::Later(None), &error.to_string()),
             Err(_) => Answer::new(Said::Later(None), &format!("no answer within {} s", within.as_secs())),
         }
     }
 
-    async fn exchange(&self, sent: &Sent<'_>, now: Timestamp) -> io::Result<Answer> {
+    async fn exchange(&self, sent: &Sent<'_>, now: Timestamp) -> io::Result<Heard> {
         let stream = TcpStream::connect((self.address.host.as_str(), self.address.port)).await?;
         if !self.address.tls {
             return self.post(stream, sent, now).await;
         }
-        let tls = TlsConnector::from(Arc::new(self.trust()?));
+        let authorities = self.authorities.to_vec();
+        // Those of this host are files, and many.
+        let trust = tokio::task::spawn_blocking(move || trust(&authorities)).await;
+        let tls = TlsConnector::from(Arc::new(trust.map_err(io::Error::other)??));
         let name = ServerName::try_from(self.address.host.clone()).map_err(io::Error::other)?;
         self.post(tls.connect(name, stream).await?, sent, now).await
     }
 
-    async fn post<S>(&self, stream: S, sent: &Sent<'_>, now: Timestamp) -> io::Result<Answer>
+    async fn post<S>(&self, stream: S, sent: &Sent<'_>, now: Timestamp) -> io::Result<Heard>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -68,29 +74,24 @@ impl Webhook<'_> {
         let (mut requests, connection) =
             client.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let request = self.request(sent, now)?;
-        let exchange = async {
-            let response = requests.send_request(request).await.map_err(io::Error::other)?;
-            let (head, body) = response.into_parts();
-            // An answer without end is cut off, and means what its head says.
-            let mut body = Limited::new(body, ANSWER_OCTETS);
-            let mut shown = Vec::new();
-            while shown.len() < ANSWER_OCTETS
-                && let Some(Ok(frame)) = body.frame().await
-            {
-                shown.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        // Both ends of the connection are held here and by what is returned: when that is dropped, nothing is left of either.
+        let mut connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> = Box::pin(connection);
+        let response = {
+            let answer = requests.send_request(request);
+            tokio::pin!(answer);
+            tokio::select! {
+                answer = &mut answer => answer,
+                ended = &mut connection => {
+                    connection = Box::pin(std::future::pending());
+                    match ended {
+                        Ok(()) => answer.await,
+                        Err(error) => Err(error),
+                    }
+                }
             }
-            Ok(meaning(head.status, &head.headers, &shown, now))
         };
-        // Both ends of the connection are in this future: when it is dropped, nothing is left of either.
-        tokio::pin!(connection);
-        tokio::pin!(exchange);
-        tokio::select! {
-            answer = &mut exchange => answer,
-            ended = &mut connection => match ended {
-                Ok(()) => exchange.await,
-                Err(error) => Err(io::Error::other(error)),
-            },
-        }
+        let (head, body) = response.map_err(io::Error::other)?.into_parts();
+        Ok(Heard { head, body, connection, _requests: requests })
     }
 
     fn request(&self, sent: &Sent<'_>, now: Timestamp) -> io::Result<Request<Full<Bytes>>> {
@@ -106,25 +107,59 @@ impl Webhook<'_> {
         }
         request.body(Full::new(Bytes::copy_from_slice(sent.body.as_bytes()))).map_err(io::Error::other)
     }
+}
 
-    /// Read anew each time: certificates are renewed, and this is done seldom.
-    fn trust(&self) -> io::Result<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        if self.authorities.is_empty() {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        } else {
-            let own = self.authorities.iter().map(|der| CertificateDer::from(der.as_slice()));
-            roots.add_parsable_certificates(own.map(CertificateDer::into_owned));
-        }
-        if roots.is_empty() {
-            return Err(io::Error::other(
-                "there is no certificate that could be believed: install ca-certificates",
-            ));
-        }
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Ok(config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
+/// An answer whose head is there.
+struct Heard {
+    head: Parts,
+    body: Incoming,
+    connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    /// Without it the connection would be closed.
+    _requests: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Heard {
+    /// It means what its head says. What follows is shown, and may have no end, or never come.
+    async fn answer(self, now: Timestamp) -> Answer {
+        let mut shown = Vec::new();
+        let mut body = Limited::new(self.body, ANSWER_OCTETS);
+        let read = async {
+            while shown.len() < ANSWER_OCTETS
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                shown.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            }
+        };
+        let both = async {
+            tokio::pin!(read);
+            tokio::select! {
+                () = &mut read => {}
+                // What it has brought by then is there to be read.
+                _ = self.connection => read.await,
+            }
+        };
+        let _ = tokio::time::timeout(BODY_WITHIN, both).await;
+        meaning(self.head.status, &self.head.headers, &shown, now)
     }
+}
+
+/// Read anew each time: certificates are renewed, and this is done seldom.
+fn trust(authorities: &[Vec<u8>]) -> io::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    if authorities.is_empty() {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    } else {
+        let own = authorities.iter().map(|der| CertificateDer::from(der.as_slice()));
+        roots.add_parsable_certificates(own.map(CertificateDer::into_owned));
+    }
+    if roots.is_empty() {
+        return Err(io::Error::other(
+            "there is no certificate that could be believed: install ca-certificates",
+        ));
+    }
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn meaning(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Answer {
@@ -133,10 +168,7 @@ fn meaning(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp)
         408 | 429 | 500..=599 => Said::Later(retry_after(headers, now)),
         _ => Said::Refused,
     };
-    let line = body.split(|octet| *octet == b'\n').next().unwrap_or_default().trim_ascii();
-    let shown = line.get(..line.len().min(SHOWN_OCTETS)).unwrap_or_default();
-    let words = if shown.is_empty() { status.to_string() } else { format!("{status}: {}", Name::new(shown)) };
-    Answer::new(said, &words)
+    Answer::with_line(said, &status.to_string(), body)
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3).
@@ -207,6 +239,38 @@ mod tests {
             let webhook = Webhook { address: &address, secret: None, authorities };
             let answer = webhook.send(&sent, NOW, Duration::from_secs(20)).await;
             assert_eq!(answer.said == Said::Taken, taken, "{host}: {answer:?}");
+        }
+    }
+
+    /// A server for one connection that answers with this, and then neither goes on nor hangs up.
+    async fn stalled(answer: &'static [u8]) -> u16 {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer).await;
+            // Until whoever asked hangs up.
+            while stream.read(&mut request).await.is_ok_and(|count| count > 0) {}
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_head_is_an_answer_though_nothing_follows_it_and_no_head_is_none() {
+        let sent = Sent { id: "7-suspended", event: "suspended", body: "{}" };
+        for (answer, said, words) in [
+            (b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), Said::Taken, "200 OK"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthanks\n", Said::Taken, "200 OK: thanks"),
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", Said::Refused, "400 Bad Request"),
+            (b"HTTP/1.1 200 OK\r\n", Said::Later(None), "no answer within 2 s"),
+        ] {
+            let address = Address::read(&format!("http://127.0.0.1:{}/", stalled(answer).await)).unwrap();
+            let webhook = Webhook { address: &address, secret: None, authorities: &[] };
+            let answer = webhook.send(&sent, NOW, Duration::from_secs(2)).await;
+            assert_eq!((answer.said, answer.words.as_str()), (said, words));
         }
     }
 
