@@ -484,7 +484,7 @@ impl Views {
     }
 
     fn access(&mut self, sequence: u64, told: &Told) {
-        self.lines.fold(told, &self.standing);
+        self.lines.fold(told, &self.standing, self.machine.lives(&told.session));
         self.shared.lines.store(Arc::new(self.lines.clone()));
         let changed = self.cases.access(sequence, told);
         self.show(&changed);
@@ -567,12 +567,14 @@ impl Views {
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {
-        if !self.lines.is_empty() {
-            for effect in &self.effects {
-                if let Effect::SessionClosed { session, .. } = effect {
-                    self.lines.end(session);
-                }
+        let mut ended = false;
+        for effect in &self.effects {
+            if let Effect::SessionClosed { session, at, .. } = effect {
+                ended |= self.lines.end(session, &self.standing, *at);
             }
+        }
+        if ended {
+            self.shared.lines.store(Arc::new(self.lines.clone()));
         }
         let sequence = self.sequence;
         let outcome = |effect| Outcome::Effect(cause, effect);

@@ -24,7 +24,7 @@ mod tests {
     fn wanted(coa: &str, address: SocketAddr, secret: &str, lines: &str) -> Wanted {
         let feeds = format!(
             "[[radius.client]]\nname = \"bras1\"\naddress = \"127.0.0.0/8\"\nsecret = \"{SECRET}\"\n\n\
-             [coa]\n{coa}\n[[coa.nas]]\nnas = \"bras*\"\naddress = \"{address}\"\nsecret = \"{secret}\"\n{lines}\n"
+             [coa]\n{coa}\n[[coa.nas]]\nnas = \"bras1/127.0.0.1\"\naddress = \"{address}\"\nsecret = \"{secret}\"\n{lines}\n"
         );
         Wanted { feeds: Some(feeds), ..Wanted::default() }
     }
@@ -275,6 +275,25 @@ mod tests {
         eventually("the repetition to be counted", || counted(&daemon, repeated).then_some(()));
         assert!(counted(&daemon, "_total{nas=\"bras1/127.0.0.1\",kind=\"disconnect\",outcome=\"ack\"} 1"));
         assert!(access.asked_within(Duration::from_secs(3)).is_none(), "it has been answered");
+    }
+
+    #[test]
+    fn a_request_that_nobody_answered_is_sent_no_more_once_the_address_is_anothers_or_the_order_is_over() {
+        let by_address = "send = \"disconnect\"\nattributes = ['Framed-IP-Address = {address}']";
+        let (access, daemon, mut nas) = world(ENFORCE, by_address);
+        nas.report(Status::Start, "alice", "s1", "192.0.2.7");
+        nas.report(Status::Start, "bob", "s2", "192.0.2.8");
+        daemon.order(&["suspend", "alice", "--reason", "spam"]);
+        access.asked();
+        nas.report(Status::Stop, "alice", "s1", "192.0.2.7");
+        nas.report(Status::Start, "carol", "s3", "192.0.2.7");
+        daemon.order(&["suspend", "bob", "--reason", "spam"]);
+        while !access.asked().octets.ends_with(&[192, 0, 2, 8]) {}
+        daemon.order(&["release", "bob", "--reason", "he called"]);
+        let withdrawn = "_total{nas=\"bras1/127.0.0.1\",kind=\"disconnect\",outcome=\"silence\"} 2";
+        eventually("both to be withdrawn", || counted(&daemon, withdrawn).then_some(()));
+        // The first repetition would have come after two seconds.
+        assert!(access.asked_within(Duration::from_secs(3)).is_none(), "neither carol nor bob is cut off");
     }
 
     #[test]

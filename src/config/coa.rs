@@ -121,11 +121,12 @@ impl Reader<'_> {
         })?;
         let address = self.parse(self.required(&span, "address", table.address.as_ref())?, address)?;
         let secret = self.secret(&span, table.secret.as_ref(), table.secret_file.as_ref())?;
-        let restrict = self.request(&span, table.send.as_ref(), table.attributes.as_ref())?;
+        let is_one = !nas.as_str().contains(['*', '?', '[']);
+        let restrict = self.request(&span, is_one, table.send.as_ref(), table.attributes.as_ref())?;
         let restore = match &table.release {
             Some(release) => {
                 let (span, release) = (release.span(), release.get_ref());
-                Some(self.request(&span, release.send.as_ref(), release.attributes.as_ref())?)
+                Some(self.request(&span, is_one, release.send.as_ref(), release.attributes.as_ref())?)
             }
             None => None,
         };
@@ -145,6 +146,7 @@ impl Reader<'_> {
     fn request(
         &self,
         table: &std::ops::Range<usize>,
+        is_one: bool,
         send: Option<&Text>,
         attributes: Option<&table::Texts>,
     ) -> Result<Request, ConfigError> {
@@ -165,6 +167,10 @@ impl Reader<'_> {
         let attributes: Vec<Template> = texts.get_ref().iter().map(template).collect::<Result<_, _>>()?;
         if !attributes.iter().any(Template::identifies) {
             return Err(self.error(&texts.span(), Fault::AnySession));
+        }
+        // Two NASes may have sessions of one number, and the address is that of one of them, or of a proxy.
+        if !is_one && !attributes.iter().any(Template::names_nas) {
+            return Err(self.error(&texts.span(), Fault::AnyNas));
         }
         Ok(Request { means, attributes })
     }

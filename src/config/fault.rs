@@ -377,6 +377,8 @@ pub enum Fault {
     },
     /// A request that may mean any session.
     AnySession,
+    /// A request that may mean any of several NASes.
+    AnyNas,
     /// One host within which senders are told apart in two ways.
     WithinTwice {
         /// The line of the other one.
@@ -686,6 +688,10 @@ impl fmt::Display for Fault {
             Fault::AnySession => f.write_str(
                 "nothing in it names one session, so that a NAS might end another's; add 'Acct-Session-Id = \"{session}\"' or \
                  'Framed-IP-Address = {address}'",
+            ),
+            Fault::AnyNas => f.write_str(
+                "nas fits several, whose sessions may have the same number; add 'NAS-Identifier = \"{nas-identifier}\"', or give \
+                 each NAS a table of its own with its whole name",
             ),
         }
     }

@@ -116,10 +116,10 @@ impl Fact {
             Fact::Ipv6Address => Some(168),
             Fact::Ipv6Prefix => Some(97),
             Fact::DelegatedPrefix => Some(123),
-            Fact::CallingStation => Some(31),
-            Fact::PortId => Some(87),
-            // One user may have many sessions, and a NAS that is told no more ends them all (RFC 5176 section 3).
-            Fact::User | Fact::Subscriber | Fact::NasIdentifier | Fact::Reference | Fact::Now => None,
+            // One user may have many sessions, and a NAS that is told no more ends them all (RFC 5176 section 3). So may one device, and a
+            // port belongs to everybody behind it.
+            Fact::User | Fact::Subscriber | Fact::CallingStation | Fact::PortId => None,
+            Fact::NasIdentifier | Fact::Reference | Fact::Now => None,
         }
     }
 
@@ -308,6 +308,14 @@ impl Template {
             .any(|kind| self.path == AttributePath::standard(kind) || self.path.vendor() != 0)
     }
 
+    /// Whether it says which NAS is meant.
+    #[must_use]
+    pub fn names_nas(&self) -> bool {
+        let is_name =
+            matches!(&self.value, Filling::Text(pieces) if *pieces == [Piece::Fact(Fact::NasIdentifier)]);
+        is_name && self.path == AttributePath::standard(32)
+    }
+
     fn value(&self, facts: &Facts) -> Option<Vec<u8>> {
         match &self.value {
             Filling::Fixed(octets) => Some(octets.clone()),
@@ -326,15 +334,21 @@ impl Template {
     }
 }
 
-/// The attribute list of one request. What is not known of the session is left out, as long as something names it.
+/// The attribute list of one request. Of what names the session some may be unknown; what only narrows down which is meant must be
+/// known.
 ///
 /// # Errors
-/// Nothing names it, or the values do not fit.
+/// Nothing names it, something that narrows it is unknown, or the values do not fit.
 pub fn fill(templates: &[Template], facts: &Facts) -> Result<Vec<u8>, Unsayable> {
     let mut list = List::default();
     let mut identified = false;
     for template in templates {
-        let Some(value) = template.value(facts).filter(|value| !value.is_empty()) else { continue };
+        let Some(value) = template.value(facts).filter(|value| !value.is_empty()) else {
+            if template.identifies() {
+                continue;
+            }
+            return Err(Unsayable);
+        };
         list.push(&template.path, &value).map_err(|_| Unsayable)?;
         identified |= template.identifies();
     }
@@ -429,6 +443,21 @@ mod tests {
         assert_eq!(filled(&lines, &without).unwrap()[0], 97);
         let nameless = Facts { ipv6_prefix: None, ..without };
         assert_eq!(filled(&lines, &nameless), Err(Unsayable));
+        let unnarrowed = Facts { user_name: None, ..facts() };
+        assert_eq!(filled(&lines, &unnarrowed), Err(Unsayable), "it would mean more than was written");
+    }
+
+    #[test]
+    fn a_nas_is_named_by_its_identifier_and_nothing_else() {
+        for (line, names) in [
+            ("NAS-Identifier = {nas-identifier}", true),
+            ("NAS-Identifier = \"{nas-identifier}\"", true),
+            ("NAS-Identifier = bras1", false),
+            ("NAS-Identifier = \"x{nas-identifier}\"", false),
+            ("Called-Station-Id = {nas-identifier}", false),
+        ] {
+            assert_eq!(template(line).unwrap().names_nas(), names, "{line}");
+        }
     }
 
     #[test]
@@ -436,7 +465,8 @@ mod tests {
         for (line, names) in [
             ("Acct-Session-Id = {session}", true),
             ("Framed-IP-Address = {address}", true),
-            ("Calling-Station-Id = {calling-station}", true),
+            ("Calling-Station-Id = {calling-station}", false),
+            ("NAS-Port-Id = {port-id}", false),
             ("Cisco-AVPair = \"audit-session-id={session}\"", true),
             ("User-Name = {user}", false),
             ("Acct-Session-Id = 00000001", false),

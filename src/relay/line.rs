@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::standing::{Standing, Subject};
 use crate::session::{Name, SessionKey, Timestamp};
 
-/// The last words about so many sessions of one subscriber are kept; those of sessions that are over go first.
-const LINES_MAX: usize = 16;
+/// The last words about so many sessions of one subscriber that are over are kept, the newest. Those that live are as many as there
+/// are sessions: without its last word a line would be asked about again and again, and never be restored.
+const OVER_MAX: usize = 16;
 
 /// What a line is to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,8 +130,37 @@ impl fmt::Display for Told {
 pub struct Line {
     /// It.
     pub told: Told,
+    /// It was restricted, or may have been by a request whose answer was lost.
+    held: bool,
     /// The session is over.
     pub is_over: bool,
+}
+
+impl Line {
+    fn new(told: &Told, is_over: bool) -> Self {
+        Line { held: told.act == Act::Restore || restricts(told), told: told.clone(), is_over }
+    }
+
+    /// Whether the line may be restricted: nothing but a restored line, or the end of the session, says that it is not.
+    #[must_use]
+    pub fn may_hold(&self) -> bool {
+        self.held || is_question(&self.told)
+    }
+
+    fn hear(&mut self, told: &Told) {
+        // What was asked and not answered may have been done, whatever is said next.
+        let is_answer = told.act == Act::Restrict && matches!(told.said, Said::Nak(_));
+        self.held |= restricts(told) || is_question(&self.told) && !is_answer;
+        self.told = told.clone();
+    }
+}
+
+fn is_question(told: &Told) -> bool {
+    (told.act, told.said) == (Act::Restrict, Said::Asked)
+}
+
+fn restricts(told: &Told) -> bool {
+    told.act == Act::Restrict && matches!(told.said, Said::Ack | Said::Silence)
 }
 
 /// The last word about each session. A view: rebuilt from the log.
@@ -158,28 +188,26 @@ impl Lines {
         self.of.is_empty()
     }
 
-    /// Folds what was asked or said. It takes the place of the last word about the same session.
-    pub fn fold(&mut self, told: &Told, standing: &Standing) {
+    /// Folds what was asked or said. It takes the place of the last word about the same session, whether that lives or not; of a
+    /// session that is over and of which nothing was known, nothing is kept.
+    pub fn fold(&mut self, told: &Told, standing: &Standing, lives: bool) {
+        let name = &told.subscriber;
         if (told.act, told.said) == (Act::Restore, Said::Ack) {
             // As if nothing had ever been asked.
             self.forget(told);
-            return self.settle(standing, told.at);
+            return self.settle_of(name, standing, told.at);
         }
-        let lines = self.of.entry(told.subscriber.clone()).or_default();
-        match lines.iter_mut().find(|line| line.told.session == told.session) {
+        let known = self.of.get_mut(name).into_iter().flatten();
+        match known.into_iter().find(|line| line.told.session == told.session) {
             // The answer to a Disconnect-Request may come behind the Stop.
-            Some(line) => line.told = told.clone(),
-            None => {
-                if lines.len() >= LINES_MAX {
-                    let over = lines.iter().position(|line| line.is_over).unwrap_or_default();
-                    let gone = lines.remove(over);
-                    self.whose.remove(&gone.told.session);
-                }
-                lines.push(Line { told: told.clone(), is_over: false });
-                self.whose.insert(told.session.clone(), told.subscriber.clone());
+            Some(line) => line.hear(told),
+            None if lives => {
+                self.of.entry(name.clone()).or_default().push(Line::new(told, false));
+                self.whose.insert(told.session.clone(), name.clone());
             }
+            None => {}
         }
-        self.settle(standing, told.at);
+        self.settle_of(name, standing, told.at);
     }
 
     fn forget(&mut self, told: &Told) {
@@ -189,29 +217,30 @@ impl Lines {
         }
     }
 
-    /// A session has ended.
-    pub fn end(&mut self, session: &SessionKey) {
+    /// A session has ended at this moment. Whether anything was known of it.
+    pub fn end(&mut self, session: &SessionKey, standing: &Standing, at: Timestamp) -> bool {
         if self.whose.is_empty() {
-            return;
+            return false;
         }
-        let Some(name) = self.whose.remove(session) else { return };
-        let lines = self.of.get_mut(&name);
-        if let Some(line) =
-            lines.and_then(|lines| lines.iter_mut().find(|line| line.told.session == *session))
-        {
+        let Some(name) = self.whose.remove(session) else { return false };
+        let known = self.of.get_mut(&name).into_iter().flatten();
+        if let Some(line) = known.into_iter().find(|line| line.told.session == *session) {
             line.is_over = true;
         }
+        self.settle_of(&name, standing, at);
+        true
     }
 
     /// Forgets sessions that are over, of whom is held back no longer.
     pub fn settle(&mut self, standing: &Standing, at: Timestamp) {
-        self.of.retain(|name, lines| {
-            let subject = Subject::Subscriber(name.clone());
-            let held =
-                standing.suspension(&subject, at).is_some() || standing.limited(&subject, at).is_some();
-            lines.retain(|line| held || !line.is_over);
-            !lines.is_empty()
-        });
+        self.of.retain(|name, lines| remain(name, lines, standing, at));
+    }
+
+    fn settle_of(&mut self, name: &Name, standing: &Standing, at: Timestamp) {
+        let remain = |lines| remain(name, lines, standing, at);
+        if !self.of.get_mut(name).is_none_or(remain) {
+            self.of.remove(name);
+        }
     }
 
     /// The last words about the sessions of a subscriber, oldest session first.
@@ -222,14 +251,31 @@ impl Lines {
 
     /// The last word about a session.
     #[must_use]
-    pub fn about(&self, subscriber: &Name, session: &SessionKey) -> Option<&Told> {
-        self.of(subscriber).iter().find(|line| line.told.session == *session).map(|line| &line.told)
+    pub fn about(&self, subscriber: &Name, session: &SessionKey) -> Option<&Line> {
+        self.of(subscriber).iter().find(|line| line.told.session == *session)
     }
 
-    /// Everybody of whom something is known.
+    /// Everybody of whom something is known about a session that lives.
     pub fn subscribers(&self) -> impl Iterator<Item = &Name> {
-        self.of.keys()
+        let lives = |lines: &[Line]| lines.iter().any(|line| !line.is_over);
+        self.of.iter().filter(move |(_, lines)| lives(lines)).map(|(name, _)| name)
     }
+}
+
+/// Lets go what need not be known of a subscriber any more. Whether anything is left.
+fn remain(name: &Name, lines: &mut Vec<Line>, standing: &Standing, at: Timestamp) -> bool {
+    let over = lines.iter().filter(|line| line.is_over).count();
+    if over > 0 {
+        let subject = Subject::Subscriber(name.clone());
+        let is_held = standing.suspension(&subject, at).is_some() || standing.limited(&subject, at).is_some();
+        let mut too_many = if is_held { over.saturating_sub(OVER_MAX) } else { over };
+        lines.retain(|line| {
+            let goes = line.is_over && too_many > 0;
+            too_many = too_many.saturating_sub(usize::from(goes));
+            !goes
+        });
+    }
+    !lines.is_empty()
 }
 
 #[cfg(test)]
@@ -275,12 +321,13 @@ mod tests {
     #[test]
     fn the_last_word_about_a_session_is_kept_while_it_lives_or_the_order_holds() {
         let (mut lines, standing, bob) = (Lines::default(), suspended(), Name::from("bob"));
-        lines.fold(&told("1", Said::Asked), &standing);
-        lines.fold(&told("1", Said::Ack), &standing);
-        lines.fold(&told("2", Said::Silence), &standing);
+        lines.fold(&told("1", Said::Asked), &standing, true);
+        lines.fold(&told("1", Said::Ack), &standing, true);
+        lines.fold(&told("2", Said::Silence), &standing, true);
         let said = |lines: &Lines| lines.of(&bob).iter().map(|line| line.told.said).collect::<Vec<_>>();
         assert_eq!(said(&lines), [Said::Ack, Said::Silence]);
-        lines.end(&told("1", Said::Ack).session);
+        let now = Timestamp::from_millis(6);
+        lines.end(&told("1", Said::Ack).session, &standing, now);
         assert_eq!(said(&lines), [Said::Ack, Said::Silence], "the order holds");
         lines.settle(&standing, Timestamp::from_millis(9));
         assert_eq!(said(&lines).len(), 2);
@@ -289,31 +336,95 @@ mod tests {
         let written = postcard::to_stdvec(&lines).unwrap();
         let mut again = postcard::from_bytes::<Lines>(&written).unwrap().restored();
         assert_eq!(again, lines);
-        again.end(&told("2", Said::Ack).session);
-        again.settle(&standing, Timestamp::from_millis(10));
+        again.end(&told("2", Said::Ack).session, &standing, Timestamp::from_millis(10));
         assert!(again.is_empty());
     }
 
     #[test]
     fn a_line_that_was_restored_is_as_if_nothing_had_ever_been_asked() {
         let (mut lines, standing) = (Lines::default(), suspended());
-        lines.fold(&told("1", Said::Ack), &standing);
+        lines.fold(&told("1", Said::Ack), &standing, true);
         let restored = |said| Told { act: Act::Restore, ..told("1", said) };
-        lines.fold(&restored(Said::Silence), &standing);
+        lines.fold(&restored(Said::Silence), &standing, true);
         assert!(!lines.is_empty());
-        lines.fold(&restored(Said::Ack), &standing);
+        lines.fold(&restored(Said::Ack), &standing, true);
         assert!(lines.is_empty() && lines.whose.is_empty());
     }
 
     #[test]
-    fn sixteen_sessions_of_one_subscriber_are_kept_and_those_that_are_over_go_first() {
+    fn every_session_that_lives_is_kept_however_many_there_are_and_sixteen_that_are_over() {
         let (mut lines, standing, bob) = (Lines::default(), suspended(), Name::from("bob"));
-        for number in 0..LINES_MAX {
-            lines.fold(&told(&number.to_string(), Said::Ack), &standing);
+        let ids: Vec<String> = (0..=OVER_MAX).map(|number| number.to_string()).collect();
+        for id in &ids {
+            lines.fold(&told(id, Said::Ack), &standing, true);
         }
-        lines.end(&told("3", Said::Ack).session);
-        lines.fold(&told("x", Said::Ack), &standing);
-        let there = |id: &str| lines.about(&bob, &told(id, Said::Ack).session).is_some();
-        assert!(lines.of(&bob).len() == LINES_MAX && there("0") && there("x") && !there("3"));
+        let there = |lines: &Lines, id: &str| lines.about(&bob, &told(id, Said::Ack).session).is_some();
+        assert!(ids.iter().all(|id| there(&lines, id)), "seventeen live");
+        let end = |lines: &mut Lines, id: &str| {
+            lines.end(&told(id, Said::Ack).session, &standing, Timestamp::from_millis(6))
+        };
+        for id in &ids[..OVER_MAX] {
+            end(&mut lines, id);
+        }
+        assert!(ids.iter().all(|id| there(&lines, id)), "sixteen are over, and one lives");
+        end(&mut lines, &ids[OVER_MAX]);
+        assert!(lines.of(&bob).len() == OVER_MAX && !there(&lines, "0") && there(&lines, "16"));
+    }
+
+    #[test]
+    fn a_word_about_a_session_that_is_over_makes_no_line_and_changes_one_that_is_there() {
+        let (mut lines, standing, bob) = (Lines::default(), suspended(), Name::from("bob"));
+        for said in [Said::Asked, Said::Ack, Said::Silence, Said::Nak(None)] {
+            lines.fold(&told("1", said), &standing, false);
+            assert!(lines.is_empty() && lines.whose.is_empty(), "{said:?}");
+        }
+        lines.fold(&told("1", Said::Asked), &standing, true);
+        lines.end(&told("1", Said::Asked).session, &standing, Timestamp::from_millis(6));
+        lines.fold(&told("1", Said::Ack), &standing, false);
+        let [line] = lines.of(&bob) else { panic!("{lines:?}") };
+        assert!(line.told.said == Said::Ack && line.is_over);
+        assert_eq!(lines.subscribers().count(), 0, "nothing is to be done about it");
+    }
+
+    #[test]
+    fn a_session_that_ends_after_its_order_leaves_nothing() {
+        let (mut lines, standing) = (Lines::default(), suspended());
+        lines.fold(&told("1", Said::Ack), &standing, true);
+        assert!(lines.end(&told("1", Said::Ack).session, &standing, Timestamp::from_millis(10)));
+        assert!(lines.is_empty());
+        assert!(!lines.end(&told("1", Said::Ack).session, &standing, Timestamp::from_millis(10)));
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_remembered_until_it_is_undone() {
+        let (standing, bob) = (suspended(), Name::from("bob"));
+        for (words, expected) in [
+            (&[Said::Asked][..], true),
+            (&[Said::Asked, Said::Ack], true),
+            (&[Said::Asked, Said::Nak(None)], false),
+            (&[Said::Observed], false),
+            (&[Said::Unsayable], false),
+            (&[Said::Asked, Said::Observed], true),
+            (&[Said::Asked, Said::Unsayable], true),
+            (&[Said::Asked, Said::Silence, Said::Observed], true),
+            (&[Said::Asked, Said::Silence, Said::Nak(None)], true),
+            (&[Said::Asked, Said::Silence, Said::Unsayable], true),
+            // A daemon was stopped between the two: the first may have been done.
+            (&[Said::Asked, Said::Asked, Said::Nak(None)], true),
+            (&[Said::Asked, Said::Nak(None), Said::Asked, Said::Nak(None)], false),
+        ] {
+            let mut lines = Lines::default();
+            for said in words {
+                lines.fold(&told("1", *said), &standing, true);
+            }
+            let may_hold =
+                |lines: &Lines| lines.about(&bob, &told("1", Said::Ack).session).map(Line::may_hold);
+            assert_eq!(may_hold(&lines), Some(expected), "{words:?}");
+            let restored = |said| Told { act: Act::Restore, ..told("1", said) };
+            lines.fold(&restored(Said::Nak(None)), &standing, true);
+            assert_eq!(may_hold(&lines), Some(expected), "{words:?}: it was not restored");
+            lines.fold(&restored(Said::Ack), &standing, true);
+            assert_eq!(may_hold(&lines), None);
+        }
     }
 }

@@ -174,11 +174,13 @@ impl Asker {
     async fn look(&self, work: &mut Work) {
         let (config, now) = (self.config.load_full(), clock::now());
         if self.health.is_blind(now) {
+            // What happens meanwhile is not known: who has an address may have it no more.
+            for told in work.outbox.withdraw(|_| false) {
+                self.withdrawn(work, told, now);
+            }
             return;
         }
-        for told in std::mem::take(&mut work.unwritten) {
-            self.write(work, told).await;
-        }
+        self.write(work).await;
         if work.config.as_ref() != Some(&config.coa) {
             // Whoever has put a secret right need not wait.
             (work.config, work.patience) = (Some(config.coa.clone()), Patience::default());
@@ -188,10 +190,14 @@ impl Asker {
             work.seen = answer.0;
             self.ask(work, &config.coa, &answer.1).await;
         }
-        let subscribers = {
+        let mut subscribers = {
             let (standing, lines) = (self.shared.standing.load(), self.shared.lines.load());
             coa::subscribers(&config.coa, &standing, &lines, now)
         };
+        // Whether what is under way is still to be sent must be known, too, though nobody is held back any more.
+        subscribers.extend(work.outbox.under_way().map(|told| told.subscriber.clone()));
+        subscribers.sort_unstable();
+        subscribers.dedup();
         if !subscribers.is_empty() {
             self.shared.reach.ask(subscribers);
         }
@@ -203,6 +209,13 @@ impl Asker {
         let online = self.online(sessions, now);
         let there: HashSet<_> = online.iter().map(|one| &one.session).collect();
         work.patience.keep(|session| there.contains(session));
+        let unwanted = {
+            let is_wanted = self.is_wanted(coa, &online, now);
+            work.outbox.withdraw(is_wanted)
+        };
+        for told in unwanted {
+            self.withdrawn(work, told, now);
+        }
         let busy: HashSet<_> =
             work.outbox.under_way().chain(&work.unwritten).map(|told| told.session.clone()).collect();
         let wishes = {
@@ -221,12 +234,12 @@ impl Asker {
             let Ok(attributes) = template::fill(&wish.request.attributes, &facts) else {
                 (told.said, told.words) = (Said::Unsayable, coa::words(Said::Unsayable));
                 self.tell(&told);
-                self.write(work, told).await;
+                work.unwritten.push(told);
                 continue;
             };
             if !coa.enforce {
                 self.tell(&told);
-                self.write(work, told).await;
+                work.unwritten.push(told);
                 continue;
             }
             let taken = taken.entry(to).or_default();
@@ -247,12 +260,13 @@ impl Asker {
             };
             letters.push((letter, told, wish.is_told));
         }
-        self.put(work, letters).await;
+        self.write(work).await;
+        self.put(work, coa, letters).await;
         self.turn(work).await;
     }
 
     /// Writes down what is about to be asked, all of it at once, and only then has it sent.
-    async fn put(&self, work: &mut Work, letters: Vec<(Letter, Told, bool)>) {
+    async fn put(&self, work: &mut Work, coa: &Coa, letters: Vec<(Letter, Told, bool)>) {
         let submit = |(letter, told, is_told): (Letter, Told, bool)| {
             let entry = || Entry::Coa(Box::new(told.clone()));
             let done = if is_told { None } else { Some(self.inbox.submit(entry())?) };
@@ -266,17 +280,19 @@ impl Asker {
                 continue;
             }
             let now = clock::now();
-            // Minutes may have gone by while nothing could be written.
-            if now.since(told.at) > COMMIT_WITHIN {
+            // Minutes may have gone by while nothing could be written, and somebody else may have the address by now.
+            let online = self.online(&self.shared.reach.answer().1, now);
+            if now.since(told.at) > COMMIT_WITHIN || !self.is_wanted(coa, &online, now)(&told) {
                 continue;
             }
             // There was room; what does not fit a packet is found out here.
             if let Err(mut told) = work.outbox.put(&letter, told, now) {
                 (told.said, told.words) = (Said::Unsayable, coa::words(Said::Unsayable));
                 self.tell(&told);
-                self.write(work, told).await;
+                work.unwritten.push(told);
             }
         }
+        self.write(work).await;
     }
 
     /// Sends what is due, and gives up what was sent often enough.
@@ -311,6 +327,27 @@ impl Asker {
         }
     }
 
+    /// Whether a request is still to be sent: its session lives and is certain, and what is ordered asks for it.
+    fn is_wanted<'a>(
+        &self,
+        coa: &'a Coa,
+        online: &'a [Online],
+        now: Timestamp,
+    ) -> impl Fn(&Told) -> bool + 'a {
+        let standing = self.shared.standing.load_full();
+        move |told| {
+            let is_certain = online.iter().any(|one| one.is_certain && one.session == told.session);
+            is_certain && coa::is_wanted(coa, &standing, told, now)
+        }
+    }
+
+    /// What was sent may have been done.
+    fn withdrawn(&self, work: &mut Work, told: Told, at: Timestamp) {
+        let told = Told { at, said: Said::Silence, words: coa::words(Said::Silence), ..told };
+        self.tell(&told);
+        work.unwritten.push(told);
+    }
+
     async fn learn(&self, work: &mut Work, told: Told, said: Said) {
         let at = clock::now();
         let told = Told { at, said, words: coa::words(said), ..told };
@@ -318,23 +355,30 @@ impl Asker {
         let was_silent = {
             let lines = self.shared.lines.load();
             let known = lines.about(&told.subscriber, &told.session);
-            known.is_some_and(|known| (known.said, known.act) == (said, told.act) && said == Said::Silence)
+            known.is_some_and(|line| {
+                (line.told.said, line.told.act) == (said, told.act) && said == Said::Silence
+            })
         };
         self.tell(&told);
         // That nothing is heard, for the tenth time, is no news.
         if !was_silent {
-            self.write(work, told).await;
+            work.unwritten.push(told);
+            self.write(work).await;
         }
     }
 
-    async fn write(&self, work: &mut Work, told: Told) {
-        let entry = Entry::Coa(Box::new(told.clone()));
-        let written = match self.inbox.submit(entry) {
-            Some(done) => matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_))),
-            None => false,
-        };
-        if !written {
-            work.unwritten.push(told);
+    /// Writes down what was said, all of it at once: meanwhile nothing is heard. What can't be written waits.
+    async fn write(&self, work: &mut Work) {
+        let submit = |told: Told| (self.inbox.submit(Entry::Coa(Box::new(told.clone()))), told);
+        let submitted: Vec<_> = std::mem::take(&mut work.unwritten).into_iter().map(submit).collect();
+        for (done, told) in submitted {
+            let written = match done {
+                Some(done) => matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_))),
+                None => false,
+            };
+            if !written {
+                work.unwritten.push(told);
+            }
         }
     }
 

@@ -14,9 +14,9 @@ use ipnet::{IpNet, Ipv6Net};
 
 use super::bindings::{LiveMap, Lookup, Session, Slot};
 use super::event::ClaimSource;
-use super::held::Hold;
+use super::held::{Hold, Id};
 use super::machine::Machine;
-use super::{Name, Place, Timestamp};
+use super::{Name, Place, SessionKey, Timestamp};
 
 /// A session that lives, in whatever state.
 #[derive(Debug, Clone)]
@@ -135,6 +135,14 @@ impl Reach {
 }
 
 impl Machine {
+    /// Whether this life of a session goes on.
+    #[must_use]
+    pub fn lives(&self, key: &SessionKey) -> bool {
+        let Some(nas) = self.nas_numbers.get(&key.nas) else { return false };
+        let held = self.sessions.get(&Id { nas: *nas, session: key.id.clone() });
+        held.is_some_and(|held| held.session.incarnation() == key.incarnation)
+    }
+
     /// The sessions of a subscriber, oldest first.
     fn living_of(&self, subscriber: &[u8]) -> Vec<Living> {
         let numbers = self.crowds.numbers(subscriber, &self.sessions);

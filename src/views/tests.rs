@@ -9,6 +9,7 @@ use crate::relay::confidence::Confidence;
 use crate::relay::line::{self, Means, Said};
 use crate::relay::signal::Signal;
 use crate::relay::standing::Order;
+use crate::session::event::Record;
 use crate::session::{Name, SessionKey};
 
 const AT: Timestamp = Timestamp::from_seconds(1_795_442_405);
@@ -225,26 +226,33 @@ fn said(session: &str, said: Said) -> Entry {
     }))
 }
 
+/// A session of alice begins.
+fn start(session: &str) -> Entry {
+    let record = Record::bare(Kind::Start, Name::from("bras1"), Name::from(session), AT);
+    let subscriber = Some(Name::from("alice"));
+    Entry::Session(Event::Record(Box::new(Record { subscriber, ..record })))
+}
+
 #[test]
 fn what_a_nas_said_stands_in_its_case_and_goes_on_from_a_snapshot() {
     let alice = Subject::Subscriber(Name::from("alice"));
     let (by, reason) = (Name::from("desk"), Name::from("open proxy"));
     let act = Act::Order(alice, Order::Suspend { until: None });
     let suspend = Entry::Case(Action { at: AT, by, case: 1, act, reason, ticket: None });
-    let entries =
-        [complaint(), suspend, said("s2", Said::Silence), said("s1", Said::Asked), said("s1", Said::Ack)];
+    let (silence, asked) = (said("s2", Said::Silence), said("s1", Said::Asked));
+    let entries = [complaint(), suspend, start("s1"), start("s2"), silence, asked, said("s1", Said::Ack)];
     let (whole, _) = folded(&entries);
-    let (before, _) = folded(&entries[..4]);
+    let (before, _) = folded(&entries[..6]);
     let shared = Arc::<Shared>::default();
     let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
-    views.fold(AT, 5, &entries[4], &mut Vec::new());
+    views.fold(AT, 7, &entries[6], &mut Vec::new());
     assert!(views.are_as(&whole));
     let lines = shared.lines.load();
     let known: Vec<_> = lines.of(&Name::from("alice")).iter().map(|line| line.told.said).collect();
     assert_eq!(known, [Said::Silence, Said::Ack]);
     let case = shared.case(1).unwrap();
     let last = case.history.last().unwrap();
-    assert_eq!((case.history.len(), last.what.word(), last.sequence), (4, "access", 5));
+    assert_eq!((case.history.len(), last.what.word(), last.sequence), (4, "access", 7));
     let note = last.note.as_ref().unwrap().to_string();
     assert_eq!(note, "CoA-Request to restrict session s1 of bras1: acknowledged");
 }

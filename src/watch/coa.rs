@@ -15,7 +15,7 @@ use crate::config::{Coa, Most, Reached, Request};
 use crate::radius::dynamic;
 use crate::radius::template::Facts;
 use crate::relay::line::{Act, Lines, Means, Said, Told};
-use crate::relay::standing::{Held, Standing, Subject};
+use crate::relay::standing::{Held, Standing, Subject, Suspension};
 use crate::session::{Name, SessionKey, Timestamp};
 
 /// After silence it is asked again: at first so soon,
@@ -90,20 +90,17 @@ fn wish<'a>(
 ) -> Option<Wish<'a>> {
     let nas = online.session.nas.text()?;
     let reached = coa.of(nas).filter(|_| online.is_certain)?;
-    let subject = Subject::Subscriber(online.subscriber.clone());
-    let suspended = standing.suspension(&subject, now);
-    let limited = || standing.limited(&subject, now).filter(|_| reached.on == Held::Limited);
-    let known = lines.about(&online.subscriber, &online.session);
-    let (act, request, reference, case) = match suspended.or_else(limited) {
+    let line = lines.about(&online.subscriber, &online.session);
+    let known = line.map(|line| &line.told);
+    let (act, request, reference, case) = match holding(reached, standing, &online.subscriber, now) {
         Some(order) => {
-            let is_later = online.session.incarnation > order.since;
-            if is_later && !reached.on_start {
+            if is_passed(reached, order, &online.session) {
                 return None;
             }
             (Act::Restrict, &reached.restrict, order.reference, order.case)
         }
         None => {
-            let known = known.filter(|known| known.act == Act::Restore || may_hold(known.said))?;
+            let known = &line.filter(|line| line.may_hold())?.told;
             (Act::Restore, reached.restore.as_ref()?, known.reference, known.case)
         }
     };
@@ -111,11 +108,10 @@ fn wish<'a>(
     if known.is_some_and(|known| is_last(known, reference, coa.enforce)) {
         return None;
     }
-    // Between a question and its answer, and in silence, nothing new is to be written down.
-    let is_told = coa.enforce
-        && known.is_some_and(|known| {
-            known.reference == reference && matches!(known.said, Said::Asked | Said::Silence)
-        });
+    // In silence nothing new is to be written down. A question that nobody waits for any more was asked by a daemon that was stopped:
+    // that it is asked again says that it may have been done.
+    let is_told =
+        coa.enforce && known.is_some_and(|known| known.reference == reference && known.said == Said::Silence);
     let told = Told {
         at: now,
         session: online.session.clone(),
@@ -130,9 +126,34 @@ fn wish<'a>(
     Some(Wish { online, reached, request, told, is_told })
 }
 
-/// Whether a line may be restricted, after this was said about it.
-fn may_hold(said: Said) -> bool {
-    matches!(said, Said::Ack | Said::Asked | Said::Silence)
+/// The order by which the lines of a subscriber are to be restricted.
+fn holding<'a>(
+    reached: &Reached,
+    standing: &'a Standing,
+    subscriber: &Name,
+    now: Timestamp,
+) -> Option<&'a Suspension> {
+    let subject = Subject::Subscriber(subscriber.clone());
+    let limited = || standing.limited(&subject, now).filter(|_| reached.on == Held::Limited);
+    standing.suspension(&subject, now).or_else(limited)
+}
+
+/// Whether a session has begun too late for an order to concern it.
+fn is_passed(reached: &Reached, order: &Suspension, session: &SessionKey) -> bool {
+    session.incarnation > order.since && !reached.on_start
+}
+
+/// Whether what was asked ought to be asked still: by the configuration, and by the orders as they are now. Of the session it must be
+/// certain besides.
+#[must_use]
+pub fn is_wanted(coa: &Coa, standing: &Standing, told: &Told, now: Timestamp) -> bool {
+    let reached = told.session.nas.text().and_then(|nas| coa.of(nas)).filter(|_| coa.enforce);
+    let Some(reached) = reached else { return false };
+    let order = holding(reached, standing, &told.subscriber, now);
+    match told.act {
+        Act::Restrict => order.is_some_and(|order| !is_passed(reached, order, &told.session)),
+        Act::Restore => order.is_none(),
+    }
 }
 
 /// Whether nothing more is to be asked after this was said.

@@ -12,7 +12,8 @@ fn nas(lines: &str) -> String {
     format!("{NAS}send = 'coa'\n{lines}\n")
 }
 
-const NAMED: &str = "attributes = ['Acct-Session-Id = \"{session}\"', 'Filter-Id = \"walled-garden\"']";
+const NAMED: &str = "attributes = ['Acct-Session-Id = \"{session}\"', 'NAS-Identifier = \"{nas-identifier}\"', \
+                     'Filter-Id = \"walled-garden\"']";
 
 #[test]
 fn a_nas_is_asked_for_a_change_and_again_for_the_reverse() {
@@ -29,7 +30,7 @@ fn a_nas_is_asked_for_a_change_and_again_for_the_reverse() {
     }
     let reached = config.coa.of("bras7").unwrap();
     assert_eq!((reached.on, reached.on_start, reached.signed), (Held::Limited, true, false));
-    assert_eq!((reached.restrict.means, reached.restrict.attributes.len()), (Means::Coa, 2));
+    assert_eq!((reached.restrict.means, reached.restrict.attributes.len()), (Means::Coa, 3));
     assert!(config.coa.of("wlan1").is_none());
 }
 
@@ -42,6 +43,12 @@ fn nothing_is_sent_unless_it_is_said_and_who_was_cut_off_may_come_back() {
     assert_eq!(disconnect.nases[0].restrict.means, Means::Disconnect);
     let again = nas(&format!("{NAMED}\non-start = true")).replace("'coa'", "'disconnect'");
     assert!(of(&again).nases[0].on_start);
+}
+
+#[test]
+fn a_nas_that_is_named_in_full_need_not_be_named_in_each_request() {
+    let one = nas("attributes = ['Acct-Session-Id = \"{session}\"']").replace("bras*", "bras1/192.0.2.1");
+    assert!(config(&one).coa.of("bras1/192.0.2.1").is_some());
 }
 
 #[test]
@@ -60,6 +67,16 @@ fn each_mistake_about_the_access_side_is_named() {
             nas("attributes = ['User-Name = \"{user}\"', 'Filter-Id = \"walled\"']"),
             "6:14: coa.nas.attributes: nothing in it names one session, so that a NAS might end another's; add 'Acct-Session-Id = \
              \"{session}\"' or 'Framed-IP-Address = {address}'",
+        ),
+        (
+            nas("attributes = ['Calling-Station-Id = \"{calling-station}\"', 'NAS-Port-Id = \"{port-id}\"']"),
+            "6:14: coa.nas.attributes: nothing in it names one session, so that a NAS might end another's; add 'Acct-Session-Id = \
+             \"{session}\"' or 'Framed-IP-Address = {address}'",
+        ),
+        (
+            nas("attributes = ['Acct-Session-Id = \"{session}\"']"),
+            "6:14: coa.nas.attributes: nas fits several, whose sessions may have the same number; add 'NAS-Identifier = \
+             \"{nas-identifier}\"', or give each NAS a table of its own with its whole name",
         ),
         (
             nas("attributes = ['No-Such-Thing = 1']"),

@@ -197,6 +197,15 @@ impl<T> Outbox<T> {
         (letters, given_up)
     }
 
+    /// Lets go of those that are to be sent no more, and says of which. Whether they had an effect nobody knows.
+    pub fn withdraw(&mut self, is_wanted: impl Fn(&T) -> bool) -> Vec<T> {
+        let unwanted = |nas: &mut Nas<T>| {
+            let gone = nas.flights.extract_if(.., |_, flight| !is_wanted(&flight.about));
+            gone.map(|(_, flight)| flight.about).collect::<Vec<_>>()
+        };
+        self.nases.values_mut().flat_map(unwanted).collect()
+    }
+
     /// Takes what came from this address.
     ///
     /// # Errors
@@ -287,6 +296,20 @@ mod tests {
         identifiers.sort_unstable();
         identifiers.dedup();
         assert_eq!(identifiers.len(), AT_ONCE);
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_sent_no_more_and_its_answer_counts_no_more() {
+        let mut outbox = Outbox::new(1);
+        for about in ["alice", "bob"] {
+            outbox.put(&letter(), about, at(0)).unwrap();
+        }
+        assert_eq!(outbox.turn(at(0)).0.len(), 2);
+        assert_eq!(outbox.withdraw(|about| *about == "bob"), ["alice"]);
+        let (letters, given_up) = outbox.turn(at(10_000));
+        assert_eq!((letters.len(), given_up.len()), (1, 0));
+        assert_eq!(outbox.hear(letter().to, &[41, 0, 0, 20]), Err(Ignored::Unasked));
+        assert_eq!(outbox.under_way().collect::<Vec<_>>(), [&"bob"]);
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl World {
     fn say(&mut self, coa: &Coa, online: &Online, seconds: i64, said: Said) {
         let online = [online.clone()];
         let told = wishes(coa, &self.standing, &self.lines, &online, at(seconds)).remove(0).told;
-        self.lines.fold(&Told { said, ..told }, &self.standing);
+        self.lines.fold(&Told { said, ..told }, &self.standing, true);
     }
 }
 
@@ -89,7 +89,7 @@ fn a_suspended_line_is_restricted_once_and_restored_when_the_order_is_over() {
     world.order(10, SUSPEND);
     assert_eq!(world.wished(&coa, &one, 11), named("s1", Act::Restrict, false));
     world.say(&coa, &one[0], 11, Said::Asked);
-    assert_eq!(world.wished(&coa, &one, 12), named("s1", Act::Restrict, true), "until there is an answer");
+    assert_eq!(world.wished(&coa, &one, 12), named("s1", Act::Restrict, false), "until there is an answer");
     world.say(&coa, &one[0], 12, Said::Ack);
     assert_eq!(world.wished(&coa, &one, 13), []);
     world.order(14, SUSPEND);
@@ -175,6 +175,51 @@ fn what_is_only_watched_is_said_once_and_sent_once_it_is_in_force() {
     coa.enforce = false;
     world.order(20, Order::Release);
     assert_eq!(world.wished(&coa, &one, 21), [], "nothing was sent, so nothing is to be undone");
+}
+
+#[test]
+fn what_may_have_been_done_is_undone_though_it_was_only_watched_or_refused_since() {
+    for (watched, said) in [(true, Said::Observed), (false, Said::Nak(None)), (false, Said::Unsayable)] {
+        let (mut coa, one, mut world) = (coa(Means::Coa), [online("s1", 0)], World::default());
+        world.order(10, SUSPEND);
+        world.say(&coa, &one[0], 11, Said::Silence);
+        coa.enforce = !watched;
+        world.say(&coa, &one[0], 12, said);
+        coa.enforce = true;
+        world.order(20, Order::Release);
+        assert_eq!(world.wished(&coa, &one, 21), named("s1", Act::Restore, false), "{said:?}");
+    }
+}
+
+#[test]
+fn a_request_is_wanted_while_its_order_holds_and_it_is_to_be_sent_at_all() {
+    let (mut coa, one, mut world) = (coa(Means::Disconnect), online("s1", 5), World::default());
+    world.order(10, SUSPEND);
+    let of = |world: &World, coa: &Coa, seconds| {
+        let online = [one.clone()];
+        wishes(coa, &world.standing, &world.lines, &online, at(seconds)).remove(0).told
+    };
+    let restrict = of(&world, &coa, 11);
+    let wanted = |world: &World, coa: &Coa, told: &Told| is_wanted(coa, &world.standing, told, at(30));
+    assert!(wanted(&world, &coa, &restrict));
+    coa.enforce = false;
+    assert!(!wanted(&world, &coa, &restrict), "it is only watched now");
+    coa.enforce = true;
+    let nowhere = Coa { nases: Vec::new(), ..coa.clone() };
+    assert!(!wanted(&world, &nowhere, &restrict), "the NAS is reached no more");
+    world.say(&coa, &one, 11, Said::Silence);
+    world.order(12, Order::Release);
+    assert!(!wanted(&world, &coa, &restrict), "the order is over");
+    let restore = of(&world, &coa, 13);
+    assert!(restore.act == Act::Restore && wanted(&world, &coa, &restore));
+    world.order(14, LIMIT);
+    assert!(!wanted(&world, &coa, &restrict) && wanted(&world, &coa, &restore));
+    world.order(15, SUSPEND);
+    assert!(wanted(&world, &coa, &restrict), "another order holds");
+    assert!(!wanted(&world, &coa, &restore));
+    coa.nases[0].on_start = false;
+    let later = Told { session: online("s1", 16).session, ..restrict.clone() };
+    assert!(wanted(&world, &coa, &restrict) && !wanted(&world, &coa, &later));
 }
 
 #[test]
