@@ -8,6 +8,8 @@ use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::session::is_harmful;
+
 /// How an answer is spelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
@@ -124,12 +126,6 @@ fn table<R: Row>(rows: &[R], style: &Style) -> String {
         column.set_padding((0, 2));
     }
     table.lines().flat_map(|line| [line.trim_end().to_owned(), "\n".to_owned()]).collect()
-}
-
-/// Whether a character can move the cursor, change colours, or reorder the text around it.
-fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Text for a terminal: what could act on it is spelled out. The daemon spells names safely already, but whoever sits at

@@ -12,6 +12,7 @@ use super::words;
 use crate::server::http::api::parse_rfc3339;
 use crate::server::http::report::{CaseLine, FeedRow, OrderLine, RefusalRow, ReportRow};
 use crate::server::http::top::TopRow;
+use crate::session::is_harmful;
 
 /// Tickets and terminals break longer lines.
 const WIDTH: usize = 78;
@@ -113,11 +114,7 @@ pub fn text(row: &ReportRow, zone: &TimeZone) -> String {
 /// The daemon spells names so that they do nothing, but whoever sits at the other end of a socket need not be the daemon. One
 /// letter for another, so that columns stay.
 fn inert(text: &str) -> String {
-    let harmful = |c: char| match c {
-        '\n' => false,
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        c => c.is_control(),
-    };
+    let harmful = |c: char| c != '\n' && is_harmful(c);
     text.chars().map(|c| if harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 

@@ -149,7 +149,7 @@ impl Name {
             && match text.is_ascii() {
                 // Nearly all are. Looked at to the end, so that it is done for many octets at once.
                 true => !octets.iter().fold(false, |any, octet| any | octet.is_ascii_control()),
-                false => text.chars().all(|c| !c.is_control() && !is_bidirectional_control(c)),
+                false => !text.chars().any(is_harmful),
             };
         harmless.then_some(text)
     }
@@ -164,9 +164,12 @@ impl Name {
     }
 }
 
-/// Marks that reorder the text around them: an attacker's way to make a line read differently than it is.
-fn is_bidirectional_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+/// Whether a character could act on whoever reads: move a terminal's cursor, end a line, be invisible, or reorder the text
+/// around it, an attacker's way to make a line read differently than it is. Whoever shows text from outside asks here.
+#[must_use]
+pub fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn octets_of_hex(digits: &str) -> Option<Vec<u8>> {
@@ -306,6 +309,7 @@ mod tests {
         assert_eq!(Name::new(b"caf\xe9").to_string(), "0x636166e9");
         assert_eq!(Name::from("a\x1b[2J").to_string(), "0x611b5b324a");
         assert_eq!(Name::from("a\u{202e}b").to_string(), "0x61e280ae62");
+        assert_eq!(Name::from("a\u{200b}b").to_string(), "0x61e2808b62", "nobody would see it");
         assert_eq!(Name::from("").to_string(), "0x");
     }
 
