@@ -24,7 +24,7 @@ use crate::relay::message::{Message, RecentMessages};
 use crate::relay::scanned::{Finding, Scanned};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::trend::{self, Trends};
-use crate::relay::usage::{Counting, Usages, UsagesAtRest};
+use crate::relay::usage::{Counting, RefusedAtRest, Usages, UsagesAtRest};
 use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
@@ -223,9 +223,11 @@ struct RestBefore {
     recent: RecentMessages,
 }
 
-/// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest.
-const SNAPSHOT: u8 = 5;
+/// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest, from 6
+/// on refused recipients behind those.
+const SNAPSHOT: u8 = 6;
 /// Those before, which are still read: the log may not reach back to where such a snapshot was taken.
+const WITHOUT_REFUSED: u8 = 5;
 const WITHOUT_TRENDS: u8 = 4;
 const WITHOUT_CASES: u8 = 3;
 
@@ -247,12 +249,14 @@ struct Behind {
 }
 
 /// What the octets of this version hold.
-fn at_rest(version: u8, octets: &[u8]) -> Option<(Rest, Behind)> {
+fn at_rest(version: u8, octets: &[u8]) -> Option<(Rest, Behind, RefusedAtRest)> {
+    let (behind, refused) = (Behind::default(), RefusedAtRest::default());
     let read = match version {
         SNAPSHOT => postcard::from_bytes(octets),
-        WITHOUT_TRENDS => postcard::from_bytes(octets).map(|rest| (rest, Behind::default())),
+        WITHOUT_REFUSED => postcard::from_bytes(octets).map(|(rest, behind)| (rest, behind, refused)),
+        WITHOUT_TRENDS => postcard::from_bytes(octets).map(|rest| (rest, behind, refused)),
         WITHOUT_CASES => {
-            postcard::from_bytes::<RestBefore>(octets).map(|rest| (Rest::from(rest), Behind::default()))
+            postcard::from_bytes::<RestBefore>(octets).map(|rest| (Rest::from(rest), behind, refused))
         }
         _ => return None,
     };
@@ -290,7 +294,7 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        let (rest, Behind { trends, lines, classes }) = at_rest(format, octets).ok_or(Unreadable)?;
+        let (rest, Behind { trends, lines, classes }, refused) = at_rest(format, octets).ok_or(Unreadable)?;
         let lines = lines.restored();
         shared.classes.restore(classes);
         shared.lines.store(Arc::new(lines.clone()));
@@ -302,6 +306,7 @@ impl Views {
         }
         shared.preserved.store(Arc::new(rest.preserved.clone()));
         shared.trends.restore(trends);
+        shared.usages.restore_refused(refused);
         shared.committed.store(rest.sequence, Ordering::Release);
         shared.cases_changed.store(rest.sequence, Ordering::Release);
         Ok(Views {
@@ -350,7 +355,8 @@ impl Views {
         let (trends, lines, classes) =
             (self.shared.trends.image(), self.lines.clone(), self.shared.classes.at_rest());
         let behind = Behind { trends, lines, classes };
-        postcard::to_extend(&(rest, behind), vec![SNAPSHOT]).expect("a vector takes every octet")
+        let refused = self.shared.usages.refused_at_rest();
+        postcard::to_extend(&(rest, behind, refused), vec![SNAPSHOT]).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -440,6 +446,7 @@ impl Views {
             }
             Entry::Attempts(attempts) => {
                 self.shared.trends.attempts(at, attempts);
+                self.shared.usages.refuse(at, attempts);
                 Some(Outcome::Attempts(attempts.clone()))
             }
             Entry::Scanned(scanned) => {

@@ -164,6 +164,97 @@ mod stories {
         assert_eq!(Smtp::from(postfix.relay, ALICE).send("customer@isp.example").code, 550);
     }
 
+    /// Both ways in which a milter stands: it attributes itself, or beside policy delegation.
+    const WAYS: [(&str, &[&str]); 2] =
+        [("profile = \"relay\"", &["milter.main.cf"]), ("", &["policy.main.cf", "verdicts.main.cf"])];
+
+    #[test]
+    fn as_many_sessions_go_on_as_are_allowed_and_the_next_one_waits_until_one_of_them_ends() {
+        if !present() {
+            return;
+        }
+        let policy = "[[limit]]\nname = \"default\"\nmode = \"enforce\"\nconnections = 2";
+        for (milter, snippets) in WAYS {
+            let daemon = online(&Wanted { milter: Some(milter), policy, ..Wanted::default() });
+            daemon.nas().report(Status::Start, "bob", "s-bob-1", "100.64.0.8");
+            daemon.nas().report(Status::Start, "alice", "s-alice-2", "2001:db8:0:7::1");
+            let postfix = Postfix::start_changed(&daemon, snippets, "", &[("inet:127.0.0.1:11332, ", "")]);
+            let mut first = Smtp::from_port(postfix.relay, ALICE, 40001);
+            let mut second = Smtp::from_port(postfix.relay, "2001:db8:0:7::1", 40002);
+            let mut third = Smtp::from_port(postfix.relay, ALICE, 40003);
+            let waits = third.send(OUTSIDE);
+            assert_eq!((waits.code, waits.text.contains("4.7.1")), (450, true), "{milter:?}: {}", waits.text);
+            assert_eq!([first.send(OUTSIDE).code, second.send(OUTSIDE).code], [250, 250], "{milter:?}");
+            assert_eq!(Smtp::from(postfix.relay, "100.64.0.8").send(OUTSIDE).code, 250, "bob's is another");
+            let usage = daemon.json(&["usage", "alice"]).expect("the limit");
+            let told = (&usage[0]["measure"], &usage[0]["sent"], &usage[0]["full"]);
+            assert_eq!(told, (&"connections".into(), &3.into(), &true.into()), "{usage}");
+            assert_eq!(first.say("QUIT").code, 221);
+            eventually("the third session to go on", || (third.send(OUTSIDE).code == 250).then_some(()));
+            // A client that is gone without a word gives its place back, too.
+            drop(second);
+            let mut fourth = Smtp::from_port(postfix.relay, ALICE, 40004);
+            eventually("the fourth session to go on", || (fourth.send(OUTSIDE).code == 250).then_some(()));
+            assert_eq!(counted(&daemon, "smtp_sessions "), 2);
+        }
+    }
+
+    #[test]
+    fn a_login_has_its_sessions_counted_from_wherever_it_is_used() {
+        if !present() {
+            return;
+        }
+        let policy = "[[limit]]\nname = \"default\"\nmode = \"enforce\"\nconnections = 1";
+        let relay = "authenticated = \"permit\"";
+        let daemon = online(&Wanted { milter: Some(""), policy, relay, ..Wanted::default() });
+        let sasl = "smtpd_sasl_auth_enable = yes";
+        let changes = [("inet:127.0.0.1:11332, ", "")];
+        let postfix =
+            Postfix::start_changed(&daemon, &["policy.main.cf", "verdicts.main.cf"], sasl, &changes);
+        let mut sessions = ["198.51.100.1", "198.51.100.2"].map(|client| Smtp::from(postfix.relay, client));
+        for session in &mut sessions {
+            assert_eq!(session.login("bob@isp.example", "open sesame").code, 235);
+        }
+        assert_eq!(sessions.each_mut().map(|session| session.send(OUTSIDE).code), [250, 450]);
+    }
+
+    #[test]
+    fn whoever_tries_recipients_that_there_are_not_is_held_back_and_the_neighbour_is_not() {
+        if !present() {
+            return;
+        }
+        let policy = "[[limit]]\nname = \"default\"\nmode = \"enforce\"\nrefused = [\"3/1h\"]";
+        let known = "relay_recipient_maps = inline:{ { known@isp.example = ok } }";
+        for (milter, snippets) in WAYS {
+            let mut daemon = online(&Wanted { milter: Some(milter), policy, ..Wanted::default() });
+            daemon.nas().report(Status::Start, "bob", "s-bob-1", "100.64.0.8");
+            let changes = [("inet:127.0.0.1:11332, ", "")];
+            let postfix = Postfix::start_changed(&daemon, snippets, known, &changes);
+            let mut alice = Smtp::from(postfix.relay, ALICE);
+            assert_eq!(alice.rcpt("known@isp.example").code, 250);
+            for number in 0..3 {
+                assert_eq!(alice.say("RCPT TO:<known@isp.example>").code, 250, "{number} are too few");
+                let refused = alice.say(&format!("RCPT TO:<nobody{number}@isp.example>"));
+                assert_eq!((refused.code, refused.text.contains("5.1.1")), (550, true), "{}", refused.text);
+            }
+            eventually("alice to be held back", || {
+                (alice.say(&format!("RCPT TO:<{OUTSIDE}>")).code == 450).then_some(())
+            });
+            let bob = Smtp::from(postfix.relay, "100.64.0.8").send(OUTSIDE);
+            assert_eq!(bob.code, 250, "{}", bob.text);
+            let rows = daemon.json(&["attempts", "--reason", "recipient-refused"]).expect("they are kept");
+            assert_eq!((rows.as_array().map(Vec::len), &rows[0]["count"]), (Some(1), &3.into()), "{rows}");
+            assert_eq!(rows[0]["subscriber"], "alice", "{rows}");
+            assert_eq!(daemon.json(&["sample", "--refused", "9"]), None, "nothing of it was ours to judge");
+
+            daemon.restart();
+            let mut alice = Smtp::from_port(postfix.relay, ALICE, 40002);
+            assert_eq!(alice.send(OUTSIDE).code, 450, "after a restart as before");
+            let usage = daemon.json(&["usage", "alice"]).expect("the limit");
+            assert_eq!((&usage[0]["measure"], &usage[0]["sent"]), (&"refused".into(), &3.into()), "{usage}");
+        }
+    }
+
     #[test]
     fn observed_a_milter_refuses_nobody_and_adds_nothing() {
         if !present() {

@@ -14,13 +14,14 @@ fuzz_target!(|octets: &[u8]| {
     // The first octet says whether it decides or only reads.
     let Some((&first, octets)) = octets.split_first() else { return };
     let profile = (first & 1 == 0).then_some(Profile::Relay);
-    let terms = Terms { name: "m1.1".to_owned(), profile, headers: rules.names().into() };
+    let terms = Terms { name: "m1.1".to_owned(), profile, headers: rules.names().into(), sessions: false };
     let mut talk = Conversation::new(terms);
     let (mut milter, mut stream, mut answers) = (Milter::default(), BytesMut::from(octets), BytesMut::new());
     while let Ok(Some(command)) = milter.decode_eof(&mut stream) {
         match talk.take(command) {
             Step::Nothing => {}
-            Step::Write(reply) => reply.write(&mut answers),
+            Step::Write(reply) | Step::Told(_, Some(reply)) => reply.write(&mut answers),
+            Step::Told(_, None) => {}
             Step::Recipient(query) => {
                 assert!(profile.is_some() && query.port != Some(0));
                 talk.answered(&query.recipient, &Action::Ok);

@@ -10,7 +10,7 @@ use super::attempts::in_words;
 use super::output::{self, Format};
 use super::read::Question;
 use super::{Answer, Daemon, Exit, Failure, Shown};
-use crate::relay::verdict::Verdict;
+use crate::relay::verdict::{Reason, Verdict};
 use crate::server::http::attempts::AttemptRow;
 
 /// So many rows are looked at, the newest.
@@ -47,8 +47,11 @@ pub fn run(args: &SampleArgs) -> Result<Answer, Failure> {
     question.with_time("until", "--until", args.until.as_deref(), &style.zone)?;
     question.with("limit", Some(LOOKED_AT));
     let rows: Vec<AttemptRow> = question.ask(&args.daemon)?;
-    let refused: Vec<AttemptRow> =
-        rows.into_iter().filter(|row| row.verdict.as_deref() == Some(Verdict::Refuse.word())).collect();
+    let is_ours = |row: &AttemptRow| {
+        let by_mail_server = row.reason == Reason::RecipientRefused.word();
+        row.verdict.as_deref() == Some(Verdict::Refuse.word()) && !by_mail_server
+    };
+    let refused: Vec<AttemptRow> = rows.into_iter().filter(is_ours).collect();
     let there = refused.len();
     let rows = some(refused, usize::from(args.refused), chance);
     let mut text = output::rows(&rows, &style)?;

@@ -621,7 +621,7 @@ impl fmt::Display for Fault {
                 write!(f, "'{written}' is not kept, so nobody is known by it; add it to subscriber.keep")
             }
             Fault::LimitOfNothing => {
-                f.write_str("limits nothing; add 'messages', 'recipients', 'bytes' or 'message-size'")
+                f.write_str("limits nothing; add 'messages', 'recipients', 'bytes', 'message-size', 'connections' or 'refused'")
             }
             Fault::NotAMode { written } => {
                 write!(f, "'{written}' is no mode; write three or four octal digits, such as \"0660\"")

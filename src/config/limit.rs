@@ -19,6 +19,9 @@ use crate::session::Name;
 /// What Postfix is none the wiser for, beside the recipient that it writes before it.
 const TEXT_LIMIT: usize = 200;
 
+/// More SMTP sessions than any mail server has.
+const CONNECTIONS_MOST: u32 = 100_000;
+
 impl Reader<'_> {
     /// `keep` has the names of attributes that records bring.
     pub(super) fn limits(
@@ -38,6 +41,7 @@ impl Reader<'_> {
                 (Measure::Messages, &table.messages),
                 (Measure::Recipients, &table.recipients),
                 (Measure::Bytes, &table.bytes),
+                (Measure::Refused, &table.refused),
             ] {
                 for text in texts {
                     rates.push(self.parse(text, |written| rate(measure, written))?);
@@ -45,7 +49,11 @@ impl Reader<'_> {
             }
             let message_size = table.message_size.as_ref();
             let message_size = message_size.map(|text| self.parse(text, value::octets)).transpose()?;
-            if rates.is_empty() && message_size.is_none() {
+            let connections = table.connections.as_ref();
+            let connections = connections
+                .map(|number| self.number(Some(number), 1..=CONNECTIONS_MOST, CONNECTIONS_MOST))
+                .transpose()?;
+            if rates.is_empty() && message_size.is_none() && connections.is_none() {
                 return Err(self.error(&span, Fault::LimitOfNothing));
             }
             limits.push(Limit {
@@ -54,6 +62,7 @@ impl Reader<'_> {
                 kind: self.kind(&table.kind, keep)?,
                 rates,
                 message_size,
+                connections: connections.map(u64::from),
                 text: table.text.as_ref().map(|text| self.parse(text, reply)).transpose()?,
             });
         }
@@ -123,7 +132,9 @@ fn rate(measure: Measure, written: &str) -> Result<Rate, Fault> {
     let (most, within) = written.split_once('/').ok_or_else(fault)?;
     let most = match measure {
         Measure::Bytes | Measure::MessageSize => value::octets(most).map_err(|_| fault())?,
-        Measure::Messages | Measure::Recipients => value::digits(most).ok_or_else(fault)?,
+        Measure::Messages | Measure::Recipients | Measure::Refused | Measure::Connections => {
+            value::digits(most).ok_or_else(fault)?
+        }
     };
     let within = value::duration(within).map_err(|_| fault())?;
     // What nobody may send at all is a suspension, and has a reason and an end.
@@ -194,6 +205,7 @@ mod tests {
             kind: Kind::default(),
             rates: rates.iter().map(|written| rate(Measure::Messages, written).unwrap()).collect(),
             message_size: None,
+            connections: None,
             text: None,
         };
         assert_eq!(idle(&[limit(&["20/1m", "200/1h", "500/24h"])]), []);

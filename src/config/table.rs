@@ -211,6 +211,8 @@ pub(super) struct Limit {
     pub recipients: Vec<Text>,
     pub bytes: Vec<Text>,
     pub message_size: Option<Text>,
+    pub connections: Option<Number>,
+    pub refused: Vec<Text>,
     pub text: Option<Text>,
 }
 

@@ -87,15 +87,7 @@ impl Advice {
                 "reports could not be written down then, so who came online was not known",
                 "tell whoever is on call: the disk of the daemon was full or failing; see /readyz",
             ),
-            Reason::Limited => (
-                "a limit was reached: so much mail in so short a time is not let go",
-                "`relaywarden usage` shows which limit and how much; if the mail is wanted, give this kind of customer a \
-                 [[limit]] of its own; else look for a compromised machine or password",
-            ),
-            Reason::TooLarge => (
-                "the message was larger than a limit lets go at any time",
-                "have the customer send it in parts, or by other means; `relaywarden usage` shows the limit",
-            ),
+            Reason::Limited | Reason::TooLarge | Reason::RecipientRefused => on_much_mail(reason),
             Reason::Starting => ("the daemon was starting", "nothing: the mail server tries again"),
             Reason::Unrecorded => (
                 "the message could not be written down, so it was not let go",
@@ -103,6 +95,26 @@ impl Advice {
             ),
         };
         Advice { meaning, remedy }
+    }
+}
+
+/// What it means that somebody sends much, or to many who are not there.
+fn on_much_mail(reason: Reason) -> (&'static str, &'static str) {
+    match reason {
+        Reason::Limited => (
+            "a limit was reached: so much mail in so short a time is not let go",
+            "`relaywarden usage` shows which limit and how much; if the mail is wanted, give this kind of customer a \
+             [[limit]] of its own; else look for a compromised machine or password",
+        ),
+        Reason::TooLarge => (
+            "the message was larger than a limit lets go at any time",
+            "have the customer send it in parts, or by other means; `relaywarden usage` shows the limit",
+        ),
+        _ => (
+            "the mail server itself refused this recipient for good; it was not ours to decide",
+            "have the customer check the address; many of them are somebody who tries addresses: look at \
+             `relaywarden usage` and the subscriber's page",
+        ),
     }
 }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::Profile;
 use super::message::Owner;
 use super::ruling::Ruling;
+use super::standing::Subject;
 use super::verdict::Reason;
 use crate::session::{Name, Timestamp};
 
@@ -65,6 +66,8 @@ pub struct Common {
     pub address: Option<IpAddr>,
     /// Why it was not let go.
     pub reason: Reason,
+    /// Who had logged in, where that says whose doing it was.
+    pub login: Option<Name>,
 }
 
 /// What a reference is made for.
@@ -175,6 +178,12 @@ impl Attempt {
         }
     }
 
+    /// So many of a moment, and nothing else of them.
+    #[cfg(test)]
+    pub(super) fn of_many(at: Timestamp, count: u64) -> Attempt {
+        Attempt { count, ..Attempt::counted(Reference(0), at) }
+    }
+
     fn count(&mut self, at: Timestamp) {
         self.count = self.count.saturating_add(1);
         self.first = self.first.min(at);
@@ -195,6 +204,19 @@ impl Attempt {
             if self.owners.len() < OWNERS_KEPT && !self.owners.iter().any(same) {
                 self.owners.push(owner.clone());
             }
+        }
+    }
+
+    /// Whose doing a refused recipient was: the address's only owner's, else whoever's who had logged in. `None`: it was
+    /// something else that was not let go, or is nobody's for sure.
+    #[must_use]
+    pub fn refused_for(&self) -> Option<Subject> {
+        if self.reason != Some(Reason::RecipientRefused) {
+            return None;
+        }
+        match self.owner() {
+            Some(owner) => owner.subscriber.clone().map(Subject::Subscriber),
+            None => self.login.clone().filter(|_| self.owners.is_empty()).map(Subject::Login),
         }
     }
 
@@ -222,6 +244,17 @@ pub fn minute_of(at: Timestamp) -> Timestamp {
 struct Minute {
     apart: HashMap<Common, Attempt>,
     counted: Option<Attempt>,
+    /// Recipients that were refused, by whose doing that was.
+    refused: HashMap<Subject, u64>,
+}
+
+impl Minute {
+    fn refused_once_more(&mut self, sender: Option<Subject>) {
+        if let Some(sender) = sender {
+            let refused = self.refused.entry(sender).or_default();
+            *refused = refused.saturating_add(1);
+        }
+    }
 }
 
 /// What has gathered.
@@ -249,14 +282,20 @@ impl Attempts {
             profile: tried.profile,
             address: tried.address,
             reason: tried.ruling.reason,
+            login: tried.login.filter(|_| tried.ruling.reason == Reason::RecipientRefused).map(cut),
         };
         if let Some(row) = minute.apart.get_mut(&common) {
             row.add(tried);
-            return (row.reference, true);
+            let refused_for = row.refused_for();
+            let reference = row.reference;
+            minute.refused_once_more(refused_for);
+            return (reference, true);
         }
         if minute.apart.len() < ROWS_A_MINUTE && self.rows < ROWS_WAITING {
             let reference = reference(Kept::Apart(&common));
-            minute.apart.insert(common, Attempt::new(reference, tried));
+            let row = Attempt::new(reference, tried);
+            minute.refused_once_more(row.refused_for());
+            minute.apart.insert(common, row);
             self.rows = self.rows.saturating_add(1);
             return (reference, true);
         }
@@ -271,7 +310,7 @@ impl Attempts {
         while let Some(minute) = self.minutes.first_entry()
             && now.is_none_or(|now| minute.key().plus(MINUTE) <= now)
         {
-            let Minute { apart, counted } = minute.remove();
+            let Minute { apart, counted, .. } = minute.remove();
             let mut rows: Vec<Attempt> = apart.into_values().chain(counted).collect();
             rows.sort_by_key(|row| (row.first, row.reference));
             self.over.extend(rows);
@@ -279,6 +318,13 @@ impl Attempts {
         let taken: Vec<Attempt> = self.over.drain(..self.over.len().min(ROWS_AT_ONCE)).collect();
         self.rows = self.rows.saturating_sub(taken.iter().filter(|row| row.reason.is_some()).count());
         taken
+    }
+
+    /// How many recipients of this sender were refused in minutes that nobody has taken yet.
+    #[must_use]
+    pub fn refused(&self, sender: &Subject) -> u64 {
+        let minutes = self.minutes.values().filter_map(|minute| minute.refused.get(sender));
+        minutes.fold(0, |sum, refused| sum.saturating_add(*refused))
     }
 
     /// Takes rows back that could not be handed on.
@@ -339,6 +385,30 @@ mod tests {
             }),
             Kept::Counted(_) => Reference(u32::MAX),
         }
+    }
+
+    #[test]
+    fn refused_recipients_are_told_apart_by_login_and_known_until_their_minute_is_taken() {
+        let (mut attempts, mta) = (Attempts::default(), Name::from("mx1"));
+        let (owned, nobodys) =
+            (ruling(Reason::RecipientRefused, &["alice"]), ruling(Reason::RecipientRefused, &[]));
+        let note = |attempts: &mut Attempts, ruling, login| {
+            let tried = Tried { login, ..tried(AT, &mta, 7, ruling) };
+            attempts.note(&tried, |_| Reference(1));
+        };
+        note(&mut attempts, &owned, None);
+        note(&mut attempts, &owned, None);
+        note(&mut attempts, &nobodys, Some(&b"sales"[..]));
+        note(&mut attempts, &nobodys, Some(&b"office"[..]));
+        note(&mut attempts, &ruling(Reason::NotOnline, &["alice"]), None);
+        let of = |attempts: &Attempts| {
+            let login = |name| Subject::Login(Name::from(name));
+            [Subject::Subscriber(Name::from("alice")), login("sales"), login("office")]
+                .map(|sender| attempts.refused(&sender))
+        };
+        assert_eq!(of(&attempts), [2, 1, 1]);
+        assert_eq!(attempts.take(Some(AT.plus(MINUTE))).len(), 4, "one login's is not the other's");
+        assert_eq!(of(&attempts), [0, 0, 0]);
     }
 
     #[test]

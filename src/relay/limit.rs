@@ -26,6 +26,10 @@ pub enum Measure {
     Bytes,
     /// Octets of one message.
     MessageSize,
+    /// SMTP sessions at a time.
+    Connections,
+    /// Recipients that the mail server refused for good.
+    Refused,
 }
 
 impl Measure {
@@ -37,16 +41,29 @@ impl Measure {
             Measure::Recipients => "recipients",
             Measure::Bytes => "bytes",
             Measure::MessageSize => "message-size",
+            Measure::Connections => "connections",
+            Measure::Refused => "refused",
         }
     }
 
-    /// What it is of an amount.
+    /// What it is of mail that goes; what is not about such is nothing of it.
     #[must_use]
     pub fn of(self, amount: Amount) -> u64 {
         match self {
             Measure::Messages => amount.messages,
             Measure::Recipients => amount.recipients,
             Measure::Bytes | Measure::MessageSize => amount.octets,
+            Measure::Connections | Measure::Refused => 0,
+        }
+    }
+
+    /// Whether what is too much now will be so for ever.
+    #[must_use]
+    pub fn is_for_good(self, rate: Option<Rate>) -> bool {
+        match self {
+            Measure::MessageSize => true,
+            Measure::Bytes => rate.is_none(),
+            Measure::Messages | Measure::Recipients | Measure::Connections | Measure::Refused => false,
         }
     }
 }
@@ -154,6 +171,8 @@ pub struct Limit {
     pub rates: Vec<Rate>,
     /// Octets that a message may have.
     pub message_size: Option<u64>,
+    /// SMTP sessions that may be open at a time.
+    pub connections: Option<u64>,
     /// What the customer reads, instead of our own words.
     pub text: Option<String>,
 }
@@ -165,21 +184,33 @@ pub struct Exceeded<'a> {
     pub limit: &'a Limit,
     /// Of what it is too much.
     pub measure: Measure,
-    /// The rate; `None`: it is too large by itself, and would be later, too.
+    /// The rate; `None`: it is too large by itself, or too many at a time.
     pub rate: Option<Rate>,
 }
 
+/// What a sender does, as far as limits care.
+pub trait Doing {
+    /// What was sent within a window that ends now, and what else is under way.
+    fn sent(&self, window: Duration) -> Amount;
+
+    /// How many recipients were refused within it.
+    fn refused(&self, window: Duration) -> u64;
+
+    /// The place of this SMTP session among those that are open, from one on; none where nobody tells.
+    fn connection(&self) -> u64;
+}
+
 /// The limits that hold for the sender and do not let this go: the first that is enforced, and those before it that are only
-/// observed. `sent` is what was sent within a window that ends now, and what else is under way.
+/// observed.
 pub fn exceeded<'a>(
     limits: &'a [Limit],
     sender: &Sender<'_>,
     wanted: Amount,
-    sent: impl Fn(Duration) -> Amount,
+    doing: &impl Doing,
 ) -> Vec<Exceeded<'a>> {
     let mut all = Vec::new();
     for limit in limits.iter().filter(|limit| limit.kind.has(sender)) {
-        if let Some(exceeded) = limit.exceeded(wanted, &sent) {
+        if let Some(exceeded) = limit.exceeded(wanted, doing) {
             all.push(exceeded);
             if limit.enforced {
                 break;
@@ -201,12 +232,26 @@ impl Limit {
             kind: Kind { limited: true, ..Kind::default() },
             rates: vec![rate(Measure::Messages, 20), rate(Measure::Recipients, 100)],
             message_size: None,
+            connections: None,
             text: None,
         }
     }
 
-    fn exceeded(&self, wanted: Amount, sent: &impl Fn(Duration) -> Amount) -> Option<Exceeded<'_>> {
+    /// Whether it has such a measure.
+    #[must_use]
+    pub fn has(&self, measure: Measure) -> bool {
+        match measure {
+            Measure::MessageSize => self.message_size.is_some(),
+            Measure::Connections => self.connections.is_some(),
+            _ => self.rates.iter().any(|rate| rate.measure == measure),
+        }
+    }
+
+    fn exceeded(&self, wanted: Amount, doing: &impl Doing) -> Option<Exceeded<'_>> {
         let exceeded = |measure, rate| Exceeded { limit: self, measure, rate };
+        if self.connections.is_some_and(|most| doing.connection() > most) {
+            return Some(exceeded(Measure::Connections, None));
+        }
         if self.message_size.is_some_and(|most| wanted.octets > most) {
             return Some(exceeded(Measure::MessageSize, None));
         }
@@ -216,7 +261,10 @@ impl Limit {
             if rate.measure == Measure::Bytes && wanted > rate.most {
                 return Some(exceeded(Measure::Bytes, None));
             }
-            let sent = rate.measure.of(sent(rate.within));
+            let sent = match rate.measure {
+                Measure::Refused => doing.refused(rate.within),
+                measure => measure.of(doing.sent(rate.within)),
+            };
             // Nothing of it is wanted yet (its size, before it was sent): what is full already is full.
             let full = sent.saturating_add(wanted.max(1)) > rate.most;
             full.then(|| exceeded(rate.measure, Some(*rate)))
@@ -229,10 +277,32 @@ mod tests {
     use super::*;
 
     /// Half of it was in the last minute.
-    fn sent(all: Amount) -> impl Fn(Duration) -> Amount {
-        let half =
-            Amount { messages: all.messages / 2, recipients: all.recipients / 2, octets: all.octets / 2 };
-        move |window| if window > Duration::from_secs(60) { all } else { half }
+    #[derive(Default)]
+    struct Did {
+        sent: Amount,
+        refused: u64,
+        connection: u64,
+    }
+
+    impl Doing for Did {
+        fn sent(&self, window: Duration) -> Amount {
+            let all = self.sent;
+            let half =
+                Amount { messages: all.messages / 2, recipients: all.recipients / 2, octets: all.octets / 2 };
+            if window > Duration::from_secs(60) { all } else { half }
+        }
+
+        fn refused(&self, window: Duration) -> u64 {
+            if window > Duration::from_secs(60) { self.refused } else { self.refused / 2 }
+        }
+
+        fn connection(&self) -> u64 {
+            self.connection
+        }
+    }
+
+    fn sent(sent: Amount) -> Did {
+        Did { sent, ..Did::default() }
     }
 
     fn limit(rates: &[(Measure, u64, u64)]) -> Limit {
@@ -247,6 +317,7 @@ mod tests {
             kind: Kind::default(),
             rates: rates.iter().map(rate).collect(),
             message_size: None,
+            connections: None,
             text: None,
         }
     }
@@ -260,6 +331,10 @@ mod tests {
     }
 
     fn ask(limits: &[Limit], sent: Amount, wanted: Amount) -> Option<(Measure, Option<String>)> {
+        ask_of(limits, &self::sent(sent), wanted)
+    }
+
+    fn ask_of(limits: &[Limit], did: &Did, wanted: Amount) -> Option<(Measure, Option<String>)> {
         let subject = alice();
         let sender = Sender {
             subject: &subject,
@@ -269,7 +344,7 @@ mod tests {
             authenticated: false,
             limited: false,
         };
-        let all = exceeded(limits, &sender, wanted, self::sent(sent));
+        let all = exceeded(limits, &sender, wanted, did);
         all.first().map(|first| (first.measure, first.rate.map(|rate| rate.to_string())))
     }
 
@@ -283,6 +358,23 @@ mod tests {
         assert_eq!(ask(&limits, sent(0, 290), sent(1, 10)), None);
         let an_hour = Some((Measure::Recipients, Some("300/1h".to_owned())));
         assert_eq!(ask(&limits, sent(0, 290), sent(1, 11)), an_hour);
+    }
+
+    #[test]
+    fn the_last_session_that_is_allowed_goes_on_and_the_next_one_waits_however_little_it_sends() {
+        let limits = [Limit { connections: Some(3), ..limit(&[]) }];
+        let at = |connection| ask_of(&limits, &Did { connection, ..Did::default() }, amount(1, 1, 0));
+        assert_eq!([at(0), at(3), at(4)], [None, None, Some((Measure::Connections, None))]);
+    }
+
+    #[test]
+    fn as_many_refused_recipients_as_are_allowed_stand_in_nobodys_way_but_the_next_ones() {
+        let limits = [limit(&[(Measure::Refused, 50, 3600), (Measure::Refused, 20, 60)])];
+        let after = |refused| {
+            ask_of(&limits, &Did { refused, ..Did::default() }, amount(1, 1, 0)).map(|(measure, _)| measure)
+        };
+        assert_eq!([after(39), after(40), after(50)], [None, Some(Measure::Refused), Some(Measure::Refused)]);
+        assert_eq!(ask(&limits, amount(1000, 1000, 1000), amount(1, 1, 0)), None, "what goes is none of it");
     }
 
     #[test]
@@ -366,7 +458,7 @@ mod tests {
             limited: false,
         };
         let names = |limits: &[Limit], sent| -> Vec<String> {
-            let all = exceeded(limits, &sender, amount(1, 1, 1), self::sent(amount(sent, sent, sent)));
+            let all = exceeded(limits, &sender, amount(1, 1, 1), &self::sent(amount(sent, sent, sent)));
             all.iter().map(|exceeded| exceeded.limit.name.to_string()).collect()
         };
         let limits = [observed, loose, Limit { name: Name::from("tight"), ..tight }];

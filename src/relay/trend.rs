@@ -81,9 +81,10 @@ pub fn subject_of(message: &Message) -> Option<Subject> {
 /// For whom an attempt counts: what is not known yet, or is about the feed, is nobody's doing.
 #[must_use]
 pub fn subject_of_attempt(attempt: &Attempt) -> Option<Subject> {
-    let is_own_doing = matches!(attempt.reason, Some(Reason::Suspended));
-    let owner = attempt.owner().filter(|_| is_own_doing)?;
-    owner.subscriber.clone().map(Subject::Subscriber)
+    if attempt.reason != Some(Reason::Suspended) {
+        return attempt.refused_for();
+    }
+    attempt.owner().and_then(|owner| owner.subscriber.clone()).map(Subject::Subscriber)
 }
 
 impl Trends {

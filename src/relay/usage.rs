@@ -1,4 +1,5 @@
-//! How much each sender sent lately, for limits: a view over messages that survives a new address and a restart.
+//! How much each sender sent lately, and how many of its recipients were refused, for limits: a view that survives a new address
+//! and a restart.
 //!
 //! A sender's last three days are a row of spans, short ones for what was just now and longer ones for what is long ago: none is longer
 //! than a sixty-fourth of its age. A window counts each span that touches it, so it counts nothing too little, and what is older than
@@ -13,6 +14,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
+use super::attempts::Attempt;
 use super::message::Message;
 use super::standing::Subject;
 use super::verdict::Reason;
@@ -141,6 +143,8 @@ pub struct Usages {
     by_subject: DashMap<Subject, Usage, RandomState>,
     /// How many of them are within each trusted host. Only the writer changes it.
     within: DashMap<Name, usize, RandomState>,
+    /// Recipients that were refused; of messages there are none here.
+    refused: DashMap<Subject, Usage, RandomState>,
 }
 
 /// The same at rest; part of a snapshot.
@@ -149,6 +153,9 @@ pub struct UsagesAtRest {
     by_subject: Vec<(Subject, Usage)>,
     swept: Timestamp,
 }
+
+/// Recipients that were refused, at rest; part of a snapshot.
+pub type RefusedAtRest = Vec<(Subject, Usage)>;
 
 impl Usages {
     /// Counts a message for whoever sent it, and for those whom it concerns beside. Of several possible senders none is counted
@@ -164,6 +171,34 @@ impl Usages {
             }
             let mut usage = self.by_subject.entry(subject).or_default();
             usage.count(at, message.recipient_count, message.size);
+        }
+    }
+
+    /// Counts recipients that were refused. Those of a minute are known together, and count as if they were its last.
+    pub fn refuse(&self, at: Timestamp, attempts: &[Attempt]) {
+        for attempt in attempts {
+            let Some(sender) = attempt.refused_for() else { continue };
+            let refused = u32::try_from(attempt.count).unwrap_or(u32::MAX);
+            self.refused.entry(sender).or_default().count(attempt.last.min(at), refused, 0);
+        }
+    }
+
+    /// How many recipients of somebody were refused within a window that ends now.
+    #[must_use]
+    pub fn refused(&self, subject: &Subject, window: Duration, now: Timestamp) -> u64 {
+        self.refused.get(subject).map_or(0, |usage| usage.within(window, now).recipients)
+    }
+
+    /// Those that were refused, as they are at rest.
+    #[must_use]
+    pub fn refused_at_rest(&self) -> RefusedAtRest {
+        in_order(&self.refused)
+    }
+
+    /// The reverse.
+    pub fn restore_refused(&self, rest: RefusedAtRest) {
+        for (subject, usage) in rest {
+            self.refused.insert(subject, usage);
         }
     }
 
@@ -207,7 +242,9 @@ impl Usages {
 
     /// Forgets who has not sent anything for the longest window.
     fn forget(&self, now: Timestamp) {
-        self.by_subject.retain(|_, usage| now.since(usage.last()) < LONGEST);
+        for senders in [&self.by_subject, &self.refused] {
+            senders.retain(|_, usage| now.since(usage.last()) < LONGEST);
+        }
         self.recount();
     }
 }
@@ -236,10 +273,7 @@ impl Counting {
     /// Everything as it is at rest.
     #[must_use]
     pub fn at_rest(&self, usages: &Usages) -> UsagesAtRest {
-        let mut by_subject: Vec<_> =
-            usages.by_subject.iter().map(|each| (each.key().clone(), each.value().clone())).collect();
-        by_subject.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        UsagesAtRest { by_subject, swept: self.swept }
+        UsagesAtRest { by_subject: in_order(&usages.by_subject), swept: self.swept }
     }
 
     /// The reverse.
@@ -251,6 +285,12 @@ impl Counting {
         usages.recount();
         Counting { swept: rest.swept }
     }
+}
+
+fn in_order(senders: &DashMap<Subject, Usage, RandomState>) -> Vec<(Subject, Usage)> {
+    let mut all: Vec<_> = senders.iter().map(|each| (each.key().clone(), each.value().clone())).collect();
+    all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    all
 }
 
 /// Against whom a message counts: its only owner, its login, and those whom it concerns beside, each once.
@@ -408,6 +448,39 @@ mod tests {
         let after = BEGAN.plus(LONGEST);
         later.count(&restored, after, &message(&["web"], None), &within(WITHIN_MAX));
         assert!(sent(&restored, WITHIN_MAX), "the others are forgotten");
+    }
+
+    #[test]
+    fn refused_recipients_count_for_whoever_surely_tried_them_and_go_on_from_rest() {
+        let attempt = |owners: &[&str], login: Option<&str>, reason| Attempt {
+            owners: owners.iter().map(|name| owner(name)).collect(),
+            login: login.map(Name::from),
+            reason: Some(reason),
+            ..Attempt::of_many(after(5000), 7)
+        };
+        let usages = Usages::default();
+        let refused = Reason::RecipientRefused;
+        let rows = [
+            attempt(&["alice"], Some("sales"), refused),
+            attempt(&["alice"], None, Reason::NotOnline),
+            attempt(&["bob", "carol"], Some("sales"), refused),
+            attempt(&[], Some("sales"), refused),
+            attempt(&[], None, refused),
+        ];
+        usages.refuse(after(9000), &rows);
+        let minute = Duration::from_secs(60);
+        let told =
+            |usages: &Usages, subject: Subject, millis| usages.refused(&subject, minute, after(millis));
+        let sales = Subject::Login(Name::from("sales"));
+        let bob = Subject::Subscriber(Name::from("bob"));
+        assert_eq!([alice(), sales, bob].map(|subject| told(&usages, subject, 9000)), [7, 7, 0]);
+        assert_eq!([64_999, 65_000].map(|millis| told(&usages, alice(), millis)), [7, 0]);
+        assert_eq!(usages.senders(), 0, "and nothing was sent");
+        let restored = Usages::default();
+        restored.restore_refused(usages.refused_at_rest());
+        assert_eq!(told(&restored, alice(), 9000), 7);
+        restored.forget(after(5000).plus(LONGEST));
+        assert!(restored.refused_at_rest().is_empty());
     }
 
     #[test]

@@ -111,6 +111,8 @@ reasons! {
     Limited = "limited" => Defer, "too much mail from this connection, try again later";
     /// Larger than a limit ever lets go.
     TooLarge = "too-large" => Refuse, "this message is larger than this connection may send";
+    /// Not decided by us: the mail server refused the recipient for good, and a milter client told of it.
+    RecipientRefused = "recipient-refused" => Refuse, "the mail server refused this recipient";
 }
 
 #[cfg(test)]

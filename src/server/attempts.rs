@@ -17,6 +17,7 @@ use super::secret_key::SecretKey;
 use crate::audit::rows::AttemptFilter;
 use crate::log::entry::Entry;
 use crate::relay::attempts::{Attempt, Attempts, Reference, Tried};
+use crate::relay::standing::Subject;
 use crate::session::Timestamp;
 
 /// How often minutes that are over are handed over.
@@ -98,6 +99,11 @@ impl Gathering {
         let attempts = self.attempts();
         let all = under_way.iter().flat_map(|under_way| &under_way.rows).chain(attempts.iter());
         all.filter(|attempt| filter.admits(attempt)).cloned().collect()
+    }
+
+    /// How many recipients of this sender were refused that are not on their way to the log yet.
+    pub fn refused(&self, sender: &Subject) -> u64 {
+        self.attempts().refused(sender)
     }
 
     /// How many attempts were kept how.

@@ -24,11 +24,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::attempts::{Gathering, HAND_OVER_EVERY};
-use super::desk::{self, MailDesk};
-use super::engine::{self, Engine};
+use super::desk::MailDesk;
+use super::engine::Engine;
 use super::failure::Failure;
 use super::health::Health;
-use super::http::auth::{self, Gate};
+use super::http::auth::Gate;
 use super::http::hosts::Hosts;
 use super::http::peers::Peers;
 use super::http::{self, web};
@@ -40,6 +40,7 @@ use super::notices::{Notices, reports};
 use super::rules::Judge;
 use super::scales::Scales;
 use super::scanning::Scanning;
+use super::seats::Seats;
 use super::second_look::SecondLook;
 use super::secret_key::SecretKey;
 use super::staff::{Counters, StaffDesk};
@@ -207,6 +208,7 @@ struct House {
     attempts: Arc<Gathering>,
     scales: Arc<Scales>,
     scanning: Arc<Scanning>,
+    seats: Arc<Seats>,
     reputation: Arc<dnsbl::Board>,
     notices: Arc<Notices>,
     counters: Counters,
@@ -234,15 +236,7 @@ impl House {
         let (stop, stopping) = watch::channel(false);
         let inbox = Arc::new(Inbox::new(INBOX));
         let health = Arc::new(Health::default());
-        let counters = Counters {
-            radius: Arc::default(),
-            mta: Arc::default(),
-            desk: Arc::new(desk::Counters::default()),
-            engine: Arc::new(engine::Counters::default()),
-            gate: Arc::new(auth::Counters::default()),
-            rules: Arc::default(),
-            coa: Arc::default(),
-        };
+        let counters = Counters::default();
         let offer: Arc<dyn radius::Offer> = Arc::<Inbox>::clone(&inbox);
         let running = sockets.radius.start(
             Arc::clone(&config),
@@ -278,6 +272,7 @@ impl House {
             attempts: Arc::default(),
             scales: Arc::default(),
             scanning: Arc::default(),
+            seats: Arc::default(),
             reputation: Arc::default(),
             notices: Arc::new(notices),
             counters,
@@ -321,6 +316,7 @@ impl House {
             attempts: Arc::clone(&self.attempts),
             scales: Arc::clone(&self.scales),
             scanning: Arc::clone(&self.scanning),
+            seats: Arc::clone(&self.seats),
             counters: Arc::clone(&self.counters.desk),
         };
         for (service, endpoint) in bound.endpoints() {
@@ -344,6 +340,7 @@ impl House {
             attempts: Arc::clone(&self.attempts),
             scales: Arc::clone(&self.scales),
             scanning: Arc::clone(&self.scanning),
+            seats: Arc::clone(&self.seats),
             key: Arc::clone(&self.key),
             reputation: Arc::clone(&self.reputation),
             notices: Arc::clone(&self.notices),

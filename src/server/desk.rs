@@ -21,11 +21,12 @@ use super::inbox::Inbox;
 use super::mta::{Desk, Peer};
 use super::scales::{Scales, reason};
 use super::scanning::Scanning;
+use super::seats::{Seat, Seats};
 use super::secret_key::SecretKey;
 use crate::clock;
 use crate::config::Config;
 use crate::log::entry::Entry;
-use crate::mta::milter::{Ended, Terms};
+use crate::mta::milter::{Ended, Terms, Told};
 use crate::mta::policy::{Action, Context};
 use crate::mta::socketmap::{Key, Map, Reply};
 use crate::mta::{policy, socketmap};
@@ -102,6 +103,8 @@ pub struct MailDesk {
     pub scales: Arc<Scales>,
     /// What scanners find.
     pub scanning: Arc<Scanning>,
+    /// SMTP sessions that are open.
+    pub seats: Arc<Seats>,
     /// For the metrics.
     pub counters: Arc<Counters>,
 }
@@ -171,6 +174,10 @@ impl Desk for MailDesk {
 
     fn milter_terms(&self) -> Terms {
         self.terms()
+    }
+
+    fn milter_told(&self, peer: &Peer, seat: &mut Option<Seat>, told: Told) {
+        self.told_by_milter(peer, seat, told);
     }
 
     async fn milter_recipient(&self, peer: &Peer, query: Query) -> Action {
@@ -313,9 +320,9 @@ impl MailDesk {
         };
         let instance = Name::new(&query.instance);
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
-        let payers = self.payers_of(query, &ruling, config, now);
+        let payers = self.payers_of(peer, query, &ruling, config, now);
         if action != Action::Dunno && !config.relay.observe {
-            self.give_back(&payers, &self.held(query, known.as_ref(), config, now), message, false);
+            self.give_back(&payers, &self.held(peer, query, known.as_ref(), config, now), message, false);
             Counters::count(&self.counters.policy, ruling.reason);
             let reference = self.attempted(peer, query, &ruling, false, now);
             return spoken(&ruling, query.profile, config, reference, follows);
@@ -333,7 +340,7 @@ impl MailDesk {
         let beside = MailDesk::beside(query, &ruling, config);
         let written = self.message(peer, query, known, ruling, config, now);
         let recorded = self.record(written, beside, !config.milter.listeners.listen.is_empty()).await;
-        let held = self.held(query, changed_hands.as_ref(), config, now);
+        let held = self.held(peer, query, changed_hands.as_ref(), config, now);
         self.give_back(&payers, &held, message, recorded);
         if recorded {
             return action;

@@ -26,6 +26,7 @@ pub mod recovery;
 pub mod rules;
 pub mod scales;
 pub mod scanning;
+pub mod seats;
 pub mod second_look;
 pub mod secret_key;
 mod signals;

@@ -24,6 +24,7 @@ use socket::adopt_tcp;
 pub use socket::{BindError, BindFault, SocketFile, bind_tcp, bind_unix};
 
 use super::inherited::Inherited;
+use super::seats::Seat;
 use crate::config::{Config, Endpoint, Listeners};
 use crate::mta::{milter, policy, socketmap};
 use crate::relay::Query;
@@ -53,6 +54,9 @@ pub trait Desk: Send + Sync + 'static {
     fn milter_terms(&self) -> milter::Terms {
         milter::Terms::default()
     }
+
+    /// Takes what a milter client tells and asks nothing about; its SMTP session's seat is kept in `seat`.
+    fn milter_told(&self, _: &Peer, _seat: &mut Option<Seat>, _: milter::Told) {}
 
     /// Answers for a recipient of which a milter client tells.
     fn milter_recipient(&self, _: &Peer, _: Query) -> impl Future<Output = policy::Action> + Send {

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::relay::class::Classes;
-use crate::relay::limit::{Exceeded, Limit, Measure, Sender, exceeded};
+use crate::relay::limit::{Doing, Exceeded, Limit, Measure, Sender, exceeded};
 use crate::relay::reserved::{Message, Reserved};
 use crate::relay::ruling::Ruling;
 use crate::relay::standing::Subject;
-use crate::relay::usage::{Amount, Usages};
+use crate::relay::usage::{Amount, Usage, Usages};
 use crate::relay::verdict::Reason;
 use crate::session::{Name, Timestamp};
 
@@ -23,6 +24,10 @@ pub struct Payer {
     is_static: bool,
     authenticated: bool,
     limited: bool,
+    /// Recipients that were refused and are not written down yet.
+    refused: u64,
+    /// The place of this SMTP session among those that are open.
+    connection: u64,
 }
 
 /// Against whom it counts: the only owner of the address, the login, and those whom it concerns beside. An order limits each.
@@ -38,13 +43,13 @@ pub fn payers(
         let subject = Subject::Subscriber(owner.subscriber.clone()?);
         let nas = owner.session.as_ref().map(|session| session.nas.clone());
         let limited = is_limited(&subject);
-        let (attributes, is_static) = (Vec::new(), owner.session.is_none());
-        Some(Payer { subject, attributes, nas, is_static, authenticated, limited })
+        let is_static = owner.session.is_none();
+        Some(Payer { nas, is_static, ..Payer::new(subject, authenticated, limited) })
     });
     // A login behind a server of ours is one of many, and no server; neither is whoever else is concerned.
     let behind = |subject: Subject| {
         let limited = is_limited(&subject);
-        Payer { subject, attributes: Vec::new(), nas: None, is_static: false, authenticated, limited }
+        Payer::new(subject, authenticated, limited)
     };
     let beside =
         beside.into_iter().filter(|of| owner.as_ref().is_none_or(|owner: &Payer| owner.subject != *of));
@@ -54,6 +59,29 @@ pub fn payers(
 }
 
 impl Payer {
+    fn new(subject: Subject, authenticated: bool, limited: bool) -> Payer {
+        let (attributes, nas, is_static) = (Vec::new(), None, false);
+        Payer { subject, attributes, nas, is_static, authenticated, limited, refused: 0, connection: 0 }
+    }
+
+    /// Who.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// With so many refused recipients that are not written down yet.
+    #[must_use]
+    pub fn and_refused(self, refused: u64) -> Payer {
+        Payer { refused, ..self }
+    }
+
+    /// With the place of the SMTP session among those that are open.
+    #[must_use]
+    pub fn and_connection(self, connection: u64) -> Payer {
+        Payer { connection, ..self }
+    }
+
     /// With what the accounting of a subscriber says.
     #[must_use]
     pub fn and_attributes(self, classes: &Classes) -> Payer {
@@ -75,7 +103,7 @@ pub struct Weighed<'a> {
 #[must_use]
 pub fn reason(exceeded: &Exceeded<'_>) -> Reason {
     // What is too large would be so tomorrow.
-    if exceeded.rate.is_some() { Reason::Limited } else { Reason::TooLarge }
+    if exceeded.measure.is_for_good(exceeded.rate) { Reason::TooLarge } else { Reason::Limited }
 }
 
 /// How often a limit was exceeded: its name, of what, and whether it was enforced.
@@ -97,6 +125,32 @@ pub struct Load<'a> {
     pub message: Message<'a>,
     /// When.
     pub now: Timestamp,
+}
+
+/// What one of the payers does, in all places where that is known.
+struct Weighing<'a> {
+    payer: &'a Payer,
+    usage: Option<&'a Usage>,
+    usages: &'a Usages,
+    reserved: &'a Reserved,
+    load: Load<'a>,
+}
+
+impl Doing for Weighing<'_> {
+    fn sent(&self, window: Duration) -> Amount {
+        let Load { message, now, .. } = self.load;
+        let sent = self.usage.map_or(Amount::default(), |usage| usage.within(window, now));
+        sent.plus(self.reserved.beside(&self.payer.subject, message, window, now))
+    }
+
+    fn refused(&self, window: Duration) -> u64 {
+        let refused = self.usages.refused(&self.payer.subject, window, self.load.now);
+        refused.saturating_add(self.payer.refused)
+    }
+
+    fn connection(&self) -> u64 {
+        self.payer.connection
+    }
 }
 
 impl Scales {
@@ -159,23 +213,20 @@ impl Scales {
         load: Load<'_>,
         wanted: impl Fn(&Subject) -> Amount,
     ) -> Weighed<'l> {
-        let Load { payers, message, now } = load;
         let mut weighed = Weighed::default();
-        for Payer { subject, attributes, nas, is_static, authenticated, limited } in payers {
+        for payer in load.payers {
+            let subject = &payer.subject;
             let sender = Sender {
                 subject,
-                nas: nas.as_ref(),
-                attributes,
-                is_static: *is_static,
-                authenticated: *authenticated,
-                limited: *limited,
+                nas: payer.nas.as_ref(),
+                attributes: &payer.attributes,
+                is_static: payer.is_static,
+                authenticated: payer.authenticated,
+                limited: payer.limited,
             };
             let all = usages.look(subject, |usage| {
-                let sent = |window| {
-                    let sent = usage.map_or(Amount::default(), |usage| usage.within(window, now));
-                    sent.plus(reserved.beside(subject, message, window, now))
-                };
-                exceeded(limits, &sender, wanted(subject), sent)
+                let weighing = Weighing { payer, usage, usages, reserved, load };
+                exceeded(limits, &sender, wanted(subject), &weighing)
             });
             for exceeded in all {
                 let place =
@@ -219,8 +270,6 @@ impl Scales {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::relay::limit::{Kind, Rate};
     use crate::relay::message::Owner;
@@ -236,6 +285,7 @@ mod tests {
             kind: Kind::default(),
             rates: vec![rate(Measure::Messages, messages), rate(Measure::Recipients, recipients)],
             message_size: None,
+            connections: None,
             text: None,
         }]
     }

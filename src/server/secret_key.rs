@@ -75,12 +75,13 @@ impl SecretKey {
             Kept::Counted(minute) => self.hash(b"attempts", &[&minute.millis().to_be_bytes()]),
             Kept::Apart(common) => {
                 let address = common.address.map(|address| address.to_canonical().to_string());
-                let parts: [&[u8]; 5] = [
+                let parts: [&[u8]; 6] = [
                     &common.minute.millis().to_be_bytes(),
                     common.mta.octets(),
                     common.profile.word().as_bytes(),
                     address.as_deref().unwrap_or_default().as_bytes(),
                     common.reason.word().as_bytes(),
+                    common.login.as_ref().map_or(&[], Name::octets),
                 ];
                 self.hash(b"attempt", &parts)
             }
@@ -143,6 +144,7 @@ mod tests {
             profile: Profile::Relay,
             address: "192.0.2.7".parse().ok(),
             reason: Reason::NotOnline,
+            login: None,
         };
         let others = [
             Common { minute: Timestamp::from_seconds(1_795_442_460), ..common.clone() },
@@ -151,6 +153,7 @@ mod tests {
             Common { address: "192.0.2.8".parse().ok(), ..common.clone() },
             Common { address: None, ..common.clone() },
             Common { reason: Reason::JustFreed, ..common.clone() },
+            Common { login: Some(Name::from("sales")), ..common.clone() },
         ];
         let key = SecretKey([7; KEY_OCTETS]);
         let mut references: Vec<_> = others.iter().map(|other| key.reference(Kept::Apart(other))).collect();

@@ -42,13 +42,14 @@ use super::http::questions::{ChainRow, QuestionRow};
 use super::http::reputation::ReputationRow;
 use super::http::scanned::{ScannedRow, VerdictBody, VerdictRow};
 use super::http::top::{TopFilter, TopRow};
-use super::http::usage::UsageRow;
+use super::http::usage::{Lately, UsageRow};
 use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::notices::Notices;
 use super::scales::Scales;
 use super::scanning::Scanning;
+use super::seats::Seats;
 use super::secret_key::SecretKey;
 use super::{coa, desk, detail, dnsbl, engine, feed_health, maillog, mta, radius, rules};
 use crate::access::Asker;
@@ -113,6 +114,8 @@ pub struct StaffDesk {
     pub scales: Arc<Scales>,
     /// What scanners find.
     pub scanning: Arc<Scanning>,
+    /// SMTP sessions that are open.
+    pub seats: Arc<Seats>,
     /// Which of our own addresses are on which block list.
     pub reputation: Arc<dnsbl::Board>,
     /// Who is told what happens.
@@ -120,7 +123,7 @@ pub struct StaffDesk {
 }
 
 /// Everybody's counters.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Counters {
     /// RADIUS.
     pub radius: Arc<radius::counters::Counters>,
@@ -437,10 +440,17 @@ impl Staff for StaffDesk {
 
     fn usage(&self, subject: Subject) -> Vec<UsageRow> {
         let subject = self.kept_subject(subject);
-        let usage = self.shared.usages.of(&subject);
         let now = clock::now();
         let limited = self.shared.standing.load().limited(&subject, now).is_some();
-        UsageRow::of(&self.config.load().limits, &subject, &usage, (limited, now))
+        let lately = Lately {
+            usage: self.shared.usages.of(&subject),
+            usages: &self.shared.usages,
+            unwritten: self.attempts.refused(&subject),
+            connections: self.seats.count(&subject),
+            subject: &subject,
+            now,
+        };
+        UsageRow::of(&self.config.load().limits, &subject, limited, &lately)
     }
 
     fn lost(&self, listed: Listed, since: Option<Timestamp>, until: Option<Timestamp>) -> Option<Timestamp> {

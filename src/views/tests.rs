@@ -148,6 +148,9 @@ fn a_snapshot_of_a_version_before_is_read_and_lacks_what_was_not_there_yet() {
     assert!(Views::restore(Arc::default(), &octets).is_err());
     let (views, _) = folded(&[complaint(), token()]);
     let mut octets = views.snapshot();
+    octets.truncate(octets.len() - postcard::to_stdvec(&RefusedAtRest::default()).unwrap().len());
+    octets[0] = WITHOUT_REFUSED;
+    assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
     octets.truncate(octets.len() - postcard::to_stdvec(&Behind::default()).unwrap().len());
     octets[0] = WITHOUT_TRENDS;
     assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));

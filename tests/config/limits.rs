@@ -9,12 +9,19 @@ use super::{Disk, Name, SAMPLE, config, loaded, mistake, warnings};
 #[test]
 fn the_limit_of_the_sample_is_understood() {
     let mut text = SAMPLE.replace("secret-file = \"secrets/bras1\"", "secret = \"sixteen octets!!\"");
-    for key in ["[[limit]]", "name = \"default\"", "mode = \"observe\"", "message-size = ", "text = "] {
+    for key in [
+        "[[limit]]",
+        "name = \"default\"",
+        "mode = \"observe\"",
+        "message-size = ",
+        "connections = 20",
+        "text = ",
+    ] {
         let commented = format!("# {key}");
         assert!(text.contains(&commented), "{key}");
         text = text.replacen(&commented, key, 1);
     }
-    for key in ["match", "messages", "recipients", "bytes"] {
+    for key in ["match", "messages", "recipients", "bytes", "refused"] {
         let line = text.lines().find(|line| line.starts_with(&format!("# {key} = "))).unwrap().to_owned();
         let (_, example) = line.split_once("# such as ").unwrap();
         text = text.replacen(&line, &format!("{key} = {example}"), 1);
@@ -31,19 +38,38 @@ fn the_limit_of_the_sample_is_understood() {
         (Measure::Recipients, "300/1h"),
         (Measure::Recipients, "1000/1d"),
         (Measure::Bytes, "2147483648/1d"),
+        (Measure::Refused, "50/1h"),
     ];
     assert_eq!(rates, wanted.map(|(measure, rate)| (measure, rate.to_owned())));
-    assert_eq!(limit.message_size, Some(35 << 20));
+    assert_eq!((limit.message_size, limit.connections), (Some(35 << 20), Some(20)));
     assert_eq!(limit.rates[0].within, Duration::from_secs(60));
     assert_eq!(limit.kind.to_string(), "authenticated=true nas=bras*");
     assert!(limit.text.as_ref().is_some_and(|text| text.starts_with("Your line sent")));
 }
 
 #[test]
+fn what_a_milter_tells_has_limits_that_can_be_exceeded_and_kept() {
+    let connections = "3:15: limit.connections: is out of range; write a number from 1 to 100000";
+    let refused = "3:12: limit.refused: '0/1h' is not so many in so long; write a number from 1, a slash and a time, such as \
+                   \"200/1h\"";
+    for (key, expected) in [
+        ("connections = 0", connections),
+        ("connections = 100001", connections),
+        ("refused = ['0/1h']", refused),
+    ] {
+        assert_eq!(mistake(&format!("[[limit]]\nname = 'x'\n{key}\n")), expected);
+    }
+}
+
+#[test]
 fn each_mistake_in_a_limit_is_named_with_place_key_and_remedy() {
     let limit = |more: &str| format!("[[limit]]\nname = 'x'\n{more}\n");
     for (text, expected) in [
-        (limit(""), "1:1: limit: limits nothing; add 'messages', 'recipients', 'bytes' or 'message-size'"),
+        (
+            limit(""),
+            "1:1: limit: limits nothing; add 'messages', 'recipients', 'bytes', 'message-size', 'connections' \
+             or 'refused'",
+        ),
         (
             limit("messages = ['20']"),
             "3:13: limit.messages: '20' is not so many in so long; write a number from 1, a slash and a time, such as \

@@ -36,10 +36,14 @@ const NO_DATA: u32 = 0x200;
 const UNANSWERED_CONNECT: u32 = 0x1000;
 const UNANSWERED_HELO: u32 = 0x2000;
 const UNANSWERED_MAIL: u32 = 0x4000;
+const UNANSWERED_RCPT: u32 = 0x8000;
 const UNANSWERED_BODY: u32 = 0x80000;
+/// SMFIP_RCPT_REJ: recipients that the MTA refuses are told as well, as such.
+const REFUSED_RCPT: u32 = 0x800;
 
 /// SMFIM_ENVFROM, SMFIM_ENVRCPT, SMFIM_EOM.
-const MACROS: [(u32, &str); 3] = [(2, "i {auth_authen}"), (3, "i"), (5, "i {auth_authen}")];
+const MACROS: [(u32, &str); 3] =
+    [(2, "i {auth_authen}"), (3, "i {rcpt_mailer} {rcpt_host}"), (5, "i {auth_authen}")];
 
 /// Headers of one message that are kept.
 const HEADERS_KEPT: usize = 100;
@@ -57,6 +61,9 @@ pub struct Terms {
     pub profile: Option<Profile>,
     /// Headers that are read, by their names in lower case.
     pub headers: Arc<[Vec<u8>]>,
+    /// How many SMTP sessions are open at a time matters: the MTA waits until each is known, so that whoever else it asks finds
+    /// them all.
+    pub sessions: bool,
 }
 
 /// What is to be done about a command.
@@ -66,10 +73,25 @@ pub enum Step {
     Nothing,
     /// This is to be written.
     Write(Reply),
+    /// Somebody may want to know this, and then something may have to be written.
+    Told(Told, Option<Reply>),
     /// Somebody must say whether this recipient may be.
     Recipient(Box<Query>),
     /// Somebody must say whether this message may leave.
     End(Box<Ended>),
+}
+
+/// What is told, and nothing is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// An SMTP session has begun; of its query the client is known and nothing else.
+    Connected(Box<Query>),
+    /// Its client has logged in.
+    LoggedIn(Vec<u8>),
+    /// The MTA refused a recipient, for good and not by its policy: ours may be a part of that.
+    Refused(Box<Query>),
+    /// The session is over.
+    Gone,
 }
 
 /// A message that is whole.
@@ -99,6 +121,8 @@ struct Transaction {
     recipients: u32,
     /// The first that was accepted.
     recipient: Vec<u8>,
+    /// How the MTA refuses the recipient that follows (an enhanced status code), if it does.
+    refusal: Option<Vec<u8>>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     octets: u64,
 }
@@ -134,7 +158,8 @@ impl Conversation {
             Command::Connect { address, port, .. } => {
                 self.client = Client { address, port, helo: Vec::new() };
                 self.transaction = Transaction::default();
-                self.unless(UNANSWERED_CONNECT)
+                let told = Told::Connected(Box::new(self.query(Stage::Other)));
+                Step::Told(told, self.reply_unless(UNANSWERED_CONNECT))
             }
             Command::Helo(name) => {
                 self.client.helo = cut(name, NAME_KEPT);
@@ -149,16 +174,7 @@ impl Conversation {
                 self.transaction.announced = size;
                 self.unless(UNANSWERED_MAIL)
             }
-            Command::Rcpt(recipient) => {
-                let recipient = cut(recipient, NAME_KEPT);
-                match self.terms.profile {
-                    Some(_) => {
-                        let size = self.transaction.announced;
-                        Step::Recipient(Box::new(Query { recipient, size, ..self.query(Stage::Rcpt) }))
-                    }
-                    None => Step::Write(Reply::Continue),
-                }
-            }
+            Command::Rcpt(recipient) => self.rcpt(cut(recipient, NAME_KEPT)),
             Command::Header { name, value } => {
                 self.header(name, value);
                 self.unless(UNANSWERED_HEADERS)
@@ -179,9 +195,22 @@ impl Conversation {
             Command::QuitNewConnection => {
                 (self.client, self.transaction) = (Client::default(), Transaction::default());
                 self.fresh = false;
-                Step::Nothing
+                Step::Told(Told::Gone, None)
             }
-            Command::Quit => Step::Nothing,
+            Command::Quit => Step::Told(Told::Gone, None),
+        }
+    }
+
+    fn rcpt(&mut self, recipient: Vec<u8>) -> Step {
+        let refusal = self.transaction.refusal.take();
+        let size = self.transaction.announced;
+        let query = Query { recipient, size, ..self.query(Stage::Rcpt) };
+        match refusal {
+            Some(status) if is_own(&status) => {
+                Step::Told(Told::Refused(Box::new(query)), self.reply_unless(UNANSWERED_RCPT))
+            }
+            None if self.terms.profile.is_some() => Step::Recipient(Box::new(query)),
+            _ => self.unless(UNANSWERED_RCPT),
         }
     }
 
@@ -204,12 +233,18 @@ impl Conversation {
             | UNANSWERED_HELO
             | UNANSWERED_MAIL
             | UNANSWERED_HEADERS
-            | UNANSWERED_BODY;
+            | UNANSWERED_BODY
+            | REFUSED_RCPT;
         if self.terms.profile.is_none() {
-            wanted |= NO_HELO | NO_RCPT | NO_BODY;
+            // Recipients that are not refused matter to nobody then, and an MTA that can't tell those need not tell any.
+            let recipients = if steps & REFUSED_RCPT == 0 { NO_RCPT } else { UNANSWERED_RCPT };
+            wanted |= NO_HELO | recipients | NO_BODY;
             if self.terms.headers.is_empty() {
                 wanted |= NO_HEADERS;
             }
+        }
+        if self.terms.sessions {
+            wanted &= !(UNANSWERED_CONNECT | UNANSWERED_MAIL);
         }
         self.agreed = steps & wanted;
         let may_add = if self.terms.profile.is_some() { actions & ADD_HEADERS } else { 0 };
@@ -227,16 +262,24 @@ impl Conversation {
         if of == b'M' {
             (self.transaction, self.fresh) = (Transaction::default(), true);
         }
+        let (mut is_refused, mut status) = (false, Vec::new());
         for (name, value) in values {
             match name.as_slice() {
                 b"i" | b"{i}" => self.transaction.queue_id = cut(value, NAME_KEPT),
                 b"{auth_authen}" if !value.is_empty() => {
                     self.transaction.login = Some(cut(value, NAME_KEPT));
                 }
+                // What Sendmail calls the mailer to which nothing is delivered.
+                b"{rcpt_mailer}" => is_refused = value == b"error",
+                b"{rcpt_host}" => status = cut(value, NAME_KEPT),
                 _ => {}
             }
         }
-        Step::Nothing
+        self.transaction.refusal = (of == b'R' && is_refused).then_some(status);
+        match &self.transaction.login {
+            Some(login) if of == b'M' => Step::Told(Told::LoggedIn(login.clone()), None),
+            _ => Step::Nothing,
+        }
     }
 
     fn header(&mut self, name: Vec<u8>, value: Vec<u8>) {
@@ -292,8 +335,19 @@ impl Conversation {
 
     /// Go on; said where it is not agreed that nothing is.
     fn unless(&self, unanswered: u32) -> Step {
-        if self.agreed & unanswered == 0 { Step::Write(Reply::Continue) } else { Step::Nothing }
+        self.reply_unless(unanswered).map_or(Step::Nothing, Step::Write)
     }
+
+    fn reply_unless(&self, unanswered: u32) -> Option<Reply> {
+        (self.agreed & unanswered == 0).then_some(Reply::Continue)
+    }
+}
+
+/// Whether a refusal with this enhanced status code (RFC 3463) says something about the recipient: for good, and neither by policy
+/// (5.7, as ours are) nor for what the message is like (5.3, 5.6).
+fn is_own(status: &[u8]) -> bool {
+    let mut parts = status.split(|octet| *octet == b'.');
+    parts.next() == Some(b"5") && matches!(parts.next(), Some(b"1" | b"2" | b"4" | b"5"))
 }
 
 fn cut(mut octets: Vec<u8>, most: usize) -> Vec<u8> {

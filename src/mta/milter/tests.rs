@@ -92,7 +92,7 @@ fn a_version_before_2_is_not_spoken_with() {
 
 fn conversation(profile: Option<Profile>) -> Conversation {
     let headers = vec![b"x-spam".to_vec()].into();
-    Conversation::new(Terms { name: "m1.1".to_owned(), profile, headers })
+    Conversation::new(Terms { name: "m1.1".to_owned(), profile, headers, sessions: false })
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn no_more_is_agreed_than_what_is_offered_and_what_is_needed() {
         other => panic!("{other:?}"),
     };
     // Steps that carry what is asked about are not left out; a body that nobody weighs is.
-    assert_eq!(agreed(Some(Profile::Relay), &all), (6, 0x101, 0x8_73c0, 3));
-    assert_eq!(agreed(None, &all), (6, 0x100, 0x8_73da, 3));
+    assert_eq!(agreed(Some(Profile::Relay), &all), (6, 0x101, 0x8_7bc0, 3));
+    assert_eq!(agreed(None, &all), (6, 0x100, 0x8_fbd2, 3));
     let old = Command::Negotiate { version: 2, actions: 0x1f, steps: 0x7f };
     assert_eq!(agreed(Some(Profile::Relay), &old), (2, 0x1, 0x40, 0));
     let later = Command::Negotiate { version: 9, actions: 0, steps: 0 };
@@ -119,15 +119,17 @@ fn where_silence_is_not_agreed_each_step_is_answered() {
     old.take(Command::Negotiate { version: 2, actions: 0, steps: 0 });
     let go_on = Step::Write(Reply::Continue);
     let connect = Command::Connect { host: Vec::new(), address: None, port: None };
-    for said in [connect, Command::Helo(Vec::new()), Command::Body(1), Command::Data, Command::EndOfHeaders] {
+    assert!(matches!(old.take(connect), Step::Told(Told::Connected(_), Some(Reply::Continue))));
+    for said in [Command::Helo(Vec::new()), Command::Body(1), Command::Data, Command::EndOfHeaders] {
         assert_eq!(old.take(said.clone()), go_on, "{said:?}");
     }
-    for said in [Command::Abort, Command::Quit, Command::QuitNewConnection] {
-        assert_eq!(
-            old.take(said.clone()),
-            Step::Nothing,
-            "{said:?}: an answer would be taken for the next one's"
-        );
+    let nothing = [
+        (Command::Abort, Step::Nothing),
+        (Command::Quit, Step::Told(Told::Gone, None)),
+        (Command::QuitNewConnection, Step::Told(Told::Gone, None)),
+    ];
+    for (said, expected) in nothing {
+        assert_eq!(old.take(said), expected, "an answer would be taken for the next one's");
     }
 }
 
@@ -212,6 +214,65 @@ fn another_client_on_the_same_connection_inherits_no_address() {
     talk.take(Command::QuitNewConnection);
     begin(&mut talk, "");
     assert_eq!(end(&mut talk, "4bX").query.address, None);
+}
+
+fn refused(talk: &mut Conversation, mailer: &str, status: &str) -> Step {
+    let values = [("{rcpt_mailer}", mailer), ("{rcpt_host}", status)];
+    let values = values.map(|(name, value)| (name.into(), value.into())).to_vec();
+    talk.take(Command::Macros { of: b'R', values });
+    talk.take(Command::Rcpt(b"nobody@example.net".to_vec()))
+}
+
+#[test]
+fn a_recipient_that_the_mail_server_refuses_is_told_and_never_asked_about_nor_counted() {
+    let mut talk = connected(Some(Profile::Relay));
+    begin(&mut talk, "bob");
+    for status in ["5.1.1", "5.2.1", "5.4.6", "5.5.2"] {
+        match refused(&mut talk, "error", status) {
+            Step::Told(Told::Refused(query), Some(Reply::Continue)) => {
+                assert_eq!((&query.recipient[..], query.port), (&b"nobody@example.net"[..], Some(40001)));
+                assert_eq!(query.login.as_deref(), Some(&b"bob"[..]));
+            }
+            other => panic!("{status}: {other:?}"),
+        }
+    }
+    // Ours, the policy's, what may be otherwise tomorrow, and what nobody can read.
+    for status in ["5.7.1", "5.3.4", "4.1.2", "5", "", "5.1", "5x1"] {
+        let told = matches!(refused(&mut talk, "error", status), Step::Told(..));
+        assert_eq!(told, status == "5.1", "{status}");
+    }
+    assert!(matches!(refused(&mut talk, "smtp", "mx.example.net"), Step::Recipient(_)), "it is accepted");
+    refused(&mut talk, "error", "5.1.1");
+    recipient(&mut talk, "r1@example.net", &Action::Ok);
+    assert_eq!(end(&mut talk, "4bX").query.recipient_count, 1);
+}
+
+#[test]
+fn beside_policy_delegation_recipients_are_told_unanswered_and_where_refused_ones_cant_be_none_is() {
+    let mut talk = connected(None);
+    begin(&mut talk, "");
+    assert_eq!(talk.take(Command::Rcpt(b"r1@example.net".to_vec())), Step::Nothing);
+    assert!(matches!(refused(&mut talk, "error", "5.1.1"), Step::Told(Told::Refused(_), None)));
+    let cant = Command::Negotiate { version: 6, actions: 0, steps: 0x1f_ffff & !0x800 };
+    let Step::Write(Reply::Negotiated { steps, .. }) = conversation(None).take(cant) else { panic!() };
+    assert_eq!(steps & 0x8808, 0x8, "no recipients at all");
+}
+
+#[test]
+fn a_login_is_told_when_a_message_begins_and_where_sessions_count_the_mail_server_waits_for_it() {
+    let terms = |sessions| Terms { sessions, ..Terms::default() };
+    for (sessions, answered) in [(false, 0), (true, 2)] {
+        let mut talk = Conversation::new(terms(sessions));
+        talk.take(Command::Negotiate { version: 6, actions: 0, steps: 0x1f_ffff });
+        let connect = Command::Connect { host: Vec::new(), address: None, port: None };
+        let connected = matches!(talk.take(connect), Step::Told(Told::Connected(_), Some(_)));
+        let values = vec![(b"{auth_authen}".to_vec(), b"bob".to_vec())];
+        let login = talk.take(Command::Macros { of: b'M', values });
+        assert_eq!(login, Step::Told(Told::LoggedIn(b"bob".to_vec()), None));
+        let mail = talk.take(Command::Mail { sender: Vec::new(), size: 0 });
+        let mailed = mail == Step::Write(Reply::Continue);
+        assert_eq!(usize::from(connected) + usize::from(mailed), answered);
+    }
 }
 
 #[test]

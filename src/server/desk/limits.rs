@@ -8,7 +8,8 @@ use crate::config::Config;
 use crate::mta::policy::Action;
 use crate::relay::Query;
 use crate::relay::attribution::Attribution;
-use crate::relay::limit::Exceeded;
+use crate::relay::connections::Client;
+use crate::relay::limit::{Exceeded, Limit, Measure};
 use crate::relay::reserved;
 use crate::relay::ruling::Ruling;
 use crate::relay::standing::Subject;
@@ -32,7 +33,7 @@ impl MailDesk {
             return None;
         }
         let instance = Name::new(&query.instance);
-        let payers = self.payers(query, ruling, config, now);
+        let payers = self.payers(peer, query, ruling, config, now);
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
         let load = Load { payers: &payers, message, now };
         let recipient = (self.key.recipient(&query.recipient), query.size);
@@ -61,23 +62,25 @@ impl MailDesk {
     /// Against whom a message counts; nobody, where nothing is weighed.
     pub(super) fn payers_of(
         &self,
+        peer: &Peer,
         query: &Query,
         ruling: &Ruling,
         config: &Config,
         now: Timestamp,
     ) -> Vec<Payer> {
-        if self.weighs(config) { self.payers(query, ruling, config, now) } else { Vec::new() }
+        if self.weighs(config) { self.payers(peer, query, ruling, config, now) } else { Vec::new() }
     }
 
     /// Against whom a recipient counted that was permitted before.
     pub(super) fn held(
         &self,
+        peer: &Peer,
         query: &Query,
         known: Option<&Attribution>,
         config: &Config,
         now: Timestamp,
     ) -> Vec<Payer> {
-        known.map_or_else(Vec::new, |known| self.payers(query, &known.ruling, config, now))
+        known.map_or_else(Vec::new, |known| self.payers(peer, query, &known.ruling, config, now))
     }
 
     /// Gives back what a message held: of those against whom it counts, and of whoever was permitted at RCPT.
@@ -101,17 +104,43 @@ impl MailDesk {
         for_all || !config.limits.is_empty() && self.shared.standing.load().limits_somebody()
     }
 
-    fn payers(&self, query: &Query, ruling: &Ruling, config: &Config, now: Timestamp) -> Vec<Payer> {
+    fn payers(
+        &self,
+        peer: &Peer,
+        query: &Query,
+        ruling: &Ruling,
+        config: &Config,
+        now: Timestamp,
+    ) -> Vec<Payer> {
         let standing = self.shared.standing.load();
         let is_limited = |subject: &Subject| standing.limited(subject, now).is_some();
         let login = query.login.as_deref().map(Name::new);
         let beside = MailDesk::beside(query, ruling, config);
-        let payers = payers(ruling, login.as_ref(), beside, is_limited);
-        // Most have no limit that asks for it.
-        if config.limits.iter().all(|limit| limit.kind.attribute.is_none()) {
-            return payers;
+        let mut payers = payers(ruling, login.as_ref(), beside, is_limited);
+        // Most have no limit that asks for any of it.
+        let ask = |asks: &dyn Fn(&Limit) -> bool| config.limits.iter().any(asks);
+        if ask(&|limit| limit.kind.attribute.is_some()) {
+            payers = payers.into_iter().map(|payer| payer.and_attributes(&self.shared.classes)).collect();
         }
-        payers.into_iter().map(|payer| payer.and_attributes(&self.shared.classes)).collect()
+        if ask(&|limit| limit.has(Measure::Refused)) {
+            let refused = |payer: Payer| {
+                let refused = self.attempts.refused(payer.subject());
+                payer.and_refused(refused)
+            };
+            payers = payers.into_iter().map(refused).collect();
+        }
+        if ask(&|limit| limit.has(Measure::Connections))
+            && let Some(address) = query.address
+        {
+            let realm = self.shared.map.realm(peer.realm.as_ref());
+            let client = Client { realm, address, port: query.port };
+            let seated = |payer: Payer| {
+                let place = self.seats.place(client, payer.subject());
+                payer.and_connection(place)
+            };
+            payers = payers.into_iter().map(seated).collect();
+        }
+        payers
     }
 
     /// What the MTA hears of something that a limit does not let go.

@@ -11,12 +11,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Follows, MailDesk};
 use crate::clock;
 use crate::config::Config;
-use crate::mta::milter::{Ended, Terms};
+use crate::mta::milter::{Ended, Terms, Told};
 use crate::mta::policy::Action;
 use crate::relay::Query;
+use crate::relay::connections::Client;
+use crate::relay::limit::Measure;
 use crate::relay::reserved;
+use crate::relay::ruling::Ruling;
 use crate::relay::scanned::{By, Whose};
+use crate::relay::standing::Subject;
+use crate::relay::verdict::{Reason, Verdict};
 use crate::server::mta::Peer;
+use crate::server::seats::Seat;
 use crate::session::Name;
 
 /// Connections since the process began: with the time they are told apart by names that no other has.
@@ -30,6 +36,48 @@ impl MailDesk {
             name: format!("milter.{:x}.{number:x}", clock::now().millis()),
             profile: config.milter.profile,
             headers: config.scanned.names().into(),
+            sessions: config.limits.iter().any(|limit| limit.has(Measure::Connections)),
+        }
+    }
+
+    /// Notes whose SMTP sessions are open, and which recipients the mail server refused.
+    pub(super) fn told_by_milter(&self, peer: &Peer, seat: &mut Option<Seat>, told: Told) {
+        let config = self.config.load();
+        match told {
+            Told::Connected(query) => {
+                // The one before is over: its place is free for this one.
+                *seat = None;
+                let Some(address) = query.address else { return };
+                let ruling = self.ruled(peer, &query, &config, clock::now());
+                let owner = ruling.owner().and_then(|owner| owner.subscriber.clone());
+                let realm = self.shared.map.realm(peer.realm.as_ref());
+                let client = Client { realm, address, port: query.port };
+                *seat = Some(self.seats.take(client, owner.map(Subject::Subscriber)));
+            }
+            Told::LoggedIn(login) => {
+                let login = Name::new(&login);
+                if let Some(seat) = seat {
+                    config
+                        .logins
+                        .subscriber(&login)
+                        .map(Subject::Subscriber)
+                        .into_iter()
+                        .for_each(|of| seat.is_of(of));
+                    seat.is_of(Subject::Login(login));
+                }
+            }
+            Told::Refused(query) => self.refused_by_mta(peer, &query, &config),
+            Told::Gone => *seat = None,
+        }
+    }
+
+    /// A recipient that the mail server refused is kept as what was not let go, where it is known whose doing it was.
+    fn refused_by_mta(&self, peer: &Peer, query: &Query, config: &Config) {
+        let now = clock::now();
+        let ruling = self.ruled(peer, query, config, now);
+        if ruling.verdict() == Verdict::Permit && (ruling.owner().is_some() || query.login.is_some()) {
+            let ruling = Ruling { reason: Reason::RecipientRefused, ..ruling };
+            self.attempted(peer, query, &ruling, false, now);
         }
     }
 
@@ -79,7 +127,7 @@ impl MailDesk {
         let instance = Name::new(&query.instance);
         let known = self.attributions().recall(&peer.mta, &instance).cloned();
         let message = reserved::Message { mta: &peer.mta, instance: &instance };
-        self.give_back(&[], &self.held(query, known.as_ref(), config, clock::now()), message, false);
+        self.give_back(&[], &self.held(peer, query, known.as_ref(), config, clock::now()), message, false);
     }
 
     /// Whose a message is of which nothing was written down lately: as it was ruled at RCPT, or is now.

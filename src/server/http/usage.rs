@@ -14,10 +14,38 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use super::question::Question;
 use super::{Staff, sheet};
-use crate::relay::limit::Limit;
+use crate::relay::limit::{Limit, Measure, Rate};
 use crate::relay::standing::Subject;
-use crate::relay::usage::Usage;
+use crate::relay::usage::{Usage, Usages};
 use crate::session::Timestamp;
+
+/// What a sender did lately, from wherever that is known.
+pub(in crate::server) struct Lately<'a> {
+    /// What it sent.
+    pub(in crate::server) usage: Usage,
+    /// Where refused recipients are counted.
+    pub(in crate::server) usages: &'a Usages,
+    /// Of those, so many are not written down yet.
+    pub(in crate::server) unwritten: u64,
+    /// SMTP sessions that are open.
+    pub(in crate::server) connections: u64,
+    /// Who.
+    pub(in crate::server) subject: &'a Subject,
+    /// When.
+    pub(in crate::server) now: Timestamp,
+}
+
+impl Lately<'_> {
+    fn sent(&self, rate: Rate) -> u64 {
+        match rate.measure {
+            Measure::Refused => {
+                let refused = self.usages.refused(self.subject, rate.within, self.now);
+                refused.saturating_add(self.unwritten)
+            }
+            measure => measure.of(self.usage.within(rate.within, self.now)),
+        }
+    }
+}
 
 /// What was sent within the window of a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -28,9 +56,9 @@ pub struct UsageRow {
     pub mode: String,
     /// For whom it holds beside its name, such as `static` or `nas=bras*`; empty: for anybody but static prefixes.
     pub kind: String,
-    /// `messages`, `recipients`, `bytes` or `message-size`.
+    /// `messages`, `recipients`, `bytes`, `refused` (recipients), `connections` or `message-size`.
     pub measure: String,
-    /// So much was sent within the window that ends now; `None`: of a message's size there is none.
+    /// So much was sent within the window that ends now, or so many are open; `None`: of a message's size there is none.
     pub sent: Option<u64>,
     /// So much may be.
     pub most: u64,
@@ -45,8 +73,8 @@ impl UsageRow {
     pub(in crate::server) fn of(
         limits: &[Limit],
         subject: &Subject,
-        usage: &Usage,
-        (limited, now): (bool, Timestamp),
+        limited: bool,
+        lately: &Lately<'_>,
     ) -> Vec<UsageRow> {
         let mut rows = Vec::new();
         let may_hold = |limit: &&Limit| limit.kind.is_named(subject) && (limited || !limit.kind.limited);
@@ -58,7 +86,7 @@ impl UsageRow {
                 ..UsageRow::default()
             };
             rows.extend(limit.rates.iter().map(|rate| {
-                let sent = rate.measure.of(usage.within(rate.within, now));
+                let sent = lately.sent(*rate);
                 UsageRow {
                     measure: rate.measure.word().to_owned(),
                     sent: Some(sent),
@@ -68,8 +96,13 @@ impl UsageRow {
                     ..row.clone()
                 }
             }));
+            rows.extend(limit.connections.map(|most| {
+                let measure = Measure::Connections.word().to_owned();
+                let sent = Some(lately.connections);
+                UsageRow { measure, sent, most, full: lately.connections >= most, ..row.clone() }
+            }));
             rows.extend(limit.message_size.map(|most| {
-                let measure = "message-size".to_owned();
+                let measure = Measure::MessageSize.word().to_owned();
                 UsageRow { measure, most, ..row }
             }));
         }

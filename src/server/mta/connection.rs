@@ -26,6 +26,7 @@ use tokio_util::codec::Decoder;
 use super::{Counters, Desk, Limits, Peer, count, stopped};
 use crate::mta::milter::{self, Conversation, Reply, Step};
 use crate::mta::{ReadError, policy, socketmap};
+use crate::server::seats::Seat;
 
 /// Octets taken from the kernel at a time, on the stack: an idle connection needs no buffer to wait for them.
 const CHUNK: usize = 4 * 1024;
@@ -132,19 +133,19 @@ pub(super) struct Milter;
 impl Speech for Milter {
     type Request = milter::Command;
     type Broken = milter::Broken;
-    type Talk = Conversation;
+    type Talk = (Conversation, Option<Seat>);
     type Codec = milter::Milter;
 
     fn counter(counters: &Counters) -> &AtomicU64 {
         &counters.milter
     }
 
-    fn begin<D: Desk>(desk: &D) -> Conversation {
-        Conversation::new(desk.milter_terms())
+    fn begin<D: Desk>(desk: &D) -> Self::Talk {
+        (Conversation::new(desk.milter_terms()), None)
     }
 
     async fn answer<D: Desk>(
-        talk: &mut Conversation,
+        (talk, seat): &mut Self::Talk,
         desk: &D,
         peer: &Peer,
         request: milter::Command,
@@ -153,6 +154,10 @@ impl Speech for Milter {
         match talk.take(request) {
             Step::Nothing => {}
             Step::Write(reply) => reply.write(answers),
+            Step::Told(told, reply) => {
+                desk.milter_told(peer, seat, told);
+                reply.iter().for_each(|reply| reply.write(answers));
+            }
             Step::Recipient(query) => {
                 let recipient = query.recipient.clone();
                 let answer = desk.milter_recipient(peer, *query).await;

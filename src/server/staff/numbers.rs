@@ -94,6 +94,8 @@ impl StaffDesk {
             let labels = [("verdict", finding.word()), ("by", by.word()), ("outcome", fate.word())];
             out.counter("scanned", "What scanners found, and what became of it", &labels, count);
         }
+        let open = i64::try_from(self.seats.open()).unwrap_or(i64::MAX);
+        out.gauge("smtp_sessions", "SMTP sessions that are open, as milter clients tell", &[], open);
     }
 
     fn expose_answers(&self, out: &mut Exposition) {
