@@ -64,7 +64,7 @@ mod stories {
 
     fn counted(daemon: &Daemon, labels: &str) -> u64 {
         let (_, metrics) = daemon.http("/metrics").expect("the daemon answers");
-        let line = metrics.lines().find(|line| line.contains(labels));
+        let line = metrics.lines().find(|line| line.contains(labels) && !line.starts_with('#'));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
     }
 

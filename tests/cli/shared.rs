@@ -98,6 +98,7 @@ impl World {
             imported: import::Counters::default(),
             attempts: Arc::default(),
             scanning: Arc::default(),
+            seats: Arc::default(),
             scales: Arc::default(),
             reputation: Arc::default(),
             notices: Arc::new(notices),

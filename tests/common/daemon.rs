@@ -226,9 +226,22 @@ listen = [{web}]
         child.wait().expect("its end");
     }
 
-    /// Sends a signal to the running process.
+    /// Sends a signal to the running process. Once it is told to stop, none of it runs any more when this returns: on a busy machine
+    /// that takes a moment.
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid()), signal).expect("our own child");
+        if signal == Signal::SIGSTOP {
+            eventually("each thread to stop", || self.is_stopped().then_some(()));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a running process");
+        let mut states = threads.flatten().map(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        });
+        states.all(|stopped| stopped)
     }
 
     /// Its process number.

@@ -61,9 +61,11 @@ pub struct Terms {
     pub profile: Option<Profile>,
     /// Headers that are read, by their names in lower case.
     pub headers: Arc<[Vec<u8>]>,
-    /// How many SMTP sessions are open at a time matters: the MTA waits until each is known, so that whoever else it asks finds
-    /// them all.
+    /// How many SMTP sessions are open at a time matters. Postfix keeps what it need not have answered until it wants an answer,
+    /// so it is made to wait until each is known: whoever else it asks then finds them all.
     pub sessions: bool,
+    /// How many recipients are refused matters: the same for each recipient.
+    pub refused: bool,
 }
 
 /// What is to be done about a command.
@@ -237,8 +239,12 @@ impl Conversation {
             | REFUSED_RCPT;
         if self.terms.profile.is_none() {
             // Recipients that are not refused matter to nobody then, and an MTA that can't tell those need not tell any.
-            let recipients = if steps & REFUSED_RCPT == 0 { NO_RCPT } else { UNANSWERED_RCPT };
-            wanted |= NO_HELO | recipients | NO_BODY;
+            wanted |= NO_HELO | NO_BODY;
+            wanted |= match (steps & REFUSED_RCPT, self.terms.refused) {
+                (0, _) => NO_RCPT,
+                (_, true) => 0,
+                (_, false) => UNANSWERED_RCPT,
+            };
             if self.terms.headers.is_empty() {
                 wanted |= NO_HEADERS;
             }

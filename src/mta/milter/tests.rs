@@ -92,7 +92,7 @@ fn a_version_before_2_is_not_spoken_with() {
 
 fn conversation(profile: Option<Profile>) -> Conversation {
     let headers = vec![b"x-spam".to_vec()].into();
-    Conversation::new(Terms { name: "m1.1".to_owned(), profile, headers, sessions: false })
+    Conversation::new(Terms { name: "m1.1".to_owned(), profile, headers, ..Terms::default() })
 }
 
 #[test]
@@ -256,6 +256,10 @@ fn beside_policy_delegation_recipients_are_told_unanswered_and_where_refused_one
     let cant = Command::Negotiate { version: 6, actions: 0, steps: 0x1f_ffff & !0x800 };
     let Step::Write(Reply::Negotiated { steps, .. }) = conversation(None).take(cant) else { panic!() };
     assert_eq!(steps & 0x8808, 0x8, "no recipients at all");
+    let mut waited_for = Conversation::new(Terms { refused: true, ..Terms::default() });
+    waited_for.take(Command::Negotiate { version: 6, actions: 0, steps: 0x1f_ffff });
+    assert!(matches!(refused(&mut waited_for, "error", "5.1.1"), Step::Told(_, Some(Reply::Continue))));
+    assert_eq!(waited_for.take(Command::Rcpt(Vec::new())), Step::Write(Reply::Continue));
 }
 
 #[test]

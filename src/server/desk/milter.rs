@@ -37,6 +37,7 @@ impl MailDesk {
             profile: config.milter.profile,
             headers: config.scanned.names().into(),
             sessions: config.limits.iter().any(|limit| limit.has(Measure::Connections)),
+            refused: config.limits.iter().any(|limit| limit.has(Measure::Refused)),
         }
     }
 
