@@ -12,6 +12,7 @@ pub mod confidence;
 pub mod limit;
 pub mod line;
 pub mod message;
+pub mod message_id;
 pub mod permitted;
 pub mod reserved;
 pub mod rule;

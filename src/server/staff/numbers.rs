@@ -94,6 +94,16 @@ impl StaffDesk {
             let labels = [("verdict", finding.word()), ("by", by.word()), ("outcome", fate.word())];
             out.counter("scanned", "What scanners found, and what became of it", &labels, count);
         }
+        let named = &self.scanning.named;
+        for (outcome, count) in [("recorded", &named.recorded), ("unrecorded", &named.unrecorded)] {
+            let help = "Message-IDs of messages that were written down, and what became of them";
+            out.counter(
+                "message_ids",
+                help,
+                &[("outcome", outcome)],
+                count.load(std::sync::atomic::Ordering::Relaxed),
+            );
+        }
     }
 
     fn expose_answers(&self, out: &mut Exposition) {
