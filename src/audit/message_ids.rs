@@ -251,13 +251,13 @@ mod tests {
         (data, index, past)
     }
 
-    fn found(past: &Past, filter: MessageFilter) -> Vec<(String, Option<String>)> {
-        let rows = past.messages(&filter).unwrap();
+    fn found(past: &Past, filter: &MessageFilter) -> Vec<(String, Option<String>)> {
+        let rows = past.messages(filter).unwrap();
         let text = |name: &Name| name.to_string();
         rows.iter().map(|row| (text(&row.instance), row.message_id.as_ref().map(text))).collect()
     }
 
-    fn instances(past: &Past, filter: MessageFilter) -> Vec<String> {
+    fn instances(past: &Past, filter: &MessageFilter) -> Vec<String> {
         found(past, filter).into_iter().map(|(instance, _)| instance).collect()
     }
 
@@ -269,16 +269,16 @@ mod tests {
     fn messages_are_found_by_message_id_and_whatever_else_is_asked_newest_first() {
         let (_data, mut index, past) = world();
         for _ in 0..2 {
-            assert_eq!(instances(&past, with("same@x")), ["8", "6", "5", "4", "2", "1"]);
-            assert_eq!(found(&past, with("3@x")), [("3".to_owned(), Some("3@x".to_owned()))]);
-            assert_eq!(instances(&past, with("SAME@X")), [""; 0], "its case is a part of it");
+            assert_eq!(instances(&past, &with("same@x")), ["8", "6", "5", "4", "2", "1"]);
+            assert_eq!(found(&past, &with("3@x")), [("3".to_owned(), Some("3@x".to_owned()))]);
+            assert_eq!(instances(&past, &with("SAME@X")), [""; 0], "its case is a part of it");
             let bob = MessageFilter { subscriber: Some(Name::from("bob")), ..with("same@x") };
-            assert_eq!(instances(&past, bob.clone()), ["5", "1"]);
-            assert_eq!(instances(&past, MessageFilter { limit: 1, ..bob }), ["5"]);
-            assert_eq!(instances(&past, MessageFilter { limit: 4, ..with("same@x") }), ["8", "6", "5", "4"]);
+            assert_eq!(instances(&past, &bob), ["5", "1"]);
+            assert_eq!(instances(&past, &MessageFilter { limit: 1, ..bob }), ["5"]);
+            assert_eq!(instances(&past, &MessageFilter { limit: 4, ..with("same@x") }), ["8", "6", "5", "4"]);
             let span =
                 MessageFilter { since: Some(message(2).at), until: Some(message(6).at), ..with("same@x") };
-            assert_eq!(instances(&past, span), ["5", "4", "2"]);
+            assert_eq!(instances(&past, &span), ["5", "4", "2"]);
             index.sync(AT.plus(DAY)).unwrap();
         }
     }
@@ -288,7 +288,7 @@ mod tests {
         let (_data, mut index, past) = world();
         let any = MessageFilter { limit: 100, ..MessageFilter::default() };
         for _ in 0..2 {
-            let ids = found(&past, any.clone());
+            let ids = found(&past, &any);
             for (instance, id) in &ids {
                 let expected = match instance.as_str() {
                     "3" => Some("3@x"),
@@ -308,9 +308,9 @@ mod tests {
         let again = Message { at: message(7).at.plus(REPEATED_WITHIN), ..message(7) };
         apply(&mut index, vec![Outcome::MessageId(Box::new(id_of(&again, "7@x")))]);
         for _ in 0..2 {
-            assert_eq!(found(&past, with("7@x")), [("7".to_owned(), Some("7@x".to_owned()))]);
+            assert_eq!(found(&past, &with("7@x")), [("7".to_owned(), Some("7@x".to_owned()))]);
             let until = MessageFilter { until: Some(message(8).at), ..with("7@x") };
-            assert_eq!(instances(&past, until), ["7"]);
+            assert_eq!(instances(&past, &until), ["7"]);
             index.sync(AT.plus(DAY)).unwrap();
         }
     }
@@ -331,8 +331,8 @@ mod tests {
                 other(&|id| id.queue_id = Name::from("4b9")),
             ],
         );
-        assert_eq!(instances(&past, with("other@x")), [""; 0]);
-        assert_eq!(found(&past, with("same@x"))[0].0, "8");
+        assert_eq!(instances(&past, &with("other@x")), [""; 0]);
+        assert_eq!(found(&past, &with("same@x"))[0].0, "8");
     }
 
     #[test]
@@ -355,15 +355,15 @@ mod tests {
         apply(&mut index, told(80));
         index.sync(AT.plus(DAY * 4)).unwrap();
         index.retire(AT.plus(DAY * 11), &kept, &preserved).unwrap();
-        assert_eq!(instances(&past, with("same@x")), ["80", "8", "6", "4", "2"]);
+        assert_eq!(instances(&past, &with("same@x")), ["80", "8", "6", "4", "2"]);
         let of_nobody = data.path().join("audit/message-ids-000001.sqlite3");
         assert!(!of_nobody.exists(), "bob's are gone");
         let any = MessageFilter { limit: 100, ..MessageFilter::default() };
-        assert!(found(&past, any).iter().all(|(_, id)| id.as_deref() == Some("same@x")));
+        assert!(found(&past, &any).iter().all(|(_, id)| id.as_deref() == Some("same@x")));
         apply(&mut index, told(800));
         index.sync(AT.plus(DAY * 34)).unwrap();
         index.retire(AT.plus(DAY * 40), &kept, &preserved).unwrap();
-        assert_eq!(instances(&past, with("same@x")), ["800"], "the order has ended");
+        assert_eq!(instances(&past, &with("same@x")), ["800"], "the order has ended");
     }
 
     #[test]
@@ -376,9 +376,9 @@ mod tests {
         let mut index = Index::open(data.path()).unwrap();
         assert_eq!(index.applied(), applied);
         let past = index.past().unwrap();
-        assert_eq!(instances(&past, MessageFilter { limit: 9, ..MessageFilter::default() }).len(), 8);
+        assert_eq!(instances(&past, &MessageFilter { limit: 9, ..MessageFilter::default() }).len(), 8);
         apply(&mut index, told(9));
-        assert_eq!(instances(&past, with("same@x")), ["9"]);
+        assert_eq!(instances(&past, &with("same@x")), ["9"]);
     }
 
     #[test]
