@@ -194,6 +194,7 @@ fn message(world: &World, dice: &mut Dice, day: u64, at: Timestamp, number: u64)
         token: None,
         reason: Reason::Online,
         observed: false,
+        message_id: None,
     }
 }
 

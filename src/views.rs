@@ -21,6 +21,7 @@ use crate::relay::case::{Action, Case, Cases, Changed};
 use crate::relay::class::{Classes, ClassesAtRest};
 use crate::relay::line::{Lines, Told};
 use crate::relay::message::{Message, RecentMessages};
+use crate::relay::message_id::MessageId;
 use crate::relay::scanned::{Finding, Scanned};
 use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
 use crate::relay::trend::{self, Trends};
@@ -64,6 +65,8 @@ pub enum Outcome {
     Attempts(Vec<Attempt>),
     /// A scanner found something in a message.
     Scanned(Box<Scanned>),
+    /// A milter saw the Message-ID of a message.
+    MessageId(Box<MessageId>),
     /// Something that others may be told of; no part of the index.
     Notice(Box<Notice>),
 }
@@ -456,6 +459,7 @@ impl Views {
                 }
                 Some(Outcome::Scanned(scanned.clone()))
             }
+            Entry::MessageId(id) => Some(Outcome::MessageId(id.clone())),
             Entry::Coa(told) => {
                 self.access(sequence, told);
                 None

@@ -87,6 +87,10 @@ mod limits;
 mod logins;
 
 #[cfg(test)]
+#[path = "daemon/message_ids.rs"]
+mod message_ids;
+
+#[cfg(test)]
 #[path = "daemon/second_look.rs"]
 mod second_look;
 

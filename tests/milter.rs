@@ -62,6 +62,14 @@ mod stories {
         })
     }
 
+    /// The only message with this Message-ID.
+    fn named(daemon: &Daemon, id: &str) -> Value {
+        eventually(&format!("a message with {id}"), || {
+            let found = daemon.json(&["messages", "--message-id", id])?;
+            found.as_array().filter(|found| found.len() == 1).and_then(|found| found.first().cloned())
+        })
+    }
+
     fn counted(daemon: &Daemon, labels: &str) -> u64 {
         let (_, metrics) = daemon.http("/metrics").expect("the daemon answers");
         let line = metrics.lines().find(|line| line.contains(labels) && !line.starts_with('#'));
@@ -84,7 +92,9 @@ mod stories {
         let tokens: Vec<_> =
             header.lines().filter_map(|line| line.strip_prefix("X-Subscriber-Token: ")).collect();
         assert_eq!(tokens.len(), 1, "{header}");
-        let second = session.send(OUTSIDE).queue_id().to_owned();
+        assert_eq!(session.rcpt(OUTSIDE).code, 250);
+        let id = "Message-Id: <1.4711@client.example>\r\nMessage-Id: <2@client.example>\r\n";
+        let second = content(&mut session, id, "hello").queue_id().to_owned();
 
         let rows = daemon.messages(&["--subscriber", "alice"], 2);
         assert_eq!(rows.len(), 2, "two messages of one connection, two rows: {rows:?}");
@@ -94,6 +104,16 @@ mod stories {
         assert_eq!((&row["helo"], &row["token"]), (&"client.example".into(), &tokens[0].into()), "{row}");
         assert!(row["size"].as_u64().is_some_and(|size| (20..200).contains(&size)), "{row}");
         assert_eq!(rows[0]["queue_id"], second.as_str());
+        let row = named(&daemon, "<1.4711@client.example>");
+        assert_eq!(
+            (&row["queue_id"], &row["message_id"]),
+            (&second.as_str().into(), &"1.4711@client.example".into())
+        );
+        assert_eq!(
+            daemon.json(&["messages", "--message-id", "<2@client.example>"]),
+            None,
+            "the first counts"
+        );
         eventually("the token to be resolved", || {
             let answer = daemon.json(&["who", "--token", tokens[0]])?;
             answer.to_string().contains("\"alice\"").then_some(())
@@ -277,7 +297,8 @@ mod stories {
         }
         let policy = "header = \"X-Subscriber-Token\"\n[[limit]]\nname = \"default\"\nmode = \"enforce\"\nmessages = [\"3/1h\"]";
         let daemon = online(&Wanted { policy, ..attributing("profile = \"relay\"") });
-        let milter = format!("{HELD}\nsmtpd_milters = inet:{}\n", daemon.milter);
+        let milter =
+            format!("{HELD}\nalways_add_missing_headers = yes\nsmtpd_milters = inet:{}\n", daemon.milter);
         let postfix = Postfix::start_with(&daemon, &["policy.main.cf", "token.main.cf"], &milter);
         let queue_id = Smtp::from(postfix.relay, ALICE).send(OUTSIDE).queue_id().to_owned();
         let header = postfix.header(&queue_id);
@@ -285,7 +306,17 @@ mod stories {
         let rows = daemon.messages(&["--subscriber", "alice"], 1);
         assert_eq!(rows.len(), 1, "{rows:?}");
         // What the milter held for the message is given back: a second one fits below the limit.
-        assert_eq!(Smtp::from(postfix.relay, ALICE).send(OUTSIDE).code, 250);
+        let second = sent(&postfix, ALICE, "MESSAGE-ID: <3@client.example>\r\n", "hello");
+        let row = named(&daemon, "3@client.example");
+        assert_eq!(
+            (&row["queue_id"], &row["subscriber"]),
+            (&second.queue_id().into(), &"alice".into()),
+            "{row}"
+        );
+        // What Postfix adds to a message without one, milters are shown as well.
+        let added = header.lines().find_map(|line| line.strip_prefix("Message-Id: "));
+        let row = named(&daemon, added.unwrap_or_else(|| panic!("none was added: {header}")));
+        assert_eq!(row["queue_id"], queue_id.as_str(), "{row}");
     }
 
     #[test]

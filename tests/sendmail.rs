@@ -10,6 +10,7 @@ mod stories {
     use nix::sys::signal::Signal;
 
     use crate::common::daemon::{Daemon, Wanted};
+    use crate::common::eventually;
     use crate::common::nas::Status;
     use crate::common::peer;
     use crate::common::sendmail::{Sendmail, present};
@@ -54,7 +55,11 @@ mod stories {
         for number in 1..=2 {
             assert_eq!(session.rcpt(OUTSIDE).code, 250);
             assert_eq!(session.say("RCPT TO:<another@example.net>").code, 250);
-            assert_eq!(session.content().code, 250, "message {number}");
+            // The first has none of its own.
+            let id = if number == 2 { "Message-Id: <2.4711@client.example>\r\n" } else { "" };
+            assert_eq!(session.say("DATA").code, 354);
+            let sent = session.say(&format!("Subject: a test\r\n{id}\r\nHello.\r\n."));
+            assert_eq!(sent.code, 250, "message {number}");
         }
         let rows = daemon.messages(&["--subscriber", "alice"], 2);
         assert_eq!(rows.len(), 2, "{rows:?}");
@@ -69,6 +74,14 @@ mod stories {
             assert_eq!(header.matches(&token).count(), 1, "{header}");
         }
         assert_ne!(rows[0]["queue_id"], rows[1]["queue_id"]);
+        let named = eventually("the Message-ID", || {
+            let found = daemon.json(&["messages", "--message-id", "<2.4711@client.example>"])?;
+            found.as_array().filter(|found| found.len() == 1).cloned()
+        });
+        assert_eq!(named[0]["queue_id"], rows[0]["queue_id"], "{named:?}");
+        let first = sendmail.header(rows[1]["queue_id"].as_str().expect("a queue id"));
+        let row = daemon.messages(&["--subscriber", "alice"], 2).remove(1);
+        assert!(row["message_id"].is_null(), "{row} {first}");
 
         let refused = Smtp::bound(sendmail.relay, NOBODY).rcpt(OUTSIDE);
         assert_eq!((refused.code, refused.text.contains("5.7.1")), (554, true), "{}", refused.text);

@@ -241,6 +241,7 @@ impl House {
             token: None,
             reason: Reason::Online,
             observed: false,
+            message_id: None,
         }
     }
 }

@@ -14,7 +14,8 @@ fuzz_target!(|octets: &[u8]| {
     // The first octet says whether it decides or only reads.
     let Some((&first, octets)) = octets.split_first() else { return };
     let profile = (first & 1 == 0).then_some(Profile::Relay);
-    let terms = Terms { name: "m1.1".to_owned(), profile, headers: rules.names().into(), ..Terms::default() };
+    let headers = rules.names().into();
+    let terms = Terms { name: "m1.1".to_owned(), profile, headers, message_id: true, ..Terms::default() };
     let mut talk = Conversation::new(terms);
     let (mut milter, mut stream, mut answers) = (Milter::default(), BytesMut::from(octets), BytesMut::new());
     while let Ok(Some(command)) = milter.decode_eof(&mut stream) {

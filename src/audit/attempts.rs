@@ -58,9 +58,17 @@ impl Item for Attempt {
 
     fn terms(&self) -> Vec<i64> {
         let mut by = vec![By::Reference(self.reference)];
-        by.extend(self.owners.iter().filter_map(|owner| owner.subscriber.as_ref()).map(By::Subscriber));
+        by.extend(self.subscribers().map(By::Subscriber));
         by.extend(self.address.map(By::Address));
         by.into_iter().map(By::term).collect()
+    }
+
+    fn subscribers(&self) -> impl Iterator<Item = &Name> {
+        self.owners.iter().filter_map(|owner| owner.subscriber.as_ref())
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 }
 

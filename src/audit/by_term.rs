@@ -6,6 +6,7 @@
 //! Knows: the tables, and how items are found in files and in runs. Must not know: what an item is ([`Item`]).
 
 use std::cmp::Reverse;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
@@ -19,7 +20,7 @@ use super::facts::Position;
 use super::partition::{Partition, Span};
 use super::schema::{Moment, column, packed_value, unpacked_value};
 use super::shelf::{Rows, View};
-use crate::session::Timestamp;
+use crate::session::{Name, Timestamp};
 use crate::views::Outcome;
 
 /// `term` holds for each item all that it is found by.
@@ -78,6 +79,12 @@ pub(super) trait Item:
 
     /// By what it is found, beside [`ANY`]; the same may be there twice.
     fn terms(&self) -> Vec<i64>;
+
+    /// Whose it may be: for their sake it may be kept longer.
+    fn subscribers(&self) -> impl Iterator<Item = &Name>;
+
+    /// From which address it came.
+    fn address(&self) -> Option<IpAddr>;
 
     /// Writes what is kept beside items that are new in a file.
     fn beside(_transaction: &Transaction<'_>, _new: &[&Self]) -> rusqlite::Result<()> {
@@ -230,6 +237,18 @@ pub(super) fn list<T: Item>(
         }
     }
     Ok(found.into_iter().map(|(.., item)| item).collect())
+}
+
+/// The newest of a partition that fits.
+pub(super) fn newest_of<T: Item>(
+    partition: &Partition,
+    asked: Asked,
+    admits: &dyn Fn(&T) -> bool,
+) -> Result<Option<T>, AuditError> {
+    let mut found = Vec::new();
+    partition.ask(|connection| walk(connection, asked, admits, &mut found))?;
+    newest(&mut found, 1);
+    Ok(found.pop().map(|(.., item)| item))
 }
 
 /// The newest of a partition, until there are enough.

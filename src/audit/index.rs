@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AuditError;
-use super::by_term::{self, Items};
+use super::by_term::{self, Item, Items};
 use super::facts::Facts;
 use super::partition;
 use super::past::Past;
@@ -27,6 +27,7 @@ use crate::access::preservation::Preservations;
 use crate::config::Retention;
 use crate::relay::attempts::Attempt;
 use crate::relay::message::Message;
+use crate::relay::message_id::MessageId;
 use crate::relay::scanned::Scanned;
 use crate::session::Timestamp;
 use crate::session::effect::Effect;
@@ -46,6 +47,7 @@ pub struct Index {
     questions: Shelf<Questions>,
     attempts: Shelf<Items<Attempt>>,
     scanned: Shelf<Items<Scanned>>,
+    message_ids: Shelf<Items<MessageId>>,
     /// When everything was written last.
     flushed: Timestamp,
     retiring: Option<Retiring>,
@@ -79,14 +81,16 @@ impl Index {
             questions: Shelf::open(&directory)?,
             attempts: Shelf::open(&directory)?,
             scanned: Shelf::open(&directory)?,
+            message_ids: Shelf::open(&directory)?,
             flushed: Timestamp::EARLIEST,
             retiring: None,
             directory,
         };
-        // The log of an index that had no room for verdicts has none.
+        // The log of an index that had no room for verdicts has none, and no Message-IDs.
         let before = [&index.sessions as &dyn Fill, &index.messages, &index.questions, &index.attempts];
         let before = before.into_iter().map(Fill::applied).min().unwrap_or_default();
         index.scanned.begin_behind(before);
+        index.message_ids.begin_behind(before);
         Ok(index)
     }
 
@@ -102,6 +106,7 @@ impl Index {
             self.questions.readers(),
             self.attempts.readers(),
             self.scanned.readers(),
+            self.message_ids.readers(),
         )
     }
 
@@ -185,34 +190,11 @@ impl Index {
             self.sessions.remove(&partition)?;
             return Ok(true);
         }
-        let any_is_preserved = preserved.in_force(at).next().is_some();
-        while let Some(partition) = self.messages.too_old(at.minus(kept.messages)) {
-            if any_is_preserved {
-                let keeps =
-                    |message: &Message| are_preserved(&message.owners, message.address, preserved, at);
-                self.messages.take(by_term::kept(&partition, keeps)?);
-                self.sync(at)?;
-            }
-            self.messages.remove(&partition)?;
-        }
-        while let Some(partition) = self.attempts.too_old(at.minus(kept.messages)) {
-            if any_is_preserved {
-                let keeps =
-                    |attempt: &Attempt| are_preserved(&attempt.owners, attempt.address, preserved, at);
-                self.attempts.take(by_term::kept(&partition, keeps)?);
-                self.sync(at)?;
-            }
-            self.attempts.remove(&partition)?;
-        }
-        while let Some(partition) = self.scanned.too_old(at.minus(kept.messages)) {
-            if any_is_preserved {
-                let keeps =
-                    |scanned: &Scanned| are_preserved(&scanned.owners, scanned.address, preserved, at);
-                self.scanned.take(by_term::kept(&partition, keeps)?);
-                self.sync(at)?;
-            }
-            self.scanned.remove(&partition)?;
-        }
+        let limit = at.minus(kept.messages);
+        self.let_go(|index| &mut index.messages, limit, at, preserved)?;
+        self.let_go(|index| &mut index.message_ids, limit, at, preserved)?;
+        self.let_go(|index| &mut index.attempts, limit, at, preserved)?;
+        self.let_go(|index| &mut index.scanned, limit, at, preserved)?;
         while let Some(partition) = self.questions.too_old(at.minus(kept.questions)) {
             self.questions.remove(&partition)?;
         }
@@ -221,6 +203,27 @@ impl Index {
         self.remove_disused(at, kept)?;
         self.retiring = self.sessions.too_old(limit).map(|partition| Retiring::begin(partition, limit));
         Ok(self.retiring.is_some())
+    }
+
+    /// Removes the partitions of a kind that are older than the limit. What of them is preserved moves to the youngest before.
+    fn let_go<T: Item>(
+        &mut self,
+        shelf: fn(&mut Index) -> &mut Shelf<Items<T>>,
+        limit: Timestamp,
+        at: Timestamp,
+        preserved: &Preservations,
+    ) -> Result<(), AuditError> {
+        let any_is_preserved = preserved.in_force(at).next().is_some();
+        while let Some(partition) = shelf(self).too_old(limit) {
+            if any_is_preserved {
+                let keeps = |item: &T| are_preserved(item.subscribers(), item.address(), preserved, at);
+                let kept = by_term::kept(&partition, keeps)?;
+                shelf(self).take(kept);
+                self.sync(at)?;
+            }
+            shelf(self).remove(&partition)?;
+        }
+        Ok(())
     }
 
     /// A file that was set aside goes when the shortest time is over: what is in it was not told to anybody since.
@@ -244,13 +247,15 @@ impl Index {
         self.shelves().into_iter().try_for_each(Fill::sync)
     }
 
-    fn shelves(&self) -> [&dyn Fill; 5] {
-        [&self.scanned, &self.sessions, &self.messages, &self.questions, &self.attempts]
+    fn shelves(&self) -> [&dyn Fill; 6] {
+        let Index { sessions, messages, questions, attempts, scanned, message_ids, .. } = self;
+        [message_ids, scanned, sessions, messages, questions, attempts]
     }
 
-    fn shelves_mut(&mut self) -> [&mut dyn Fill; 5] {
+    fn shelves_mut(&mut self) -> [&mut dyn Fill; 6] {
+        let Index { sessions, messages, questions, attempts, scanned, message_ids, .. } = self;
         // A kind that came later is the first to be written: whatever the others have, it has too (see where it begins).
-        [&mut self.scanned, &mut self.sessions, &mut self.messages, &mut self.questions, &mut self.attempts]
+        [message_ids, scanned, sessions, messages, questions, attempts]
     }
 
     fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
@@ -271,6 +276,7 @@ fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
         Outcome::Preservation(order) => Some(order.at),
         Outcome::Hold(hold) => Some(hold.at),
         Outcome::Scanned(scanned) => Some(scanned.at),
+        Outcome::MessageId(id) => Some(id.at),
         Outcome::Notice(_) => None,
         Outcome::Attempts(attempts) => attempts.iter().map(|attempt| attempt.first).min(),
         Outcome::Effect(_, effect) => match effect {

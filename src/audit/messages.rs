@@ -13,8 +13,9 @@ use super::partition::Partition;
 use super::rows::{Count, MessageFilter, Sum};
 use super::schema::wide;
 use super::shelf::{Published, View};
-use super::{AuditError, counts};
+use super::{AuditError, counts, message_ids};
 use crate::relay::message::Message;
+use crate::relay::message_id::MessageId;
 use crate::relay::standing::Subject;
 use crate::session::{Name, Timestamp};
 use crate::views::Outcome;
@@ -80,7 +81,7 @@ impl Item for Message {
 
     fn terms(&self) -> Vec<i64> {
         let mut by = vec![By::Helo(&self.helo), By::Sender(&self.sender)];
-        by.extend(self.owners.iter().filter_map(|owner| owner.subscriber.as_ref()).map(By::Subscriber));
+        by.extend(self.subscribers().map(By::Subscriber));
         by.extend(self.address.map(By::Address));
         // Many have none: it would be found with all of these.
         by.extend(Some(&self.queue_id).filter(|id| !id.octets().is_empty()).map(By::QueueId));
@@ -91,13 +92,43 @@ impl Item for Message {
         by.into_iter().map(By::term).collect()
     }
 
+    fn subscribers(&self) -> impl Iterator<Item = &Name> {
+        self.owners.iter().filter_map(|owner| owner.subscriber.as_ref())
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     fn beside(transaction: &Transaction<'_>, new: &[&Message]) -> rusqlite::Result<()> {
         counts::write(transaction, new.iter().copied())
     }
 }
 
-/// Those that fit, newest first.
-pub(super) fn list(view: &View<Items<Message>>, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
+/// The term of a queue id.
+pub(super) fn with_queue_id(queue_id: &Name) -> i64 {
+    By::QueueId(queue_id).term()
+}
+
+/// Those that fit, newest first, with their Message-IDs.
+pub(super) fn list(
+    view: &View<Items<Message>>,
+    ids: &View<Items<MessageId>>,
+    filter: &MessageFilter,
+) -> Result<Vec<Message>, AuditError> {
+    if let Some(id) = &filter.message_id {
+        return message_ids::named(view, ids, id, filter);
+    }
+    let mut messages = without_ids(view, filter)?;
+    message_ids::fill(ids, &mut messages)?;
+    Ok(messages)
+}
+
+/// The same, where nobody asks for a Message-ID.
+pub(super) fn without_ids(
+    view: &View<Items<Message>>,
+    filter: &MessageFilter,
+) -> Result<Vec<Message>, AuditError> {
     let asked = Asked {
         term: By::narrowest(filter).map_or(ANY, By::term),
         since: filter.since.unwrap_or(Timestamp::EARLIEST),

@@ -3,7 +3,7 @@
 //! One writer ([`index::Index`]) folds what came of each entry into rows; any number of readers ([`past::Past`]) ask.
 //! The log is the truth: an index that is damaged or gone is begun anew and filled by replay. Nobody outside sees SQL.
 //!
-//! Knows: effects, messages, attempts, verdicts and questions as rows; what was known when. Must not know: how an answer is shown.
+//! Knows: effects, messages, their Message-IDs, attempts, verdicts and questions as rows; what was known when. Must not know: how an answer is shown.
 
 pub mod asked;
 mod attempts;
@@ -14,6 +14,7 @@ mod facts;
 mod holds;
 pub mod index;
 mod listing;
+mod message_ids;
 mod messages;
 pub mod orders;
 mod partition;

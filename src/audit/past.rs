@@ -22,6 +22,7 @@ use super::attempts;
 use super::by_term::Items;
 use super::facts::Facts;
 use super::listing;
+use super::message_ids;
 use super::messages;
 use super::orders::{self, Ordered, Refused};
 use super::questions::Questions;
@@ -37,6 +38,7 @@ use super::story;
 use crate::access::question::Link;
 use crate::relay::attempts::Attempt;
 use crate::relay::message::Message;
+use crate::relay::message_id::MessageId;
 use crate::relay::scanned::Scanned;
 use crate::relay::standing::Subject;
 use crate::relay::verdict::Reason;
@@ -52,6 +54,17 @@ const IDLE_MAX: usize = 4;
 /// When a session that still holds a place was last seen alive, by the live map; `None` when that does not know of it.
 pub type LastSeen<'a> = &'a dyn Fn(&SessionKey, Place) -> Option<Timestamp>;
 
+/// What was written down lately.
+#[derive(Debug, Default)]
+pub struct Lately {
+    /// Messages.
+    pub messages: Vec<Message>,
+    /// Their Message-IDs.
+    pub message_ids: Vec<MessageId>,
+    /// What scanners found.
+    pub scanned: Vec<Scanned>,
+}
+
 /// The readers' side of the index. Shared between threads.
 pub struct Past {
     register: PathBuf,
@@ -62,6 +75,7 @@ pub struct Past {
     questions: Published<Questions>,
     attempts: Published<Items<Attempt>>,
     scanned: Published<Items<Scanned>>,
+    message_ids: Published<Items<MessageId>>,
 }
 
 impl Past {
@@ -72,9 +86,11 @@ impl Past {
         questions: Published<Questions>,
         attempts: Published<Items<Attempt>>,
         scanned: Published<Items<Scanned>>,
+        message_ids: Published<Items<MessageId>>,
     ) -> Result<Past, AuditError> {
         let idle = Mutex::new(vec![open_for_reading(register)?]);
-        Ok(Past { register: register.to_path_buf(), idle, sessions, messages, questions, attempts, scanned })
+        let register = register.to_path_buf();
+        Ok(Past { register, idle, sessions, messages, questions, attempts, scanned, message_ids })
     }
 
     /// Who had an address, or this port of it, at a moment.
@@ -118,7 +134,20 @@ impl Past {
     /// # Errors
     /// What SQLite said.
     pub fn messages(&self, filter: &MessageFilter) -> Result<Vec<Message>, AuditError> {
-        messages::list(&self.messages.now(), filter)
+        messages::list(&self.messages.now(), &self.message_ids.now(), filter)
+    }
+
+    /// What was written down from this moment on of which somebody may speak again, each newest first: messages, their Message-IDs, and
+    /// what scanners found. At most so many messages, and so many verdicts.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn lately(&self, since: Timestamp, messages: usize, verdicts: usize) -> Result<Lately, AuditError> {
+        let message_ids = message_ids::since(&self.message_ids.now(), since, messages)?;
+        let filter = MessageFilter { since: Some(since), limit: messages, ..MessageFilter::default() };
+        let messages = messages::without_ids(&self.messages.now(), &filter)?;
+        let filter = ScannedFilter { since: Some(since), limit: verdicts, ..ScannedFilter::default() };
+        Ok(Lately { messages, message_ids, scanned: scanned::list(&self.scanned.now(), &filter)? })
     }
 
     /// What was not let go, newest first.
@@ -229,7 +258,11 @@ impl Past {
         let until = until.unwrap_or(Timestamp::from_millis(i64::MAX));
         match listed {
             Listed::Sessions => self.sessions.now().lost_within(since, until),
-            Listed::Messages => self.messages.now().lost_within(since, until),
+            // What has no Message-ID in a list may have had one.
+            Listed::Messages => {
+                let lost = self.messages.now().lost_within(since, until);
+                lost.into_iter().chain(self.message_ids.now().lost_within(since, until)).min()
+            }
             Listed::Attempts => self.attempts.now().lost_within(since, until),
             Listed::Scanned => self.scanned.now().lost_within(since, until),
             Listed::Questions => self.questions.now().lost_within(since, until),

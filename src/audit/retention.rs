@@ -19,8 +19,7 @@ use super::partition::Partition;
 use super::schema::Key;
 use super::sessions::{Sessions, sessions_after};
 use crate::access::preservation::Preservations;
-use crate::relay::message::Owner;
-use crate::session::{SessionKey, Timestamp};
+use crate::session::{Name, SessionKey, Timestamp};
 
 /// So many sessions are looked at in one step, so that nobody waits long for the thread.
 const AT_ONCE: u32 = 1_000;
@@ -105,14 +104,13 @@ impl Retiring {
 }
 
 /// Whether somebody ordered that what these did from this address be kept.
-pub(super) fn are_preserved(
-    owners: &[Owner],
+pub(super) fn are_preserved<'a>(
+    mut subscribers: impl Iterator<Item = &'a Name>,
     address: Option<IpAddr>,
     preserved: &Preservations,
     now: Timestamp,
 ) -> bool {
-    let mut owners = owners.iter().filter_map(|owner| owner.subscriber.as_ref());
-    owners.any(|name| preserved.keep_subscriber(name, now))
+    subscribers.any(|name| preserved.keep_subscriber(name, now))
         || address.is_some_and(|address| preserved.keep_address(address, now))
 }
 

@@ -175,6 +175,8 @@ pub struct MessageFilter {
     pub queue_id: Option<Name>,
     /// With this token in the header.
     pub token: Option<Name>,
+    /// With this Message-ID, as [`crate::relay::message_id::read`] has it.
+    pub message_id: Option<Name>,
     /// With this SASL login.
     pub login: Option<Name>,
     /// From this envelope sender, whatever its case.
@@ -425,6 +427,7 @@ impl What {
 }
 
 impl MessageFilter {
+    /// Whether it is wanted. Its Message-ID stands elsewhere, and is not looked at.
     pub(super) fn admits(&self, message: &Message) -> bool {
         fn fits<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
             wanted.is_none_or(|wanted| found == Some(wanted))

@@ -60,10 +60,18 @@ impl Item for Scanned {
 
     fn terms(&self) -> Vec<i64> {
         let mut by = vec![By::QueueId(&self.queue_id)];
-        by.extend(self.owners.iter().filter_map(|owner| owner.subscriber.as_ref()).map(By::Subscriber));
+        by.extend(self.subscribers().map(By::Subscriber));
         by.extend(self.login.as_ref().map(By::Login));
         by.extend(self.address.map(By::Address));
         by.into_iter().map(By::term).collect()
+    }
+
+    fn subscribers(&self) -> impl Iterator<Item = &Name> {
+        self.owners.iter().filter_map(|owner| owner.subscriber.as_ref())
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 }
 

@@ -20,6 +20,7 @@ use super::schema::open_for_reading;
 use super::shelf::{Rows, numbers, set_aside};
 use crate::relay::attempts::Attempt;
 use crate::relay::message::Message;
+use crate::relay::message_id::MessageId;
 use crate::relay::scanned::Scanned;
 use crate::session::Timestamp;
 
@@ -68,12 +69,13 @@ pub fn files(
     let directory = data.join("audit");
     let register = register::file_in(&directory);
     let mut plan: Vec<(PathBuf, &'static str, u32)> = vec![(register, REGISTER, 0)];
-    let kinds: [(&'static str, Look); 5] = [
+    let kinds: [(&'static str, Look); 6] = [
         (Items::<Attempt>::KIND, look::<Items<Attempt>>),
         (Facts::KIND, look::<Facts>),
         (Items::<Message>::KIND, look::<Items<Message>>),
         (Questions::KIND, look::<Questions>),
         (Items::<Scanned>::KIND, look::<Items<Scanned>>),
+        (Items::<MessageId>::KIND, look::<Items<MessageId>>),
     ];
     for (kind, _) in kinds {
         let there = numbers(&directory, kind)?;

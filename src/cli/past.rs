@@ -270,11 +270,11 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Sums, and what they grow to: what came in the last week goes on to come.
 fn by_kind(reports: &[FileReport], kept: Option<Retention>, now: Timestamp) -> Vec<KindRow> {
     let mut kinds: Vec<KindRow> = Vec::new();
-    for kind in ["sessions", "messages", "attempts", "questions", "register"] {
+    for kind in ["sessions", "messages", "message-ids", "attempts", "scanned", "questions", "register"] {
         let of_kind: Vec<&FileReport> = reports.iter().filter(|report| report.kind == kind).collect();
         let days_kept = kept.and_then(|kept| match kind {
             "sessions" => Some(kept.sessions),
-            "messages" | "attempts" => Some(kept.messages),
+            "messages" | "message-ids" | "attempts" | "scanned" => Some(kept.messages),
             "questions" => Some(kept.questions),
             _ => None,
         });

@@ -136,6 +136,9 @@ pub struct MessagesArgs {
     /// With this token in the header
     #[arg(long)]
     pub token: Option<String>,
+    /// With this Message-ID, where a milter saw it; with or without the brackets around it
+    #[arg(long, value_name = "ID")]
+    pub message_id: Option<String>,
     /// With this SASL login
     #[arg(long, value_name = "NAME")]
     pub login: Option<String>,
@@ -307,6 +310,7 @@ pub fn messages(args: &MessagesArgs) -> Result<Answer, Failure> {
     question.with("address", args.address);
     question.with("queue_id", name(args.queue_id.as_ref()));
     question.with("token", name(args.token.as_ref()));
+    question.with("message_id", name(args.message_id.as_ref()));
     question.with("login", name(args.login.as_ref()));
     question.with("sender", name(args.sender.as_ref()));
     question.with("recipient", name(args.recipient.as_ref()));

@@ -328,6 +328,7 @@ impl Row for Either {
         "recipient_domains",
         "size",
         "token",
+        "message_id",
         "verdict",
         "reason",
         "observed",

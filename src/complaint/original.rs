@@ -5,8 +5,9 @@
 
 use std::net::IpAddr;
 
-use super::{Complaint, Hop, kept, mime, unbracketed};
+use super::{Complaint, Hop, kept, mime};
 use crate::paste;
+use crate::relay::message_id;
 
 /// A message that went through more hosts than that is in a loop.
 const HOPS_MAX: usize = 30;
@@ -17,7 +18,7 @@ pub(super) fn read(complaint: &mut Complaint, octets: &[u8], header: Option<&str
         if name == "received" && complaint.hops.len() < HOPS_MAX {
             complaint.hops.push(hop(&value));
         } else if name == "message-id" && complaint.message_id.is_none() {
-            complaint.message_id = unbracketed(&value);
+            complaint.message_id = message_id::read(value.as_bytes());
         } else if Some(&name) == header.as_ref() && complaint.token.is_none() {
             // Ours stands above whatever the sender put there.
             complaint.token = kept(&value);

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Complaint, Form, arf, kept, original, unbracketed};
 use crate::paste;
+use crate::relay::message_id;
 
 /// So many pieces of evidence are looked at; the format allows for 50.
 const EVIDENCE_MAX: usize = 50;
@@ -52,6 +53,7 @@ pub(super) fn read(octets: &[u8], header: Option<&str>) -> Option<Complaint> {
             break;
         }
     }
-    complaint.message_id = complaint.message_id.or_else(|| text("message_id").and_then(unbracketed));
+    complaint.message_id =
+        complaint.message_id.or_else(|| text("message_id").and_then(|id| message_id::read(id.as_bytes())));
     Some(complaint)
 }

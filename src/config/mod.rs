@@ -398,6 +398,8 @@ pub struct Milter {
     pub listeners: Listeners,
     /// `profile`: messages are let go, refused and written down by it; `None`: only what scanners wrote is read.
     pub profile: Option<Profile>,
+    /// `message-ids`: Message-IDs of messages that are written down are, too; each is an entry more.
+    pub message_ids: bool,
 }
 
 /// `[http]`

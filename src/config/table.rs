@@ -281,6 +281,7 @@ pub(super) struct Milter {
     pub socket_group: Option<Text>,
     pub realm: Option<Text>,
     pub profile: Option<Text>,
+    pub message_ids: Option<bool>,
 }
 
 /// `[scanned]`

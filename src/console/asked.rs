@@ -1,5 +1,5 @@
 //! What stands in the box that takes anything: an address with or without its port, a line of a log, or a word that may be
-//! a subscriber, a queue id or a token.
+//! a subscriber, a queue id, a token or a Message-ID.
 //!
 //! Knows: how to tell them apart. Must not know: which words anybody ever had.
 
@@ -83,9 +83,16 @@ mod tests {
         assert_eq!(asked("::ffff:198.51.100.7"), address("198.51.100.7", None));
         assert_eq!(asked("198.51.100.7:40112"), address("198.51.100.7", Some(40112)));
         assert_eq!(asked("[2001:db8::7]:40112"), address("2001:db8::7", Some(40112)));
-        for word in
-            ["alice@isp.example", "4XyZ1b2c3d", "Zk3vQ", "customer-198.51.100.7", "0x2e", "<script>", ".."]
-        {
+        for word in [
+            "alice@isp.example",
+            "4XyZ1b2c3d",
+            "Zk3vQ",
+            "customer-198.51.100.7",
+            "0x2e",
+            "<script>",
+            "<1@198.51.100.7>",
+            "..",
+        ] {
             assert_eq!(asked(word), Asked::Word(word.to_owned()));
         }
     }

@@ -180,6 +180,8 @@ pub struct Found {
     pub by_queue_id: Vec<MessageRow>,
     /// Messages with this token.
     pub by_token: Vec<MessageRow>,
+    /// Messages with this Message-ID.
+    pub by_message_id: Vec<MessageRow>,
     /// Messages of this login.
     pub by_login: Vec<MessageRow>,
     /// Sessions of this subscriber.
@@ -192,6 +194,7 @@ impl Found {
     fn nothing(&self) -> bool {
         self.by_queue_id.is_empty()
             && self.by_token.is_empty()
+            && self.by_message_id.is_empty()
             && self.by_login.is_empty()
             && !self.subscriber
     }

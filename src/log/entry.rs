@@ -14,6 +14,7 @@ use crate::relay::attempts::Attempt;
 use crate::relay::case::{Action, Complaint, Opened};
 use crate::relay::line::Told;
 use crate::relay::message::Message;
+use crate::relay::message_id::MessageId;
 use crate::relay::scanned::Scanned;
 use crate::relay::signal::{Listing, Signal};
 use crate::relay::standing::{Command, Subject};
@@ -21,7 +22,7 @@ use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
 
 /// Version of the packed form. A change to any type within `Entry` raises it, and the older one stays readable.
-pub const FORMAT: u8 = 4;
+pub const FORMAT: u8 = 5;
 
 /// The oldest form that is still read: what came later stands behind it.
 pub const OLDEST: u8 = 2;
@@ -68,6 +69,8 @@ pub enum Entry {
     Coa(Box<Told>),
     /// A message that was let go and concerns these as well, beside the owner of its address and its login.
     SentFor(Box<Message>, Vec<Subject>),
+    /// A milter saw the Message-ID of a message that was let go.
+    MessageId(Box<MessageId>),
 }
 
 impl Entry {

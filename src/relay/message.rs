@@ -55,6 +55,10 @@ pub struct Message {
     pub reason: Reason,
     /// Decided under `observe`: the answer did not act on it.
     pub observed: bool,
+    /// Its Message-ID, where a milter saw it. No part of the entry: it has one of its own ([`super::message_id`]), and is put here by
+    /// whoever reads both.
+    #[serde(skip)]
+    pub message_id: Option<Name>,
 }
 
 /// A subscriber as the owner of an address at the time of a message.
@@ -71,7 +75,7 @@ pub struct Owner {
 }
 
 /// How long a message may be repeated: an MTA asks again within minutes, or not at all.
-const REPEATED_WITHIN: Duration = Duration::from_secs(3600);
+pub const REPEATED_WITHIN: Duration = Duration::from_secs(3600);
 /// How many are remembered at most; the oldest go first.
 const REMEMBERED: usize = 200_000;
 
@@ -158,6 +162,7 @@ impl Message {
             token: None,
             reason: Reason::Online,
             observed: false,
+            message_id: None,
         }
     }
 }

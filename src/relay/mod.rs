@@ -13,6 +13,7 @@ pub mod connections;
 pub mod limit;
 pub mod line;
 pub mod message;
+pub mod message_id;
 pub mod permitted;
 pub mod reserved;
 pub mod rule;

@@ -34,7 +34,7 @@ use super::http::peers::Peers;
 use super::http::{self, web};
 use super::inbox::{Inbox, Receipt};
 use super::inherited::Inherited;
-use super::keeper::Keeper;
+use super::keeper::{Keep, Keeper};
 use super::notices::outbox::Outbox;
 use super::notices::{Notices, reports};
 use super::rules::Judge;
@@ -54,8 +54,9 @@ use crate::log::entry::Entry;
 use crate::log::sqlite::DataLock;
 use crate::radius::dictionary::Dictionary;
 use crate::relay::attribution::Attributions;
+use crate::relay::written::{KEPT, KEPT_FOR};
 use crate::session::event::{Applied, Event};
-use crate::views::Shared;
+use crate::views::{Outcome, Shared};
 
 /// Inputs that may wait for the engine: a second's worth of a storm.
 const INBOX: usize = 100_000;
@@ -381,7 +382,9 @@ impl House {
             outbox.begin(recovered.views.sequence());
             self.notices.reload(recovered.views.sequence());
             outbox.accept(&recovered.told, clock::now());
-            let _ = self.past.set(recovered.index.past()?);
+            let past = recovered.index.past()?;
+            self.remember(&past, &recovered.left);
+            let _ = self.past.set(past);
             // Before anything else lets the time pass in which we did not listen.
             let mut first = vec![Entry::Session(Event::Resumed { since: recovered.last })];
             let applied = applied_by(&self.config.load());
@@ -431,6 +434,22 @@ impl House {
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| Failure::System(std::io::Error::other(error)))?
+    }
+
+    /// What was said of a message before a restart is no news after it.
+    fn remember(&self, past: &Past, left: &[Keep]) {
+        let now = clock::now();
+        // Only a milter client speaks of messages.
+        let messages = if self.config.load().milter.listeners.listen.is_empty() { 0 } else { KEPT };
+        match past.lately(now.minus(KEPT_FOR), messages, KEPT) {
+            Ok(lately) => {
+                let left = left.iter().flat_map(|keep| &keep.folded).map(|folded| &folded.outcome);
+                let left = left.filter(|left| messages > 0 || matches!(left, Outcome::Scanned(_)));
+                self.scanning.remember(&lately, left, now);
+            }
+            // At the worst a verdict is written down twice.
+            Err(error) => tracing::warn!(%error, "what was said of messages in the last hour is not known"),
+        }
     }
 
     /// Looks whether a commit hangs, and whether the host's clock was set since it had been so often. How often it has now.

@@ -35,9 +35,9 @@ use crate::relay::attribution::{Attribution, Attributions};
 use crate::relay::message::{Message, Owner};
 use crate::relay::reserved;
 use crate::relay::ruling::{Client, Ruling, decide, rule};
-use crate::relay::scanned::Whose;
 use crate::relay::standing::Subject;
 use crate::relay::verdict::{Reason, Verdict};
+use crate::relay::written::Noted;
 use crate::relay::{Profile, Query, Stage};
 use crate::session::bindings::{Doubt, Lookup};
 use crate::session::{Name, Timestamp};
@@ -364,16 +364,15 @@ impl MailDesk {
             return false;
         }
         // Only a milter client speaks of it so soon that the index may not have it yet.
-        let whose = is_asked_about
-            .then(|| (message.at, message.queue_id.clone(), message.address, Whose::of(&message)));
+        let noted = is_asked_about.then(|| Noted::of(&message));
         let entry = match beside.is_empty() {
             true => Entry::Message(Box::new(message)),
             false => Entry::SentFor(Box::new(message), beside),
         };
         let Some(done) = self.inbox.submit(entry) else { return false };
         let durable = matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)));
-        if let Some((at, queue_id, address, whose)) = whose.filter(|_| durable) {
-            self.scanning.note(at, queue_id, address, whose);
+        if let Some(noted) = noted.filter(|_| durable) {
+            self.scanning.note(noted);
         }
         durable
     }
@@ -415,6 +414,7 @@ impl MailDesk {
             size: query.size,
             reason: ruling.reason,
             observed: config.relay.observe,
+            message_id: None,
         }
     }
 

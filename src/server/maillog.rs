@@ -126,6 +126,7 @@ fn message(row: &MailRow, now: Timestamp) -> Result<Message, &'static str> {
         token: None,
         reason: Reason::Imported,
         observed: false,
+        message_id: None,
     })
 }
 

@@ -182,6 +182,8 @@ fn options_arrive_as_filters() {
         "::ffff:198.51.100.7",
         "--token",
         "a b",
+        "--message-id",
+        "<1@x.example>",
         "--login",
         "bob",
         "--since",
@@ -194,6 +196,7 @@ fn options_arrive_as_filters() {
     let asked = daemon.answers.messages_asked.lock().unwrap().clone().unwrap();
     assert_eq!(asked.queue_id, Some(Name::from("4XyZ")));
     assert_eq!(asked.token, Some(Name::from("a b")));
+    assert_eq!(asked.message_id, Some(Name::from("1@x.example")), "it has no brackets");
     assert_eq!(asked.login, Some(Name::from("bob")));
     assert_eq!(asked.address, Some("198.51.100.7".parse().unwrap()));
     assert_eq!(asked.since, Some(Timestamp::from_seconds(1_795_442_400)));

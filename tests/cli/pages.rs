@@ -153,6 +153,18 @@ fn what_scanners_found_is_on_the_page_of_whoever_sent_it_and_on_nobody_elses() {
 }
 
 #[test]
+fn the_box_takes_a_message_id_with_its_brackets() {
+    let (daemon, [viewer, ..]) = daemon();
+    let reply = get(&daemon, &viewer, "/?q=%3C1.4711@laptop.home%3E");
+    let asked = daemon.answers.messages_asked.lock().unwrap().clone().unwrap();
+    assert_eq!(asked.message_id, Some(Name::from("1.4711@laptop.home")));
+    assert!(reply.body.contains("Messages with this Message-ID"), "{}", reply.body);
+    let listed = get(&daemon, &viewer, "/messages?message_id=%3C1.4711@laptop.home%3E").body;
+    assert!(listed.contains("value=\"1.4711@laptop.home\""), "{listed}");
+    assert!(get(&daemon, &viewer, "/message?token=Zk3vQ").body.contains("<dt>Message-ID</dt>"));
+}
+
+#[test]
 fn a_message_that_is_named_by_its_token_is_the_only_one_in_its_rows_for_programs() {
     let (daemon, [viewer, ..]) = daemon();
     let reply = get(&daemon, &viewer, "/message?token=Zk3vQ");

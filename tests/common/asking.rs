@@ -124,3 +124,42 @@ impl Policy {
         action.trim_end().strip_prefix("action=").expect("an action").to_owned()
     }
 }
+
+/// What a milter client offers: every action, and every step left out or unanswered that may be.
+const OFFERED: [u32; 3] = [6, 0x1ff, 0x1f_ffff];
+
+/// A message as a milter client tells of it beside policy delegation, on a connection of its own.
+pub(crate) struct Content<'a> {
+    pub(crate) client: &'a str,
+    pub(crate) queue_id: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+}
+
+impl Content<'_> {
+    /// The answer at its end, by its kind: `c` lets it go.
+    pub(crate) fn told(&self, server: SocketAddr) -> char {
+        let mut stream = connect(server);
+        let mut say = |kind: u8, data: &[u8]| {
+            let length = u32::try_from(data.len() + 1).expect("a short frame");
+            let octets = [&length.to_be_bytes()[..], &[kind], data].concat();
+            stream.write_all(&octets).expect("the daemon reads");
+        };
+        say(b'O', &OFFERED.map(u32::to_be_bytes).concat());
+        say(b'C', format!("[{0}]\x004\x02\x01{0}\0", self.client).as_bytes());
+        say(b'M', b"<sender@example.org>\0");
+        for (name, value) in self.headers {
+            say(b'L', format!("{name}\0{value}\0").as_bytes());
+        }
+        say(b'D', format!("Ei\0{}\0", self.queue_id).as_bytes());
+        say(b'E', b"");
+        let mut kinds = (0..2).map(|_| {
+            let mut length = [0; 4];
+            stream.read_exact(&mut length).expect("an answer in time");
+            let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+            stream.read_exact(&mut frame).expect("as long as was said");
+            char::from(frame[0])
+        });
+        assert_eq!(kinds.next(), Some('O'), "what is agreed comes first");
+        kinds.next().expect("the answer at the end")
+    }
+}

@@ -540,6 +540,7 @@ fn message(queue_id: &str, owners: &[&str], minute: i64) -> Message {
         token: Some(Name::from(format!("token-{queue_id}").as_str())),
         reason: Reason::Online,
         observed: false,
+        message_id: None,
     }
 }
 

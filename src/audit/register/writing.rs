@@ -38,6 +38,7 @@ pub(super) fn is_in(outcome: &Outcome) -> bool {
         Outcome::Message(_)
         | Outcome::Attempts(_)
         | Outcome::Scanned(_)
+        | Outcome::MessageId(_)
         | Outcome::Asked(..)
         | Outcome::Notice(_) => false,
     }
@@ -54,6 +55,7 @@ impl Writing<'_> {
             Outcome::Message(_)
             | Outcome::Attempts(_)
             | Outcome::Scanned(_)
+            | Outcome::MessageId(_)
             | Outcome::Asked(..)
             | Outcome::Notice(_) => Ok(()),
         }

@@ -82,7 +82,11 @@ impl Reader<'_> {
             let place = self.choice(Some(text), &["relay", "submission", "mx"])?;
             Ok(profiles.get(place).copied().unwrap_or_default())
         });
-        Ok(Milter { listeners, profile: profile.transpose()? })
+        Ok(Milter {
+            listeners,
+            profile: profile.transpose()?,
+            message_ids: table.message_ids.unwrap_or(true),
+        })
     }
 
     fn listeners(

@@ -66,6 +66,8 @@ pub struct Terms {
     pub sessions: bool,
     /// How many recipients are refused matters: the same for each recipient.
     pub refused: bool,
+    /// Message-IDs are wanted, too.
+    pub message_id: bool,
 }
 
 /// What is to be done about a command.
@@ -105,6 +107,8 @@ pub struct Ended {
     pub attributed: bool,
     /// Headers that were wanted, in their order.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The value of the first Message-ID, where that is wanted: of several it is the one that complaints are read by, too.
+    pub message_id: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +130,7 @@ struct Transaction {
     /// How the MTA refuses the recipient that follows (an enhanced status code), if it does.
     refusal: Option<Vec<u8>>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
+    message_id: Option<Vec<u8>>,
     octets: u64,
 }
 
@@ -245,7 +250,7 @@ impl Conversation {
                 (_, true) => 0,
                 (_, false) => UNANSWERED_RCPT,
             };
-            if self.terms.headers.is_empty() {
+            if self.terms.headers.is_empty() && !self.terms.message_id {
                 wanted |= NO_HEADERS;
             }
         }
@@ -292,7 +297,11 @@ impl Conversation {
         // Colon, and what stands around it.
         self.add(name.len().saturating_add(value.len()).saturating_add(4));
         let wanted = self.terms.headers.iter().any(|header| header.eq_ignore_ascii_case(&name));
-        let headers = &mut self.transaction.headers;
+        let Transaction { headers, message_id, .. } = &mut self.transaction;
+        let is_id = self.terms.message_id && name.eq_ignore_ascii_case(b"message-id");
+        if is_id && message_id.is_none() {
+            *message_id = Some(cut(value.clone(), NAME_KEPT));
+        }
         if wanted {
             // Of very many the first and the last ones are kept: those are what position is told by.
             if headers.len() >= HEADERS_KEPT {
@@ -317,8 +326,8 @@ impl Conversation {
         // Where the body is left out, what was announced is all that is known.
         query.size = if self.terms.profile.is_some() { transaction.octets } else { transaction.announced };
         let attributed = self.terms.profile.is_some();
-        let headers = std::mem::take(&mut self.transaction).headers;
-        Ended { query, attributed, headers }
+        let Transaction { headers, message_id, .. } = std::mem::take(&mut self.transaction);
+        Ended { query, attributed, headers, message_id }
     }
 
     fn query(&self, stage: Stage) -> Query {

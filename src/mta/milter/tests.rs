@@ -92,7 +92,13 @@ fn a_version_before_2_is_not_spoken_with() {
 
 fn conversation(profile: Option<Profile>) -> Conversation {
     let headers = vec![b"x-spam".to_vec()].into();
-    Conversation::new(Terms { name: "m1.1".to_owned(), profile, headers, ..Terms::default() })
+    Conversation::new(Terms {
+        name: "m1.1".to_owned(),
+        profile,
+        headers,
+        message_id: true,
+        ..Terms::default()
+    })
 }
 
 #[test]
@@ -290,6 +296,52 @@ fn of_endless_headers_the_first_and_the_last_are_kept() {
     assert_eq!(headers.len(), 100);
     assert!(headers.iter().all(|(_, value)| value.len() == 4096));
     assert!(headers[0].1.starts_with(b"0a") && headers[99].1.starts_with(b"999a"));
+}
+
+#[test]
+fn the_first_message_id_counts_whatever_its_case_and_wherever_it_stands() {
+    let mut talk = connected(None);
+    begin(&mut talk, "");
+    for _ in 0..200 {
+        talk.take(header("X-Spam", "No"));
+    }
+    talk.take(header("X-Message-ID", "<0@x>"));
+    talk.take(header("message-Id", "<1@x>"));
+    for _ in 0..200 {
+        talk.take(header("Message-ID", "<2@x>"));
+        talk.take(header("X-Spam", "No"));
+    }
+    let ended = end(&mut talk, "4bX");
+    assert_eq!(ended.message_id.as_deref(), Some(&b"<1@x>"[..]));
+    assert!(ended.headers.iter().all(|(name, _)| name == b"X-Spam"));
+    begin(&mut talk, "");
+    assert_eq!(end(&mut talk, "4bY").message_id, None, "the next message has none");
+    begin(&mut talk, "");
+    talk.take(header("Message-ID", &"a".repeat(100_000)));
+    assert_eq!(end(&mut talk, "4bZ").message_id.map(|id| id.len()), Some(1024));
+    talk.take(header("Message-ID", "<3@x>"));
+    talk.take(Command::Abort);
+    begin(&mut talk, "");
+    assert_eq!(end(&mut talk, "4bA").message_id, None);
+}
+
+#[test]
+fn headers_are_asked_for_where_a_scanners_or_message_ids_are_wanted_and_else_not() {
+    for (headers, message_id, left_out) in
+        [(vec![], false, true), (vec![], true, false), (vec![b"x-spam".to_vec()], false, false)]
+    {
+        let terms = Terms { headers: headers.into(), message_id, ..Terms::default() };
+        let mut talk = Conversation::new(terms);
+        let Step::Write(Reply::Negotiated { steps, .. }) =
+            talk.take(Command::Negotiate { version: 6, actions: 0x1ff, steps: 0x1f_ffff })
+        else {
+            panic!("nothing is agreed")
+        };
+        assert_eq!(steps & 0x20 != 0, left_out);
+        begin(&mut talk, "");
+        talk.take(header("Message-ID", "<1@x>"));
+        assert_eq!(end(&mut talk, "4bX").message_id.is_some(), message_id);
+    }
 }
 
 #[test]

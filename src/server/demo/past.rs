@@ -296,6 +296,7 @@ impl Story<'_> {
             token: Some(Name::from(format!("Zk{:06x}", number.wrapping_mul(40_503) & 0xff_ffff).as_str())),
             reason: ruling.reason,
             observed: false,
+            message_id: None,
         })
     }
 

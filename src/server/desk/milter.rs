@@ -13,7 +13,6 @@ use crate::clock;
 use crate::config::Config;
 use crate::mta::milter::{Ended, Terms, Told};
 use crate::mta::policy::Action;
-use crate::relay::Query;
 use crate::relay::connections::Client;
 use crate::relay::limit::Measure;
 use crate::relay::reserved;
@@ -21,6 +20,7 @@ use crate::relay::ruling::Ruling;
 use crate::relay::scanned::{By, Whose};
 use crate::relay::standing::Subject;
 use crate::relay::verdict::{Reason, Verdict};
+use crate::relay::{Query, message_id};
 use crate::server::mta::Peer;
 use crate::server::seats::Seat;
 use crate::session::Name;
@@ -38,6 +38,7 @@ impl MailDesk {
             headers: config.scanned.names().into(),
             sessions: config.limits.iter().any(|limit| limit.has(Measure::Connections)),
             refused: config.limits.iter().any(|limit| limit.has(Measure::Refused)),
+            message_id: config.milter.message_ids,
         }
     }
 
@@ -90,7 +91,7 @@ impl MailDesk {
 
     pub(super) async fn end_of_milter(&self, peer: &Peer, ended: Ended) -> Action {
         let config = self.config.load_full();
-        let Ended { query, attributed, headers } = ended;
+        let Ended { query, attributed, headers, message_id } = ended;
         let found = config.scanned.by_headers(&headers);
         // Before it is written down here: what is known by now was told by policy delegation, or by this client before.
         let told = self.scanning.recall(&Name::new(&query.queue_id), query.address);
@@ -109,6 +110,12 @@ impl MailDesk {
             // Whatever becomes of it, the message is not held for it: together they could take longer than the client waits.
             let (scanning, inbox) = (Arc::clone(&self.scanning), Arc::clone(&self.inbox));
             tokio::spawn(async move { scanning.take(&inbox, scanned).await });
+        }
+        if let Some(id) = message_id.as_deref().and_then(message_id::read) {
+            let (scanning, inbox) = (Arc::clone(&self.scanning), Arc::clone(&self.inbox));
+            let (queue_id, address) = (Name::new(&query.queue_id), query.address);
+            // By now the message is known if it was written down: as a verdict, it holds nothing up.
+            tokio::spawn(async move { scanning.name(&inbox, &queue_id, address, id).await });
         }
         answer
     }

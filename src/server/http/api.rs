@@ -257,6 +257,8 @@ pub struct MessageRow {
     pub size: u64,
     /// The token in its header.
     pub token: Option<String>,
+    /// Its Message-ID without brackets, where a milter saw it.
+    pub message_id: Option<String>,
     /// `permit`, `refuse` or `defer`.
     pub verdict: String,
     /// Why.
@@ -307,6 +309,7 @@ impl From<&Message> for MessageRow {
             recipient_domains: message.recipient_domains.iter().map(Name::to_string).collect(),
             size: message.size,
             token: message.token.as_ref().map(Name::to_string),
+            message_id: message.message_id.as_ref().map(Name::to_string),
             verdict: message.reason.verdict().word().to_owned(),
             reason: message.reason.word().to_owned(),
             observed: message.observed,

@@ -113,7 +113,7 @@ pub struct ComplaintRow {
 /// A way from a complaint to a subscriber.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct WayRow {
-    /// `token`, `queue-id` or `address`.
+    /// `token`, `queue-id`, `message-id` or `address`.
     pub way: String,
     /// What it led to.
     pub answer: Who,

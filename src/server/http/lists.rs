@@ -106,6 +106,7 @@ pub(super) async fn messages<S: Staff>(
         address: parameters.address("address")?,
         queue_id: parameters.name("queue_id")?,
         token: parameters.name("token")?,
+        message_id: parameters.message_id("message_id")?,
         login: parameters.name("login")?,
         sender: parameters.name("sender")?,
         recipient: parameters.name("recipient")?.map(|recipient| staff.recipient(&recipient)),

@@ -11,6 +11,7 @@ use jiff::fmt::friendly::SpanParser;
 
 use super::api::parse_rfc3339;
 use super::problem::Problem;
+use crate::relay::message_id;
 use crate::session::{Name, Timestamp};
 
 /// Octets of one value that are taken; names on the wire end at 253.
@@ -63,6 +64,16 @@ impl Parameters {
     /// See [`Parameters::text`].
     pub fn name(&mut self, name: &str) -> Result<Option<Name>, Problem> {
         Ok(self.text(name)?.map(|text| Name::from_text(&text)))
+    }
+
+    /// A Message-ID, with or without the brackets around it.
+    ///
+    /// # Errors
+    /// There is nothing in the brackets.
+    pub fn message_id(&mut self, name: &str) -> Result<Option<Name>, Problem> {
+        let Some(typed) = self.name(name)? else { return Ok(None) };
+        let read = message_id::read(typed.octets());
+        read.map(Some).ok_or_else(|| Problem::parameter(name, "there is no Message-ID in it"))
     }
 
     /// An address; `::ffff:192.0.2.1` is the IPv4 address it carries.

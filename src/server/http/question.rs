@@ -22,13 +22,14 @@ use crate::session::Name;
 /// A ticket's number and a sentence.
 const PURPOSE_OCTETS_MAX: usize = 1024;
 /// Parameters whose values are whom or what a question is about.
-const ABOUT: [&str; 13] = [
+const ABOUT: [&str; 14] = [
     "address",
     "ip",
     "subscriber",
     "login",
     "queue_id",
     "token",
+    "message_id",
     "about",
     "by",
     "sender",

@@ -4,13 +4,16 @@
 //! |---|---|---|
 //! | token | the header that our mail server added, and the message it was written down with | nobody who has not seen one |
 //! | queue-id | a Received header: queue id, time and client address of a message that was written down | whoever knows of one |
+//! | message-id | a message that was written down with this Message-ID, whose client's address and time stand in the report, or its token | whoever has seen the header of a message |
 //! | address | who had the source address and port at the time of arrival | the reporter |
 //!
 //! Ways that lead to the same subscriber agree, and the surest of them says how sure it is. If two lead to different ones,
-//! nobody is accused and all are told. A way that leads nowhere says nothing: the source address may be our own server's.
+//! nobody is accused and all are told. A Message-ID alone leads to nobody: whoever has seen one can write it into mail of his own, send
+//! that by another provider, and have it complained about. A way that leads nowhere says nothing: the source address may be our own server's.
 //!
 //! Knows: the table above. Must not know: how a report is spelled, or HTTP.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,6 +123,22 @@ impl StaffDesk {
             ways.push(way("queue-id", answer));
             add(&mut all, by_queue_id);
         }
+        if let Some(id) = &complaint.message_id {
+            let filter =
+                MessageFilter { message_id: Some(id.clone()), limit: 100, ..MessageFilter::default() };
+            let known = self.found(filter).await?;
+            let is_known = !known.is_empty();
+            let found: Vec<Message> =
+                known.into_iter().filter(|message| bears_out(message, complaint)).collect();
+            if is_known {
+                let mut answer = of(&found);
+                if found.is_empty() {
+                    answer.because = Some(NOT_BORNE_OUT.to_owned());
+                }
+                ways.push(way("message-id", answer));
+            }
+            add(&mut all, found);
+        }
         if let (Some(address), Some(arrival)) = (complaint.address, complaint.arrival) {
             ways.push(way("address", self.owner(Realm::PUBLIC, address, complaint.port, arrival).await?));
             let filter = around(arrival, AROUND_THE_ARRIVAL);
@@ -156,6 +175,21 @@ fn agrees(message: &Message, hop: &Hop) -> bool {
     let address = message.address.map(|address| address.to_canonical());
     same(address, hop.address) && same(message.port, hop.port)
 }
+
+/// Whether the report says of a message more than its Message-ID: its token, or its client's address at its time.
+fn bears_out(message: &Message, complaint: &Complaint) -> bool {
+    let address = message.address.map(|address| address.to_canonical());
+    let is_client = |told: Option<IpAddr>, port, at: Option<Timestamp>| {
+        let near = |at: Timestamp| message.at.since(at).max(at.since(message.at)) <= AROUND_A_HOP;
+        address.is_some() && told == address && same(message.port, port) && at.is_some_and(near)
+    };
+    complaint.token.is_some() && complaint.token == message.token
+        || is_client(complaint.address, complaint.port, complaint.arrival)
+        || complaint.hops.iter().any(|hop| is_client(hop.address, hop.port, hop.at))
+}
+
+const NOT_BORNE_OUT: &str = "a message with this Message-ID was written down, but the report has neither its token nor its client's \
+                             address at that time; whoever has seen a Message-ID can write it";
 
 fn add(all: &mut Vec<Message>, found: Vec<Message>) {
     for message in found {

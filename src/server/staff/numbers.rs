@@ -96,6 +96,16 @@ impl StaffDesk {
         }
         let open = i64::try_from(self.seats.open()).unwrap_or(i64::MAX);
         out.gauge("smtp_sessions", "SMTP sessions that are open, as milter clients tell", &[], open);
+        let named = &self.scanning.named;
+        for (outcome, count) in [("recorded", &named.recorded), ("unrecorded", &named.unrecorded)] {
+            let help = "Message-IDs of messages that were written down, and what became of them";
+            out.counter(
+                "message_ids",
+                help,
+                &[("outcome", outcome)],
+                count.load(std::sync::atomic::Ordering::Relaxed),
+            );
+        }
     }
 
     fn expose_answers(&self, out: &mut Exposition) {

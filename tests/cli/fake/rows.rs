@@ -77,6 +77,7 @@ pub(super) fn message() -> MessageRow {
         recipient_domains: vec!["a.example".to_owned(), "b.example".to_owned()],
         size: 2048,
         token: some("Zk3vQ"),
+        message_id: some("1.4711@laptop.home"),
         verdict: "permit".to_owned(),
         reason: "online".to_owned(),
         candidates: vec![alice()],

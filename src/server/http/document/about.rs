@@ -67,6 +67,7 @@ const RECIPIENT_DOMAIN: Given =
 const HELO: Given = Given("helo", Kindred::Text, "With this HELO name, whatever its case.");
 const QUEUE_ID: Given = Given("queue_id", Kindred::Text, "With this queue id.");
 const MESSAGE_TOKEN: Given = Given("token", Kindred::Text, "With this token in the header.");
+const MESSAGE_ID: Given = Given("message_id", Kindred::Text, "With this Message-ID, where a milter saw it.");
 const WITHIN: Given =
     Given("within", Kindred::Span, "All who had it so long before and after that time, such as 2m.");
 const IP: Given = Given("ip", Kindred::Text, "An IP address.");
@@ -172,6 +173,7 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
                 ADDRESS,
                 QUEUE_ID,
                 MESSAGE_TOKEN,
+                MESSAGE_ID,
                 LOGIN,
                 SENDER,
                 RECIPIENT,

@@ -121,6 +121,7 @@ pub(in super::super) async fn messages<S: Staff>(
         address: parameters.address("address")?,
         queue_id: parameters.name("queue_id")?,
         token: parameters.name("token")?,
+        message_id: parameters.message_id("message_id")?,
         login: parameters.name("login")?,
         sender: parameters.name("sender")?,
         recipient: recipient.as_ref().map(|recipient| staff.recipient(recipient)),
@@ -136,6 +137,7 @@ pub(in super::super) async fn messages<S: Staff>(
         ("address", filter.address.map(|address| address.to_string()).unwrap_or_default()),
         ("queue_id", spelled(filter.queue_id.as_ref())),
         ("token", spelled(filter.token.as_ref())),
+        ("message_id", spelled(filter.message_id.as_ref())),
         ("login", spelled(filter.login.as_ref())),
         ("sender", spelled(filter.sender.as_ref())),
         ("recipient", spelled(recipient.as_ref())),
@@ -152,6 +154,7 @@ pub(in super::super) async fn messages<S: Staff>(
         "Address",
         "Queue-id",
         "Token",
+        "Message-ID",
         "Login",
         "Sender",
         "Recipient",
@@ -160,7 +163,7 @@ pub(in super::super) async fn messages<S: Staff>(
         "From",
         "Until",
     ];
-    let examples = ["", "198.51.100.7", "", "", "", "", "", "", "", "2026-11-23 14:00", "now"];
+    let examples = ["", "198.51.100.7", "", "", "", "", "", "", "", "", "2026-11-23 14:00", "now"];
     let fields = told.iter().zip(labels).zip(examples);
     let fields = fields.map(|(((name, value), label), example)| field(name, label, value, example)).collect();
     let pager = pager(&frame, "/messages", "/v1/messages", &told, walk.goes_on(), next.as_deref());

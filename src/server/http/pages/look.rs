@@ -19,6 +19,7 @@ use crate::console::link::{self, Href, Link};
 use crate::console::{Frame, Place};
 use crate::paste::Endpoint;
 use crate::paste::wall::NotOnce;
+use crate::relay::message_id;
 use crate::server::http::api::rfc3339;
 use crate::server::http::problem::Problem;
 use crate::server::http::question::Question;
@@ -71,7 +72,7 @@ pub(in super::super) async fn look<S: Staff>(
     let outcome = match asked {
         Asked::NoAddress => Outcome::Remark(
             "No address was found in this. Paste a line that has the client's address, or ask for one word: a \
-             subscriber, a queue-id, a token."
+             subscriber, a queue-id, a token, a Message-ID."
                 .to_owned(),
         ),
         Asked::Several(endpoints, told) => several(&frame, &typed, &endpoints, at.or(told)),
@@ -92,10 +93,11 @@ pub(in super::super) async fn look<S: Staff>(
             let ready = question.ready(&*staff)?.and_about([name.clone()]);
             let found = found(&*staff, word).await?;
             let ready = ready.and_about(found.subscriber.then(|| staff.canonical(&name)));
-            let messages = [&found.by_queue_id, &found.by_token, &found.by_login].map(Vec::len);
+            let Found { by_queue_id, by_token, by_message_id, by_login, .. } = &found;
+            let messages = [by_queue_id, by_token, by_message_id, by_login].map(Vec::len);
             let rows = messages.into_iter().fold(found.sessions.len(), usize::saturating_add);
             ready.answered(&*staff, rows).await?;
-            if found.subscriber && messages == [0; 3] {
+            if found.subscriber && messages == [0; 4] {
                 let href = frame.href(&link::subscriber(&found.word), &[]);
                 return Ok(Redirect::to(href.text()).into_response());
             }
@@ -245,8 +247,14 @@ async fn found<S: Staff>(staff: &S, word: String) -> Result<Found, Trouble> {
     let by_queue_id = staff.messages(&queue_id).await?;
     let by_token = staff.messages(&token).await?;
     let by_login = staff.messages(&login).await?;
+    let by_message_id = match message_id::read(name.octets()) {
+        Some(id) => {
+            staff.messages(&of(MessageFilter { message_id: Some(id), ..MessageFilter::default() })).await?
+        }
+        None => Vec::new(),
+    };
     let filter = SessionFilter { subscriber: Some(name), limit: MESSAGES_MAX, ..SessionFilter::default() };
     let sessions = staff.sessions(&filter).await?;
     let subscriber = !sessions.is_empty();
-    Ok(Found { word, by_queue_id, by_token, by_login, sessions, subscriber })
+    Ok(Found { word, by_queue_id, by_token, by_message_id, by_login, sessions, subscriber })
 }
