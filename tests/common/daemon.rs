@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::clock::{self, Kill};
 use super::{asking, eventually, free_port, nas::Nas};
 
 /// The secret of the RADIUS client on loopback.
@@ -169,8 +170,7 @@ listen = [{web}]
     /// Starts the process over the data that is there; does not wait.
     pub(crate) fn launch(&mut self) {
         assert!(self.child.is_none(), "one process at a time");
-        let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
-        let mut command = match &self.held {
+        let command = match &self.held {
             None => Command::new(program()),
             Some(_) => {
                 // The first descriptor that a service manager hands over is the third.
@@ -180,6 +180,17 @@ listen = [{web}]
                 shell
             }
         };
+        self.spawn(command);
+    }
+
+    /// The same with its clock so many days ahead, and killed at a certain place.
+    pub(crate) fn launch_ahead(&mut self, days: u32, kill: Option<Kill>) {
+        assert!(self.child.is_none(), "one process at a time");
+        self.spawn(clock::ahead(&program(), days, kill));
+    }
+
+    fn spawn(&mut self, mut command: Command) {
+        let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
         let held = self.held.as_ref().map(|held| OwnedFd::from(held.try_clone().expect("a second handle")));
         let child = command
             .arg("serve")
@@ -202,6 +213,11 @@ listen = [{web}]
             let (status, _) = self.http("/readyz")?;
             (status == 200).then_some(())
         });
+    }
+
+    /// Whether the process has ended, by whatever hand.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().expect("its status").is_some())
     }
 
     /// Stops it as systemd would and starts it again over the same data.

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "every test program uses its own part of what is shared here")]
 
 pub(crate) mod asking;
+pub(crate) mod clock;
 pub(crate) mod daemon;
 pub(crate) mod freeradius;
 pub(crate) mod lists;

@@ -51,6 +51,8 @@ const NOT_DEFAULTS: &[&str] = &[
     "recipients",
     "bytes",
     "message-size",
+    "connections",
+    "refused",
     "text",
     "profile",
     "spam",
