@@ -17,12 +17,13 @@ use crate::log::entry::Entry;
 use crate::notice::Notice;
 use crate::notice::told::told;
 use crate::relay::attempts::Attempt;
-use crate::relay::case::{Action, Case, Cases, Changed};
+use crate::relay::case::{Act, Action, Case, Cases, Changed};
 use crate::relay::class::{Classes, ClassesAtRest};
+use crate::relay::delisting::{Tie, Ties};
 use crate::relay::line::{Lines, Told};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::scanned::{Finding, Scanned};
-use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
+use crate::relay::standing::{Command, Order, Standing, StandingBefore, Subject};
 use crate::relay::trend::{self, Trends};
 use crate::relay::usage::{Counting, Usages, UsagesAtRest};
 use crate::relay::verdict::Reason;
@@ -223,9 +224,11 @@ struct RestBefore {
     recent: RecentMessages,
 }
 
-/// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest.
-const SNAPSHOT: u8 = 5;
+/// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest, from 6 on
+/// ties behind those.
+const SNAPSHOT: u8 = 6;
 /// Those before, which are still read: the log may not reach back to where such a snapshot was taken.
+const WITHOUT_TIES: u8 = 5;
 const WITHOUT_TRENDS: u8 = 4;
 const WITHOUT_CASES: u8 = 3;
 
@@ -246,14 +249,17 @@ struct Behind {
     classes: ClassesAtRest,
 }
 
+/// What stands behind the rest. Its fields are a file format.
+type AtRest = (Rest, Behind, Ties);
+
 /// What the octets of this version hold.
-fn at_rest(version: u8, octets: &[u8]) -> Option<(Rest, Behind)> {
+fn at_rest(version: u8, octets: &[u8]) -> Option<AtRest> {
+    let alone = |rest| (rest, Behind::default(), Ties::default());
     let read = match version {
         SNAPSHOT => postcard::from_bytes(octets),
-        WITHOUT_TRENDS => postcard::from_bytes(octets).map(|rest| (rest, Behind::default())),
-        WITHOUT_CASES => {
-            postcard::from_bytes::<RestBefore>(octets).map(|rest| (Rest::from(rest), Behind::default()))
-        }
+        WITHOUT_TIES => postcard::from_bytes(octets).map(|(rest, behind)| (rest, behind, Ties::default())),
+        WITHOUT_TRENDS => postcard::from_bytes(octets).map(alone),
+        WITHOUT_CASES => postcard::from_bytes(octets).map(|rest: RestBefore| alone(Rest::from(rest))),
         _ => return None,
     };
     read.ok()
@@ -290,7 +296,9 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        let (rest, Behind { trends, lines, classes }) = at_rest(format, octets).ok_or(Unreadable)?;
+        let (mut rest, Behind { trends, lines, classes }, ties) =
+            at_rest(format, octets).ok_or(Unreadable)?;
+        rest.standing.restore_ties(ties);
         let lines = lines.restored();
         shared.classes.restore(classes);
         shared.lines.store(Arc::new(lines.clone()));
@@ -350,7 +358,8 @@ impl Views {
         let (trends, lines, classes) =
             (self.shared.trends.image(), self.lines.clone(), self.shared.classes.at_rest());
         let behind = Behind { trends, lines, classes };
-        postcard::to_extend(&(rest, behind), vec![SNAPSHOT]).expect("a vector takes every octet")
+        let ties = self.standing.ties();
+        postcard::to_extend(&(rest, behind, ties), vec![SNAPSHOT]).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -428,16 +437,15 @@ impl Views {
                 self.drain(Cause::Held, folded);
                 Some(Outcome::Hold(hold.clone()))
             }
-            Entry::Complaint(_) | Entry::CaseOpened(_) | Entry::Signal(_) | Entry::Listing(_) => {
+            Entry::Complaint(_)
+            | Entry::CaseOpened(_)
+            | Entry::Signal(_)
+            | Entry::Listing(_)
+            | Entry::Delisted(_) => {
                 self.open_or_join(sequence, entry, folded);
                 None
             }
-            Entry::Case(action) => {
-                let changed = self.acted(sequence, action);
-                self.tell(entry, &changed, folded);
-                // Whoever gave it was told that it holds, also when its case has just gone.
-                action.command().map(|command| self.ordered(Some(action.case), sequence, command))
-            }
+            Entry::Case(action) => self.acted(sequence, entry, action, folded),
             Entry::Attempts(attempts) => {
                 self.shared.trends.attempts(at, attempts);
                 Some(Outcome::Attempts(attempts.clone()))
@@ -454,9 +462,7 @@ impl Views {
                 None
             }
             Entry::Alive { ahead } => {
-                self.ahead = (at, *ahead);
-                self.recent.forget(at);
-                self.counting.forget(&self.shared.usages, at);
+                self.alive(at, *ahead);
                 None
             }
         };
@@ -464,13 +470,52 @@ impl Views {
         self.shared.committed.store(sequence, Ordering::Release);
     }
 
-    fn acted(&mut self, sequence: u64, action: &Action) -> Changed {
+    fn alive(&mut self, at: Timestamp, ahead: Duration) {
+        self.ahead = (at, ahead);
+        self.recent.forget(at);
+        self.counting.forget(&self.shared.usages, at);
+    }
+
+    /// Whether a limit until a delisting, or its end, is about what is there no longer.
+    fn comes_too_late(&self, action: &Action) -> bool {
+        match &action.act {
+            Act::Order(subject, Order::UntilDelisted) => {
+                let is_listed = self.cases.get(action.case).is_some_and(|case| case.is_listed().is_some());
+                !is_listed || !self.standing.may_be_tied(subject, action.case, action.at)
+            }
+            Act::Order(subject, Order::Delisted) => !self.standing.ties().has(subject, action.case),
+            _ => false,
+        }
+    }
+
+    fn acted(
+        &mut self,
+        sequence: u64,
+        entry: &Entry,
+        action: &Action,
+        folded: &mut Vec<Folded>,
+    ) -> Option<Outcome> {
+        if self.comes_too_late(action) {
+            return None;
+        }
         let changed = self.cases.act(sequence, action);
         self.show(&changed);
         for subject in action.usual_for() {
             self.shared.trends.dismiss(subject);
         }
-        changed
+        // Whoever gave it was told that it holds, also when its case has just gone.
+        let outcome = action.command().map(|command| self.ordered(Some(action.case), sequence, command));
+        if !self.holds_on(action) {
+            self.tell(entry, &changed, folded);
+        }
+        outcome
+    }
+
+    /// Whether somebody is held back still, by another list or by somebody else, though a listing is over.
+    fn holds_on(&self, action: &Action) -> bool {
+        let Act::Order(subject, Order::Delisted) = &action.act else { return false };
+        let standing = &self.standing;
+        standing.limited(subject, action.at).is_some() || standing.suspension(subject, action.at).is_some()
     }
 
     fn sent(&mut self, at: Timestamp, message: &Message, beside: &[Subject]) -> Outcome {
@@ -511,6 +556,11 @@ impl Views {
                 self.cases.signal(sequence, signal)
             }
             Entry::Listing(listing) => self.cases.listing(sequence, listing),
+            Entry::Delisted(delisted) => {
+                self.standing.delist(delisted);
+                self.shared.standing.store(Arc::new(self.standing.clone()));
+                self.cases.delisted(sequence, delisted)
+            }
             _ => return,
         };
         self.show(&changed);
@@ -527,7 +577,15 @@ impl Views {
     }
 
     fn ordered(&mut self, case: Option<u64>, sequence: u64, command: Command) -> Outcome {
-        self.standing.fold_of(case, sequence, &command);
+        let listing = case.and_then(|case| self.cases.get(case)?.listing());
+        match (case, listing, command.order) {
+            (Some(case), Some(listing), Order::UntilDelisted) => {
+                let (list, address) = (listing.list.clone(), listing.address);
+                let tie = Tie { case, by: command.by.clone(), list, address, over: false };
+                self.standing.fold_tied(sequence, &command, tie);
+            }
+            _ => self.standing.fold_of(case, sequence, &command),
+        }
         self.shared.standing.store(Arc::new(self.standing.clone()));
         if !self.lines.is_empty() {
             self.lines.settle(&self.standing, command.at);

@@ -121,6 +121,7 @@ fn message() -> MessageRow {
 
 fn suspension() -> SuspensionRow {
     SuspensionRow {
+        until_delisted: Vec::new(),
         kind: hostile(),
         subject: hostile(),
         standing: hostile(),
@@ -300,6 +301,7 @@ fn case() -> CaseRow {
         found_by: vec![hostile()],
     };
     let history = HistoryRow {
+        until_delisted: false,
         reference: 7,
         at: some(),
         by: hostile(),
@@ -332,6 +334,7 @@ fn rule() -> RuleRow {
 
 fn dry_run() -> DryRun {
     let row = WouldRow {
+        until_delisted: false,
         case: 7,
         at: some(),
         what: hostile(),

@@ -15,7 +15,7 @@ use crate::relay::case::{Action, Complaint, Opened};
 use crate::relay::line::Told;
 use crate::relay::message::Message;
 use crate::relay::scanned::Scanned;
-use crate::relay::signal::{Listing, Signal};
+use crate::relay::signal::{Delisted, Listing, Signal};
 use crate::relay::standing::{Command, Subject};
 use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
@@ -68,6 +68,8 @@ pub enum Entry {
     Coa(Box<Told>),
     /// A message that was let go and concerns these as well, beside the owner of its address and its login.
     SentFor(Box<Message>, Vec<Subject>),
+    /// A block list no longer has one of our own addresses.
+    Delisted(Box<Delisted>),
 }
 
 impl Entry {

@@ -31,6 +31,8 @@ pub struct Body {
     order: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    until_delisted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<Measured>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +119,7 @@ impl Body {
             ticket: notice.ticket.as_ref().map(Name::to_string),
             order: notice.order.map(Order::word),
             until: notice.order.and_then(Order::until).and_then(moment),
+            until_delisted: notice.order.is_some_and(Order::is_until_delisted),
             nas: notice.nas.as_ref().map(Name::to_string),
             case,
             ..Body::bare(id, notice.kind, notice.at.unwrap_or(now), sentence(notice))
@@ -166,6 +169,7 @@ impl Body {
             ticket: None,
             order: None,
             until: None,
+            until_delisted: false,
             signal: None,
             complaint: None,
             listing: None,
@@ -243,7 +247,8 @@ fn sentence(notice: &Notice) -> String {
     let why = notice.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let by = notice.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let until = match notice.order {
-        None | Some(Order::Release) => String::new(),
+        None | Some(Order::Release | Order::Delisted) => String::new(),
+        Some(Order::UntilDelisted) => " until delisted".to_owned(),
         Some(order) => order
             .until()
             .and_then(moment)
@@ -393,6 +398,10 @@ mod tests {
                 "192.0.2.25 is on zen; nobody who is known stood out before",
             ),
             (Notice { order: limit, ..bare(Kind::Limited) }, "Login bob is limited until released"),
+            (
+                Notice { order: Some(Order::UntilDelisted), ..bare(Kind::Limited) },
+                "Login bob is limited until delisted",
+            ),
             (bare(Kind::Released), "Login bob is released"),
             (rule(Kind::RuleCalled), "Rule:flood is braked and calls you: look whether to limit login bob"),
             (rule(Kind::RuleObserved), "Rule:flood is only watched, and would limit login bob"),

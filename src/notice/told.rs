@@ -73,8 +73,8 @@ fn with(kind: Kind, at: Timestamp, evidence: Evidence) -> Notice {
 fn of_order(order: Order) -> Kind {
     match order {
         Order::Suspend { .. } => Kind::Suspended,
-        Order::Limit { .. } => Kind::Limited,
-        Order::Release => Kind::Released,
+        Order::Limit { .. } | Order::UntilDelisted => Kind::Limited,
+        Order::Release | Order::Delisted => Kind::Released,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod attribution;
 pub mod case;
 pub mod class;
 pub mod confidence;
+pub mod delisting;
 pub mod limit;
 pub mod line;
 pub mod message;

@@ -254,7 +254,7 @@ impl Writing<'_> {
                 command.by.octets(),
                 command.subject.kind(),
                 command.subject.name().octets(),
-                command.order.word(),
+                command.order.verb(),
                 command.order.until().map(Moment),
                 command.reason.octets(),
             ),
