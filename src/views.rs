@@ -49,8 +49,8 @@ pub struct Folded {
 pub enum Outcome {
     /// Sessions or bindings changed.
     Effect(Cause, Effect),
-    /// A message was let go.
-    Message(Box<Message>),
+    /// A message was let go, and concerns these beside its owner and its login.
+    Message(Box<Message>, Vec<Subject>),
     /// Staff ordered something.
     Command(Command),
     /// Staff asked something; with the link that ties it to all questions before it.
@@ -525,7 +525,8 @@ impl Views {
         }
         self.counting.count(&self.shared.usages, at, message, beside);
         self.shared.trends.message(at, message);
-        Outcome::Message(Box::new(message.clone()))
+        self.shared.trends.message_within(at, message, beside);
+        Outcome::Message(Box::new(message.clone()), beside.to_vec())
     }
 
     fn access(&mut self, sequence: u64, told: &Told) {

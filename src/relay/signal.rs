@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::standing::Subject;
 use crate::session::{Name, Timestamp};
 
-/// A subscriber or login does what it did not use to do; a log entry.
+/// A sender does what it did not use to do; a log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
     /// When it was seen.

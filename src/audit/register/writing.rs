@@ -35,7 +35,7 @@ pub(super) fn is_in(outcome: &Outcome) -> bool {
                 | Effect::Gap { .. }
                 | Effect::Restarted { .. }
         ),
-        Outcome::Message(_)
+        Outcome::Message(..)
         | Outcome::Attempts(_)
         | Outcome::Scanned(_)
         | Outcome::Asked(..)
@@ -51,7 +51,7 @@ impl Writing<'_> {
             Outcome::Hold(hold) => self.hold(hold),
             Outcome::Token(order) => self.token(order),
             Outcome::Preservation(order) => self.preservation(order),
-            Outcome::Message(_)
+            Outcome::Message(..)
             | Outcome::Attempts(_)
             | Outcome::Scanned(_)
             | Outcome::Asked(..)
