@@ -15,7 +15,7 @@ use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
 use crate::notice::Notice;
-use crate::notice::told::told;
+use crate::notice::told::{ended, told};
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Act, Action, Case, Cases, Changed};
 use crate::relay::class::{Classes, ClassesAtRest};
@@ -195,6 +195,8 @@ pub struct Views {
     lines: Lines,
     sequence: u64,
     ahead: (Timestamp, Duration),
+    /// When an order runs out.
+    next_end: Option<Timestamp>,
     effects: Vec<Effect>,
 }
 
@@ -285,6 +287,7 @@ impl Views {
             lines: Lines::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
+            next_end: None,
             effects: Vec::new(),
             shared,
         }
@@ -314,6 +317,7 @@ impl Views {
         shared.cases_changed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
+            next_end: rest.standing.next_end(),
             standing: rest.standing,
             recent: rest.recent,
             tokens: rest.tokens,
@@ -587,6 +591,7 @@ impl Views {
             }
             _ => self.standing.fold_of(case, sequence, &command),
         }
+        self.next_end = self.standing.next_end();
         self.shared.standing.store(Arc::new(self.standing.clone()));
         if !self.lines.is_empty() {
             self.lines.settle(&self.standing, command.at);
@@ -617,12 +622,28 @@ impl Views {
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
         self.drain(Cause::Deadline, folded);
+        self.expire(at, folded);
         self.shared.trends.advance(at);
         self.shared.classes.advance(at, |subscriber| self.machine.has_any(subscriber));
         let preserved = &self.preserved;
         let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
         self.show(&changed);
         self.shared.reach.reply(&self.machine);
+    }
+
+    /// Forgets orders that have run out, and has it told.
+    fn expire(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
+        if self.next_end.is_none_or(|end| at < end) {
+            return;
+        }
+        for (subject, held, order) in self.standing.expire(at) {
+            let case = order.case.and_then(|case| self.cases.get(case));
+            let notice = ended(&subject, held, &order, case.map(|case| &**case));
+            let outcome = Outcome::Notice(Box::new(notice));
+            folded.push(Folded { sequence: self.sequence, outcome });
+        }
+        self.next_end = self.standing.next_end();
+        self.shared.standing.store(Arc::new(self.standing.clone()));
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {

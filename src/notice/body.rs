@@ -263,9 +263,22 @@ fn sentence(notice: &Notice) -> String {
         Kind::Signal => format!("{} stands out: {evidence}", capital(&whom)),
         Kind::Complaint => format!("A complaint about {whom}: {evidence}"),
         Kind::Listing => format!("{evidence}; {whom} stood out before"),
+        Kind::Delisted => match &notice.evidence {
+            Some(Evidence::Listing(listing)) => {
+                format!("{} is no longer on {}", listing.address, listing.list)
+            }
+            _ => notice.kind.word().to_owned(),
+        },
         Kind::Suspended => format!("{} is suspended{until}{by}{why}", capital(&whom)),
         Kind::Limited => format!("{} is limited{until}{by}{why}", capital(&whom)),
         Kind::Released => format!("{} is released{by}{why}", capital(&whom)),
+        Kind::Ended => {
+            let what = match notice.order {
+                Some(Order::Limit { .. }) => "limit",
+                _ => "suspension",
+            };
+            format!("The {what} of {whom}{by} is over{why}")
+        }
         Kind::RuleCalled | Kind::RuleObserved => {
             let would = notice.order.map_or("do something to", Order::word);
             let held = if notice.kind == Kind::RuleCalled {
@@ -394,8 +407,16 @@ mod tests {
                 "Login bob stands out: 1,024 messages today (messages)",
             ),
             (
-                Notice { evidence: Some(listing), about: Vec::new(), ..bare(Kind::Listing) },
+                Notice { evidence: Some(listing.clone()), about: Vec::new(), ..bare(Kind::Listing) },
                 "192.0.2.25 is on zen; nobody who is known stood out before",
+            ),
+            (
+                Notice { evidence: Some(listing), about: Vec::new(), ..bare(Kind::Delisted) },
+                "192.0.2.25 is no longer on zen",
+            ),
+            (
+                Notice { order: limit, by: Some(Name::from("desk")), ..bare(Kind::Ended) },
+                "The limit of login bob by desk is over",
             ),
             (Notice { order: limit, ..bare(Kind::Limited) }, "Login bob is limited until released"),
             (

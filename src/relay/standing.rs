@@ -288,6 +288,23 @@ impl Standing {
         self.ties.end(delisted);
     }
 
+    /// When the next order runs out by itself.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let all = self.suspended.values().chain(self.limited.values());
+        all.filter_map(|order| order.until).min()
+    }
+
+    /// Forgets what has run out, and says what that was.
+    pub fn expire(&mut self, at: Timestamp) -> Vec<(Subject, Held, Suspension)> {
+        let mut over = Vec::new();
+        for (held, orders) in [(Held::Suspended, &mut self.suspended), (Held::Limited, &mut self.limited)] {
+            let ended = orders.extract_if(.., |_, order| !order.holds(at));
+            over.extend(ended.map(|(subject, order)| (subject, held, order)));
+        }
+        over
+    }
+
     /// Which limits end when something is delisted.
     #[must_use]
     pub fn ties(&self) -> &Ties {

@@ -321,3 +321,40 @@ fn a_limit_until_delisted_goes_on_from_a_snapshot_between_the_delisting_and_its_
     assert!(told.is_empty() && shared.standing.load().in_force(AT).is_empty(), "{told:?}");
     assert_eq!(shared.case(1).unwrap().history.len(), 5);
 }
+
+#[test]
+fn an_order_that_runs_out_is_told_once_by_its_own_number_and_one_that_was_ended_before_is_not() {
+    let (until, whom) = (AT.plus(Duration::from_secs(60)), |name: &str| Subject::Login(Name::from(name)));
+    let order = |name: &str, order| {
+        let (by, reason) = (Name::from("desk"), Name::from("spam"));
+        Entry::Command(Command { at: AT, by, subject: whom(name), order, reason })
+    };
+    let suspend = Order::Suspend { until: Some(until) };
+    let entries = [
+        order("alice", suspend),
+        order("bob", suspend),
+        order("bob", Order::Release),
+        order("carol", Order::Limit { until: Some(until) }),
+        order("dora", Order::Suspend { until: None }),
+    ];
+    let (views, _) = folded(&entries);
+    let shared = Arc::<Shared>::default();
+    let mut restored = Views::restore(Arc::clone(&shared), &views.snapshot()).unwrap();
+    let mut folded = Vec::new();
+    restored.advance(until.minus(Duration::from_millis(1)), &mut folded);
+    assert_eq!(folded, []);
+    restored.advance(until, &mut folded);
+    let told: Vec<_> = folded
+        .iter()
+        .filter_map(|told| match &told.outcome {
+            Outcome::Notice(notice) => Some((notice.id(told.sequence, 0), notice.about.clone(), notice.at)),
+            _ => None,
+        })
+        .collect();
+    let expected = [("1-ended", "alice"), ("4-ended", "carol")];
+    assert_eq!(told, expected.map(|(id, name)| (id.to_owned(), vec![whom(name)], Some(until))));
+    folded.clear();
+    restored.advance(until.plus(Duration::from_secs(1)), &mut folded);
+    assert_eq!(folded, [], "once");
+    assert_eq!(shared.standing.load().in_force(AT).len(), 1, "dora is suspended until released");
+}
