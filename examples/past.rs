@@ -222,7 +222,7 @@ fn fill(arguments: &Arguments, world: &World) -> Result<(), Box<dyn Error>> {
             number += 1;
             let at = at.plus(Duration::from_millis(of_day * 86_400_000 / per_day.max(1)));
             let message = message(world, &mut dice, day, at, number);
-            filler.entry(at, [Outcome::Message(Box::new(message))])?;
+            filler.entry(at, [Outcome::Message(Box::new(message), Vec::new())])?;
         }
     }
     let end = begin_of(world.days);

@@ -15,15 +15,16 @@ use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
 use crate::log::entry::Entry;
 use crate::notice::Notice;
-use crate::notice::told::told;
+use crate::notice::told::{ended, told};
 use crate::relay::attempts::Attempt;
-use crate::relay::case::{Action, Case, Cases, Changed};
+use crate::relay::case::{Act, Action, Case, Cases, Changed};
 use crate::relay::class::{Classes, ClassesAtRest};
+use crate::relay::delisting::{Tie, Ties};
 use crate::relay::line::{Lines, Told};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::message_id::MessageId;
 use crate::relay::scanned::{Finding, Scanned};
-use crate::relay::standing::{Command, Standing, StandingBefore, Subject};
+use crate::relay::standing::{Command, Order, Standing, StandingBefore, Subject};
 use crate::relay::trend::{self, Trends};
 use crate::relay::usage::{Counting, RefusedAtRest, Usages, UsagesAtRest};
 use crate::relay::verdict::Reason;
@@ -49,8 +50,8 @@ pub struct Folded {
 pub enum Outcome {
     /// Sessions or bindings changed.
     Effect(Cause, Effect),
-    /// A message was let go.
-    Message(Box<Message>),
+    /// A message was let go, and concerns these beside its owner and its login.
+    Message(Box<Message>, Vec<Subject>),
     /// Staff ordered something.
     Command(Command),
     /// Staff asked something; with the link that ties it to all questions before it.
@@ -197,6 +198,8 @@ pub struct Views {
     lines: Lines,
     sequence: u64,
     ahead: (Timestamp, Duration),
+    /// When an order runs out.
+    next_end: Option<Timestamp>,
     effects: Vec<Effect>,
 }
 
@@ -226,11 +229,11 @@ struct RestBefore {
     recent: RecentMessages,
 }
 
-/// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest, from 6
-/// on refused recipients behind those.
+/// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest, from 6 on
+/// ties and refused recipients behind those.
 const SNAPSHOT: u8 = 6;
 /// Those before, which are still read: the log may not reach back to where such a snapshot was taken.
-const WITHOUT_REFUSED: u8 = 5;
+const WITHOUT_TIES: u8 = 5;
 const WITHOUT_TRENDS: u8 = 4;
 const WITHOUT_CASES: u8 = 3;
 
@@ -251,16 +254,18 @@ struct Behind {
     classes: ClassesAtRest,
 }
 
+/// What stands behind the rest. Its fields are a file format.
+type AtRest = (Rest, Behind, Ties, RefusedAtRest);
+
 /// What the octets of this version hold.
-fn at_rest(version: u8, octets: &[u8]) -> Option<(Rest, Behind, RefusedAtRest)> {
-    let (behind, refused) = (Behind::default(), RefusedAtRest::default());
+fn at_rest(version: u8, octets: &[u8]) -> Option<AtRest> {
+    let alone = |rest| (rest, Behind::default(), Ties::default(), RefusedAtRest::default());
     let read = match version {
         SNAPSHOT => postcard::from_bytes(octets),
-        WITHOUT_REFUSED => postcard::from_bytes(octets).map(|(rest, behind)| (rest, behind, refused)),
-        WITHOUT_TRENDS => postcard::from_bytes(octets).map(|rest| (rest, behind, refused)),
-        WITHOUT_CASES => {
-            postcard::from_bytes::<RestBefore>(octets).map(|rest| (Rest::from(rest), behind, refused))
-        }
+        WITHOUT_TIES => postcard::from_bytes(octets)
+            .map(|(rest, behind)| (rest, behind, Ties::default(), RefusedAtRest::default())),
+        WITHOUT_TRENDS => postcard::from_bytes(octets).map(alone),
+        WITHOUT_CASES => postcard::from_bytes(octets).map(|rest: RestBefore| alone(Rest::from(rest))),
         _ => return None,
     };
     read.ok()
@@ -286,6 +291,7 @@ impl Views {
             lines: Lines::default(),
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
+            next_end: None,
             effects: Vec::new(),
             shared,
         }
@@ -297,7 +303,9 @@ impl Views {
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        let (rest, Behind { trends, lines, classes }, refused) = at_rest(format, octets).ok_or(Unreadable)?;
+        let (mut rest, Behind { trends, lines, classes }, ties, refused) =
+            at_rest(format, octets).ok_or(Unreadable)?;
+        rest.standing.restore_ties(ties);
         let lines = lines.restored();
         shared.classes.restore(classes);
         shared.lines.store(Arc::new(lines.clone()));
@@ -314,6 +322,7 @@ impl Views {
         shared.cases_changed.store(rest.sequence, Ordering::Release);
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
+            next_end: rest.standing.next_end(),
             standing: rest.standing,
             recent: rest.recent,
             tokens: rest.tokens,
@@ -358,8 +367,9 @@ impl Views {
         let (trends, lines, classes) =
             (self.shared.trends.image(), self.lines.clone(), self.shared.classes.at_rest());
         let behind = Behind { trends, lines, classes };
-        let refused = self.shared.usages.refused_at_rest();
-        postcard::to_extend(&(rest, behind, refused), vec![SNAPSHOT]).expect("a vector takes every octet")
+        let (ties, refused) = (self.standing.ties(), self.shared.usages.refused_at_rest());
+        postcard::to_extend(&(rest, behind, ties, refused), vec![SNAPSHOT])
+            .expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.
@@ -437,16 +447,15 @@ impl Views {
                 self.drain(Cause::Held, folded);
                 Some(Outcome::Hold(hold.clone()))
             }
-            Entry::Complaint(_) | Entry::CaseOpened(_) | Entry::Signal(_) | Entry::Listing(_) => {
+            Entry::Complaint(_)
+            | Entry::CaseOpened(_)
+            | Entry::Signal(_)
+            | Entry::Listing(_)
+            | Entry::Delisted(_) => {
                 self.open_or_join(sequence, entry, folded);
                 None
             }
-            Entry::Case(action) => {
-                let changed = self.acted(sequence, action);
-                self.tell(entry, &changed, folded);
-                // Whoever gave it was told that it holds, also when its case has just gone.
-                action.command().map(|command| self.ordered(Some(action.case), sequence, command))
-            }
+            Entry::Case(action) => self.acted(sequence, entry, action, folded),
             Entry::Attempts(attempts) => {
                 self.shared.trends.attempts(at, attempts);
                 self.shared.usages.refuse(at, attempts);
@@ -465,9 +474,7 @@ impl Views {
                 None
             }
             Entry::Alive { ahead } => {
-                self.ahead = (at, *ahead);
-                self.recent.forget(at);
-                self.counting.forget(&self.shared.usages, at);
+                self.alive(at, *ahead);
                 None
             }
         };
@@ -475,13 +482,52 @@ impl Views {
         self.shared.committed.store(sequence, Ordering::Release);
     }
 
-    fn acted(&mut self, sequence: u64, action: &Action) -> Changed {
+    fn alive(&mut self, at: Timestamp, ahead: Duration) {
+        self.ahead = (at, ahead);
+        self.recent.forget(at);
+        self.counting.forget(&self.shared.usages, at);
+    }
+
+    /// Whether a limit until a delisting, or its end, is about what is there no longer.
+    fn comes_too_late(&self, action: &Action) -> bool {
+        match &action.act {
+            Act::Order(subject, Order::UntilDelisted) => {
+                let is_listed = self.cases.get(action.case).is_some_and(|case| case.is_listed().is_some());
+                !is_listed || !self.standing.may_be_tied(subject, action.case, action.at)
+            }
+            Act::Order(subject, Order::Delisted) => !self.standing.ties().has(subject, action.case),
+            _ => false,
+        }
+    }
+
+    fn acted(
+        &mut self,
+        sequence: u64,
+        entry: &Entry,
+        action: &Action,
+        folded: &mut Vec<Folded>,
+    ) -> Option<Outcome> {
+        if self.comes_too_late(action) {
+            return None;
+        }
         let changed = self.cases.act(sequence, action);
         self.show(&changed);
         for subject in action.usual_for() {
             self.shared.trends.dismiss(subject);
         }
-        changed
+        // Whoever gave it was told that it holds, also when its case has just gone.
+        let outcome = action.command().map(|command| self.ordered(Some(action.case), sequence, command));
+        if !self.holds_on(action) {
+            self.tell(entry, &changed, folded);
+        }
+        outcome
+    }
+
+    /// Whether somebody is held back still, by another list or by somebody else, though a listing is over.
+    fn holds_on(&self, action: &Action) -> bool {
+        let Act::Order(subject, Order::Delisted) = &action.act else { return false };
+        let standing = &self.standing;
+        standing.limited(subject, action.at).is_some() || standing.suspension(subject, action.at).is_some()
     }
 
     fn sent(&mut self, at: Timestamp, message: &Message, beside: &[Subject]) -> Outcome {
@@ -491,7 +537,8 @@ impl Views {
         }
         self.counting.count(&self.shared.usages, at, message, beside);
         self.shared.trends.message(at, message);
-        Outcome::Message(Box::new(message.clone()))
+        self.shared.trends.message_within(at, message, beside);
+        Outcome::Message(Box::new(message.clone()), beside.to_vec())
     }
 
     fn access(&mut self, sequence: u64, told: &Told) {
@@ -522,6 +569,11 @@ impl Views {
                 self.cases.signal(sequence, signal)
             }
             Entry::Listing(listing) => self.cases.listing(sequence, listing),
+            Entry::Delisted(delisted) => {
+                self.standing.delist(delisted);
+                self.shared.standing.store(Arc::new(self.standing.clone()));
+                self.cases.delisted(sequence, delisted)
+            }
             _ => return,
         };
         self.show(&changed);
@@ -538,7 +590,16 @@ impl Views {
     }
 
     fn ordered(&mut self, case: Option<u64>, sequence: u64, command: Command) -> Outcome {
-        self.standing.fold_of(case, sequence, &command);
+        let listing = case.and_then(|case| self.cases.get(case)?.listing());
+        match (case, listing, command.order) {
+            (Some(case), Some(listing), Order::UntilDelisted) => {
+                let (list, address) = (listing.list.clone(), listing.address);
+                let tie = Tie { case, by: command.by.clone(), list, address, over: false };
+                self.standing.fold_tied(sequence, &command, tie);
+            }
+            _ => self.standing.fold_of(case, sequence, &command),
+        }
+        self.next_end = self.standing.next_end();
         self.shared.standing.store(Arc::new(self.standing.clone()));
         if !self.lines.is_empty() {
             self.lines.settle(&self.standing, command.at);
@@ -569,12 +630,28 @@ impl Views {
     pub fn advance(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
         self.machine.advance(at, &mut self.effects);
         self.drain(Cause::Deadline, folded);
+        self.expire(at, folded);
         self.shared.trends.advance(at);
         self.shared.classes.advance(at, |subscriber| self.machine.has_any(subscriber));
         let preserved = &self.preserved;
         let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
         self.show(&changed);
         self.shared.reach.reply(&self.machine);
+    }
+
+    /// Forgets orders that have run out, and has it told.
+    fn expire(&mut self, at: Timestamp, folded: &mut Vec<Folded>) {
+        if self.next_end.is_none_or(|end| at < end) {
+            return;
+        }
+        for (subject, held, order) in self.standing.expire(at) {
+            let case = order.case.and_then(|case| self.cases.get(case));
+            let notice = ended(&subject, held, &order, case.map(|case| &**case));
+            let outcome = Outcome::Notice(Box::new(notice));
+            folded.push(Folded { sequence: self.sequence, outcome });
+        }
+        self.next_end = self.standing.next_end();
+        self.shared.standing.store(Arc::new(self.standing.clone()));
     }
 
     fn drain(&mut self, cause: Cause, folded: &mut Vec<Folded>) {

@@ -234,6 +234,18 @@ fn each_mistake_in_a_rule_is_named() {
             rule("").replace("'signal'", "'listing'").replace("'note'", "'suspend 1h'"),
             "4:8: rule.then: who stood out",
         ),
+        (
+            rule("").replace("'signal'", "'listing'").replace("'note'", "'suspend until delisted'"),
+            "4:8: rule.then: who stood out",
+        ),
+        (
+            rule("").replace("'note'", "'limit until delisted'"),
+            "4:8: rule.then: nothing is delisted that was not listed",
+        ),
+        (
+            rule("").replace("'note'", "'limit until released'"),
+            "4:8: rule.then: 'limit until released' is nothing that a rule does",
+        ),
         (rule("mode = 'on'"), "5:8: rule.mode: 'on' is unknown"),
         (rule("max-actions = '20'"), "5:15: rule.max-actions: '20' is no number within a time"),
         (rule("max-actions = '20/5d'"), "5:15: rule.max-actions: is out of range"),
@@ -244,6 +256,8 @@ fn each_mistake_in_a_rule_is_named() {
         let mistake = mistake(&text);
         assert!(mistake.starts_with(begins), "{mistake}");
     }
+    let text = rule("").replace("'signal'", "'listing'").replace("'note'", "'limit until delisted'");
+    assert_eq!(config(&text).case_rules.all[0].then, Then::LimitUntilDelisted);
     let rules =
         config(&rule("mode = 'enforce'\nmax-actions = '5/1h'\n[rules]\nmax-actions = '7/2h'")).case_rules;
     assert_eq!((rules.brake.orders, rules.brake.within), (7, Duration::from_secs(7200)));

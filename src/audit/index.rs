@@ -269,7 +269,7 @@ impl Index {
 /// When an outcome happened; the first one says since when the index knows anything.
 fn moment_of(outcome: &Outcome) -> Option<Timestamp> {
     match outcome {
-        Outcome::Message(message) => Some(message.at),
+        Outcome::Message(message, _) => Some(message.at),
         Outcome::Command(command) => Some(command.at),
         Outcome::Asked(asked, _) => Some(asked.at),
         Outcome::Token(order) => Some(order.at),

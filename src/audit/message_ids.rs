@@ -224,7 +224,7 @@ mod tests {
         let message = message(number);
         let id = (number != 7).then(|| id_of(&message, if number == 3 { "3@x" } else { "same@x" }));
         let id = id.map(|id| Outcome::MessageId(Box::new(id)));
-        [Outcome::Message(Box::new(message))].into_iter().chain(id).collect()
+        [Outcome::Message(Box::new(message), Vec::new())].into_iter().chain(id).collect()
     }
 
     fn apply(index: &mut Index, outcomes: Vec<Outcome>) {

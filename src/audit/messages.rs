@@ -70,7 +70,7 @@ impl Item for Message {
 
     fn of(outcome: &Outcome) -> Option<&[Message]> {
         match outcome {
-            Outcome::Message(message) => Some(std::slice::from_ref(message)),
+            Outcome::Message(message, _) => Some(std::slice::from_ref(message)),
             _ => None,
         }
     }

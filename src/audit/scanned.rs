@@ -193,7 +193,10 @@ mod tests {
     fn an_index_from_before_there_were_verdicts_goes_on_where_it_was() {
         let data = tempfile::tempdir().unwrap();
         let mut index = Index::open(data.path()).unwrap();
-        let message = |sequence| Folded { sequence, outcome: Outcome::Message(Box::new(Message::plain(AT))) };
+        let message = |sequence| Folded {
+            sequence,
+            outcome: Outcome::Message(Box::new(Message::plain(AT)), Vec::new()),
+        };
         index.apply(9, &[message(9)]).unwrap();
         index.sync(AT).unwrap();
         drop(index);

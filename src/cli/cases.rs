@@ -111,11 +111,12 @@ fn card(row: &CaseRow, zone: &TimeZone) -> String {
     ];
     for order in &row.in_force {
         let case = order.case.map(|case| format!(", from case {case}")).unwrap_or_default();
-        let until = order.until.as_deref().map_or_else(|| "released".to_owned(), |at| time::shown(at, zone));
+        let until = order.until.as_deref().map(|at| format!("until {}", time::shown(at, zone)));
+        let until = until.unwrap_or_else(|| order.until_what());
         facts.push((
             "Standing",
             Some(format!(
-                "{} {} is {} until {until}: {} (by {}, reference {}{case})",
+                "{} {} is {} {until}: {} (by {}, reference {}{case})",
                 order.kind, order.subject, order.standing, order.reason, order.by, order.reference
             )),
         ));
@@ -153,6 +154,7 @@ fn happened(event: &HistoryRow, zone: &TimeZone) -> String {
     }
     if let (Some(kind), Some(subject)) = (&event.kind, &event.subject) {
         let until = event.until.as_deref().map(|at| format!(" until {}", time::shown(at, zone)));
+        let until = until.or_else(|| event.until_delisted.then(|| " until delisted".to_owned()));
         let _ = write!(told, " {kind} {subject}{}", until.unwrap_or_default());
     }
     let _ = write!(told, " by {}", event.by);

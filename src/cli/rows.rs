@@ -178,8 +178,18 @@ impl Row for MessageRow {
 impl Row for SuspensionRow {
     const HEADINGS: &'static [&'static str] =
         &["SUBJECT", "KIND", "STANDING", "SINCE", "UNTIL", "BY", "REFERENCE", "CASE", "REASON"];
-    const FIELDS: &'static [&'static str] =
-        &["kind", "subject", "standing", "reference", "since", "until", "by", "reason", "case"];
+    const FIELDS: &'static [&'static str] = &[
+        "kind",
+        "subject",
+        "standing",
+        "reference",
+        "since",
+        "until",
+        "by",
+        "reason",
+        "case",
+        "until_delisted",
+    ];
 
     fn line(&self, zone: &TimeZone) -> Vec<String> {
         vec![
@@ -187,7 +197,11 @@ impl Row for SuspensionRow {
             self.kind.clone(),
             self.standing.clone(),
             local(self.since.as_deref(), zone),
-            self.until.as_deref().map_or_else(|| "open-ended".to_owned(), |until| shown(until, zone)),
+            match self.until.as_deref() {
+                Some(until) => shown(until, zone),
+                None if self.until_delisted.is_empty() => "open-ended".to_owned(),
+                None => "delisted".to_owned(),
+            },
             self.by.clone(),
             self.reference.to_string(),
             or_nothing(self.case.map(|case| case.to_string()).as_deref()),
@@ -206,6 +220,7 @@ impl Row for SuspensionRow {
             self.by.clone(),
             self.reason.clone(),
             number(self.case),
+            self.until_delisted.join("; "),
         ]
     }
 }

@@ -81,7 +81,7 @@ impl Row for RuleRow {
 impl Row for WouldRow {
     const HEADINGS: &'static [&'static str] = &["CASE", "AT", "WHAT", "WHOM", "UNTIL", "OUTCOME", "REASON"];
     const FIELDS: &'static [&'static str] =
-        &["case", "at", "what", "kind", "subject", "until", "reason", "outcome"];
+        &["case", "at", "what", "kind", "subject", "until", "reason", "outcome", "until_delisted"];
 
     fn line(&self, zone: &TimeZone) -> Vec<String> {
         let whom = match (self.kind.as_deref(), self.subject.as_deref()) {
@@ -93,7 +93,7 @@ impl Row for WouldRow {
             local(self.at.as_deref(), zone),
             self.what.clone(),
             whom,
-            local(self.until.as_deref(), zone),
+            if self.until_delisted { "delisted".to_owned() } else { local(self.until.as_deref(), zone) },
             self.outcome.clone(),
             self.reason.clone(),
         ]
@@ -109,6 +109,7 @@ impl Row for WouldRow {
             text(self.until.as_deref()),
             self.reason.clone(),
             self.outcome.clone(),
+            self.until_delisted.to_string(),
         ]
     }
 }

@@ -348,6 +348,8 @@ pub enum Fault {
     },
     /// A rule that would suspend everybody who stood out before a listing.
     SuspectsSuspended,
+    /// A rule about something else than a listing that ends with one.
+    NothingToDelist,
     /// Text that can't stand in an SMTP reply.
     NotAReplyText {
         /// The most octets it may have.
@@ -650,13 +652,17 @@ impl fmt::Display for Fault {
             Fault::NotAConsequence { written } => write!(
                 f,
                 "'{written}' is nothing that a rule does; write \"note\", \"limit 24h\" or \"suspend 24h\" (without a time: \
-                 until released)"
+                 until released), or of a listing \"limit until delisted\""
             ),
             Fault::NotABrake { written } => {
                 write!(f, "'{written}' is no number within a time; write such as \"20/1h\"")
             }
             Fault::SuspectsSuspended => f.write_str(
-                "who stood out before a listing is a suspect and no more; write \"limit 24h\" or \"note\", and suspend by hand",
+                "who stood out before a listing is a suspect and no more; write \"limit 24h\", \"limit until delisted\" or \"note\", \
+                 and suspend by hand",
+            ),
+            Fault::NothingToDelist => f.write_str(
+                "nothing is delisted that was not listed; write \"limit 24h\", or when = \"listing\"",
             ),
             Fault::NotAReplyText { limit } => {
                 write!(f, "cannot stand in an SMTP reply; write at most {limit} printable ASCII characters")

@@ -43,6 +43,9 @@ impl Reader<'_> {
         if matches!((&when, then), (When::Listing, Then::Suspend(_))) {
             return Err(self.error(&then_text.span(), Fault::SuspectsSuspended));
         }
+        if then == Then::LimitUntilDelisted && when != When::Listing {
+            return Err(self.error(&then_text.span(), Fault::NothingToDelist));
+        }
         let own = table.max_actions.as_ref();
         let as_written = |text: &Text| text.get_ref().clone();
         Ok(Rule {
@@ -97,12 +100,14 @@ fn when(written: &str) -> Result<When, Fault> {
     }
 }
 
-/// `note`, `limit`, `limit SPAN`, `suspend`, `suspend SPAN`.
+/// `note`, `limit`, `limit SPAN`, `limit until delisted`, `suspend`, `suspend SPAN`.
 fn then(written: &str) -> Result<Then, Fault> {
     let span = |text: &str| positive(text).map(Some);
     match written.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["note"] => Ok(Then::Note),
         ["limit"] => Ok(Then::Limit(None)),
+        ["limit", "until", "delisted"] => Ok(Then::LimitUntilDelisted),
+        ["suspend", "until", "delisted"] => Err(Fault::SuspectsSuspended),
         ["limit", text] => Ok(Then::Limit(span(text)?)),
         ["suspend"] => Ok(Then::Suspend(None)),
         ["suspend", text] => Ok(Then::Suspend(span(text)?)),
@@ -174,12 +179,24 @@ mod tests {
             ("note", Then::Note),
             ("limit", Then::Limit(None)),
             ("limit 24h", Then::Limit(day)),
+            ("limit until delisted", Then::LimitUntilDelisted),
             ("suspend", Then::Suspend(None)),
             ("suspend 1d", Then::Suspend(day)),
         ] {
             assert_eq!(then(written).unwrap(), meant, "{written}");
         }
-        for written in ["", "ban", "note 1h", "limit 0s", "suspend 24", "suspend 1h 1h", "Limit"] {
+        for written in [
+            "",
+            "ban",
+            "note 1h",
+            "limit 0s",
+            "suspend 24",
+            "suspend 1h 1h",
+            "Limit",
+            "limit until",
+            "limit until released",
+            "note until delisted",
+        ] {
             assert!(then(written).is_err(), "{written}");
         }
     }

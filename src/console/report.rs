@@ -188,7 +188,7 @@ fn hour(text: Option<&str>, zone: &Zone) -> String {
 
 fn until(order: &OrderLine, zone: &Zone) -> String {
     match (order.order.as_str(), order.until.as_deref()) {
-        ("release", _) => String::new(),
+        ("release" | "delist" | "limit-until-delisted", _) => String::new(),
         (_, Some(at)) => format!(" until {}", moment(Some(at), zone)),
         (_, None) => " until released".to_owned(),
     }

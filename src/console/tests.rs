@@ -122,6 +122,7 @@ fn message() -> MessageRow {
 
 fn suspension() -> SuspensionRow {
     SuspensionRow {
+        until_delisted: Vec::new(),
         kind: hostile(),
         subject: hostile(),
         standing: hostile(),
@@ -301,6 +302,7 @@ fn case() -> CaseRow {
         found_by: vec![hostile()],
     };
     let history = HistoryRow {
+        until_delisted: false,
         reference: 7,
         at: some(),
         by: hostile(),
@@ -333,6 +335,7 @@ fn rule() -> RuleRow {
 
 fn dry_run() -> DryRun {
     let row = WouldRow {
+        until_delisted: false,
         case: 7,
         at: some(),
         what: hostile(),

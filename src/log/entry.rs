@@ -16,7 +16,7 @@ use crate::relay::line::Told;
 use crate::relay::message::Message;
 use crate::relay::message_id::MessageId;
 use crate::relay::scanned::Scanned;
-use crate::relay::signal::{Listing, Signal};
+use crate::relay::signal::{Delisted, Listing, Signal};
 use crate::relay::standing::{Command, Subject};
 use crate::session::event::{Event, NasHold};
 use crate::session::{Name, Timestamp};
@@ -71,6 +71,8 @@ pub enum Entry {
     SentFor(Box<Message>, Vec<Subject>),
     /// A milter saw the Message-ID of a message that was let go.
     MessageId(Box<MessageId>),
+    /// A block list no longer has one of our own addresses.
+    Delisted(Box<Delisted>),
 }
 
 impl Entry {

@@ -31,6 +31,8 @@ pub struct Body {
     order: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    until_delisted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<Measured>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +119,7 @@ impl Body {
             ticket: notice.ticket.as_ref().map(Name::to_string),
             order: notice.order.map(Order::word),
             until: notice.order.and_then(Order::until).and_then(moment),
+            until_delisted: notice.order.is_some_and(Order::is_until_delisted),
             nas: notice.nas.as_ref().map(Name::to_string),
             case,
             ..Body::bare(id, notice.kind, notice.at.unwrap_or(now), sentence(notice))
@@ -166,6 +169,7 @@ impl Body {
             ticket: None,
             order: None,
             until: None,
+            until_delisted: false,
             signal: None,
             complaint: None,
             listing: None,
@@ -243,7 +247,8 @@ fn sentence(notice: &Notice) -> String {
     let why = notice.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let by = notice.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let until = match notice.order {
-        None | Some(Order::Release) => String::new(),
+        None | Some(Order::Release | Order::Delisted) => String::new(),
+        Some(Order::UntilDelisted) => " until delisted".to_owned(),
         Some(order) => order
             .until()
             .and_then(moment)
@@ -258,9 +263,22 @@ fn sentence(notice: &Notice) -> String {
         Kind::Signal => format!("{} stands out: {evidence}", capital(&whom)),
         Kind::Complaint => format!("A complaint about {whom}: {evidence}"),
         Kind::Listing => format!("{evidence}; {whom} stood out before"),
+        Kind::Delisted => match &notice.evidence {
+            Some(Evidence::Listing(listing)) => {
+                format!("{} is no longer on {}", listing.address, listing.list)
+            }
+            _ => notice.kind.word().to_owned(),
+        },
         Kind::Suspended => format!("{} is suspended{until}{by}{why}", capital(&whom)),
         Kind::Limited => format!("{} is limited{until}{by}{why}", capital(&whom)),
         Kind::Released => format!("{} is released{by}{why}", capital(&whom)),
+        Kind::Ended => {
+            let what = match notice.order {
+                Some(Order::Limit { .. }) => "limit",
+                _ => "suspension",
+            };
+            format!("The {what} of {whom}{by} is over{why}")
+        }
         Kind::RuleCalled | Kind::RuleObserved => {
             let would = notice.order.map_or("do something to", Order::word);
             let held = if notice.kind == Kind::RuleCalled {
@@ -389,10 +407,22 @@ mod tests {
                 "Login bob stands out: 1,024 messages today (messages)",
             ),
             (
-                Notice { evidence: Some(listing), about: Vec::new(), ..bare(Kind::Listing) },
+                Notice { evidence: Some(listing.clone()), about: Vec::new(), ..bare(Kind::Listing) },
                 "192.0.2.25 is on zen; nobody who is known stood out before",
             ),
+            (
+                Notice { evidence: Some(listing), about: Vec::new(), ..bare(Kind::Delisted) },
+                "192.0.2.25 is no longer on zen",
+            ),
+            (
+                Notice { order: limit, by: Some(Name::from("desk")), ..bare(Kind::Ended) },
+                "The limit of login bob by desk is over",
+            ),
             (Notice { order: limit, ..bare(Kind::Limited) }, "Login bob is limited until released"),
+            (
+                Notice { order: Some(Order::UntilDelisted), ..bare(Kind::Limited) },
+                "Login bob is limited until delisted",
+            ),
             (bare(Kind::Released), "Login bob is released"),
             (rule(Kind::RuleCalled), "Rule:flood is braked and calls you: look whether to limit login bob"),
             (rule(Kind::RuleObserved), "Rule:flood is only watched, and would limit login bob"),

@@ -50,12 +50,16 @@ kinds! {
     Complaint = "complaint";
     /// A block list has one of our own addresses.
     Listing = "listing";
+    /// A block list no longer has one of our own addresses.
+    Delisted = "delisted";
     /// Somebody's mail is let go no longer.
     Suspended = "suspended";
     /// Little of somebody's mail is let go.
     Limited = "limited";
     /// Somebody was released.
     Released = "released";
+    /// A suspension or a limit is over by its own time.
+    Ended = "ended";
     /// A rule has given too many orders, and a human is called for this one.
     RuleCalled = "rule-called";
     /// A rule that is only watched would have given an order.
@@ -80,9 +84,11 @@ impl Kind {
         "signal",
         "complaint",
         "listing",
+        "delisted",
         "suspended",
         "limited",
         "released",
+        "ended",
         "rule-called",
         "rule-observed",
         "feed-silent",
@@ -121,6 +127,8 @@ pub struct Notice {
     pub evidence: Option<Evidence>,
     /// The NAS that it is about.
     pub nas: Option<Name>,
+    /// The entry that it goes back to, where that is not the one after which it happened.
+    pub order_entry: Option<u64>,
 }
 
 impl Notice {
@@ -128,14 +136,16 @@ impl Notice {
     #[must_use]
     pub fn bare(kind: Kind, at: Option<Timestamp>) -> Notice {
         let (about, by, reason, ticket) = (Vec::new(), None, None, None);
-        Notice { kind, at, case: None, about, by, reason, ticket, order: None, evidence: None, nas: None }
+        let (order, evidence, nas, order_entry) = (None, None, None, None);
+        Notice { kind, at, case: None, about, by, reason, ticket, order, evidence, nas, order_entry }
     }
 
     /// What the receiver knows it again by: the entry that it came of, and what of it. A log that was begun anew or put back numbers
     /// its entries as another one did, and is told apart by its `generation`; the first one is 0.
     #[must_use]
     pub fn id(&self, sequence: u64, generation: u32) -> String {
-        let mut id = format!("{sequence}-{}", self.kind.word());
+        // Several orders may end after the same entry.
+        let mut id = format!("{}-{}", self.order_entry.unwrap_or(sequence), self.kind.word());
         if let Some(nas) = &self.nas {
             // Several may fall silent after the same entry.
             let _ = write!(id, "-{:08x}", crc32fast::hash(nas.octets()));

@@ -5,7 +5,8 @@
 use super::{Kind, Notice};
 use crate::log::entry::Entry;
 use crate::relay::case::{Act, Action, Case, Evidence, State};
-use crate::relay::standing::{Command, Order, Subject};
+use crate::relay::signal::{Delisted, Listing};
+use crate::relay::standing::{Command, Held, Order, Subject, Suspension};
 use crate::session::effect::Alarm;
 use crate::session::{Name, Timestamp};
 
@@ -16,6 +17,12 @@ pub fn told(sequence: u64, entry: &Entry, case: Option<&Case>) -> Vec<Notice> {
     let (at, news, opened) = match entry {
         Entry::Command(command) => return vec![ordered(command)],
         Entry::Case(action) => return acted(action, case).into_iter().collect(),
+        Entry::Delisted(delisted) => {
+            let Delisted { at, address, list } = (**delisted).clone();
+            let (answers, text, suspects) = (Vec::new(), None, Vec::new());
+            let evidence = Evidence::Listing(Listing { at, address, list, answers, text, suspects });
+            return vec![Notice { case: named, ..with(Kind::Delisted, at, evidence) }];
+        }
         Entry::CaseOpened(opened) => {
             let opened = Notice {
                 about: vec![opened.about.clone()],
@@ -55,6 +62,24 @@ pub fn told(sequence: u64, entry: &Entry, case: Option<&Case>) -> Vec<Notice> {
     std::iter::once(news).chain(is_new.then_some(opened)).collect()
 }
 
+/// What it tells that an order has run out; `case` is the one from which it was ordered, if that is still there.
+#[must_use]
+pub fn ended(subject: &Subject, held: Held, order: &Suspension, case: Option<&Case>) -> Notice {
+    let until = order.until;
+    Notice {
+        about: vec![subject.clone()],
+        by: Some(order.by.clone()),
+        reason: Some(order.reason.clone()),
+        order: Some(match held {
+            Held::Suspended => Order::Suspend { until },
+            Held::Limited => Order::Limit { until },
+        }),
+        case: order.case.map(|id| (id, case.map(|case| case.kind))),
+        order_entry: Some(order.reference),
+        ..Notice::bare(Kind::Ended, until)
+    }
+}
+
 /// What an alarm tells of; most of them are for staff alone.
 #[must_use]
 pub fn of_alarm(alarm: &Alarm) -> Option<Notice> {
@@ -73,8 +98,8 @@ fn with(kind: Kind, at: Timestamp, evidence: Evidence) -> Notice {
 fn of_order(order: Order) -> Kind {
     match order {
         Order::Suspend { .. } => Kind::Suspended,
-        Order::Limit { .. } => Kind::Limited,
-        Order::Release => Kind::Released,
+        Order::Limit { .. } | Order::UntilDelisted => Kind::Limited,
+        Order::Release | Order::Delisted => Kind::Released,
     }
 }
 
@@ -208,6 +233,15 @@ mod tests {
         assert_eq!(word(Alarm::NasSilent { nas: nas.clone() }), Some("feed-silent"));
         assert_eq!(word(Alarm::NasHeard { nas: nas.clone() }), Some("feed-heard"));
         assert_eq!(word(Alarm::Crowd { subscriber: nas, sessions: 9 }), None);
+    }
+
+    #[test]
+    fn the_end_of_a_listing_tells_of_itself_with_the_case_that_it_was() {
+        let (address, list) = ("192.0.2.25".parse().unwrap(), Name::from("zen"));
+        let entry = Entry::Delisted(Box::new(Delisted { at: AT, address, list }));
+        let told = told(7, &entry, None);
+        assert_eq!((kinds(&told), told[0].case, told[0].about.len()), (vec!["delisted"], None, 0));
+        assert!(matches!(&told[0].evidence, Some(Evidence::Listing(listing)) if listing.address == address));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod case;
 pub mod class;
 pub mod confidence;
 pub mod connections;
+pub mod delisting;
 pub mod limit;
 pub mod line;
 pub mod message;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::case::{Act, Action, Case, Evidence, Happened, Kind, RULE, State};
 use super::confidence::Confidence;
+use super::delisting::Tie;
 use super::standing::{Order, Standing, Subject};
 use crate::session::{Name, Timestamp};
 
@@ -48,6 +49,8 @@ pub enum Then {
     Limit(Option<Duration>),
     /// Suspends them for so long; `None`: until released.
     Suspend(Option<Duration>),
+    /// Limits them until the listing is over.
+    LimitUntilDelisted,
 }
 
 impl Then {
@@ -57,6 +60,7 @@ impl Then {
             Then::Note => None,
             Then::Limit(span) => Some(Order::Limit { until: until(span) }),
             Then::Suspend(span) => Some(Order::Suspend { until: until(span) }),
+            Then::LimitUntilDelisted => Some(Order::UntilDelisted),
         }
     }
 }
@@ -117,7 +121,7 @@ pub struct Rules {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recent {
     orders: Vec<(Name, Timestamp)>,
-    under_way: Vec<(Subject, Order)>,
+    under_way: Vec<(Subject, Order, u64)>,
 }
 
 impl Recent {
@@ -133,11 +137,15 @@ impl Recent {
         Recent { orders, under_way: Vec::new() }
     }
 
-    /// Whether an order that does as much is on its way.
-    fn has(&self, subject: &Subject, order: Order) -> bool {
-        let as_much =
-            |given: &Order| matches!(given, Order::Suspend { .. }) || matches!(order, Order::Limit { .. });
-        self.under_way.iter().any(|(of, given)| of == subject && as_much(given))
+    /// Whether an order that does as much is on its way. Until something is delisted is as much as that for the same case alone.
+    fn has(&self, subject: &Subject, order: Order, case: u64) -> bool {
+        let as_much = |given: Order, of: u64| match (given, order) {
+            (Order::Suspend { .. }, _) => true,
+            (Order::UntilDelisted, Order::UntilDelisted) => of == case,
+            (_, Order::Limit { .. } | Order::UntilDelisted) => true,
+            _ => false,
+        };
+        self.under_way.iter().any(|(whom, given, of)| whom == subject && as_much(*given, *of))
     }
 
     fn is_reached(&self, brake: Brake, rule: Option<&Name>, now: Timestamp) -> bool {
@@ -191,7 +199,9 @@ impl Rules {
         let open =
             self.all.iter().filter(|rule| case.state == State::Open && !case.ruled.contains(&rule.name));
         for rule in open {
-            let Some(because) = rule.when.holds(case, known) else { continue };
+            // A listing that is over already is none.
+            let is_over = rule.when == When::Listing && case.is_listed().is_none();
+            let Some(because) = rule.when.holds(case, known).filter(|_| !is_over) else { continue };
             let by = Name::new(&[RULE.as_bytes(), rule.name.octets()].concat());
             let mut push = |act| {
                 let (by, reason) = (by.clone(), because.clone());
@@ -201,18 +211,17 @@ impl Rules {
                 push(Act::Note);
                 continue;
             };
-            for subject in case.about.iter().filter(|subject| !is_held(standing, subject, order, now)) {
-                if recent.has(subject, order) {
+            for subject in rule.when.whom(case) {
+                if is_held(standing, &subject, order, case.id, now) || recent.has(&subject, order, case.id) {
                     continue;
                 }
-                let subject = subject.clone();
                 if !rule.enforce {
                     push(Act::Observed(subject, order));
                 } else if self.holds_back(rule, recent, now) {
                     push(Act::Called(subject, order));
                 } else {
                     recent.orders.push((rule.name.clone(), now));
-                    recent.under_way.push((subject.clone(), order));
+                    recent.under_way.push((subject.clone(), order, case.id));
                     push(Act::Order(subject, order));
                 }
             }
@@ -247,23 +256,61 @@ impl Rules {
                 push(None, false);
                 continue;
             };
-            for subject in &case.about {
-                if held.get(subject).is_some_and(|until| until.is_none_or(|until| at < until)) {
+            let until = match order {
+                Order::UntilDelisted => delisted(&case, at),
+                order => order.until(),
+            };
+            for subject in rule.when.whom(&case) {
+                if held.get(&subject).is_some_and(|until| until.is_none_or(|until| at < until)) {
                     continue;
                 }
                 let braked = self.holds_back(rule, &recent, at);
                 if !braked {
                     recent.orders.push((rule.name.clone(), at));
-                    held.insert(subject.clone(), order.until());
+                    held.insert(subject.clone(), until);
                 }
-                push(Some((subject.clone(), order)), braked);
+                push(Some((subject, order)), braked);
             }
         }
         all
     }
 }
 
+/// What follows from listings that are over: whoever was limited until then is released by the rule that limited them. It does not
+/// matter what is configured now.
+#[must_use]
+pub fn delistings(standing: &Standing, now: Timestamp) -> Vec<Action> {
+    let over = standing.ties().all().filter(|(_, tie)| tie.over);
+    let action = |(subject, tie): (&Subject, &Tie)| Action {
+        at: now,
+        by: tie.by.clone(),
+        case: tie.case,
+        act: Act::Order(subject.clone(), Order::Delisted),
+        reason: words(&format!("{} is no longer on {}", tie.address, tie.list)),
+        ticket: None,
+    };
+    over.map(action).collect()
+}
+
+/// When the listing was over that a case told of at this moment.
+fn delisted(case: &Case, at: Timestamp) -> Option<Timestamp> {
+    let mut ends = case.history.iter().filter(|event| event.what == Happened::Delisted && event.at >= at);
+    ends.next().map(|event| event.at)
+}
+
 impl When {
+    /// Whom a case that makes a rule act is about: of a listing those who stood out before the newest, as others may have done so before
+    /// one that is long over.
+    fn whom(&self, case: &Case) -> Vec<Subject> {
+        let Some(listing) = case.listing().filter(|_| *self == When::Listing) else {
+            return case.about.clone();
+        };
+        let mut whom: Vec<Subject> = listing.suspects.iter().map(|signal| signal.subject.clone()).collect();
+        whom.sort_unstable();
+        whom.dedup();
+        whom
+    }
+
     /// Whether it is so of this case, and why, in words.
     fn holds(&self, case: &Case, known: &[Arc<Case>]) -> Option<Name> {
         match (self, case.kind) {
@@ -279,10 +326,7 @@ impl When {
                 Some(words(&format!("{} is {}: {}", signal.name, signal.value, signal.words)))
             }
             (When::Listing, Kind::Listing) => {
-                let listing = case.evidence.iter().rev().find_map(|evidence| match evidence {
-                    Evidence::Listing(listing) => Some(listing),
-                    Evidence::Complaint(_) | Evidence::Signal(_) => None,
-                })?;
+                let listing = case.listing()?;
                 Some(words(&format!("{} is on {}", listing.address, listing.list)))
             }
             (When::Complaints { at_least, within }, Kind::Complaint) => {
@@ -318,19 +362,21 @@ fn only(case: &Case) -> Option<&Subject> {
 }
 
 /// Whether they are held back as much already, by whomever.
-fn is_held(standing: &Standing, subject: &Subject, order: Order, now: Timestamp) -> bool {
+fn is_held(standing: &Standing, subject: &Subject, order: Order, case: u64, now: Timestamp) -> bool {
     let suspended = standing.suspension(subject, now).is_some();
     match order {
         Order::Suspend { .. } => suspended,
         Order::Limit { .. } => suspended || standing.limited(subject, now).is_some(),
-        Order::Release => false,
+        Order::UntilDelisted => suspended || !standing.may_be_tied(subject, case, now),
+        Order::Release | Order::Delisted => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::case::{Cases, Complaint, Reported};
-    use super::super::signal::{Listing, Signal};
+    use super::super::signal::{Delisted, Listing, Signal};
+    use super::super::standing::Command;
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -493,6 +539,92 @@ mod tests {
             actions.iter().filter_map(|action| Some(action.command()?.subject.name().clone())).collect();
         assert_eq!(whom, ["alice", "bob"].map(Name::from));
         assert_eq!(actions[0].reason, Name::from("192.0.2.25 is on bl.example.org"));
+    }
+
+    fn listing(at: Timestamp, list: &str, suspects: &[&str]) -> Listing {
+        let suspect = |name: &&str| signal(Subject::Subscriber(Name::from(*name)), "messages", 90);
+        Listing {
+            at,
+            address: "192.0.2.25".parse().unwrap(),
+            list: Name::from(list),
+            answers: Vec::new(),
+            text: None,
+            suspects: suspects.iter().map(suspect).collect(),
+        }
+    }
+
+    fn delisted(at: Timestamp, list: &str) -> Delisted {
+        Delisted { at, address: "192.0.2.25".parse().unwrap(), list: Name::from(list) }
+    }
+
+    fn whom(actions: &[Action]) -> Vec<String> {
+        actions.iter().filter_map(|action| Some(action.act.subject()?.name().to_string())).collect()
+    }
+
+    #[test]
+    fn a_limit_until_delisted_is_given_once_for_each_listing_and_ended_by_its_rule() {
+        let rules = alone(rule("listed", When::Listing, Then::LimitUntilDelisted));
+        let (mut cases, mut standing, mut recent) =
+            (Cases::default(), Standing::default(), Recent::default());
+        cases.listing(7, &listing(NOW, "zen", &["bob"]));
+        cases.listing(8, &listing(NOW, "bl", &["bob"]));
+        for (sequence, id) in [(10, 7), (11, 8)] {
+            let known = all(&cases);
+            let actions = rules.judge(cases.get(id).unwrap(), &known, &standing, &mut recent, NOW);
+            assert_eq!(whom(&actions), ["bob"], "also for the second, though he is limited: case {id}");
+            let address = "192.0.2.25".parse().unwrap();
+            let list = cases.get(id).unwrap().listing().unwrap().list.clone();
+            let tie = Tie { case: id, by: actions[0].by.clone(), list, address, over: false };
+            standing.fold_tied(sequence, &actions[0].command().unwrap(), tie);
+            cases.act(sequence, &actions[0]);
+        }
+        assert_eq!(judged(&rules, &cases, &standing), []);
+        assert_eq!(delistings(&standing, NOW), []);
+        standing.delist(&delisted(NOW, "zen"));
+        cases.delisted(20, &delisted(NOW, "zen"));
+        // Whatever rules there are by now.
+        let [end] = &delistings(&standing, NOW)[..] else { panic!("one") };
+        assert_eq!((end.rule(), end.case), (Some(Name::from("listed")), 7));
+        assert_eq!(end.reason, Name::from("192.0.2.25 is no longer on zen"));
+        assert_eq!(end.command().map(|command| command.order), Some(Order::Delisted));
+        standing.fold_of(Some(7), 21, &end.command().unwrap());
+        assert_eq!(delistings(&standing, NOW), [], "once");
+        assert!(standing.limited(&bob(), NOW).is_some(), "the other list has it");
+    }
+
+    #[test]
+    fn nobody_is_limited_for_a_listing_that_is_over_and_for_the_next_one_who_stood_out_then() {
+        let rules = alone(rule("listed", When::Listing, Then::LimitUntilDelisted));
+        let mut cases = Cases::default();
+        cases.listing(7, &listing(NOW, "zen", &["bob"]));
+        assert_eq!(whom(&judged(&rules, &cases, &Standing::default())), ["bob"]);
+        cases.act(8, &judged(&rules, &cases, &Standing::default())[0]);
+        cases.delisted(9, &delisted(NOW, "zen"));
+        assert_eq!(judged(&rules, &cases, &Standing::default()), []);
+        let later = NOW.plus(HOUR);
+        cases.listing(10, &listing(later, "zen", &["carol"]));
+        assert_eq!(
+            whom(&judged(&rules, &cases, &Standing::default())),
+            ["carol"],
+            "not bob, who is quiet now"
+        );
+    }
+
+    #[test]
+    fn a_rehearsal_holds_until_the_listing_was_over_and_a_suspended_sender_is_held_already() {
+        let rules = alone(rule("listed", When::Listing, Then::LimitUntilDelisted));
+        let mut cases = Cases::default();
+        cases.listing(1, &listing(NOW, "zen", &["bob"]));
+        cases.listing(2, &listing(NOW.plus(HOUR), "bl", &["bob"]));
+        cases.delisted(3, &delisted(NOW.plus(HOUR * 2), "zen"));
+        cases.listing(4, &listing(NOW.plus(HOUR * 3), "third", &["bob"]));
+        let would = rules.rehearse(&rules.all[0], &all(&cases));
+        assert_eq!(would.iter().map(|would| would.case).collect::<Vec<_>>(), [1, 4]);
+        let mut standing = Standing::default();
+        let order = Order::Suspend { until: None };
+        let (by, reason) = (Name::from("desk"), Name::from("x"));
+        standing.fold(9, &Command { at: NOW, by, subject: bob(), order, reason });
+        assert_eq!(judged(&rules, &cases, &standing), []);
     }
 
     #[test]

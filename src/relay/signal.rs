@@ -1,7 +1,7 @@
 //! What makes somebody look at a subscriber: a signal, and a listing of one of our own addresses, which may have such
-//! behind it.
+//! behind it; and the end of a listing.
 //!
-//! Knows: the shape of both; they are entries of the log, so their fields are a file format. Must not know: by whom they were
+//! Knows: the shape of each; they are entries of the log, so their fields are a file format. Must not know: by whom they were
 //! found, or what follows.
 
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::standing::Subject;
 use crate::session::{Name, Timestamp};
 
-/// A subscriber or login does what it did not use to do; a log entry.
+/// A sender does what it did not use to do; a log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
     /// When it was seen.
@@ -43,4 +43,15 @@ pub struct Listing {
     pub text: Option<Name>,
     /// Who stood out in the time before.
     pub suspects: Vec<Signal>,
+}
+
+/// A block list no longer has one of our own addresses; a log entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delisted {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// Which address.
+    pub address: IpAddr,
+    /// The list, by its zone.
+    pub list: Name,
 }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::delisting::{Tie, Ties};
+use super::signal::Delisted;
 use crate::session::{Name, Timestamp};
 
 /// Whom an order is about. Logins and subscribers are different name spaces.
@@ -78,6 +80,10 @@ pub enum Order {
         /// Until when; `None`: until released.
         until: Option<Timestamp>,
     },
+    /// Little mail from here on, until the listing is over for which it was given from a case.
+    UntilDelisted,
+    /// That listing is over: an end of the order before, and of no other.
+    Delisted,
 }
 
 impl Order {
@@ -86,9 +92,25 @@ impl Order {
     pub fn word(self) -> &'static str {
         match self {
             Order::Suspend { .. } => "suspend",
-            Order::Release => "release",
-            Order::Limit { .. } => "limit",
+            Order::Release | Order::Delisted => "release",
+            Order::Limit { .. } | Order::UntilDelisted => "limit",
         }
+    }
+
+    /// The word in the index of the past, which tells what ends in another way apart.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Order::UntilDelisted => "limit-until-delisted",
+            Order::Delisted => "delist",
+            order => order.word(),
+        }
+    }
+
+    /// Whether it holds until something is delisted.
+    #[must_use]
+    pub fn is_until_delisted(self) -> bool {
+        self == Order::UntilDelisted
     }
 
     /// Until when it holds; `None`: until another one.
@@ -96,7 +118,7 @@ impl Order {
     pub fn until(self) -> Option<Timestamp> {
         match self {
             Order::Suspend { until } | Order::Limit { until } => until,
-            Order::Release => None,
+            Order::Release | Order::UntilDelisted | Order::Delisted => None,
         }
     }
 }
@@ -164,6 +186,9 @@ impl Suspension {
 pub struct Standing {
     suspended: BTreeMap<Subject, Suspension>,
     limited: BTreeMap<Subject, Suspension>,
+    /// Which limits end when something is delisted. They came later, and are kept elsewhere in a snapshot.
+    #[serde(skip)]
+    ties: Ties,
 }
 
 /// The same as it was kept before there were limits and cases that order something.
@@ -191,7 +216,7 @@ impl From<StandingBefore> for Standing {
             (subject, Suspension { reference, since, until, by, reason, case: None })
         };
         let suspended = before.suspended.into_iter().map(suspension).collect();
-        Standing { suspended, limited: BTreeMap::new() }
+        Standing { suspended, ..Standing::default() }
     }
 }
 
@@ -209,12 +234,23 @@ impl Standing {
         }
         let held = match command.order {
             Order::Suspend { .. } => &mut self.suspended,
-            Order::Limit { .. } => &mut self.limited,
+            Order::Limit { .. } => {
+                self.ties.cut(&command.subject);
+                &mut self.limited
+            }
             Order::Release => {
                 self.suspended.remove(&command.subject);
                 self.limited.remove(&command.subject);
+                return self.ties.cut(&command.subject);
+            }
+            Order::Delisted => {
+                if case.is_some_and(|case| self.ties.untie(&command.subject, case)) {
+                    self.limited.remove(&command.subject);
+                }
                 return;
             }
+            // Without a listing there is nothing that could end it: see `fold_tied`.
+            Order::UntilDelisted => return,
         };
         let suspension = Suspension {
             reference: sequence,
@@ -225,6 +261,59 @@ impl Standing {
             case,
         };
         held.insert(command.subject.clone(), suspension);
+    }
+
+    /// The same, of a limit that holds until a listing is over.
+    pub fn fold_tied(&mut self, sequence: u64, command: &Command, tie: Tie) {
+        if !self.may_be_tied(&command.subject, tie.case, command.at) {
+            return;
+        }
+        let order = Order::Limit { until: None };
+        let before = self.ties.take(&command.subject);
+        self.fold_of(Some(tie.case), sequence, &Command { order, ..command.clone() });
+        before.into_iter().for_each(|before| self.ties.tie(command.subject.clone(), before));
+        self.ties.tie(command.subject.clone(), tie);
+    }
+
+    /// Whether this case may limit this sender until its listing is over: a limit by anybody else stays as it is, and one for another
+    /// listing is tied to this one, too.
+    #[must_use]
+    pub fn may_be_tied(&self, subject: &Subject, case: u64, now: Timestamp) -> bool {
+        let is_tied = !self.ties.of(subject).is_empty();
+        self.limited(subject, now).is_none() || is_tied && !self.ties.has(subject, case)
+    }
+
+    /// A list no longer has an address: what was ordered until then is over, and waits to be ended.
+    pub fn delist(&mut self, delisted: &Delisted) {
+        self.ties.end(delisted);
+    }
+
+    /// When the next order runs out by itself.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let all = self.suspended.values().chain(self.limited.values());
+        all.filter_map(|order| order.until).min()
+    }
+
+    /// Forgets what has run out, and says what that was.
+    pub fn expire(&mut self, at: Timestamp) -> Vec<(Subject, Held, Suspension)> {
+        let mut over = Vec::new();
+        for (held, orders) in [(Held::Suspended, &mut self.suspended), (Held::Limited, &mut self.limited)] {
+            let ended = orders.extract_if(.., |_, order| !order.holds(at));
+            over.extend(ended.map(|(subject, order)| (subject, held, order)));
+        }
+        over
+    }
+
+    /// Which limits end when something is delisted.
+    #[must_use]
+    pub fn ties(&self) -> &Ties {
+        &self.ties
+    }
+
+    /// The same as they were at rest.
+    pub fn restore_ties(&mut self, ties: Ties) {
+        self.ties = ties;
     }
 
     /// Whether nobody is suspended, be it that a suspension ran out and was not forgotten yet.
@@ -313,5 +402,65 @@ mod tests {
         assert!(standing.limited(&bob, at(20)).is_none());
         standing.fold(4, &order(3, Order::Release));
         assert!(standing.is_empty() && !standing.limits_somebody());
+    }
+
+    fn tie(case: u64, address: &str) -> Tie {
+        let (by, list) = (Name::from("rule:listed"), Name::from("zen"));
+        Tie { case, by, list, address: address.parse().unwrap(), over: false }
+    }
+
+    /// A sender who was limited by the entries 1 and 2, for two listings.
+    fn tied_twice() -> Standing {
+        let mut standing = Standing::default();
+        for (at, case, address) in [(1, 71, "192.0.2.25"), (2, 72, "192.0.2.26")] {
+            let limit = order(at, Order::UntilDelisted);
+            standing.fold_tied(u64::try_from(at).unwrap(), &limit, tie(case, address));
+        }
+        standing
+    }
+
+    #[test]
+    fn who_is_limited_for_two_listings_is_so_until_both_are_over() {
+        let mut standing = tied_twice();
+        let bob = Subject::Subscriber(Name::from("bob"));
+        let now = Timestamp::from_millis(9);
+        let over = |standing: &Standing| -> Vec<u64> {
+            standing.ties().all().filter(|(_, tie)| tie.over).map(|(_, tie)| tie.case).collect()
+        };
+        let delisted =
+            |address: &str| Delisted { at: now, address: address.parse().unwrap(), list: Name::from("zen") };
+        standing.delist(&Delisted { list: Name::from("other"), ..delisted("192.0.2.25") });
+        assert!(over(&standing).is_empty(), "another list says nothing of it");
+        standing.delist(&delisted("192.0.2.25"));
+        assert_eq!(over(&standing), [71]);
+        assert!(standing.limited(&bob, now).is_some(), "until somebody ends it");
+        standing.fold_of(Some(71), 3, &order(3, Order::Delisted));
+        assert!(standing.limited(&bob, now).is_some(), "the other list still has us");
+        // Whoever suspended him meanwhile has not let him go, and the same end again ends nothing.
+        standing.fold(4, &order(4, Order::Suspend { until: None }));
+        standing.fold_of(Some(71), 5, &order(5, Order::Delisted));
+        assert!(standing.limited(&bob, now).is_some());
+        standing.fold_of(Some(72), 6, &order(6, Order::Delisted));
+        assert!(standing.limited(&bob, now).is_none() && standing.suspension(&bob, now).is_some());
+        assert_eq!(standing.ties(), &Ties::default());
+    }
+
+    #[test]
+    fn what_a_human_orders_stands_whatever_is_delisted() {
+        let bob = Subject::Subscriber(Name::from("bob"));
+        let now = Timestamp::from_millis(9);
+        let mut standing = tied_twice();
+        standing.fold(3, &order(3, Order::Limit { until: None }));
+        for case in [71, 72] {
+            standing.fold_of(Some(case), 4, &order(4, Order::Delisted));
+        }
+        assert_eq!(standing.limited(&bob, now).map(|limit| limit.reference), Some(3));
+        // Nor does a rule that comes later make it end with a listing.
+        standing.fold_tied(5, &order(5, Order::UntilDelisted), tie(73, "192.0.2.25"));
+        assert_eq!(standing.limited(&bob, now).map(|limit| limit.reference), Some(3));
+        assert_eq!(standing.ties(), &Ties::default());
+        let mut standing = tied_twice();
+        standing.fold(3, &order(3, Order::Release));
+        assert!(standing.limited(&bob, now).is_none() && *standing.ties() == Ties::default());
     }
 }

@@ -4,6 +4,10 @@
 //! nobody. What a mail server's log tells of counts on its own day: it was sent, and it teaches what is usual, but nobody
 //! looks at a sender because a file was read. What was only observed counts like everything else: whoever let it go.
 //!
+//! Who sends within a trusted host counts as well, beside the host, which goes on having its own. Their names are the clients' word, so
+//! only so many of each host are kept, and while many are those of one day go soon: whoever makes up a name for each message
+//! fills nothing, and is nobody's signal.
+//!
 //! A sender takes some two hundred octets, 36 for each of the last four weeks' days with mail, and eight for each recipient
 //! domain of nine weeks; never more than 11 KiB. After nine weeks without mail it is forgotten: what goes out once a month is
 //! not news each time.
@@ -35,10 +39,13 @@ use super::message::Message;
 use super::signal::Signal;
 use super::standing::Subject;
 use super::verdict::Reason;
+use super::within::{self, Rooms, WITHIN_MAX};
 use crate::session::{Name, Timestamp};
 
 /// A signal is told again on the same day when its measure has grown so many times.
 const GROWN: u64 = 2;
+/// Where there are many of them, one within a host who was there on one day only is kept for so many more.
+const FLEETING: u16 = 3;
 /// Who stands out has at least so many messages or recipients, and so on.
 const WORTH_NAMING: u64 = 10;
 
@@ -46,6 +53,8 @@ const WORTH_NAMING: u64 = 10;
 #[derive(Debug)]
 pub struct Trends {
     senders: DashMap<Subject, Sender, RandomState>,
+    /// How many of them are within each trusted host.
+    within: Rooms,
     /// The first message that was counted, in milliseconds.
     since: AtomicI64,
     /// The day on which was last looked for senders that are to be forgotten.
@@ -54,7 +63,8 @@ pub struct Trends {
 
 impl Default for Trends {
     fn default() -> Self {
-        Trends { senders: DashMap::default(), since: AtomicI64::new(NEVER), swept: AtomicU16::default() }
+        let (senders, within) = Default::default();
+        Trends { senders, within, since: AtomicI64::new(NEVER), swept: AtomicU16::default() }
     }
 }
 
@@ -102,6 +112,21 @@ impl Trends {
             self.since.store(sent.millis(), Ordering::Relaxed);
         }
         self.senders.entry(subject).or_insert_with(|| Sender::new(day)).message(sent, message);
+    }
+
+    /// The same for those within a trusted host whom it concerns beside.
+    pub fn message_within(&self, at: Timestamp, message: &Message, beside: &[Subject]) {
+        let sent = message.at.min(at);
+        let day = day_of(sent);
+        if day_of(at).saturating_sub(day) > REMEMBERED {
+            return;
+        }
+        for subject in beside.iter().filter(|subject| is_within(subject)) {
+            if self.senders.contains_key(subject) || self.within.take(subject) {
+                let mut sender = self.senders.entry(subject.clone()).or_insert_with(|| Sender::new(day));
+                sender.message(sent, message);
+            }
+        }
     }
 
     /// A login counts for itself wherever it is used, and whoever's line that is.
@@ -155,8 +180,16 @@ impl Trends {
         // There is one writer.
         if self.swept.load(Ordering::Relaxed) < day {
             self.swept.store(day, Ordering::Relaxed);
-            self.senders.retain(|_, sender| day.saturating_sub(sender.today().day) <= REMEMBERED);
+            self.senders.retain(|subject, sender| {
+                let ago = day.saturating_sub(sender.today().day);
+                ago <= REMEMBERED && !(ago > FLEETING && is_fleeting(subject, sender, &self.within))
+            });
+            self.recount();
         }
+    }
+
+    fn recount(&self) {
+        self.within.recount(self.senders.iter().filter_map(|entry| within::host(entry.key())));
     }
 
     /// What is known of a sender.
@@ -218,7 +251,17 @@ impl Trends {
         for (subject, sender) in image.senders {
             self.senders.insert(subject, sender);
         }
+        self.recount();
     }
+}
+
+fn is_within(subject: &Subject) -> bool {
+    matches!(subject, Subject::Within(_))
+}
+
+/// Whether it is one of very many within its host, and was there on one day only.
+fn is_fleeting(subject: &Subject, sender: &Sender, within: &Rooms) -> bool {
+    is_within(subject) && sender.days().is_empty() && within.taken(subject) > WITHIN_MAX / 2
 }
 
 /// What of a sender's day is a signal and was not told yet, or has grown much since. Of a day that is over nothing is, and before

@@ -18,8 +18,8 @@ use super::attempts::Attempt;
 use super::message::Message;
 use super::standing::Subject;
 use super::verdict::Reason;
-use super::within;
-use crate::session::{Name, Timestamp};
+use super::within::{self, Rooms};
+use crate::session::Timestamp;
 
 /// The longest window that a limit may have: shorter than the shortest time for which messages may be kept, so that nobody is
 /// known here who is forgotten elsewhere.
@@ -30,9 +30,6 @@ const PARTS: u64 = 64;
 
 /// So many spans are not worth being made fewer.
 const FEW: usize = 32;
-
-/// So many senders within one trusted host are kept: their names are chosen by its clients, who take no room from another host's.
-const WITHIN_MAX: usize = 20_000;
 
 /// How often it is looked for senders who have not sent anything for long.
 const SWEPT_EVERY: Duration = Duration::from_secs(3600);
@@ -142,7 +139,7 @@ fn is_short(first: Timestamp, last: Timestamp, now: Timestamp) -> bool {
 pub struct Usages {
     by_subject: DashMap<Subject, Usage, RandomState>,
     /// How many of them are within each trusted host. Only the writer changes it.
-    within: DashMap<Name, usize, RandomState>,
+    within: Rooms,
     /// Recipients that were refused; of messages there are none here.
     refused: DashMap<Subject, Usage, RandomState>,
 }
@@ -166,7 +163,8 @@ impl Usages {
             return;
         }
         for subject in senders(message, beside) {
-            if self.is_one_too_many(&subject) {
+            // Of those whose names a client chooses there may be too many.
+            if !self.by_subject.contains_key(&subject) && !self.within.take(&subject) {
                 continue;
             }
             let mut usage = self.by_subject.entry(subject).or_default();
@@ -202,25 +200,8 @@ impl Usages {
         }
     }
 
-    /// Whether it is a new one of those whose names a client chooses, and there are too many of them: they count with their host only.
-    fn is_one_too_many(&self, subject: &Subject) -> bool {
-        let Some(host) = within::host(subject).filter(|_| !self.by_subject.contains_key(subject)) else {
-            return false;
-        };
-        let mut there = self.within.entry(host).or_default();
-        if *there >= WITHIN_MAX {
-            return true;
-        }
-        *there = there.saturating_add(1);
-        false
-    }
-
     fn recount(&self) {
-        self.within.clear();
-        for host in self.by_subject.iter().filter_map(|each| within::host(each.key())) {
-            let mut there = self.within.entry(host).or_default();
-            *there = there.saturating_add(1);
-        }
+        self.within.recount(self.by_subject.iter().filter_map(|each| within::host(each.key())));
     }
 
     /// Looks at what somebody sent lately, if anything.
@@ -306,6 +287,7 @@ fn senders(message: &Message, beside: &[Subject]) -> impl Iterator<Item = Subjec
 
 #[cfg(test)]
 mod tests {
+    use super::within::WITHIN_MAX;
     use super::*;
     use crate::relay::message::Owner;
     use crate::session::{Line, Name};

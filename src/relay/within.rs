@@ -3,10 +3,16 @@
 //! The sender is what the client says. Behind a host that is trusted to check it that is somebody; behind any other it is whatever
 //! pleases. So it is never more than a subject of its own beside the host, and holds nothing against whoever has that address.
 //!
-//! Knows: how a rewritten sender (SRS) is undone. Must not know: which hosts are trusted.
+//! Knows: how a rewritten sender (SRS) is undone, and how many of them there is room for. Must not know: which hosts are trusted.
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
 use super::standing::Subject;
 use crate::session::Name;
+
+/// So many senders within one host are kept at a time: their names are chosen by its clients, who take no room from another host's.
+pub(super) const WITHIN_MAX: usize = 20_000;
 
 /// No address is longer (RFC 5321 section 4.5.3.1).
 const OCTETS_MAX: usize = 320;
@@ -39,6 +45,35 @@ pub fn host(subject: &Subject) -> Option<Name> {
     let Subject::Within(name) = subject else { return None };
     let end = name.octets().iter().position(|octet| *octet == b'/')?;
     name.octets().get(..end).map(Name::new)
+}
+
+/// How many senders are kept within each host. There is one writer.
+#[derive(Debug, Default)]
+pub(super) struct Rooms(DashMap<Name, usize, RandomState>);
+
+impl Rooms {
+    /// Takes room for one that is not kept yet; false: there is none, and it counts with its host only. Whoever is no such sender needs none.
+    pub(super) fn take(&self, subject: &Subject) -> bool {
+        let Some(host) = host(subject) else { return true };
+        let mut there = self.0.entry(host).or_default();
+        let is_room = *there < WITHIN_MAX;
+        *there = there.saturating_add(is_room.into());
+        is_room
+    }
+
+    /// How many there are within the host of this one.
+    pub(super) fn taken(&self, subject: &Subject) -> usize {
+        host(subject).and_then(|host| self.0.get(&host).map(|there| *there)).unwrap_or_default()
+    }
+
+    /// Only these are kept now.
+    pub(super) fn recount(&self, hosts: impl Iterator<Item = Name>) {
+        self.0.clear();
+        for host in hosts {
+            let mut there = self.0.entry(host).or_default();
+            *there = there.saturating_add(1);
+        }
+    }
 }
 
 /// What stands behind the last `@`.

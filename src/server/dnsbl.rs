@@ -21,7 +21,7 @@ use super::inbox::Inbox;
 use crate::clock;
 use crate::config::{BlockList, Config, Dnsbl, Sample};
 use crate::log::entry::Entry;
-use crate::relay::case::{Case, Evidence, Kind, State as CaseState};
+use crate::relay::case::{Act, Action, Case, State as CaseState};
 use crate::relay::signal::{Listing, Signal};
 use crate::session::{Name, Timestamp};
 use crate::views::Shared;
@@ -36,6 +36,8 @@ const AT_ONCE: usize = 16;
 const PATIENCE: usize = 3;
 /// How long a listing may take to be durable before it is told again in the next round.
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+/// By whom a case is told something that nobody has done.
+const BY: &str = "relaywarden";
 /// Who stands out in the time before a moment: they are who a listing may be about.
 pub type Suspects = Box<dyn Fn(Timestamp) -> Vec<Signal> + Send + Sync>;
 
@@ -87,6 +89,7 @@ impl Watcher {
                     }
                     self.show(&listings);
                     watched.clone_from(&dnsbl);
+                    self.say_forgotten(&listings).await;
                 }
                 let next = match &dnsbl {
                     Some(dnsbl) => {
@@ -131,23 +134,61 @@ impl Watcher {
             let (list, now) = (look.list.clone(), clock::now());
             let changes = listings.look(now, look);
             changes.iter().for_each(|change| say(&list, *change));
-            if changes.iter().any(|change| matches!(change, Change::Listed(_))) {
+            if changes.iter().any(|change| matches!(change, Change::Listed(_) | Change::Delisted(_))) {
                 self.tell(listings).await;
             }
             self.show(listings);
         }
     }
 
-    /// Writes down what is listed. What could not be is told again in the next round.
+    /// Writes down what is listed, and what no longer is. What could not be is told again in the next round.
     async fn tell(&self, listings: &mut Listings) {
+        for delisted in listings.ended() {
+            let (list, address) = (delisted.list.clone(), delisted.address);
+            if !self.write(Entry::Delisted(Box::new(delisted))).await {
+                return;
+            }
+            listings.told_end(&list, address);
+        }
         for listing in listings.untold() {
             let (list, address) = (listing.list.clone(), listing.address);
             let suspects = (self.suspects)(listing.at);
             let entry = Entry::Listing(Box::new(Listing { suspects, ..listing }));
-            let Some(done) = self.inbox.submit(entry) else { return };
-            let Ok(Ok(_)) = tokio::time::timeout(COMMIT_WITHIN, done).await else { return };
+            if !self.write(entry).await {
+                return;
+            }
             listings.told(&list, address);
         }
+    }
+
+    /// Has it said in the case where somebody is limited until an address leaves a list that is not asked about it any more.
+    async fn say_forgotten(&self, listings: &Listings) {
+        let standing = self.shared.standing.load_full();
+        let forgotten = standing.ties().all().map(|(_, tie)| tie);
+        let mut forgotten: Vec<_> =
+            forgotten.filter(|tie| !tie.over && !listings.watches(&tie.list, tie.address)).collect();
+        forgotten.dedup_by_key(|tie| tie.case);
+        for tie in forgotten {
+            let words = format!(
+                "whether {} is still on {} is not asked any more: whoever is limited until then stays so until released",
+                tie.address, tie.list
+            );
+            let reason = Name::from(words.as_str());
+            let case = self.shared.case(tie.case);
+            if case.is_none_or(|case| case.history.iter().any(|event| event.note.as_ref() == Some(&reason))) {
+                continue;
+            }
+            tracing::warn!(case = tie.case, %words, "somebody must look at this case");
+            let (at, by) = (clock::now(), Name::from(BY));
+            let action = Action { at, by, case: tie.case, act: Act::Note, reason, ticket: None };
+            self.write(Entry::Case(action)).await;
+        }
+    }
+
+    /// Whether it is durable.
+    async fn write(&self, entry: Entry) -> bool {
+        let Some(done) = self.inbox.submit(entry) else { return false };
+        matches!(tokio::time::timeout(COMMIT_WITHIN, done).await, Ok(Ok(_)))
     }
 
     fn show(&self, listings: &Listings) {
@@ -155,17 +196,21 @@ impl Watcher {
     }
 }
 
-/// What an open case is about is no news.
+/// What an open case is about is no news, nor is that until whose end somebody is limited, whatever became of its case.
 fn remembered(shared: &Shared) -> Listings {
-    let is_open = |case: &Arc<Case>| case.kind == Kind::Listing && case.state == CaseState::Open;
-    let open = shared.cases().into_iter().filter(is_open);
-    let listings: Vec<Listing> = open
-        .flat_map(|case| case.evidence.clone())
-        .filter_map(|evidence| match evidence {
-            Evidence::Listing(listing) => Some(listing),
-            Evidence::Complaint(_) | Evidence::Signal(_) => None,
-        })
-        .collect();
+    let is_open = |case: &&Arc<Case>| case.state == CaseState::Open;
+    let cases = shared.cases();
+    let mut listings: Vec<Listing> =
+        cases.iter().filter(is_open).filter_map(|case| case.is_listed().cloned()).collect();
+    for (_, tie) in shared.standing.load().ties().all().filter(|(_, tie)| !tie.over) {
+        let (address, list) = (tie.address, tie.list.clone());
+        if listings.iter().any(|known| known.address == address && known.list == list) {
+            continue;
+        }
+        let of_case = shared.case(tie.case).and_then(|case| case.listing().cloned());
+        let (at, answers, text, suspects) = (Timestamp::EARLIEST, Vec::new(), None, Vec::new());
+        listings.push(of_case.unwrap_or(Listing { at, address, list, answers, text, suspects }));
+    }
     Listings::remembering(listings.iter())
 }
 

@@ -255,7 +255,10 @@ mod tests {
         let mut index = Index::open(data.path()).unwrap();
         let known = |queue_id: &str, mta: &str| {
             let asked = MailRow { mta: mta.to_owned(), ..row(0, "2026-11-23T13:00:00Z", queue_id) };
-            Came::Message(Box::new(Message { reason: Reason::Online, ..message(&asked, NOW).unwrap() }))
+            Came::Message(
+                Box::new(Message { reason: Reason::Online, ..message(&asked, NOW).unwrap() }),
+                Vec::new(),
+            )
         };
         let folded = [(1, known("4bA", "mail1")), (2, known("4bB", "127.0.0.1")), (3, known("4bC", "other"))];
         let folded = folded.map(|(sequence, outcome)| Folded { sequence, outcome });

@@ -18,7 +18,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::log::entry::Entry;
 use crate::relay::case::{Act, Action, Case, Happened};
-use crate::relay::rule::Recent;
+use crate::relay::rule::{Recent, delistings};
+use crate::relay::standing::Order;
 use crate::session::Timestamp;
 use crate::views::Shared;
 
@@ -33,6 +34,7 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Counters {
     ordered: AtomicU64,
+    released: AtomicU64,
     noted: AtomicU64,
     observed: AtomicU64,
     called: AtomicU64,
@@ -40,10 +42,11 @@ pub struct Counters {
 
 impl Counters {
     /// Each outcome, and how often it was.
-    pub fn read(&self) -> [(&'static str, u64); 4] {
+    pub fn read(&self) -> [(&'static str, u64); 5] {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("ordered", read(&self.ordered)),
+            ("released", read(&self.released)),
             ("noted", read(&self.noted)),
             ("observed", read(&self.observed)),
             ("called", read(&self.called)),
@@ -52,6 +55,7 @@ impl Counters {
 
     fn count(&self, act: &Act) {
         let counter = match act {
+            Act::Order(_, Order::Delisted) => &self.released,
             Act::Order(..) => &self.ordered,
             Act::Observed(..) => &self.observed,
             Act::Called(..) => &self.called,
@@ -90,20 +94,41 @@ impl Judge {
     }
 
     async fn look(&mut self) {
-        let (changed, now) = (self.shared.cases_changed(), clock::now());
-        if changed <= self.seen || self.health.is_blind(now) {
+        let now = clock::now();
+        if self.health.is_blind(now) || !self.end_delisted(now).await {
+            return;
+        }
+        let changed = self.shared.cases_changed();
+        if changed <= self.seen {
             return;
         }
         let Some(submitted) = self.submitted(now) else { return };
+        if self.committed(submitted).await {
+            self.seen = changed;
+        }
+    }
+
+    /// Releases whoever was limited until a listing was over. What stands in the views says who, so what could not be written is
+    /// tried again, also after a restart; whether it could.
+    async fn end_delisted(&self, now: Timestamp) -> bool {
+        let ends = delistings(&self.shared.standing.load(), now);
+        let submit = |action: Action| Some((action.clone(), self.inbox.submit(Entry::Case(action))?));
+        match ends.into_iter().map(submit).collect() {
+            Some(submitted) => self.committed(submitted).await,
+            None => false,
+        }
+    }
+
+    async fn committed(&self, submitted: Vec<(Action, oneshot::Receiver<u64>)>) -> bool {
         for (action, done) in submitted {
             let committed = tokio::time::timeout(COMMIT_WITHIN, done).await;
             if !committed.is_ok_and(|done| done.is_ok()) {
-                return;
+                return false;
             }
             self.counters.count(&action.act);
             say(&action);
         }
-        self.seen = changed;
+        true
     }
 
     /// What follows from the cases of which something was told, on its way to the log. `None`: there is no room for it now.

@@ -31,9 +31,10 @@ pub(super) fn seen(
     for Folded { outcome, .. } in folded {
         match outcome {
             // Nobody need be called because a file was read.
-            Outcome::Message(message) if message.reason != Reason::Imported => {
+            Outcome::Message(message, beside) if message.reason != Reason::Imported => {
                 note(subject_of(message), message.at);
                 note(message.login.clone().map(Subject::Login), message.at);
+                beside.iter().for_each(|subject| note(Some(subject.clone()), message.at));
             }
             Outcome::Attempts(attempts) => {
                 for attempt in attempts {

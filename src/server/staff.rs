@@ -461,7 +461,9 @@ impl Staff for StaffDesk {
         let standing = self.shared.standing.load();
         let in_force = standing.in_force(clock::now());
         let lines = self.shared.lines.load();
-        let row = |(subject, held, one)| SuspensionRow::new(subject, held, one).and_access(subject, &lines);
+        let row = |(subject, held, one)| {
+            SuspensionRow::new(subject, held, one).and_access(subject, &lines).and_ties(subject, &standing)
+        };
         in_force.into_iter().map(row).collect()
     }
 

@@ -7,8 +7,8 @@ use crate::log::entry::Question;
 use crate::relay::case::{Act, Complaint, Reported, State};
 use crate::relay::confidence::Confidence;
 use crate::relay::line::{self, Means, Said};
-use crate::relay::signal::Signal;
-use crate::relay::standing::Order;
+use crate::relay::rule::delistings;
+use crate::relay::signal::{Delisted, Listing, Signal};
 use crate::session::event::Record;
 use crate::session::{Name, SessionKey};
 
@@ -148,10 +148,11 @@ fn a_snapshot_of_a_version_before_is_read_and_lacks_what_was_not_there_yet() {
     assert!(Views::restore(Arc::default(), &octets).is_err());
     let (views, _) = folded(&[complaint(), token()]);
     let mut octets = views.snapshot();
-    octets.truncate(octets.len() - postcard::to_stdvec(&RefusedAtRest::default()).unwrap().len());
-    octets[0] = WITHOUT_REFUSED;
+    let without = |octets: &mut Vec<u8>, what: Vec<u8>| octets.truncate(octets.len() - what.len());
+    without(&mut octets, postcard::to_stdvec(&(Ties::default(), RefusedAtRest::default())).unwrap());
+    octets[0] = WITHOUT_TIES;
     assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
-    octets.truncate(octets.len() - postcard::to_stdvec(&Behind::default()).unwrap().len());
+    without(&mut octets, postcard::to_stdvec(&Behind::default()).unwrap());
     octets[0] = WITHOUT_TRENDS;
     assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
     octets[0] = SNAPSHOT;
@@ -258,4 +259,102 @@ fn what_a_nas_said_stands_in_its_case_and_goes_on_from_a_snapshot() {
     assert_eq!((case.history.len(), last.what.word(), last.sequence), (4, "access", 7));
     let note = last.note.as_ref().unwrap().to_string();
     assert_eq!(note, "CoA-Request to restrict session s1 of bras1: acknowledged");
+}
+
+#[test]
+fn a_limit_until_delisted_goes_on_from_a_snapshot_between_the_delisting_and_its_end() {
+    let alice = || Subject::Subscriber(Name::from("alice"));
+    let (list, address) = (Name::from("zen"), "192.0.2.25".parse().unwrap());
+    let signal = Signal {
+        at: AT,
+        subject: alice(),
+        name: Name::from("messages"),
+        value: 90,
+        threshold: 2,
+        words: Name::from("many"),
+    };
+    let (answers, text, suspects) = (Vec::new(), None, vec![signal]);
+    let listing = Listing { at: AT, address, list: list.clone(), answers, text, suspects };
+    let act = |order| {
+        let (by, act) = (Name::from("rule:listed"), Act::Order(alice(), order));
+        Entry::Case(Action { at: AT, by, case: 1, act, reason: Name::from("r"), ticket: None })
+    };
+    let entries = [
+        Entry::Listing(Box::new(listing)),
+        act(Order::UntilDelisted),
+        close(1, AT.plus(Duration::from_secs(60))),
+        Entry::Delisted(Box::new(Delisted { at: AT, address, list })),
+        act(Order::Delisted),
+    ];
+    let (whole, _) = folded(&entries);
+    let (before, _) = folded(&entries[..4]);
+    let shared = Arc::<Shared>::default();
+    let mut views = Views::restore(Arc::clone(&shared), &before.snapshot()).unwrap();
+    assert!(shared.standing.load().limited(&alice(), AT).is_some());
+    let [end] = &delistings(&shared.standing.load(), AT)[..] else { panic!("one is to be ended") };
+    let mut told = Vec::new();
+    views.fold(AT, 5, &Entry::Case(Action { reason: Name::from("r"), ..end.clone() }), &mut told);
+    assert!(views.are_as(&whole), "whichever way it came there");
+    assert!(shared.standing.load().in_force(AT).is_empty());
+    let words = |told: &[Folded]| -> Vec<&str> {
+        let word = |told: &Folded| match &told.outcome {
+            Outcome::Notice(notice) => Some(notice.kind.word()),
+            Outcome::Command(_) => Some("command"),
+            _ => None,
+        };
+        told.iter().filter_map(word).collect()
+    };
+    assert_eq!(words(&told), ["released", "command"]);
+    // Whom somebody has suspended meanwhile is not let go, and nobody is told so.
+    let mut told = Vec::new();
+    let (mut views, _) = folded(&entries[..4]);
+    views.fold(AT, 5, &act(Order::Suspend { until: None }), &mut Vec::new());
+    views.fold(AT, 6, &act(Order::Delisted), &mut told);
+    assert_eq!(words(&told), ["command"]);
+    assert!(views.shared.standing.load().suspension(&alice(), AT).is_some());
+    let mut told = Vec::new();
+    let mut views = Views::restore(Arc::clone(&shared), &whole.snapshot()).unwrap();
+    // A second end, and an order about a listing that is over, come too late and stand nowhere.
+    told.clear();
+    views.fold(AT, 6, &act(Order::Delisted), &mut told);
+    views.fold(AT, 7, &act(Order::UntilDelisted), &mut told);
+    assert!(told.is_empty() && shared.standing.load().in_force(AT).is_empty(), "{told:?}");
+    assert_eq!(shared.case(1).unwrap().history.len(), 5);
+}
+
+#[test]
+fn an_order_that_runs_out_is_told_once_by_its_own_number_and_one_that_was_ended_before_is_not() {
+    let (until, whom) = (AT.plus(Duration::from_secs(60)), |name: &str| Subject::Login(Name::from(name)));
+    let order = |name: &str, order| {
+        let (by, reason) = (Name::from("desk"), Name::from("spam"));
+        Entry::Command(Command { at: AT, by, subject: whom(name), order, reason })
+    };
+    let suspend = Order::Suspend { until: Some(until) };
+    let entries = [
+        order("alice", suspend),
+        order("bob", suspend),
+        order("bob", Order::Release),
+        order("carol", Order::Limit { until: Some(until) }),
+        order("dora", Order::Suspend { until: None }),
+    ];
+    let (views, _) = folded(&entries);
+    let shared = Arc::<Shared>::default();
+    let mut restored = Views::restore(Arc::clone(&shared), &views.snapshot()).unwrap();
+    let mut folded = Vec::new();
+    restored.advance(until.minus(Duration::from_millis(1)), &mut folded);
+    assert_eq!(folded, []);
+    restored.advance(until, &mut folded);
+    let told: Vec<_> = folded
+        .iter()
+        .filter_map(|told| match &told.outcome {
+            Outcome::Notice(notice) => Some((notice.id(told.sequence, 0), notice.about.clone(), notice.at)),
+            _ => None,
+        })
+        .collect();
+    let expected = [("1-ended", "alice"), ("4-ended", "carol")];
+    assert_eq!(told, expected.map(|(id, name)| (id.to_owned(), vec![whom(name)], Some(until))));
+    folded.clear();
+    restored.advance(until.plus(Duration::from_secs(1)), &mut folded);
+    assert_eq!(folded, [], "once");
+    assert_eq!(shared.standing.load().in_force(AT).len(), 1, "dora is suspended until released");
 }

@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 
 use super::dnsbl::{Answer, Failure, Family, Sanity};
 use crate::config::Dnsbl;
-use crate::relay::signal::Listing;
+use crate::relay::signal::{Delisted, Listing};
 use crate::session::{Name, Timestamp};
 
 /// Whether an address is on a list.
@@ -58,6 +58,8 @@ pub struct Watched {
     pub text: Option<Name>,
     /// It is listed, and that is not written down yet.
     untold: bool,
+    /// It was listed until then, and that it no longer is is not written down yet.
+    ended: Option<Timestamp>,
 }
 
 /// What a change came to.
@@ -165,6 +167,8 @@ impl Watched {
             }
             (Answer::NotListed, State::Listed) if self.doubted => {
                 self.turn(State::Clean, at);
+                // Of what was never told the end need not be told either.
+                self.ended = if self.untold { self.ended } else { Some(at) };
                 (self.answers, self.text, self.untold) = (Vec::new(), None, false);
                 true
             }
@@ -300,10 +304,33 @@ impl Listings {
         }
     }
 
+    /// What is no longer listed, where that is not written down yet.
+    #[must_use]
+    pub fn ended(&self) -> Vec<Delisted> {
+        let ended = |(list, address, watched): (&Name, IpAddr, &Watched)| {
+            Some(Delisted { at: watched.ended?, address, list: list.clone() })
+        };
+        self.all().filter_map(ended).collect()
+    }
+
+    /// Says that the end of a listing is written down.
+    pub fn told_end(&mut self, list: &Name, address: IpAddr) {
+        let list = self.lists.get_mut(list);
+        if let Some(watched) = list.and_then(|list| list.watched.get_mut(&address)) {
+            watched.ended = None;
+        }
+    }
+
+    /// Whether this address is asked about at this list.
+    #[must_use]
+    pub fn watches(&self, list: &Name, address: IpAddr) -> bool {
+        self.lists.get(list).is_some_and(|list| list.watched.contains_key(&address))
+    }
+
     /// Whether another round would make something certain.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
-        self.all().any(|(_, _, watched)| watched.doubted || watched.untold)
+        self.all().any(|(_, _, watched)| watched.doubted || watched.untold || watched.ended.is_some())
     }
 
     /// All lists, by name.
@@ -515,9 +542,32 @@ mod tests {
         for (round, answer) in (0..).zip([listed(), listed(), Answer::NotListed, Answer::NotListed]) {
             listings.look(at(round), look(Sanity::Sane, Some(answer)));
         }
-        assert!(listings.untold().is_empty());
+        assert!(listings.untold().is_empty() && listings.ended().is_empty());
         let counts = listings.lists().next().unwrap().1.counts;
         assert_eq!((counts.listed, counts.delisted), (1, 1));
+    }
+
+    #[test]
+    fn the_end_of_a_listing_is_to_be_told_until_it_is_though_it_is_listed_again() {
+        let mut listings = watching();
+        let mut rounds = 0..;
+        let mut say = |listings: &mut Listings, answer: &Answer| {
+            for _ in 0..2 {
+                listings.look(at(rounds.next().unwrap()), look(Sanity::Sane, Some(answer.clone())));
+            }
+        };
+        say(&mut listings, &listed());
+        assert!(listings.ended().is_empty());
+        listings.told(&Name::from("zen"), ip(OURS));
+        say(&mut listings, &Answer::NotListed);
+        let expected = Delisted { at: at(3), address: ip(OURS), list: Name::from("zen") };
+        assert_eq!(listings.ended(), std::slice::from_ref(&expected));
+        assert!(listings.is_in_doubt(), "somebody must try again");
+        say(&mut listings, &listed());
+        assert_eq!((listings.ended(), listings.untold().len()), (vec![expected], 1), "both are to be told");
+        listings.told_end(&Name::from("zen"), ip(OURS));
+        listings.told(&Name::from("zen"), ip(OURS));
+        assert!(listings.ended().is_empty() && !listings.is_in_doubt());
     }
 
     #[test]

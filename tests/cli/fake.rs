@@ -178,6 +178,7 @@ impl Desk for Answers {
             until: some("2026-11-24T14:00:05.000Z"),
             reason: "messages is 1024: 1,024 messages today; 3 to 14 on the last 28 days".to_owned(),
             outcome: outcome.to_owned(),
+            until_delisted: false,
         };
         let rows = vec![row(4690, "suspended", "dismissed"), row(4700, "called", "open")];
         (*rule == Name::from("flood")).then(|| self.rows(rows).unwrap_or_default())
@@ -504,6 +505,7 @@ impl Staff for Answers {
             reason: "open proxy".to_owned(),
             case: None,
             access: Vec::new(),
+            until_delisted: Vec::new(),
         };
         let limited = SuspensionRow {
             subject: "carol@isp.example".to_owned(),

@@ -34,7 +34,7 @@ fn the_page_about_notices_shows_what_is_understood() {
     let Way::Webhook { address, secret, authorities } = &notices[0].way else { panic!("{:?}", notices[0]) };
     assert_eq!((address.host.as_str(), address.port, address.tls), ("portal.isp.example", 443, true));
     assert_eq!((secret.as_ref().map(|secret| secret.octets().len()), authorities.len()), (Some(24), 0));
-    assert_eq!(notices[0].events, [Kind::Suspended, Kind::Limited, Kind::Released]);
+    assert_eq!(notices[0].events, [Kind::Suspended, Kind::Limited, Kind::Released, Kind::Ended]);
     assert_eq!((notices[0].timeout.as_secs(), notices[1].timeout.as_secs()), (10, 30));
     let page = include_str!("../../docs/notices.md");
     for word in Kind::ALL.iter().map(|kind| kind.word()) {

@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::common::daemon::Daemon;
+use crate::common::asking::{Mail, Policy};
+use crate::common::daemon::{Daemon, Wanted};
 use crate::common::lists::{cases, first_round, of, round, rows, state, watching};
+use crate::common::nas::Status;
 use crate::common::peer::command;
 use crate::common::{eventually, free_port};
 use crate::house::{edit, inside_own_network, metric, printed, reload};
@@ -258,4 +260,92 @@ fn without_a_resolver_of_its_own_it_asks_whom_the_host_asks_now() {
     configure("nameserv");
     let after = state(&round(&daemon), OURS, "zen.example");
     assert_eq!(after, ("unknown".to_owned(), "unreachable".to_owned()));
+}
+
+/// Whoever stood out before a listing is limited until it is over.
+const UNTIL_DELISTED: &str = r#"
+[[rule]]
+name = "listed"
+when = "listing"
+then = "limit until delisted"
+mode = "enforce""#;
+
+/// What happened in the only case, once this did.
+fn history(daemon: &Daemon, what: &str) -> Vec<String> {
+    eventually(&format!("the case to have {what}"), || {
+        let case = cases(daemon).pop()?;
+        let events = case["history"].as_array()?;
+        let events: Vec<String> =
+            events.iter().map(|event| event["what"].as_str().unwrap_or_default().to_owned()).collect();
+        events.iter().any(|event| event == what).then_some(events)
+    })
+}
+
+#[test]
+fn who_stood_out_before_a_listing_is_limited_until_the_list_says_that_it_is_over() {
+    let server = Server::start(Manner::Clean);
+    let wanted = watching(&format!("[\"{OURS}\"]"), "[{ zone = \"zen.example\" }]", server.address);
+    let mut daemon = Daemon::start_with(&Wanted { policy: UNTIL_DELISTED, ..wanted });
+    let (alice, bob) = ("100.64.0.7", "100.64.0.8");
+    let mut nas = daemon.nas();
+    nas.report(Status::Start, "alice", "s1", alice);
+    nas.report(Status::Start, "bob", "s2", bob);
+    for (client, count) in [(alice, 15), (bob, 2)] {
+        let mut policy = Policy::connect(daemon.policy);
+        for number in 0..count {
+            let instance = format!("{client}.{number}");
+            let mail = Mail { client, instance: &instance, ..Mail::default() };
+            assert_eq!([policy.rcpt(&mail), policy.end_of_message(&mail)], ["OK", "DUNNO"]);
+        }
+    }
+    first_round(&daemon);
+    server.behave(Manner::Listing);
+    round(&daemon);
+    assert_eq!(state(&round(&daemon), OURS, "zen.example").0, "listed");
+    assert_eq!(history(&daemon, "limited"), ["opened", "limited"]);
+    let held = daemon.json(&["suspensions"]).expect("one");
+    assert_eq!(held.as_array().map(Vec::len), Some(1), "{held}");
+    assert_eq!(
+        (&held[0]["subject"], &held[0]["standing"], &held[0]["until_delisted"][0]),
+        (&"alice".into(), &"limited".into(), &"192.0.2.25 on zen.example".into())
+    );
+    assert!(printed(&daemon.cli(&["suspensions"]), 0).contains("delisted"));
+
+    // Neither who closes the case, nor a restart, nor a configuration without the rule and the list changes that.
+    let id = held[0]["case"].to_string();
+    daemon.order(&["cases", "close", &id, "--reason", "told the customer"]);
+    daemon.restart();
+    assert_eq!(state(&first_round(&daemon), OURS, "zen.example").0, "listed", "it is remembered");
+    let table = format!(
+        "[watch.dnsbl]\naddresses = [\"{OURS}\"]\nlists = [{{ zone = \"zen.example\" }}]\nresolver = [\"{}\"]\ntimeout = \"1s\"\n",
+        server.address
+    );
+    edit(&daemon, UNTIL_DELISTED, "");
+    edit(&daemon, &table, "");
+    reload(&daemon);
+    history(&daemon, "noted");
+    assert_eq!(daemon.json(&["suspensions"]), Some(held));
+    edit(&daemon, "[session]\n", &format!("{table}[session]\n"));
+    reload(&daemon);
+    server.behave(Manner::Silent);
+    first_round(&daemon);
+    assert_eq!(state(&round(&daemon), OURS, "zen.example").0, "listed", "silence frees nobody");
+
+    server.behave(Manner::Clean);
+    round(&daemon);
+    assert_eq!(state(&round(&daemon), OURS, "zen.example").0, "clean");
+    let told = history(&daemon, "released");
+    assert_eq!(told, ["opened", "limited", "closed", "noted", "delisted", "released"]);
+    let case = cases(&daemon).pop().expect("the case");
+    let last = &case["history"][5];
+    assert_eq!(
+        (&last["by"], &last["subject"], &last["note"]),
+        (&"rule:listed".into(), &"alice".into(), &"192.0.2.25 is no longer on zen.example".into())
+    );
+    assert_eq!(daemon.json(&["suspensions"]), None, "nobody is held back");
+    daemon.crash();
+    daemon.launch();
+    daemon.wait_until_ready();
+    first_round(&daemon);
+    assert_eq!((daemon.json(&["suspensions"]), cases(&daemon).len()), (None, 1));
 }

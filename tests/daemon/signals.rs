@@ -153,3 +153,47 @@ fn where_signals_are_switched_off_nobody_is_looked_at() {
     to_strangers(&daemon, ALICE, 0..30);
     assert_eq!(signals(&daemon), Vec::<Value>::new());
 }
+
+#[test]
+fn a_site_that_was_broken_into_has_a_case_by_its_own_name_and_its_neighbour_sends_on() {
+    let mut daemon = Daemon::start_with(&Wanted {
+        relay: "static = [{ prefix = \"192.0.2.16/28\", subscriber = \"web\", within = \"sender-domain\" }]",
+        policy: "\n[trend]\nlearn = \"0s\"",
+        ..Wanted::default()
+    });
+    let send = |daemon: &Daemon, sender: &str, numbers: std::ops::Range<u32>| {
+        let mut policy = Policy::connect(daemon.policy);
+        for number in numbers {
+            let recipient = format!("somebody@d{number}.example");
+            let instance = format!("{sender}.{number}");
+            let mail = Mail { client: "192.0.2.17", sender, recipient: &recipient, ..Mail::default() };
+            let mail = Mail { instance: &instance, ..mail };
+            assert_eq!([policy.rcpt(&mail), policy.end_of_message(&mail)], ["OK", "DUNNO"], "{number}");
+        }
+    };
+    let within = |daemon: &Daemon| -> Vec<Value> {
+        let cases = signals(daemon).into_iter();
+        cases.filter(|case| case["within"].is_array()).collect()
+    };
+    send(&daemon, "www@club.example", 100..103);
+    send(&daemon, "www@shop.example", 0..8);
+    daemon.crash();
+    daemon.launch();
+    daemon.wait_until_ready();
+    assert_eq!(within(&daemon), Vec::<Value>::new());
+    send(&daemon, "info@shop.example", 8..9);
+    let case = eventually("a case", || within(&daemon).pop());
+    assert_eq!((&case["within"][0], &case["confidence"]), (&"web/shop.example".into(), &"exact".into()));
+    assert_eq!(case["evidence"][0]["signal"]["name"], "strangers", "{case}");
+    assert_eq!(within(&daemon).len(), 1);
+
+    daemon.order(&["cases", "suspend", &case["id"].to_string(), "--reason", "broken into"]);
+    let rcpt = |sender| {
+        let mail = Mail { client: "192.0.2.17", sender, recipient: "x@d99.example", ..Mail::default() };
+        Policy::connect(daemon.policy).rcpt(&mail)
+    };
+    assert!(rcpt("www@shop.example").starts_with("550 5.7.1 "));
+    assert_eq!(rcpt("www@club.example"), "OK");
+    daemon.order(&["release", "--within", "web/shop.example", "--reason", "cleaned"]);
+    assert_eq!(rcpt("www@shop.example"), "OK");
+}

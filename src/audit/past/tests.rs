@@ -553,7 +553,7 @@ fn messages_are_found_by_each_filter_and_by_all_together() {
         message("Q3", &["bob"], 3),
         message("Q4", &[], 4),
     ];
-    world.outcomes(mails.map(|mail| Outcome::Message(Box::new(mail))));
+    world.outcomes(mails.map(|mail| Outcome::Message(Box::new(mail), Vec::new())));
     let all = MessageFilter { limit: 9, ..MessageFilter::default() };
     let found = |filter: &MessageFilter| -> Vec<String> {
         world.past.messages(filter).unwrap().into_iter().map(|row| row.queue_id.to_string()).collect()
@@ -579,7 +579,7 @@ fn messages_are_found_by_each_filter_and_by_all_together() {
 #[test]
 fn an_ambiguous_message_keeps_all_its_owners() {
     let mut world = World::new([]);
-    world.outcomes([Outcome::Message(Box::new(message("Q2", &["alice", "bob"], 2)))]);
+    world.outcomes([Outcome::Message(Box::new(message("Q2", &["alice", "bob"], 2)), Vec::new())]);
     let message =
         world.past.messages(&MessageFilter { limit: 1, ..MessageFilter::default() }).unwrap().remove(0);
     assert_eq!(message.owners.len(), 2);

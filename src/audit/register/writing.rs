@@ -35,7 +35,7 @@ pub(super) fn is_in(outcome: &Outcome) -> bool {
                 | Effect::Gap { .. }
                 | Effect::Restarted { .. }
         ),
-        Outcome::Message(_)
+        Outcome::Message(..)
         | Outcome::Attempts(_)
         | Outcome::Scanned(_)
         | Outcome::MessageId(_)
@@ -52,7 +52,7 @@ impl Writing<'_> {
             Outcome::Hold(hold) => self.hold(hold),
             Outcome::Token(order) => self.token(order),
             Outcome::Preservation(order) => self.preservation(order),
-            Outcome::Message(_)
+            Outcome::Message(..)
             | Outcome::Attempts(_)
             | Outcome::Scanned(_)
             | Outcome::MessageId(_)
@@ -256,7 +256,7 @@ impl Writing<'_> {
                 command.by.octets(),
                 command.subject.kind(),
                 command.subject.name().octets(),
-                command.order.word(),
+                command.order.verb(),
                 command.order.until().map(Moment),
                 command.reason.octets(),
             ),

@@ -189,7 +189,10 @@ fn what_somebody_ordered_to_be_kept_stays_and_goes_when_the_order_ends() {
     ];
     let folded: Vec<Folded> = (first..)
         .zip(messages)
-        .map(|(sequence, message)| Folded { sequence, outcome: Outcome::Message(Box::new(message)) })
+        .map(|(sequence, message)| Folded {
+            sequence,
+            outcome: Outcome::Message(Box::new(message), Vec::new()),
+        })
         .collect();
     index.apply(first + 2, &folded).unwrap();
     index.sync(day(41)).unwrap();
@@ -337,7 +340,7 @@ fn what_moved_before_a_crash_and_moves_again_is_there_once() {
     let mut index = Index::open(data.path()).unwrap();
     for (sequence, number) in [(1, 1), (2, 30)] {
         let message = message_of(number, "kept", "192.0.2.77");
-        let folded = Folded { sequence, outcome: Outcome::Message(Box::new(message)) };
+        let folded = Folded { sequence, outcome: Outcome::Message(Box::new(message), Vec::new()) };
         index.apply(sequence, &[folded]).unwrap();
         index.sync(day(number)).unwrap();
     }

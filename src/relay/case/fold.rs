@@ -13,8 +13,8 @@ use super::{
 };
 use crate::relay::confidence::Confidence;
 use crate::relay::line::{Said, Told};
-use crate::relay::signal::{Listing, Signal};
-use crate::relay::standing::Subject;
+use crate::relay::signal::{Delisted, Listing, Signal};
+use crate::relay::standing::{Order, Subject};
 use crate::session::{Name, Timestamp};
 
 /// Which cases an entry has changed.
@@ -137,6 +137,24 @@ impl Cases {
         })
     }
 
+    /// Folds the end of a listing: each case about it says so, whoever closed it. Comes the address on that list again, rules act on
+    /// the case anew: it is another listing.
+    pub fn delisted(&mut self, sequence: u64, delisted: &Delisted) -> Changed {
+        let mut changed = Changed::default();
+        for case in self.cases.values_mut().rev() {
+            let is_it =
+                |listing: &Listing| listing.list == delisted.list && listing.address == delisted.address;
+            if !case.is_listed().is_some_and(is_it) {
+                continue;
+            }
+            let case = Arc::make_mut(case);
+            case.ruled.clear();
+            case.note(Event::new(sequence, delisted.at, Name::from(DAEMON), Happened::Delisted));
+            changed.cases.push(case.id);
+        }
+        changed
+    }
+
     fn take(&mut self, opening: Opening) -> Changed {
         let Opening { sequence, at, by, kind, about, confidence, key, evidence, note, ticket } = opening;
         let event = |what| Event { note, ticket, ..Event::new(sequence, at, by, what) };
@@ -191,7 +209,9 @@ impl Cases {
                 Some((subject.clone(), *order))
             }
         };
-        if let Some(rule) = action.rule().filter(|rule| !case.ruled.contains(rule)) {
+        // Whoever has ended what it did may begin again.
+        let ends = matches!(action.act, Act::Order(_, Order::Delisted));
+        if let Some(rule) = action.rule().filter(|rule| !ends && !case.ruled.contains(rule)) {
             case.ruled.push(rule);
         }
         case.note(Event {

@@ -127,6 +127,8 @@ pub enum Happened {
     Called,
     /// The access side said something about a line of one whom it is about.
     Access,
+    /// The list no longer has the address.
+    Delisted,
 }
 
 impl Happened {
@@ -145,6 +147,7 @@ impl Happened {
             Happened::Observed => "observed",
             Happened::Called => "called",
             Happened::Access => "access",
+            Happened::Delisted => "delisted",
         }
     }
 }
@@ -155,8 +158,8 @@ impl From<&Act> for Happened {
             Act::Close { .. } => Happened::Closed,
             Act::Note => Happened::Noted,
             Act::Order(_, Order::Suspend { .. }) => Happened::Suspended,
-            Act::Order(_, Order::Limit { .. }) => Happened::Limited,
-            Act::Order(_, Order::Release) => Happened::Released,
+            Act::Order(_, Order::Limit { .. } | Order::UntilDelisted) => Happened::Limited,
+            Act::Order(_, Order::Release | Order::Delisted) => Happened::Released,
             Act::Dismiss { .. } => Happened::Dismissed,
             Act::Observed(..) => Happened::Observed,
             Act::Called(..) => Happened::Called,
@@ -227,6 +230,24 @@ impl Case {
             // One of our own is nobody's.
             Evidence::Signal(_) | Evidence::Listing(_) => None,
         })
+    }
+
+    /// Which list has which address, if that is what it is about.
+    #[must_use]
+    pub fn listing(&self) -> Option<&Listing> {
+        self.evidence.iter().rev().find_map(|evidence| match evidence {
+            Evidence::Listing(listing) => Some(listing),
+            Evidence::Complaint(_) | Evidence::Signal(_) => None,
+        })
+    }
+
+    /// The same, while nothing says that the list no longer has it.
+    #[must_use]
+    pub fn is_listed(&self) -> Option<&Listing> {
+        let tells =
+            |event: &&Event| matches!(event.what, Happened::Opened | Happened::Joined | Happened::Delisted);
+        let last = self.history.iter().rev().find(tells)?;
+        self.listing().filter(|_| last.what != Happened::Delisted)
     }
 
     fn note(&mut self, event: Event) {

@@ -1,6 +1,7 @@
 //! What comes of entries about cases, one after the other.
 
 use super::*;
+use crate::relay::signal::Delisted;
 
 const KEPT_UNTIL: Timestamp = Timestamp::from_seconds(1000);
 
@@ -260,4 +261,44 @@ fn a_rule_is_known_by_its_name_and_stands_in_the_case_once() {
         cases.act(sequence, &Action { act: Act::Note, by: Name::from(by), ..close(7) });
     }
     assert_eq!(cases.get(7).unwrap().ruled, [Name::from("flood")]);
+}
+
+#[test]
+fn the_end_of_a_listing_stands_in_each_case_about_it_and_lets_rules_begin_again() {
+    let at = Timestamp::from_seconds;
+    let listing = |second, address: &str| Listing {
+        at: at(second),
+        address: address.parse().unwrap(),
+        list: Name::from("zen"),
+        answers: Vec::new(),
+        text: None,
+        suspects: Vec::new(),
+    };
+    let delisted = |second, address: &str| Delisted {
+        at: at(second),
+        address: address.parse().unwrap(),
+        list: Name::from("zen"),
+    };
+    let (ours, other) = ("192.0.2.25", "192.0.2.26");
+    let ordered = |order| {
+        let (by, act) = (Name::from("rule:listed"), Act::Order(subscriber("bob"), order));
+        Action { at: at(9), by, case: 3, act, reason: Name::from("r"), ticket: None }
+    };
+    let mut cases = Cases::default();
+    cases.listing(1, &listing(1, ours));
+    cases.act(2, &close(1));
+    cases.listing(3, &listing(3, ours));
+    cases.listing(4, &listing(4, other));
+    cases.act(5, &ordered(Order::UntilDelisted));
+    assert_eq!(cases.get(3).unwrap().ruled, [Name::from("listed")]);
+    assert_eq!(cases.delisted(6, &delisted(6, ours)).cases, [3, 1], "also where it was closed by hand");
+    assert!(cases.delisted(7, &delisted(7, ours)).cases.is_empty(), "that is no news");
+    cases.act(8, &ordered(Order::Delisted));
+    let case = cases.get(3).unwrap();
+    let what: Vec<_> = case.history.iter().map(|event| event.what.word()).collect();
+    assert_eq!((what, case.state), (vec!["opened", "limited", "delisted", "released"], State::Open));
+    assert!(case.is_listed().is_none() && case.ruled.is_empty());
+    assert!(cases.get(4).unwrap().is_listed().is_some());
+    assert_eq!(cases.listing(9, &listing(9, ours)).cases, [3]);
+    assert!(cases.get(3).unwrap().is_listed().is_some(), "it is there again");
 }

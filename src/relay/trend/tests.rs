@@ -7,6 +7,7 @@ use super::*;
 use crate::relay::Profile;
 use crate::relay::attempts::Reference;
 use crate::relay::message::Owner;
+use crate::relay::within::By;
 use crate::session::Line;
 
 /// 2026-11-02, a Monday.
@@ -423,4 +424,83 @@ fn what_was_at_rest_goes_on_as_if_nothing_had_been() {
         assert_eq!(burst(trends, 28, 0, 600).len(), 2);
     }
     assert_eq!(after.image(), whole.image());
+}
+
+/// A message of this sender by way of the host `web`, which tells senders apart by their domain; what of it is a signal of whom.
+fn by_way_of_web(trends: &Trends, domain: &str, message: &Message) -> Vec<(String, String)> {
+    let sender = Name::from(format!("www@{domain}").as_str());
+    let message = Message { owners: vec![owner("web")], sender, ..message.clone() };
+    let beside = [within::subject(&Name::from("web"), By::SenderDomain, message.sender.octets())];
+    trends.message(message.at, &message);
+    trends.message_within(message.at, &message, &beside);
+    let host = Subject::Subscriber(Name::from("web"));
+    let signals = [&host, &beside[0]].into_iter().flat_map(|subject| look(trends, subject, message.at));
+    signals.map(|signal| (signal.subject.name().to_string(), signal.name.to_string())).collect()
+}
+
+fn site(domain: &str) -> Subject {
+    Subject::Within(Name::from(format!("web/{domain}").as_str()))
+}
+
+#[test]
+fn a_site_that_sends_as_never_before_is_a_signal_by_its_name_and_its_neighbour_is_none() {
+    let trends = Trends::default();
+    let send = |domain: &str, day: i64, count: i64| -> Vec<(String, String)> {
+        (0..count).flat_map(|each| by_way_of_web(&trends, domain, &message(at(day, 36_000 + each)))).collect()
+    };
+    for day in 0..28 {
+        // The host as a whole is busy every day.
+        assert!(send("busy.example", day, 300 + day).iter().all(|(whom, _)| whom != "web/shop.example"));
+        send("shop.example", day, 5);
+    }
+    let told = send("shop.example", 28, 700);
+    let of = |whom: &str| told.iter().filter(|(name, _)| name == whom).count();
+    assert_eq!((of("web/shop.example"), of("web")), (2, 0), "the messages, and their quarter: {told:?}");
+    assert!(send("busy.example", 28, 300).iter().all(|(whom, _)| whom != "web/busy.example"));
+    assert_eq!(trends.sender(&site("busy.example")).unwrap().days().len(), 28);
+    assert_eq!(trends.sender(&Subject::Subscriber(Name::from("web"))).unwrap().today().messages, 1000);
+}
+
+#[test]
+fn whoever_is_not_within_a_host_is_not_counted_twice() {
+    let trends = Trends::default();
+    let beside = [Subject::Subscriber(Name::from("carol")), site("shop.example")];
+    trends.message_within(at(0, 0), &message(at(0, 0)), &beside);
+    assert_eq!(
+        (trends.len(), trends.sender(&site("shop.example")).map(|one| one.today().messages)),
+        (1, Some(1))
+    );
+    // A file that tells of what is long ago changes nothing.
+    trends.message_within(at(90, 0), &message(at(0, 0)), &[site("old.example")]);
+    assert_eq!(trends.len(), 1);
+}
+
+#[test]
+fn a_client_that_makes_up_senders_is_no_signal_and_fills_neither_memory_nor_the_place_of_others() {
+    let trends = Trends::default();
+    by_way_of_web(&trends, "shop.example", &message(at(0, 0)));
+    by_way_of_web(&trends, "shop.example", &message(at(1, 0)));
+    for number in 0..=WITHIN_MAX {
+        let second = i64::try_from(number).unwrap();
+        let told = by_way_of_web(&trends, &format!("d{number}.example"), &message(at(1, second)));
+        assert!(told.iter().all(|(whom, _)| whom == "web"), "{told:?}");
+    }
+    assert_eq!(trends.len(), WITHIN_MAX + 1, "and the host");
+    assert!(trends.sender(&site("d20000.example")).is_none());
+    let beside = [Subject::Within(Name::from("mail/shop.example"))];
+    trends.message_within(at(1, 0), &message(at(1, 0)), &beside);
+    assert_eq!(trends.len(), WITHIN_MAX + 2, "another host has its own room");
+    // What is at rest keeps the bound, and those of one day go after three more.
+    let after = Trends::default();
+    after.restore(trends.image());
+    by_way_of_web(&after, "late.example", &message(at(1, DAY - 1)));
+    assert!(after.sender(&site("late.example")).is_none());
+    after.advance(at(4, DAY - 1));
+    assert_eq!(after.len(), WITHIN_MAX + 2);
+    after.advance(at(5, 0));
+    by_way_of_web(&after, "late.example", &message(at(5, 0)));
+    assert!(after.sender(&site("late.example")).is_some(), "there is room again");
+    assert!(after.sender(&site("shop.example")).is_some(), "who was there on two days is kept");
+    assert!(after.sender(&beside[0]).is_some(), "and who is one of few");
+    assert_eq!(after.len(), 4);
 }

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::AccessRow;
+use crate::relay::delisting::Tie;
 use crate::relay::line::Lines;
 use crate::relay::message::{Message, Owner};
-use crate::relay::standing::{Held, Order, Subject, Suspension};
+use crate::relay::standing::{Held, Order, Standing, Subject, Suspension};
 use crate::relay::verdict::Reason;
 use crate::session::{Line, Name, SessionKey, Timestamp};
 
@@ -347,6 +348,10 @@ pub struct SuspensionRow {
     /// What the access side was asked about their sessions, and said; left out where that is nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub access: Vec<AccessRow>,
+    /// Of a limit that holds until something is delisted: the addresses of yours, each with its list, that must have left it; left
+    /// out where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub until_delisted: Vec<String>,
 }
 
 impl SuspensionRow {
@@ -364,6 +369,25 @@ impl SuspensionRow {
             reason: suspension.reason.to_string(),
             case: suspension.case,
             access: Vec::new(),
+            until_delisted: Vec::new(),
+        }
+    }
+
+    /// With what must be delisted before a limit ends.
+    #[must_use]
+    pub fn and_ties(self, subject: &Subject, standing: &Standing) -> Self {
+        if self.is_suspended() {
+            return self;
+        }
+        SuspensionRow { until_delisted: standing.ties().of(subject).iter().map(Tie::words).collect(), ..self }
+    }
+
+    /// Until what it holds, where that is no moment.
+    #[must_use]
+    pub fn until_what(&self) -> String {
+        match self.until_delisted.as_slice() {
+            [] => "until released".to_owned(),
+            listings => format!("until delisted: {}", listings.join(", ")),
         }
     }
 

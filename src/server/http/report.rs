@@ -133,7 +133,7 @@ pub struct OrdersRow {
 pub struct OrderLine {
     /// When.
     pub at: Option<String>,
-    /// `suspend`, `limit` or `release`.
+    /// `suspend`, `limit`, `limit-until-delisted`, `release`, or `delist`, the end of one that held until then.
     pub order: String,
     /// `subscriber` or `login`.
     pub kind: String,

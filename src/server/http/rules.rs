@@ -47,6 +47,9 @@ pub struct WouldRow {
     pub subject: Option<String>,
     /// Until when; `None`: until released.
     pub until: Option<String>,
+    /// Until the listing is over; left out where it is not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub until_delisted: bool,
     /// Why.
     pub reason: String,
     /// What became of the case: `open`, `closed`, or `dismissed`, which says that the rule would have been wrong.

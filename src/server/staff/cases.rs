@@ -10,7 +10,7 @@
 use super::StaffDesk;
 use crate::clock;
 use crate::log::entry::Entry;
-use crate::relay::case::{Act, Action, Case, Happened, Opened, State};
+use crate::relay::case::{Act, Action, Case, Happened, Opened, RULE, State};
 use crate::relay::confidence::Confidence;
 use crate::relay::rule::{Rule, Would};
 use crate::relay::standing::{Order, Subject};
@@ -42,7 +42,9 @@ impl StaffDesk {
         let in_force = standing.in_force(now).into_iter();
         let of_them = in_force.filter(|(subject, ..)| case.about.contains(subject));
         let lines = self.shared.lines.load();
-        let row = |(subject, held, one)| SuspensionRow::new(subject, held, one).and_access(subject, &lines);
+        let row = |(subject, held, one)| {
+            SuspensionRow::new(subject, held, one).and_access(subject, &lines).and_ties(subject, &standing)
+        };
         CaseRow { in_force: of_them.map(row).collect(), ..CaseRow::from(case) }
     }
 
@@ -91,8 +93,8 @@ impl StaffDesk {
         let subject = self.whom(case, named)?;
         let may = match order {
             Order::Release => self.check_held(&subject, clock::now()),
-            Order::Suspend { .. } | Order::Limit { .. } if force => Ok(()),
-            Order::Suspend { .. } | Order::Limit { .. } => self.check_range(&subject),
+            _ if force => Ok(()),
+            _ => self.check_range(&subject),
         };
         may.map_err(CaseError::Order)?;
         Ok(Act::Order(subject, order))
@@ -117,7 +119,7 @@ impl StaffDesk {
             then: rule.written.then.clone(),
             mode: if rule.enforce { "enforce" } else { "observe" }.to_owned(),
             max_actions: rule.written.max_actions.clone(),
-            cases: u64::try_from(cases.iter().filter(|case| case.ruled.contains(&rule.name)).count())
+            cases: u64::try_from(cases.iter().filter(|case| has_acted(rule, case)).count())
                 .unwrap_or(u64::MAX),
         };
         config.case_rules.all.iter().map(row).collect()
@@ -132,13 +134,19 @@ impl StaffDesk {
     }
 }
 
+/// Also before a listing that is over.
+fn has_acted(rule: &Rule, case: &Case) -> bool {
+    let by = |by: &Name| by.octets().strip_prefix(RULE.as_bytes()) == Some(rule.name.octets());
+    case.ruled.contains(&rule.name) || case.history.iter().any(|event| by(&event.by))
+}
+
 fn would_row(would: &Would, case: Option<&Case>) -> WouldRow {
     let what = match &would.order {
         _ if would.braked => Happened::Called,
         None => Happened::Noted,
         Some((_, Order::Suspend { .. })) => Happened::Suspended,
-        Some((_, Order::Limit { .. })) => Happened::Limited,
-        Some((_, Order::Release)) => Happened::Released,
+        Some((_, Order::Limit { .. } | Order::UntilDelisted)) => Happened::Limited,
+        Some((_, Order::Release | Order::Delisted)) => Happened::Released,
     };
     let dismissed = |case: &Case| case.history.iter().any(|event| event.what == Happened::Dismissed);
     let outcome = case.map(|case| match dismissed(case) {
@@ -153,6 +161,7 @@ fn would_row(would: &Would, case: Option<&Case>) -> WouldRow {
         kind: order.map(|(subject, _)| subject.kind().to_owned()),
         subject: order.map(|(subject, _)| subject.name().to_string()),
         until: order.and_then(|(_, order)| order.until()).and_then(rfc3339),
+        until_delisted: order.is_some_and(|(_, order)| order.is_until_delisted()),
         reason: would.because.to_string(),
         outcome: outcome.unwrap_or("gone").to_owned(),
     }

@@ -146,8 +146,10 @@ impl StaffDesk {
         ran_out: u64,
         now: Timestamp,
     ) -> OrdersRow {
-        let of = |word: &str| count(given.iter().filter(|order| order.order == word).count());
-        let (suspended, limited, released) = (of("suspend"), of("limit"), of("release"));
+        let of =
+            |words: &[&str]| count(given.iter().filter(|one| words.contains(&one.order.as_str())).count());
+        let (suspended, limited) = (of(&["suspend"]), of(&["limit", "limit-until-delisted"]));
+        let released = of(&["release", "delist"]);
         let standing = self.shared.standing.load();
         let in_force = standing.in_force(now);
         let held = |kind: Held| count(in_force.iter().filter(|(_, held, _)| *held == kind).count());

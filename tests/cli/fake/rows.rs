@@ -341,6 +341,7 @@ pub(super) fn case_of_signal() -> CaseRow {
             reason: "password stolen".to_owned(),
             case: Some(4700),
             access: Vec::new(),
+            until_delisted: Vec::new(),
         }],
         ..case()
     }
@@ -365,6 +366,30 @@ pub(super) fn case_of_listing() -> CaseRow {
                 suspects: vec![signal("subscriber", "alice@isp.example")],
             }),
             ..EvidenceRow::default()
+        }],
+        history: vec![HistoryRow {
+            reference: 4692,
+            at: some("2026-11-23T14:00:06.000Z"),
+            by: "rule:listed".to_owned(),
+            what: "limited".to_owned(),
+            order: some("limit"),
+            kind: some("subscriber"),
+            subject: some("alice@isp.example"),
+            until_delisted: true,
+            note: some("192.0.2.25 is on bl.example.org"),
+            ..HistoryRow::default()
+        }],
+        in_force: vec![SuspensionRow {
+            kind: "subscriber".to_owned(),
+            subject: "alice@isp.example".to_owned(),
+            standing: "limited".to_owned(),
+            reference: 4692,
+            since: some("2026-11-23T14:00:06.000Z"),
+            by: "rule:listed".to_owned(),
+            reason: "192.0.2.25 is on bl.example.org".to_owned(),
+            case: Some(4690),
+            until_delisted: vec!["192.0.2.25 on bl.example.org".to_owned()],
+            ..SuspensionRow::default()
         }],
         kept_until: some("2027-02-21T14:00:05.000Z"),
         ..case()

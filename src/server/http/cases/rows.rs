@@ -120,7 +120,8 @@ pub struct HistoryRow {
     /// By whom: a user, a token, or `rule:` and a rule's name.
     pub by: String,
     /// `opened`, `joined`, `noted`, `limited`, `suspended`, `released`, `dismissed` or `closed`; of a rule also `observed` (it
-    /// would have given the order) or `called` (it has given too many, and calls a human); `access` is what a NAS said.
+    /// would have given the order) or `called` (it has given too many, and calls a human); `access` is what a NAS said; `delisted`:
+    /// the list no longer has the address.
     pub what: String,
     /// `limit`, `suspend` or `release`: the order that was given, or would have been.
     pub order: Option<String>,
@@ -130,6 +131,9 @@ pub struct HistoryRow {
     pub subject: Option<String>,
     /// Until when that holds; `None`: until another order.
     pub until: Option<String>,
+    /// It holds until the listing is over; left out where it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub until_delisted: bool,
     /// Why; of a note, its text.
     pub note: Option<String>,
     /// The ticket that goes with it elsewhere.
@@ -268,6 +272,7 @@ impl From<&Event> for HistoryRow {
             kind: order.map(|(subject, _)| subject.kind().to_owned()),
             subject: order.map(|(subject, _)| subject.name().to_string()),
             until: order.and_then(|(_, order)| order.until()).and_then(rfc3339),
+            until_delisted: order.is_some_and(|(_, order)| order.is_until_delisted()),
             note: spelled(&event.note),
             ticket: spelled(&event.ticket),
         }
