@@ -245,4 +245,77 @@ mod tests {
             assert!(hit >= 3, "{doing:?}: {hit} of 10 is no proof");
         }
     }
+
+    /// The files below a directory that hold these octets, by their names within it.
+    fn holding(directory: &Path, octets: &[u8]) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(directory).expect("a directory").flatten() {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if path.is_dir() {
+                found.extend(holding(&path, octets).into_iter().map(|below| format!("{name}/{below}")));
+            } else if fs::read(&path).expect("our own file").windows(octets.len()).any(|at| at == octets) {
+                found.push(name);
+            }
+        }
+        found
+    }
+
+    fn holds(files: &[String], place: &str) -> bool {
+        files.iter().any(|file| file.starts_with(place))
+    }
+
+    #[test]
+    fn nothing_of_what_was_let_go_is_left_in_any_file() {
+        if !present() {
+            return;
+        }
+        const GONE: &str = "not-to-be-found";
+        let session = "warm-up = \"0s\"\ndefer-after-stop = \"0s\"";
+        let mut daemon = Daemon::start_with(&Wanted { session, ..Wanted::default() });
+        let data = daemon.data_dir();
+        let (name, address) = (format!("{GONE}-bob"), "100.64.0.2");
+        online(&daemon, &name, address);
+        let mut policy = Policy::connect(daemon.policy);
+        let queue_id = format!("{GONE}-q");
+        let sender = format!("{GONE}@isp.example");
+        let mail = Mail { client: address, queue_id: &queue_id, sender: &sender, ..Mail::default() };
+        assert_eq!(policy.end_of_message(&mail), "DUNNO");
+        // Whoever is kept on purpose, and whoever is online still, may be found.
+        online(&daemon, "kept-on-purpose", "100.64.0.3");
+        send(&daemon, "kept-on-purpose", "100.64.0.3", 1);
+        let order = [
+            "audit",
+            "hold",
+            "kept-on-purpose",
+            "--until",
+            "2099-01-01T00:00:00Z",
+            "--reason",
+            "court order 7",
+        ];
+        daemon.order(&order);
+        offline(&daemon, &name, address);
+        offline(&daemon, "kept-on-purpose", "100.64.0.3");
+        daemon.terminate();
+        let before = holding(&data, GONE.as_bytes());
+        for place in ["log/", "snapshots/", "audit/sessions-", "audit/messages-"] {
+            assert!(holds(&before, place), "the search finds it there: {place} of {before:?}");
+        }
+        // Behind the two newest snapshots nothing of the log is needed; each day has a stop, which makes one.
+        for day in LAST..LAST + 4 {
+            daemon.launch_ahead(day, None);
+            daemon.wait_until_ready();
+            begin(&daemon);
+            // Its partition is closed by what the first of these days brings.
+            if day > LAST {
+                eventually("what is too old to be gone", || {
+                    // Without its name: a question is kept, too, and longer.
+                    (!listed(&daemon, "messages", "queue_id").contains(&queue_id)).then_some(())
+                });
+            }
+            daemon.terminate();
+        }
+        let after = holding(&data, GONE.as_bytes());
+        assert_eq!(after, Vec::<String>::new());
+        assert!(holds(&holding(&data, b"kept-on-purpose"), "audit/messages-"), "an order keeps it");
+    }
 }

@@ -82,7 +82,8 @@ impl Keeper {
     ) -> std::io::Result<Self> {
         let (work, tasks) = channel();
         let behind = Arc::new(AtomicU64::new(0));
-        let forgettable = Arc::new(AtomicU64::new(0));
+        // A stop stores a snapshot and forgets nothing behind it any more, so this begins with what the snapshots that are there allow.
+        let forgettable = Arc::new(AtomicU64::new(forgettable_in(&dir)));
         let (told, done) = (Arc::clone(&forgettable), Arc::clone(&behind));
         let watched = Arc::clone(&health);
         let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
@@ -373,6 +374,17 @@ impl Worker {
 }
 
 /// Where a snapshot goes.
+/// The sequence below which no start needs the log: that of the older of two snapshots, and the next. None before.
+fn forgettable_in(dir: &Path) -> u64 {
+    match snapshot::oldest_sequence(dir) {
+        Ok(oldest) => oldest.map_or(0, |oldest| oldest.saturating_add(1)),
+        Err(error) => {
+            tracing::warn!(%error, "snapshots cannot be listed; the log is kept");
+            0
+        }
+    }
+}
+
 struct Store {
     dir: PathBuf,
     sequence: u64,
@@ -395,11 +407,7 @@ impl Store {
 
     fn store(&self, body: &[u8]) {
         match snapshot::store(&self.dir, self.sequence, self.at, body) {
-            Ok(()) => match snapshot::oldest_sequence(&self.dir) {
-                Ok(Some(oldest)) => self.forgettable.store(oldest.saturating_add(1), Ordering::Release),
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "snapshots cannot be listed"),
-            },
+            Ok(()) => self.forgettable.store(forgettable_in(&self.dir), Ordering::Release),
             Err(error) => tracing::warn!(%error, "a snapshot could not be stored; the log is kept"),
         }
     }

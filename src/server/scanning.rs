@@ -80,7 +80,9 @@ impl Scanning {
         written.remember(messages, message_ids, scanned, now);
         for outcome in left {
             match outcome {
-                Outcome::Message(message, _) => written.remember(std::slice::from_ref(message), &[], &[], now),
+                Outcome::Message(message, _) => {
+                    written.remember(std::slice::from_ref(message), &[], &[], now)
+                }
                 Outcome::MessageId(id) => written.remember(&[], std::slice::from_ref(id), &[], now),
                 Outcome::Scanned(scanned) => written.remember(&[], &[], std::slice::from_ref(scanned), now),
                 _ => {}
