@@ -469,5 +469,6 @@ pub enum Listed {
 
 impl Listed {
     /// All of them.
-    pub const ALL: [Listed; 4] = [Listed::Sessions, Listed::Messages, Listed::Attempts, Listed::Questions];
+    pub const ALL: [Listed; 5] =
+        [Listed::Sessions, Listed::Messages, Listed::Attempts, Listed::Questions, Listed::Scanned];
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::Relay;
 use super::fault::{ConfigError, Fault};
 use super::file::Reader;
 use super::table::{self, Text};
@@ -19,7 +20,7 @@ const NAME_MAX: usize = 64;
 const BRAKE_WITHIN_MOST: Duration = Duration::from_secs(4 * 24 * 3600);
 
 impl Reader<'_> {
-    pub(super) fn case_rules(&self, file: &table::File) -> Result<Rules, ConfigError> {
+    pub(super) fn case_rules(&self, file: &table::File, relay: &Relay) -> Result<Rules, ConfigError> {
         let mut all: Vec<Rule> = Vec::new();
         for table in &file.rule {
             let rule = self.case_rule(table)?;
@@ -31,7 +32,8 @@ impl Reader<'_> {
             all.push(rule);
         }
         let brake = file.rules.max_actions.as_ref().map(|text| self.parse(text, brake)).transpose()?;
-        Ok(Rules { all, brake: brake.unwrap_or_default() })
+        let hosts = relay.statics.iter().map(|(_, subscriber)| subscriber.clone()).collect();
+        Ok(Rules { all, brake: brake.unwrap_or_default(), hosts })
     }
 
     fn case_rule(&self, table: &Spanned<table::Rule>) -> Result<Rule, ConfigError> {

@@ -9,7 +9,7 @@
 //!
 //! Knows: what a rule may look at, and what follows. Must not know: how rules are written, or who makes entries of what follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +115,8 @@ pub struct Rules {
     pub all: Vec<Rule>,
     /// So many orders by all of them together.
     pub brake: Brake,
+    /// Those who stand for a whole server of ours, and everybody behind it: about them only a human orders.
+    pub hosts: BTreeSet<Name>,
 }
 
 /// Which rule gave an order, and when: what brakes go by. And what has just been ordered, and stands in no view yet.
@@ -217,7 +219,7 @@ impl Rules {
                 }
                 if !rule.enforce {
                     push(Act::Observed(subject, order));
-                } else if self.holds_back(rule, recent, now) {
+                } else if self.is_host(&subject) || self.holds_back(rule, recent, now) {
                     push(Act::Called(subject, order));
                 } else {
                     recent.orders.push((rule.name.clone(), now));
@@ -227,6 +229,11 @@ impl Rules {
             }
         }
         actions
+    }
+
+    /// A host stands out together with the one site on it that was broken into, and everybody else there would go with it.
+    fn is_host(&self, subject: &Subject) -> bool {
+        subject.subscriber().is_some_and(|name| self.hosts.contains(name))
     }
 
     fn holds_back(&self, rule: &Rule, recent: &Recent, now: Timestamp) -> bool {
@@ -264,7 +271,7 @@ impl Rules {
                 if held.get(&subject).is_some_and(|until| until.is_none_or(|until| at < until)) {
                     continue;
                 }
-                let braked = self.holds_back(rule, &recent, at);
+                let braked = self.is_host(&subject) || self.holds_back(rule, &recent, at);
                 if !braked {
                     recent.orders.push((rule.name.clone(), at));
                     held.insert(subject.clone(), until);
@@ -625,6 +632,27 @@ mod tests {
         let (by, reason) = (Name::from("desk"), Name::from("x"));
         standing.fold(9, &Command { at: NOW, by, subject: bob(), order, reason });
         assert_eq!(judged(&rules, &cases, &standing), []);
+    }
+
+    #[test]
+    fn about_a_whole_host_a_human_is_called_and_about_the_site_on_it_the_rule_acts() {
+        let hosts = BTreeSet::from([Name::from("web")]);
+        let rules = Rules { hosts, ..alone(flood(Then::Suspend(None))) };
+        let mut cases = Cases::default();
+        let (host, site) =
+            (Subject::Subscriber(Name::from("web")), Subject::Within(Name::from("web/shop.example")));
+        for (sequence, (subject, expected)) in
+            [(host, Happened::Called), (site, Happened::Suspended)].into_iter().enumerate()
+        {
+            cases.signal(sequence as u64 + 1, &signal(subject, "messages", 2000));
+            let done: Vec<_> = judged(&rules, &cases, &Standing::default())
+                .iter()
+                .map(|action| Happened::from(&action.act))
+                .collect();
+            assert_eq!(done, [expected]);
+        }
+        let would = rules.rehearse(&rules.all[0], &all(&cases));
+        assert_eq!(would.iter().map(|would| would.braked).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

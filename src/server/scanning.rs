@@ -81,7 +81,7 @@ impl Scanning {
         for outcome in left {
             match outcome {
                 Outcome::Message(message, _) => {
-                    written.remember(std::slice::from_ref(message), &[], &[], now)
+                    written.remember(std::slice::from_ref(message), &[], &[], now);
                 }
                 Outcome::MessageId(id) => written.remember(&[], std::slice::from_ref(id), &[], now),
                 Outcome::Scanned(scanned) => written.remember(&[], &[], std::slice::from_ref(scanned), now),
