@@ -3,13 +3,15 @@
 //!     cargo run --release --example past -- --dir /var/tmp/past --sessions 1000000 --messages 10000000 --days 30
 //!
 //! Each subscriber has a session a day, with an address that was another's the day before; messages are spread over
-//! subscribers and days. A directory that is filled already is only asked. What it prints goes into docs/performance.md.
+//! subscribers and days. A directory that is filled already is only asked. What it prints goes into docs/performance.md, and with
+//! `--figures` into a file of which `--picture` draws docs/past.svg.
 
 #![expect(clippy::print_stdout, reason = "that is what it is for")]
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,6 +28,12 @@ use relaywarden::session::effect::{Effect, Ended};
 use relaywarden::session::{Line, Name, Place, Realm, SessionKey, Timestamp};
 use relaywarden::views::{Cause, Folded, Outcome};
 
+#[path = "../benches/compare/picture.rs"]
+#[allow(dead_code, reason = "there are bars in it, too")]
+mod picture;
+
+use picture::Panel;
+
 /// 2027-01-15T08:00:00Z, and some.
 const BEGINS: i64 = 1_800_000_000;
 const DAY: i64 = 86_400;
@@ -36,7 +44,7 @@ const AT_ONCE: usize = 20_000;
 #[command(about = "Fills an index of the past and measures questions about it")]
 struct Arguments {
     /// Where the index is made; one that is there is only asked.
-    #[arg(long)]
+    #[arg(long, default_value = "/var/tmp/past")]
     dir: PathBuf,
     /// Sessions, in all.
     #[arg(long, default_value_t = 100_000)]
@@ -50,6 +58,12 @@ struct Arguments {
     /// So many questions of each kind.
     #[arg(long, default_value_t = 2_000)]
     questions: u64,
+    /// A file to which what was measured is added.
+    #[arg(long)]
+    figures: Option<PathBuf>,
+    /// A picture to be drawn of such a file; nothing is measured then.
+    #[arg(long, requires = "figures")]
+    picture: Option<PathBuf>,
 }
 
 /// Numbers that look like dice and are the same in every run.
@@ -236,10 +250,10 @@ fn fill(arguments: &Arguments, world: &World) -> Result<(), Box<dyn Error>> {
 
 /// The times that questions took, as a line of a table.
 fn measure(
-    what: &str,
+    what: &'static str,
     times: u64,
     mut question: impl FnMut(u64) -> Result<usize, Box<dyn Error>>,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<(&'static str, f64), Box<dyn Error>> {
     let (mut taken, mut rows) = (Vec::new(), 0);
     // What comes first finds nothing warm.
     for number in 0..times + times / 4 {
@@ -262,13 +276,18 @@ fn measure(
         millis(at(100)),
         rows as f64 / times as f64
     );
-    Ok(())
+    Ok((what, millis(at(99))))
 }
 
-fn ask(arguments: &Arguments, world: &World, past: &Past) -> Result<(), Box<dyn Error>> {
+fn ask(
+    arguments: &Arguments,
+    world: &World,
+    past: &Past,
+) -> Result<Vec<(&'static str, f64)>, Box<dyn Error>> {
+    let mut figures = Vec::new();
     let mut dice = Dice(2);
     println!("| question | p50 ms | p99 ms | most ms | rows |\n|---|---|---|---|---|");
-    measure("who had this address then", arguments.questions, |_| {
+    figures.push(measure("who had this address then", arguments.questions, |_| {
         let (host, day) = (dice.below(world.subscribers), dice.below(world.days));
         let at = begin_of(day).plus(Duration::from_secs(1 + dice.below(86_000)));
         let address = Ipv4Addr::from(0x0a00_0000 + u32::try_from(host)?).into();
@@ -277,34 +296,65 @@ fn ask(arguments: &Arguments, world: &World, past: &Past) -> Result<(), Box<dyn 
         let found = owner.candidates.iter().filter_map(|one| one.subscriber.clone());
         let found: Vec<Name> = found.collect();
         if found == [expected] { Ok(1) } else { Err(format!("{address} at {at:?}: {found:?}").into()) }
-    })?;
+    })?);
     let mut dice = Dice(3);
-    measure("messages of one subscriber, the last 100", arguments.questions, |_| {
+    figures.push(measure("messages of one subscriber, the last 100", arguments.questions, |_| {
         let subscriber = Some(name(dice.below(world.subscribers)));
         Ok(past.messages(&MessageFilter { subscriber, limit: 100, ..MessageFilter::default() })?.len())
-    })?;
+    })?);
     let mut dice = Dice(4);
-    measure("messages of one subscriber, 30 days", arguments.questions, |_| {
+    figures.push(measure("messages of one subscriber, 30 days", arguments.questions, |_| {
         let subscriber = Some(name(dice.below(world.subscribers)));
         let since = Some(begin_of(world.days.saturating_sub(30)));
         Ok(past
             .messages(&MessageFilter { subscriber, since, limit: 10_000, ..MessageFilter::default() })?
             .len())
-    })?;
+    })?);
     let mut dice = Dice(5);
-    measure("a message by its queue id", arguments.questions, |_| {
+    figures.push(measure("a message by its queue id", arguments.questions, |_| {
         let queue_id = Some(Name::from(format!("4bX{:012x}", 1 + dice.below(world.messages)).as_str()));
         Ok(past.messages(&MessageFilter { queue_id, limit: 10, ..MessageFilter::default() })?.len())
-    })?;
+    })?);
     let mut dice = Dice(6);
-    measure("sessions of one subscriber, 30 days", arguments.questions / 4, |_| {
+    figures.push(measure("sessions of one subscriber, 30 days", arguments.questions / 4, |_| {
         let subscriber = Some(name(dice.below(world.subscribers)));
         Ok(past.sessions(&SessionFilter { subscriber, limit: 100, ..SessionFilter::default() })?.len())
-    })?;
-    measure("who sent most on the last day", 5, |_| {
+    })?);
+    figures.push(measure("who sent most on the last day", 5, |_| {
         let (since, until) = (begin_of(world.days.saturating_sub(1)), begin_of(world.days));
         Ok(past.top(Count::Messages, since, until, 20)?.len())
-    })
+    })?);
+    Ok(figures)
+}
+
+/// Adds what was measured with so many messages to a file, a line each.
+fn note(file: &Path, messages: u64, figures: &[(&str, f64)]) -> Result<(), Box<dyn Error>> {
+    let mut file = fs::File::options().create(true).append(true).open(file)?;
+    for (what, millis) in figures {
+        writeln!(file, "{messages};{what};{millis:.3}")?;
+    }
+    Ok(())
+}
+
+/// Draws what such a file holds: a panel for each question, over the number of messages.
+fn draw(figures: &Path, picture: &Path) -> Result<(), Box<dyn Error>> {
+    let mut panels: Vec<Panel> = Vec::new();
+    let text = fs::read_to_string(figures)?;
+    for line in text.lines() {
+        let mut parts = line.split(';');
+        let (Some(messages), Some(what), Some(millis)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(format!("no figure: {line}").into());
+        };
+        let title = format!("{what}, p99 in ms");
+        let point = (messages.parse()?, millis.parse()?);
+        match panels.iter_mut().find(|panel| panel.title == title) {
+            Some(panel) => panel.points.push(point),
+            None => panels.push(Panel { title, points: vec![point] }),
+        }
+    }
+    panels.iter_mut().for_each(|panel| panel.points.sort_by_key(|(messages, _)| *messages));
+    fs::write(picture, picture::lines("What more of a past costs", "messages", &panels))?;
+    Ok(())
 }
 
 /// Octets of the files of each kind.
@@ -322,6 +372,9 @@ fn octets(dir: &Path) -> Result<HashMap<String, (u64, usize)>, Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
+    if let (Some(figures), Some(picture)) = (&arguments.figures, &arguments.picture) {
+        return draw(figures, picture);
+    }
     let world = World {
         subscribers: (arguments.sessions / arguments.days).max(1),
         days: arguments.days,
@@ -337,5 +390,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{kind}: {rows} in {files} files, {:.0} octets each", octets as f64 / rows.max(1) as f64);
     }
     let index = Index::open(&arguments.dir)?;
-    ask(&arguments, &world, &index.past()?)
+    let figures = ask(&arguments, &world, &index.past()?)?;
+    arguments.figures.as_deref().map_or(Ok(()), |file| note(file, world.messages, &figures))
 }

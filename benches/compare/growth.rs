@@ -92,6 +92,7 @@ fn tell(seen: &[Seen], report: &mut Report) {
     };
     report.draw(picture::lines(
         "What more sessions cost",
+        "sessions",
         &[
             panel("durable acks/s", &|at| at.acks),
             panel("lookups/s", &|at| at.lookups),

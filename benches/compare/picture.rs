@@ -14,7 +14,7 @@ pub(crate) struct Bar {
     pub(crate) words: String,
 }
 
-/// A line over the number of sessions, which goes by powers of ten.
+/// A line over a number of something, which goes by powers of ten.
 pub(crate) struct Panel {
     pub(crate) title: String,
     pub(crate) points: Vec<(u64, f64)>,
@@ -86,8 +86,8 @@ pub(crate) fn bars(title: &str, bars: &[Bar]) -> String {
     svg
 }
 
-/// Panels beside and below each other, each from 0 to a little more than its largest value.
-pub(crate) fn lines(title: &str, panels: &[Panel]) -> String {
+/// Panels over the number of `over`, beside and below each other, each from 0 to a little more than its largest value.
+pub(crate) fn lines(title: &str, over: &str, panels: &[Panel]) -> String {
     const ACROSS: usize = 2;
     const WIDE: f64 = 340.0;
     const HIGH: f64 = 150.0;
@@ -125,7 +125,7 @@ pub(crate) fn lines(title: &str, panels: &[Panel]) -> String {
             put(&mut svg, x, bottom + 16.0, "middle", "small", &short(tens_back(sessions)));
         }
         let _ = writeln!(svg, "<path class=\"line\" d=\"{}\"/>", way.trim_end());
-        put(&mut svg, left + WIDE / 2.0, bottom + 32.0, "middle", "small", "sessions");
+        put(&mut svg, left + WIDE / 2.0, bottom + 32.0, "middle", "small", over);
     }
     svg.push_str("</svg>\n");
     svg
