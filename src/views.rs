@@ -200,6 +200,8 @@ pub struct Views {
     ahead: (Timestamp, Duration),
     /// When an order runs out.
     next_end: Option<Timestamp>,
+    /// When a token or a preservation order is to be forgotten.
+    next_forgotten: Option<Timestamp>,
     effects: Vec<Effect>,
 }
 
@@ -292,6 +294,7 @@ impl Views {
             sequence: 0,
             ahead: (Timestamp::EARLIEST, Duration::ZERO),
             next_end: None,
+            next_forgotten: None,
             effects: Vec::new(),
             shared,
         }
@@ -323,6 +326,7 @@ impl Views {
         Ok(Views {
             machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
             next_end: rest.standing.next_end(),
+            next_forgotten: next_forgotten(&rest.tokens, &rest.preserved),
             standing: rest.standing,
             recent: rest.recent,
             tokens: rest.tokens,
@@ -432,14 +436,14 @@ impl Views {
             Entry::Asked(asked) => Some(self.asked(asked.clone())),
             Entry::Token(order) => {
                 self.tokens.fold(order);
-                self.shared.tokens.store(Arc::new(self.tokens.clone()));
+                self.show_access();
                 Some(Outcome::Token(order.clone()))
             }
             Entry::Preservation(order) => {
                 self.preserved.fold(sequence, order);
                 let changed = self.cases.reconsider();
                 self.show(&changed);
-                self.shared.preserved.store(Arc::new(self.preserved.clone()));
+                self.show_access();
                 Some(Outcome::Preservation(order.clone()))
             }
             Entry::Hold(hold) => {
@@ -636,7 +640,20 @@ impl Views {
         let preserved = &self.preserved;
         let changed = self.cases.advance(at, |case, end| kept_longer(preserved, case, end));
         self.show(&changed);
+        // Behind the cases, which were kept by orders that were in force then.
+        if self.next_forgotten.is_some_and(|next| at >= next) {
+            self.tokens.forget(at);
+            self.preserved.forget(at);
+            self.show_access();
+        }
         self.shared.reach.reply(&self.machine);
+    }
+
+    /// Tokens and preservation orders, which are few.
+    fn show_access(&mut self) {
+        self.next_forgotten = next_forgotten(&self.tokens, &self.preserved);
+        self.shared.tokens.store(Arc::new(self.tokens.clone()));
+        self.shared.preserved.store(Arc::new(self.preserved.clone()));
     }
 
     /// Forgets orders that have run out, and has it told.
@@ -668,6 +685,10 @@ impl Views {
         let outcome = |effect| Outcome::Effect(cause, effect);
         folded.extend(self.effects.drain(..).map(|effect| Folded { sequence, outcome: outcome(effect) }));
     }
+}
+
+fn next_forgotten(tokens: &Tokens, preserved: &Preservations) -> Option<Timestamp> {
+    tokens.next_forgotten().into_iter().chain(preserved.next_end()).min()
 }
 
 /// Until when orders that are in force at this moment keep a case: it may be about whom they name, or of an address.

@@ -4,8 +4,6 @@
 //! what was written in between is not, and not in the index either, as a crash came before. So one start fills a partition, closes it,
 //! and lets others go. strace kills it at the first, second, ... write, sync or unlink of that; the next start must come to
 //! the same rows as one that nothing has befallen.
-//!
-//! The same clock shows that nothing of what was let go is left in any file.
 
 #[cfg(test)]
 mod common;

@@ -77,7 +77,7 @@ pub struct Preservations(BTreeMap<About, Preservation>);
 impl Preservations {
     /// Folds one order. `sequence` is that of its entry.
     pub fn fold(&mut self, sequence: u64, order: &PreservationOrder) {
-        self.0.retain(|_, preservation| preservation.until > order.at);
+        self.forget(order.at);
         match order.until {
             Some(until) => {
                 let preservation = Preservation {
@@ -91,6 +91,17 @@ impl Preservations {
             }
             None => drop(self.0.remove(&order.about)),
         }
+    }
+
+    /// Forgets those that are over.
+    pub fn forget(&mut self, at: Timestamp) {
+        self.0.retain(|_, preservation| preservation.until > at);
+    }
+
+    /// When the next one is over.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.0.values().map(|preservation| preservation.until).min()
     }
 
     /// Those in force.

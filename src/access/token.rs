@@ -152,12 +152,13 @@ impl Token {
     /// When it was good last; `None`: it is.
     #[must_use]
     pub fn ended(&self, now: Timestamp) -> Option<Timestamp> {
-        let expired = self.expires.filter(|expires| *expires <= now);
+        self.ends().filter(|end| *end <= now)
+    }
+
+    /// When it will have been good last, as far as is known.
+    fn ends(&self) -> Option<Timestamp> {
         let revoked = self.revoked.as_ref().map(|(at, _)| *at);
-        match (expired, revoked) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        self.expires.into_iter().chain(revoked).min()
     }
 }
 
@@ -168,9 +169,7 @@ pub struct Tokens(BTreeMap<TokenId, Token>);
 impl Tokens {
     /// Folds one order.
     pub fn fold(&mut self, order: &TokenOrder) {
-        // What ended long ago is forgotten here, so that the view stays small.
-        let forgotten = order.at.minus(REMEMBERED);
-        self.0.retain(|_, token| token.ended(order.at).is_none_or(|ended| ended > forgotten));
+        self.forget(order.at);
         match &order.verb {
             Verb::Create { hash, role, scopes, expires, note } => {
                 let token = Token {
@@ -191,6 +190,19 @@ impl Tokens {
                 }
             }
         }
+    }
+
+    /// Forgets those that ended long ago.
+    pub fn forget(&mut self, at: Timestamp) {
+        let forgotten = at.minus(REMEMBERED);
+        self.0.retain(|_, token| token.ended(at).is_none_or(|ended| ended > forgotten));
+    }
+
+    /// When the next one will have ended long ago.
+    #[must_use]
+    pub fn next_forgotten(&self) -> Option<Timestamp> {
+        let ends = self.0.values().filter_map(Token::ends);
+        ends.min().map(|end| end.plus(REMEMBERED))
     }
 
     /// Who carries this token.

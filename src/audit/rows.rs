@@ -321,6 +321,8 @@ pub struct StoryFilter {
     pub since: Option<Timestamp>,
     /// What happened, or reached us, before this moment.
     pub until: Option<Timestamp>,
+    /// What came of entries up to this one.
+    pub through: Option<u64>,
     /// At most so many lines, the newest.
     pub limit: usize,
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use super::AuditError;
 use super::facts::{Position, Said, Told};
@@ -45,7 +46,8 @@ pub(super) const STORY: &str = "SELECT sequence, step, told FROM story
 pub(super) const RESTARTS: &str =
     "SELECT sequence, told FROM restart WHERE nas = ?1 AND sequence BETWEEN ?2 AND ?3 ORDER BY sequence";
 
-pub(super) const GAPS: &str = "SELECT sequence, until, since FROM gap WHERE sequence >= ?1 ORDER BY sequence";
+pub(super) const GAPS: &str =
+    "SELECT sequence, until, since FROM gap WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence";
 
 /// A line, where it stands in the whole.
 struct Line {
@@ -74,17 +76,20 @@ pub(super) fn story(
     filter: &StoryFilter,
 ) -> Result<Vec<StoryRow>, AuditError> {
     let mut teller = Teller { register, sessions, known: HashMap::new() };
-    let mut lines = teller.lines(filter)?;
-    let Some(first) = lines.first().map(|line| line.position.sequence) else { return Ok(Vec::new()) };
-    renames(&mut lines);
-    let mut all = teller.restarts(&lines)?;
-    all.extend(teller.gaps(first)?);
+    // A part of a story tells what the whole would tell there: what is before it is looked at, too.
+    let mut before = teller.lines(filter)?;
+    renames(&mut before);
+    let spare = before.len().saturating_sub(filter.limit);
+    let Some(first) = before.get(spare).map(|line| line.position.sequence) else { return Ok(Vec::new()) };
+    let shown = first..=filter.through.unwrap_or(u64::MAX);
+    let mut all = teller.restarts(&before, &shown)?;
+    all.extend(teller.gaps(&shown)?);
     all.retain(|line| line.told.is_within(filter));
-    all.append(&mut lines);
+    all.extend(before.split_off(spare));
     all.sort_by_key(|line| line.position);
     let spare = all.len().saturating_sub(filter.limit);
-    all.drain(..spare);
-    teller.rows(all)
+    before.extend(all.drain(..spare));
+    teller.rows(&before, all)
 }
 
 struct Teller<'a> {
@@ -94,7 +99,7 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// What is about prefixes around the address: the newest lines that fit.
+    /// What is about prefixes around the address.
     fn lines(&self, filter: &StoryFilter) -> Result<Vec<Line>, AuditError> {
         let realm = filter.realm.around(filter.address);
         let mut lines = Vec::new();
@@ -130,15 +135,14 @@ impl Teller<'_> {
                 });
             }
         }
-        lines.retain(|line| line.told.is_within(filter));
+        let is_told = |line: &Line| filter.through.is_none_or(|through| line.position.sequence <= through);
+        lines.retain(|line| is_told(line) && line.told.is_within(filter));
         lines.sort_by_key(|line| line.position);
-        let spare = lines.len().saturating_sub(filter.limit);
-        lines.drain(..spare);
         Ok(lines)
     }
 
     /// That the NAS of a session began anew while the session owned the address.
-    fn restarts(&self, lines: &[Line]) -> Result<Vec<Line>, AuditError> {
+    fn restarts(&self, lines: &[Line], shown: &RangeInclusive<u64>) -> Result<Vec<Line>, AuditError> {
         let mut restarts: Vec<Line> = Vec::new();
         let mut owned: HashMap<&SessionKey, u64> = HashMap::new();
         let mut spans = Vec::new();
@@ -154,6 +158,10 @@ impl Teller<'_> {
         }
         spans.extend(owned.into_iter().map(|(session, from)| (session, from, u64::MAX)));
         for (session, from, until) in spans {
+            let (from, until) = (from.max(*shown.start()), until.min(*shown.end()));
+            if from > until {
+                continue;
+            }
             let told: Vec<(i64, Told)> = self.register.get(|connection| {
                 let mut statement = connection.prepare_cached(RESTARTS)?;
                 let row = (session.nas.octets(), column(from), column(until));
@@ -170,10 +178,10 @@ impl Teller<'_> {
     }
 
     /// Times in which nothing was received, since the story began.
-    fn gaps(&self, first: u64) -> Result<Vec<Line>, AuditError> {
+    fn gaps(&self, shown: &RangeInclusive<u64>) -> Result<Vec<Line>, AuditError> {
         self.register.get(|connection| {
             let mut statement = connection.prepare_cached(GAPS)?;
-            let lines = statement.query_map((column(first),), |row| {
+            let lines = statement.query_map((column(*shown.start()), column(*shown.end())), |row| {
                 let (until, since) = (row.get(1)?, row.get(2)?);
                 let what = What::Gap { since: Timestamp::from_millis(since) };
                 let told = Told::new(Cause::Resumed, Timestamp::from_millis(until), what);
@@ -183,9 +191,15 @@ impl Teller<'_> {
         })
     }
 
-    fn rows(&mut self, lines: Vec<Line>) -> Result<Vec<StoryRow>, AuditError> {
+    /// The lines as rows; those before them are not told.
+    fn rows(&mut self, before: &[Line], lines: Vec<Line>) -> Result<Vec<StoryRow>, AuditError> {
         // A session that was renamed is told under the name that it had then.
         let mut names: HashMap<SessionKey, Option<Name>> = HashMap::new();
+        for Line { told, .. } in before {
+            if let (Some(session), What::Bound | What::Renamed) = (&told.session, &told.what) {
+                names.insert(session.clone(), told.subscriber.clone());
+            }
+        }
         let mut rows = Vec::with_capacity(lines.len());
         for Line { position, place, nas, told } in lines {
             let mut subscriber = told.subscriber;

@@ -7,7 +7,7 @@
 //!
 //! Knows: the newest word of a subscriber's records. Must not know: limits, or how a record is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -92,12 +92,32 @@ impl Classes {
     pub fn advance(&self, at: Timestamp, lives: impl Fn(&Name) -> bool) {
         let day = day_of(at);
         // There is one writer.
-        if self.of.is_empty() || self.swept.load(Ordering::Relaxed) >= day {
+        if self.known.load().is_empty() || self.swept.load(Ordering::Relaxed) >= day {
             return;
         }
         self.swept.store(day, Ordering::Relaxed);
         let is_over = |heard: Timestamp| day.saturating_sub(day_of(heard)) > REMEMBERED;
         self.of.retain(|subscriber, (heard, _)| !is_over(*heard) || lives(subscriber));
+        self.forget_values();
+    }
+
+    /// What nobody has any more is not spelled any more. Its number is not given again: whoever reads goes by it.
+    fn forget_values(&self) {
+        let used: HashSet<(u8, u16)> =
+            self.of.iter().flat_map(|each| each.value().1.iter().copied().collect::<Vec<_>>()).collect();
+        let is_used = |attribute: usize, value: usize| {
+            let mark = u8::try_from(attribute).ok().zip(u16::try_from(value).ok());
+            mark.is_some_and(|mark| used.contains(&mark))
+        };
+        let mut known = self.known.load().as_ref().clone();
+        for (attribute, (_, values)) in known.iter_mut().enumerate() {
+            for (value, name) in values.iter_mut().enumerate() {
+                if !is_used(attribute, value) {
+                    *name = Name::new(b"");
+                }
+            }
+        }
+        self.known.store(Arc::new(known));
     }
 
     fn mark(&self, name: &Name, value: &Name) -> Option<(u8, u16)> {
@@ -233,5 +253,29 @@ mod tests {
             classes.fold(&record(Kind::Start, &name, &[(&name, "x")], 1));
         }
         assert_eq!((of(&classes, "a15").len(), of(&classes, "a16").len()), (1, 0));
+    }
+
+    #[test]
+    fn a_value_that_nobody_has_any_more_is_forgotten_and_its_number_is_nobody_elses() {
+        let classes = Classes::default();
+        let day = |days: i64| days * 24 * 3600;
+        classes.fold(&record(Kind::Start, "gone", &[("Class", "zinc")], day(1)));
+        classes.fold(&record(Kind::Start, "alice", &[("Class", "gold")], day(1)));
+        let spelled = |classes: &Classes| postcard::to_allocvec(&classes.at_rest()).unwrap();
+        let holds = |classes: &Classes, value: &[u8]| {
+            spelled(classes).windows(value.len()).any(|octets| octets == value)
+        };
+        let lives = |name: &Name| *name == Name::from("alice");
+        classes.advance(Timestamp::from_seconds(day(64)), lives);
+        assert!(holds(&classes, b"zinc"));
+        classes.advance(Timestamp::from_seconds(day(66)), lives);
+        assert!(!holds(&classes, b"zinc") && !holds(&classes, b"gone"));
+        classes.fold(&record(Kind::Start, "bob", &[("Class", "silver")], day(66)));
+        assert_eq!(
+            [of(&classes, "alice"), of(&classes, "bob")],
+            [pair("Class", "gold"), pair("Class", "silver")]
+        );
+        classes.advance(Timestamp::from_seconds(day(200)), |_| false);
+        assert!(!holds(&classes, b"gold") && !holds(&classes, b"silver"));
     }
 }

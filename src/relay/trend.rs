@@ -28,7 +28,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
-pub use self::day::{DAYS, Day, REMEMBERED, Usual, day_of, quarter_of};
+pub use self::day::{DAYS, Day, REMEMBERED, Usual, begin_of_day, day_of, quarter_of};
 pub use self::distinct::{DOMAINS_MOST, NAMES_MOST};
 pub use self::measure::Measure;
 pub use self::sender::{Sender, WINDOW_MOST};

@@ -416,6 +416,7 @@ impl House {
                 Arc::clone(&self.counters.engine),
                 Box::new(move |receipts| acknowledge(&radius, &details, receipts)),
             )
+            .with_log_since(recovered.since)
             .with_thresholds({
                 let config = Arc::clone(&self.config);
                 move || config.load().trend.clone()

@@ -135,6 +135,13 @@ impl<L: Log> Engine<L> {
         Engine { thresholds: Some(Box::new(thresholds)), ..self }
     }
 
+    /// The log is read from that moment on at a start. A snapshot is due by it, not by ours: a daemon that dies every day would else
+    /// never make one.
+    #[must_use]
+    pub fn with_log_since(self, since: Option<Timestamp>) -> Self {
+        Engine { sealed: since.unwrap_or(self.sealed), ..self }
+    }
+
     /// Makes entries durable before anything else: what was applied, and since when we were away. From then on lookups
     /// are true. False when we were told to stop before storage allowed it.
     pub fn begin(&mut self, entries: Vec<Entry>) -> bool {
@@ -167,6 +174,8 @@ impl<L: Log> Engine<L> {
             self.turn();
             if over {
                 self.keeper.finish();
+                // Not before the last snapshot is stored, or one that is stopped daily would keep its whole log.
+                self.forget();
                 return;
             }
         }
@@ -433,6 +442,10 @@ impl<L: Log> Engine<L> {
         if over || old || self.log.size() >= LOG_FILE_OCTETS {
             self.take_snapshot(over);
         }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         if let Some(sequence) = self.keeper.forgettable()
             && let Err(error) = self.log.forget_below(sequence)
         {

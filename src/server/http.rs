@@ -51,7 +51,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -427,7 +427,7 @@ fn routes<S: Staff>() -> Routes<S> {
         .at("GET", "/v1/lookup", |m| on(m, lookup::<S>))
         .at("GET", "/v1/owner", |m| on(m, owner::<S>))
         .at("GET", "/v1/sessions", |m| on(m, lists::sessions::<S>))
-        .at("GET", "/v1/explain", |m| on(m, explain::<S>))
+        .at("GET", "/v1/explain", |m| on(m, lists::explain::<S>))
         .at("GET", "/v1/messages", |m| on(m, lists::messages::<S>))
         .at("GET", "/v1/top", |m| on(m, top::top::<S>))
         .at("GET", "/v1/usage", |m| on(m, usage::usage::<S>))
@@ -576,30 +576,6 @@ async fn owner<S: Staff>(State(staff): State<Arc<S>>, mut question: Question) ->
     };
     ready.answered(&*staff, who.candidates.len()).await?;
     Ok(Json(Who { realm: name, ..who }))
-}
-
-async fn explain<S: Staff>(
-    State(staff): State<Arc<S>>,
-    headers: HeaderMap,
-    mut question: Question,
-) -> Result<Response, Problem> {
-    let as_sheet = question.sheet(&headers)?;
-    let Wanted { realm, address, port, .. } = Wanted::of(&*staff, &mut question.parameters)?;
-    let parameters = &mut question.parameters;
-    let filter = StoryFilter {
-        realm,
-        address,
-        port,
-        since: parameters.time("since")?,
-        until: parameters.time("until")?,
-        limit: parameters.limit()?,
-    };
-    in_order(filter.since, filter.until)?;
-    let ready = question.ready(&*staff)?;
-    let rows = staff.explain(&filter).await?;
-    ready.answered(&*staff, rows.len()).await?;
-    let answer = if as_sheet { sheet::answer("explain", &rows) } else { Json(rows).into_response() };
-    Ok(walk::with_lost(answer, staff.lost(Listed::Sessions, filter.since, filter.until)))
 }
 
 /// A body of at most so many octets, as the router sees to it.

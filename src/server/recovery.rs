@@ -49,6 +49,8 @@ pub struct Recovered {
     pub told: Vec<Folded>,
     /// The last moment at which we surely listened; `None`: the log is new.
     pub last: Option<Timestamp>,
+    /// The moment from which on it was read: that of the snapshot, or of the first entry.
+    pub since: Option<Timestamp>,
     /// How many entries were read.
     pub entries: u64,
 }
@@ -96,8 +98,8 @@ pub fn recover(
             what: "it is ahead of the log, so it was made from another one: put that log back, or move this directory away",
         }));
     }
-    let Replay { views, left, told, last, entries, .. } = replay;
-    Ok(Recovered { log, views, index, left, told, last, entries })
+    let Replay { views, left, told, last, since, entries, .. } = replay;
+    Ok(Recovered { log, views, index, left, told, last, since, entries })
 }
 
 /// What a rebuild came to.
@@ -227,6 +229,7 @@ struct Replay {
     outcomes: usize,
     failed: Option<AuditError>,
     last: Option<Timestamp>,
+    since: Option<Timestamp>,
     entries: u64,
     began: Instant,
     said: Instant,
@@ -260,6 +263,7 @@ impl Replay {
             outcomes: 0,
             failed: None,
             last,
+            since: last,
             entries: 0,
             began,
             said: began,
@@ -291,6 +295,7 @@ impl Replay {
 
     fn batch(&mut self, batch: &Batch) {
         self.last = Some(batch.at);
+        self.since.get_or_insert(batch.at);
         let mut folded = Vec::new();
         for (sequence, entry) in (batch.sequence..).zip(&batch.entries) {
             self.views.fold(batch.at, sequence, entry, &mut folded);

@@ -1,24 +1,30 @@
 //! Looks again at what suspensions and limits rest on. A record that came late, or an import, may have changed the past: then the
 //! case says so, and a human decides. Nobody is released, and nobody else is held back.
 //!
-//! Knows: which orders came from a case, and the messages and addresses that speak for it. Must not know: how an owner is found.
+//! Knows: which orders came from a case, and the messages and addresses that speak for it: those of a complaint, and of a signal those
+//! that were counted. Must not know: how an owner is found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::http::api::{Who, parse_rfc3339};
+use super::http::api::{MessageRow, Who, parse_rfc3339};
 use super::http::known_now::is_sure;
+use super::http::scanned::ScannedRow;
 use super::http::{Staff, Trouble};
 use super::inbox::Inbox;
-use crate::audit::rows::MessageFilter;
+use crate::audit::rows::{MessageFilter, ScannedFilter};
 use crate::clock;
 use crate::log::entry::Entry;
 use crate::relay::case::{Act, Action, Case, Evidence, Reported};
+use crate::relay::scanned::Finding;
+use crate::relay::signal::Signal;
 use crate::relay::standing::Subject;
-use crate::session::{Name, Realm};
+use crate::relay::trend::{Measure, begin_of_day};
+use crate::session::{Name, Realm, Timestamp};
 use crate::views::Shared;
 
 /// So often, and as soon as the past can be asked after a start.
@@ -27,8 +33,13 @@ const EVERY: Duration = Duration::from_secs(3600);
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long an entry may take to be durable.
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+/// So many of a signal's messages are looked through, the last ones.
+const COUNTED_MOST: usize = 1000;
 /// Who notes it, where others have their user.
 const BY: &str = "relaywarden";
+
+/// Address, port and moment: whose was it?
+type Spot = (IpAddr, Option<u16>, Timestamp);
 
 /// Whoever looks.
 pub struct SecondLook<S> {
@@ -78,8 +89,13 @@ impl<S: Staff> SecondLook<S> {
     async fn differences(&self, subject: &Subject, case: &Case) -> Result<BTreeSet<String>, Trouble> {
         let mut found = BTreeSet::new();
         for piece in &case.evidence {
-            let Evidence::Complaint(reported) = piece else { continue };
-            for who in self.owners(reported).await? {
+            let spots = match piece {
+                Evidence::Complaint(reported) => self.reported(reported).await?,
+                Evidence::Signal(signal) if signal.subject == *subject => self.counted(signal).await?,
+                Evidence::Signal(_) | Evidence::Listing(_) => continue,
+            };
+            for (address, port, at) in spots {
+                let who = self.staff.owner(Realm::PUBLIC, address, port, at).await?;
                 let others = who.subscriber.as_deref().filter(|name| *name != subject.name().to_string());
                 if let Some(other) = others.filter(|_| is_sure(&who)) {
                     found.insert(words(&who, other, subject));
@@ -90,27 +106,53 @@ impl<S: Staff> SecondLook<S> {
         Ok(found)
     }
 
-    /// Whose the addresses of a complaint are known to have been: where it names messages of ours, at the moments of these.
-    async fn owners(&self, reported: &Reported) -> Result<Vec<Who>, Trouble> {
+    /// What a complaint is about: where it names messages of ours, their addresses at their moments.
+    async fn reported(&self, reported: &Reported) -> Result<Vec<Spot>, Trouble> {
         let mut spots = Vec::new();
         for (mta, queue_id) in &reported.messages {
             let filter =
                 MessageFilter { queue_id: Some(queue_id.clone()), limit: 10, ..MessageFilter::default() };
             let rows = self.staff.messages(&filter).await?;
-            for row in rows.into_iter().filter(|row| row.mta == mta.to_string()) {
-                let address = row.address.and_then(|address| address.parse().ok());
-                spots
-                    .extend(address.zip(parse_rfc3339(&row.at)).map(|(address, at)| (address, row.port, at)));
-            }
+            let rows = rows.iter().filter(|row| row.mta == mta.to_string());
+            spots.extend(rows.filter_map(|row| spot(row.address.as_ref(), row.port, &row.at)));
         }
         if let (true, Some(address), Some(at)) = (spots.is_empty(), reported.address, reported.arrival) {
             spots.push((address, reported.port, at));
         }
-        let mut owners = Vec::new();
-        for (address, port, at) in spots {
-            owners.push(self.staff.owner(Realm::PUBLIC, address, port, at).await?);
-        }
-        Ok(owners)
+        Ok(spots)
+    }
+
+    /// What a signal counted: messages of its day, or what scanners found. Of each session's address the first and the last: where it
+    /// was another's for a while, that began earlier or ended later than was known.
+    async fn counted(&self, signal: &Signal) -> Result<Vec<Spot>, Trouble> {
+        let name = signal.subject.name();
+        let (since, until) = (begin_of_day(signal.at), signal.at.plus(Duration::from_millis(1)));
+        let measure = Measure::ALL.into_iter().find(|measure| signal.name == Name::from(measure.word()));
+        let finding = match measure {
+            Some(Measure::Spam) => Some(Finding::Spam),
+            Some(Measure::Virus) => Some(Finding::Virus),
+            // What was refused is no message, and of an address of a login it is not known how often it was used.
+            None | Some(Measure::Refused | Measure::Addresses) => return Ok(Vec::new()),
+            Some(_) => None,
+        };
+        let counted = if finding.is_some() {
+            let (since, until, subscriber) = (Some(since), Some(until), Some(name.clone()));
+            let filter = ScannedFilter {
+                subscriber,
+                finding,
+                since,
+                until,
+                limit: COUNTED_MOST,
+                ..ScannedFilter::default()
+            };
+            self.staff.scanned(&filter).await?.into_iter().map(Counted::from).collect::<Vec<_>>()
+        } else {
+            let (since, until, subscriber) = (Some(since), Some(until), Some(name.clone()));
+            let filter =
+                MessageFilter { subscriber, since, until, limit: COUNTED_MOST, ..MessageFilter::default() };
+            self.staff.messages(&filter).await?.into_iter().map(Counted::from).collect()
+        };
+        Ok(ends(counted.into_iter().filter(|counted| counted.subscriber.as_ref() == Some(&name.to_string()))))
     }
 
     async fn note(&self, case: &Case, words: &str) {
@@ -127,6 +169,48 @@ impl<S: Staff> SecondLook<S> {
             let _ = tokio::time::timeout(COMMIT_WITHIN, done).await;
         }
     }
+}
+
+/// Something that a signal counted.
+struct Counted {
+    subscriber: Option<String>,
+    session: Option<String>,
+    spot: Option<Spot>,
+}
+
+impl From<MessageRow> for Counted {
+    fn from(row: MessageRow) -> Counted {
+        let spot = spot(row.address.as_ref(), row.port, &row.at);
+        Counted { subscriber: row.subscriber, session: row.session, spot }
+    }
+}
+
+impl From<ScannedRow> for Counted {
+    fn from(row: ScannedRow) -> Counted {
+        let spot = spot(row.address.as_ref(), row.port, &row.at);
+        Counted { subscriber: row.subscriber, session: row.session, spot }
+    }
+}
+
+fn spot(address: Option<&String>, port: Option<u16>, at: &str) -> Option<Spot> {
+    Some((address?.parse().ok()?, port, parse_rfc3339(at)?))
+}
+
+/// The first and the last of each session's address.
+fn ends(counted: impl Iterator<Item = Counted>) -> Vec<Spot> {
+    let mut ends: BTreeMap<(Option<String>, IpAddr), (Spot, Spot)> = BTreeMap::new();
+    for Counted { session, spot, .. } in counted {
+        let Some(spot) = spot else { continue };
+        let (first, last) = ends.entry((session, spot.0)).or_insert((spot, spot));
+        if spot.2 < first.2 {
+            *first = spot;
+        }
+        if spot.2 > last.2 {
+            *last = spot;
+        }
+    }
+    let both = |(first, last): (Spot, Spot)| if first == last { vec![last] } else { vec![first, last] };
+    ends.into_values().flat_map(both).collect()
 }
 
 /// Whether it stands in the case already.

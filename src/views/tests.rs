@@ -358,3 +358,32 @@ fn an_order_that_runs_out_is_told_once_by_its_own_number_and_one_that_was_ended_
     assert_eq!(folded, [], "once");
     assert_eq!(shared.standing.load().in_force(AT).len(), 1, "dora is suspended until released");
 }
+
+#[test]
+fn a_token_and_an_order_to_keep_go_by_time_alone_with_or_without_a_snapshot_between() {
+    let day = |days: u64| AT.plus(Duration::from_secs(days * 24 * 3600));
+    let (by, reason, about) =
+        (Name::from("dpo"), Name::from("4 Js 17/26"), About::Subscriber(Name::from("alice")));
+    let kept = PreservationOrder { at: AT, by: by.clone(), about, until: Some(day(20)), reason };
+    let revoked = TokenOrder { at: AT, by, id: TokenId(7), verb: Verb::Revoke };
+    let entries = [token(), Entry::Preservation(Box::new(kept)), Entry::Token(Box::new(revoked))];
+    let (mut views, _) = folded(&entries);
+    for again in [false, true] {
+        let there = |views: &mut Views, days| {
+            views.advance(day(days), &mut Vec::new());
+            let (tokens, preserved) = (views.shared.tokens.load(), views.shared.preserved.load());
+            let snapshot = views.snapshot();
+            let spelled = snapshot.windows(5).any(|octets| octets == b"alice");
+            let is_about = preserved.next_end().is_some();
+            assert_eq!(is_about, spelled, "day {days}");
+            (tokens.get(TokenId(7)).is_some(), spelled)
+        };
+        if again {
+            views = Views::restore(Arc::default(), &folded(&entries).0.snapshot()).unwrap();
+        }
+        assert_eq!(there(&mut views, 19), (true, true));
+        assert_eq!(there(&mut views, 20), (true, false));
+        assert_eq!(there(&mut views, 89), (true, false));
+        assert_eq!(there(&mut views, 90), (false, false));
+    }
+}

@@ -297,7 +297,10 @@ impl Staff for Answers {
 
     async fn explain(&self, filter: &StoryFilter) -> Result<Vec<StoryRow>, Trouble> {
         *self.story_asked.lock().unwrap() = Some(filter.clone());
-        self.rows(story())
+        let mut rows = self.rows(story())?;
+        rows.retain(|row| filter.through.is_none_or(|through| row.sequence <= through));
+        rows.drain(..rows.len().saturating_sub(filter.limit));
+        Ok(rows)
     }
 
     async fn by_token(&self, token: &Name) -> Result<Vec<MessageRow>, Trouble> {

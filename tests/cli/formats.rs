@@ -161,7 +161,7 @@ fn options_arrive_as_filters() {
     ]);
     let asked = daemon.answers.story_asked.lock().unwrap().clone().unwrap();
     assert_eq!((asked.realm, asked.address), (Realm::of_number(1), "10.0.0.7".parse().unwrap()));
-    assert_eq!((asked.port, asked.since, asked.limit), (Some(4711), None, 1000));
+    assert_eq!((asked.port, asked.since, asked.limit), (Some(4711), None, 1000 + 1));
     assert_eq!(asked.until, Some(Timestamp::from_seconds(1_795_442_400)));
 
     daemon.run(&["sessions", "--address", "10.0.0.0/8", "--realm", "blue"]);

@@ -356,6 +356,28 @@ fn cases_come_page_by_page_and_what_has_not_changed_does_not_come_again() {
 }
 
 #[test]
+fn a_story_comes_page_by_page_each_from_its_oldest_line_on() {
+    let daemon = Daemon::start(Answers::full());
+    let whole = asked(&daemon, "GET", "/v1/explain?address=198.51.100.7", "", "").rows();
+    assert!(whole.len() > 3, "{whole:?}");
+    for limit in 1..=whole.len() {
+        let mut told = Vec::new();
+        let mut target = Some(format!("/v1/explain?address=198.51.100.7&limit={limit}"));
+        while let Some(page) = target {
+            let reply = asked(&daemon, "GET", &page, "", "");
+            told.splice(0..0, reply.rows());
+            target = next(&reply);
+        }
+        assert_eq!(told, whole, "{limit} at once");
+    }
+    let accept = "accept: application/x-ndjson\r\n";
+    let lines = asked(&daemon, "GET", "/v1/explain?address=198.51.100.7", accept, "");
+    let lines = lines.body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
+    let lines: Vec<Value> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+    assert_eq!(lines, whole.into_iter().rev().collect::<Vec<_>>());
+}
+
+#[test]
 fn a_list_that_ends_has_no_next_page() {
     let daemon = Daemon::start(Answers { messages_there: Some(10), ..Answers::full() });
     let page = |limit| next(&asked(&daemon, "GET", &format!("/v1/messages?limit={limit}"), "", ""));

@@ -49,6 +49,7 @@ pub(crate) struct Policy(BufReader<TcpStream>);
 pub(crate) struct Mail<'a> {
     pub(crate) context: &'a str,
     pub(crate) client: &'a str,
+    pub(crate) helo: &'a str,
     pub(crate) instance: &'a str,
     pub(crate) queue_id: &'a str,
     pub(crate) login: &'a str,
@@ -61,6 +62,7 @@ impl Default for Mail<'_> {
         Mail {
             context: "relay",
             client: "100.64.0.7",
+            helo: "client.example",
             instance: "1.2.3.0",
             queue_id: "4jYLXY6NlJz1SW1G",
             login: "",
@@ -101,7 +103,7 @@ impl Policy {
             ("client_address", mail.client),
             ("client_name", "unknown"),
             ("client_port", "40001"),
-            ("helo_name", "client.example"),
+            ("helo_name", mail.helo),
             ("sender", mail.sender),
             ("queue_id", mail.queue_id),
             ("instance", mail.instance),

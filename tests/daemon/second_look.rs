@@ -20,6 +20,48 @@ fn tell(nas: &mut Nas, status: Status, user: &str, session: &str, ago: u32) {
     assert!(nas.tell(&attributes), "{user}");
 }
 
+/// What was noted in a case.
+fn notes(daemon: &Daemon, case: &str) -> Vec<String> {
+    let case = daemon.json(&["cases", case]).expect("the case");
+    let history = case["history"].as_array().expect("a list").iter();
+    history.filter_map(|event| (event["what"] == "noted").then(|| field(event, "note").to_owned())).collect()
+}
+
+#[test]
+fn a_suspension_for_a_signal_is_told_of_where_the_last_of_what_was_counted_turns_out_to_be_anothers() {
+    let policy = "\n[trend]\nlearn = \"0s\"\nstrangers = { floor = 3 }";
+    let mut daemon = Daemon::start_with(&Wanted { policy, ..Wanted::default() });
+    let mut nas = daemon.nas();
+    tell(&mut nas, Status::Start, "alice", "s1", 60);
+    let mut mta = Policy::connect(daemon.policy);
+    for number in 0..9 {
+        let (queue_id, recipient) = (format!("4bAlice{number}"), format!("somebody@d{number}.example"));
+        let mail = Mail {
+            client: ADDRESS,
+            queue_id: &queue_id,
+            instance: &queue_id,
+            recipient: &recipient,
+            ..Mail::default()
+        };
+        assert_eq!([mta.rcpt(&mail), mta.end_of_message(&mail)], ["OK", "DUNNO"]);
+    }
+    let case = eventually("a case", || daemon.json(&["cases", "--kind", "signal"])?.get(0).cloned());
+    let case = case["id"].to_string();
+    daemon.order(&["cases", "suspend", &case, "--reason", "a bot"]);
+    daemon.restart();
+    assert_eq!(notes(&daemon, &case), [""; 0], "it is still hers");
+
+    tell(&mut nas, Status::Stop, "alice", "s1", 30);
+    tell(&mut nas, Status::Start, "bob", "s2", 20);
+    tell(&mut nas, Status::Stop, "bob", "s2", 0);
+    daemon.restart();
+    // Of the nine it tells of the first and the last.
+    let told = eventually("the case to say so", || Some(notes(&daemon, &case)).filter(|all| all.len() >= 2));
+    assert!(told.iter().all(|note| note.contains("was bob's, and alice is held back")), "{told:?}");
+    daemon.restart();
+    assert_eq!(notes(&daemon, &case), told, "it is told once");
+}
+
 #[test]
 fn a_suspension_of_one_whose_the_address_was_not_as_it_turns_out_is_told_of_in_its_case_and_on_the_message() {
     let policy = "header = \"X-Subscriber-Token\"";

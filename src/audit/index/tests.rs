@@ -48,7 +48,8 @@ fn dump(index: &Index) -> Vec<String> {
     rows.extend(messages.drain(..).map(|row| format!("{row:?}")));
     for (realm, address) in [(0, "192.0.2.1"), (1, "192.0.2.1"), (0, "2001:db8::1"), (0, "203.0.113.77")] {
         let (realm, address) = (Realm::of_number(realm), address.parse().unwrap());
-        let filter = StoryFilter { realm, address, port: None, since: None, until: None, limit: 1000 };
+        let filter =
+            StoryFilter { realm, address, port: None, since: None, until: None, through: None, limit: 1000 };
         rows.extend(past.story(&filter).unwrap().iter().map(|row| format!("{row:?}")));
         for moment in 0..12 {
             for port in [None, Some(1500)] {

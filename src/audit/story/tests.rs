@@ -69,7 +69,15 @@ impl World {
 
     fn filter(&self) -> StoryFilter {
         let address = ADDRESS.parse().unwrap();
-        StoryFilter { realm: Realm::PUBLIC, address, port: None, since: None, until: None, limit: 100 }
+        StoryFilter {
+            realm: Realm::PUBLIC,
+            address,
+            port: None,
+            since: None,
+            until: None,
+            through: None,
+            limit: 100,
+        }
     }
 
     fn story(&self, filter: &StoryFilter) -> Vec<StoryRow> {
@@ -362,6 +370,34 @@ fn only_what_concerns_the_port_the_realm_and_the_time_is_told() {
     assert_eq!(told(StoryFilter { limit: 2, ..all.clone() }), ["bob", "dora"]);
     let elsewhere = StoryFilter { address: "10.0.0.8".parse().unwrap(), ..all };
     assert!(told(elsewhere).is_empty());
+}
+
+#[test]
+fn a_part_of_a_story_tells_what_the_whole_tells_there() {
+    let mut world = World::new();
+    world.tell(10, 10, record(Start, "1", "alice"));
+    // Another name, a restart while it is somebody's, a time in which nothing was heard.
+    world.tell(20, 20, record(Interim, "1", "bob"));
+    world.event(25, Event::Resumed { since: Some(at(22)) });
+    world.tell(30, 30, Record { session_id: Name::from(""), ..record(On, "", "") });
+    world.tell(40, 40, record(Start, "2", "carol"));
+    world.tell(50, 50, record(Stop, "2", "carol"));
+    world.tell(60, 60, record(Start, "3", "dora"));
+    world.tell(70, 70, record(Start, "4", "erin"));
+    world.tell(80, 80, record(Stop, "4", "erin"));
+    world.tell(90, 90, record(Interim, "3", "fred"));
+    let whole = world.story(&world.filter());
+    let words: Vec<String> = whole.iter().map(line).collect();
+    for what in ["renamed", "gap", "restarted"] {
+        assert!(words.iter().any(|line| line.contains(what)), "{what}: {words:#?}");
+    }
+    for (index, row) in whole.iter().enumerate() {
+        let ends_here = whole.get(index + 1).is_none_or(|next| next.sequence > row.sequence);
+        for limit in (1..=whole.len()).filter(|_| ends_here) {
+            let part = world.story(&StoryFilter { through: Some(row.sequence), limit, ..world.filter() });
+            assert_eq!(part, whole[(index + 1).saturating_sub(limit)..=index], "{limit} up to {index}");
+        }
+    }
 }
 
 #[test]

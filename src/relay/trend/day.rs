@@ -29,6 +29,12 @@ pub fn day_of(at: Timestamp) -> u16 {
     u16::try_from(day).unwrap_or(u16::MAX)
 }
 
+/// When the UTC day of a moment began.
+#[must_use]
+pub fn begin_of_day(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.millis().saturating_sub(at.millis().rem_euclid(DAY_MILLIS)))
+}
+
 /// The quarter of its day in which a moment lies: 0 to 3.
 #[must_use]
 pub fn quarter_of(at: Timestamp) -> u8 {

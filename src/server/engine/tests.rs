@@ -324,3 +324,16 @@ fn who_sends_as_never_before_is_a_case_after_the_next_commit_and_once() {
     let cases = world.shared.cases();
     assert_eq!((cases.len(), cases[0].evidence_count), (1, 2), "it has doubled");
 }
+
+#[test]
+fn a_log_that_is_read_from_a_day_ago_is_sealed_though_the_daemon_has_just_begun() {
+    let mut world = World::new();
+    let begun = world.engine.sealed;
+    world.engine.seal_when_full(false);
+    assert_eq!(world.engine.sealed, begun, "nothing is due");
+    world.engine.last = world.engine.last.plus(Duration::from_secs(1));
+    let day_ago = world.engine.last.minus(LOG_FILE_LASTS);
+    let mut engine = world.engine.with_log_since(Some(day_ago));
+    engine.seal_when_full(false);
+    assert_eq!(engine.sealed, engine.last);
+}

@@ -1,4 +1,4 @@
-//! `/v1/sessions` and `/v1/messages`: the lists that go on for long.
+//! `/v1/sessions`, `/v1/messages` and `/v1/explain`: the lists that go on for long.
 //!
 //! Knows: their filters, and what marks a place in them. Must not know: how parts of a list are sent.
 
@@ -8,12 +8,12 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::api::{self, MessageRow, SessionRow};
+use super::api::{self, MessageRow, SessionRow, StoryRow};
 use super::problem::Problem;
 use super::question::Question;
 use super::walk::Walked;
-use super::{Staff, Trouble, in_order, realm};
-use crate::audit::rows::{Listed, MessageFilter, SessionFilter};
+use super::{Staff, Trouble, Wanted, in_order, realm};
+use crate::audit::rows::{Listed, MessageFilter, SessionFilter, StoryFilter};
 use crate::session::{Realm, Timestamp};
 
 /// The earlier of what was asked for and what a cursor's mark, a moment in milliseconds, allows.
@@ -71,6 +71,32 @@ impl Walked for MessageFilter {
     }
 }
 
+impl Walked for StoryFilter {
+    type Row = StoryRow;
+    const IS_STORY: bool = true;
+
+    async fn rows<S: Staff>(
+        &self,
+        staff: &S,
+        mark: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<StoryRow>, Trouble> {
+        // A mark that is no sequence is before them all.
+        let through = mark.map(|mark| u64::try_from(mark).unwrap_or_default());
+        let mut rows = staff.explain(&StoryFilter { through, limit, ..self.clone() }).await?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    fn lost<S: Staff>(&self, staff: &S) -> Option<Timestamp> {
+        staff.lost(Listed::Sessions, self.since, self.until)
+    }
+
+    fn mark(&self, row: &StoryRow) -> Option<i64> {
+        i64::try_from(row.sequence).ok()
+    }
+}
+
 pub(super) async fn sessions<S: Staff>(
     State(staff): State<Arc<S>>,
     headers: HeaderMap,
@@ -114,6 +140,28 @@ pub(super) async fn messages<S: Staff>(
         helo: parameters.name("helo")?,
         since: parameters.time("since")?,
         until: parameters.time("until")?,
+        limit: 0,
+    };
+    in_order(filter.since, filter.until)?;
+    let ready = question.ready(&*staff)?;
+    walk.answer(filter, ready, staff).await
+}
+
+pub(super) async fn explain<S: Staff>(
+    State(staff): State<Arc<S>>,
+    headers: HeaderMap,
+    mut question: Question,
+) -> Result<Response, Problem> {
+    let walk = question.walk(&headers)?;
+    let Wanted { realm, address, port, .. } = Wanted::of(&*staff, &mut question.parameters)?;
+    let parameters = &mut question.parameters;
+    let filter = StoryFilter {
+        realm,
+        address,
+        port,
+        since: parameters.time("since")?,
+        until: parameters.time("until")?,
+        through: None,
         limit: 0,
     };
     in_order(filter.since, filter.until)?;

@@ -1,6 +1,6 @@
 //! Long lists in parts: page by page with a cursor, or as lines that go on until the list ends.
 //!
-//! Lists run from the newest to the oldest. A cursor says down to which mark, a moment or a sequence, rows were answered, and
+//! Lists run from the newest to the oldest; a story is read the other way round within each page. A cursor says down to which mark, a moment or a sequence, rows were answered, and
 //! how many of those at the mark itself: what comes meanwhile is newer and moves nothing.
 //!
 //! Knows: parts of lists. Must not know: what is in a row.
@@ -46,6 +46,8 @@ pub(super) trait Walked: Send + Sync + 'static {
     type Row: Serialize + Default + Send;
     /// Whether a page has a validator: what is asked for again and again, and seldom changes.
     const TAGGED: bool = false;
+    /// Whether a page begins with the oldest of its rows.
+    const IS_STORY: bool = false;
 
     /// The newest rows at or below the mark.
     fn rows<S: Staff>(
@@ -153,7 +155,7 @@ impl Walk {
         }
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         let lost = list.lost(&*staff);
-        let part = part(&list, &*staff, self.from, limit).await?;
+        let part = part(&list, &*staff, self.from, limit).await?.to_be_read::<L>();
         ready.answered(&*staff, part.rows.len()).await?;
         let mut response = match (self.sheet, L::TAGGED) {
             (true, _) => sheet::answer(&self.path, &part.rows),
@@ -175,7 +177,7 @@ impl Walk {
         rows: usize,
         told: &[(&str, String)],
     ) -> Result<(Vec<L::Row>, Option<String>), Problem> {
-        let part = part(list, staff, self.from, self.limit.unwrap_or(rows)).await?;
+        let part = part(list, staff, self.from, self.limit.unwrap_or(rows)).await?.to_be_read::<L>();
         let told = told.iter().filter(|(_, value)| !value.is_empty());
         let pairs: Vec<_> = told.map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         Ok((part.rows, part.next.map(|next| format!("{next}-{}", fingerprint(&self.path, &pairs)))))
@@ -237,6 +239,15 @@ impl Walk {
 struct Part<R> {
     rows: Vec<R>,
     next: Option<Cursor>,
+}
+
+impl<R> Part<R> {
+    fn to_be_read<L: Walked>(mut self) -> Self {
+        if L::IS_STORY {
+            self.rows.reverse();
+        }
+        self
+    }
 }
 
 async fn part<L: Walked, S: Staff>(

@@ -275,6 +275,8 @@ pub(super) fn story() -> Vec<StoryRow> {
         ..StoryRow::default()
     };
     let (began, taken) = ("2026-11-23T13:00:00.000Z", "2026-11-23T13:30:00.000Z");
+    let late = "2026-11-23T13:15:00.000Z";
+    let of = |sequence, line| StoryRow { sequence, ..line };
     vec![
         line(began, Some(began), "start", &alice(), "bound"),
         StoryRow {
@@ -287,11 +289,11 @@ pub(super) fn story() -> Vec<StoryRow> {
         },
         StoryRow {
             last_seen: some("2026-11-23T13:05:00.000Z"),
-            ..line(taken, Some("2026-11-23T13:30:02.500Z"), "start", &alice(), "superseded")
+            ..of(4713, line(taken, Some("2026-11-23T13:30:02.500Z"), "start", &alice(), "superseded"))
         },
-        line(taken, Some("2026-11-23T13:30:02.500Z"), "start", &bob(), "bound"),
-        line("2026-11-23T13:15:00.000Z", Some("2026-11-23T14:16:00.000Z"), "interim", &alice(), "outdone"),
-        line("2026-11-23T15:30:00.000Z", None, "deadline", &bob(), "overdue"),
+        of(4713, line(taken, Some("2026-11-23T13:30:02.500Z"), "start", &bob(), "bound")),
+        of(4714, line(late, Some("2026-11-23T14:16:00.000Z"), "interim", &alice(), "outdone")),
+        of(4714, line("2026-11-23T15:30:00.000Z", None, "deadline", &bob(), "overdue")),
     ]
 }
 

@@ -152,10 +152,10 @@ pub(super) fn about(method: &str, path: &str) -> Option<About> {
             ..PLAIN
         },
         ("GET", "/v1/explain") => About {
-            summary: "The story of an address, oldest first",
-            takes: &[ADDRESS, PORT, REALM, SINCE, UNTIL, LIMIT, FORMAT, PURPOSE],
+            summary: "The story of an address, oldest first; the next page is what was before",
+            takes: &[ADDRESS, PORT, REALM, SINCE, UNTIL, LIMIT, CURSOR, FORMAT, PURPOSE],
             required: &["address"],
-            answer: Answered::Sheet("StoryRow"),
+            answer: Answered::Walk("StoryRow"),
             refuses: PAST_IN_REALM,
             ..PLAIN
         },

@@ -25,6 +25,9 @@ use crate::server::http::top::{MEASURES, TopFilter};
 use crate::server::http::{Staff, Wanted, in_order, realm};
 use crate::session::{Name, Realm, Timestamp};
 
+/// Lines of a story on a page: one wants to see it in one piece.
+const STORY_ROWS: usize = 1000;
+
 /// Names of parameters and what stands in them, as links of this list carry them.
 type Told = Vec<(&'static str, String)>;
 
@@ -175,9 +178,11 @@ pub(in super::super) async fn messages<S: Staff>(
 pub(in super::super) async fn story<S: Staff>(
     State(staff): State<Arc<S>>,
     looker: Looker,
+    headers: HeaderMap,
     mut question: Question,
 ) -> Result<Response, Problem> {
     let frame = looker.frame(&*staff, Place::Elsewhere, question.purpose());
+    let walk = question.walk(&headers)?;
     let Wanted { name, realm, address, port } = Wanted::of(&*staff, &mut question.parameters)?;
     let parameters = &mut question.parameters;
     let filter = StoryFilter {
@@ -186,12 +191,10 @@ pub(in super::super) async fn story<S: Staff>(
         port,
         since: moment(parameters, "since", &frame.zone)?,
         until: moment(parameters, "until", &frame.zone)?,
-        limit: 1000,
+        through: None,
+        limit: 0,
     };
     in_order(filter.since, filter.until)?;
-    let ready = question.ready(&*staff)?;
-    let rows = staff.explain(&filter).await?;
-    ready.answered(&*staff, rows.len()).await?;
     let told: Told = vec![
         ("address", address.to_string()),
         ("port", port.map(|port| port.to_string()).unwrap_or_default()),
@@ -199,11 +202,14 @@ pub(in super::super) async fn story<S: Staff>(
         ("since", instant(filter.since)),
         ("until", instant(filter.until)),
     ];
+    let ready = question.ready(&*staff)?;
+    let (rows, next) = walk.part(&filter, &*staff, STORY_ROWS, &told).await?;
+    ready.answered(&*staff, rows.len()).await?;
     let labels = ["Address", "Port", "Realm", "From", "Until"];
     let examples = ["198.51.100.7", "", "public", "2026-11-23 14:00", "now"];
     let fields = told.iter().zip(labels).zip(examples);
     let fields = fields.map(|(((name, value), label), example)| field(name, label, value, example)).collect();
-    let pager = pager(&frame, "/story", "/v1/explain", &told, false, None);
+    let pager = pager(&frame, "/story", "/v1/explain", &told, walk.goes_on(), next.as_deref());
     let list =
         List { frame, title: "Story of an address", path: "/story", fields, rows: Rows::Story(rows), pager };
     Ok(page(StatusCode::OK, &list))
