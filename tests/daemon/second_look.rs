@@ -24,7 +24,7 @@ fn tell(nas: &mut Nas, status: Status, user: &str, session: &str, ago: u32) {
 fn notes(daemon: &Daemon, case: &str) -> Vec<String> {
     let case = daemon.json(&["cases", case]).expect("the case");
     let history = case["history"].as_array().expect("a list").iter();
-    history.filter_map(|event| (event["what"] == "noted").then(|| field(event, "note").to_owned())).collect()
+    history.filter(|event| event["what"] == "noted").map(|event| field(event, "note").to_owned()).collect()
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl Walk {
         }
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         let lost = list.lost(&*staff);
-        let part = part(&list, &*staff, self.from, limit).await?.to_be_read::<L>();
+        let part = part(&list, &*staff, self.from, limit).await?.ready_to_read::<L>();
         ready.answered(&*staff, part.rows.len()).await?;
         let mut response = match (self.sheet, L::TAGGED) {
             (true, _) => sheet::answer(&self.path, &part.rows),
@@ -177,7 +177,7 @@ impl Walk {
         rows: usize,
         told: &[(&str, String)],
     ) -> Result<(Vec<L::Row>, Option<String>), Problem> {
-        let part = part(list, staff, self.from, self.limit.unwrap_or(rows)).await?.to_be_read::<L>();
+        let part = part(list, staff, self.from, self.limit.unwrap_or(rows)).await?.ready_to_read::<L>();
         let told = told.iter().filter(|(_, value)| !value.is_empty());
         let pairs: Vec<_> = told.map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         Ok((part.rows, part.next.map(|next| format!("{next}-{}", fingerprint(&self.path, &pairs)))))
@@ -242,7 +242,7 @@ struct Part<R> {
 }
 
 impl<R> Part<R> {
-    fn to_be_read<L: Walked>(mut self) -> Self {
+    fn ready_to_read<L: Walked>(mut self) -> Self {
         if L::IS_STORY {
             self.rows.reverse();
         }
