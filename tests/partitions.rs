@@ -11,7 +11,7 @@ mod common;
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::time::{Duration, Instant};
 
     use nix::sys::signal::Signal;
@@ -19,7 +19,7 @@ mod tests {
 
     use crate::common::asking::{Mail, Policy};
     use crate::common::clock::{self, Kill};
-    use crate::common::daemon::{Daemon, Wanted};
+    use crate::common::daemon::{Daemon, Wanted, text};
     use crate::common::nas::{Attributes, Status};
     use crate::common::{Dice, eventually, peer};
 
@@ -242,5 +242,55 @@ mod tests {
             }
             assert!(hit >= 3, "{doing:?}: {hit} of 10 is no proof");
         }
+    }
+
+    #[test]
+    fn what_the_last_partition_had_comes_back_though_the_log_has_lost_its_beginning() {
+        if !clock::present() {
+            return;
+        }
+        let session = "warm-up = \"0s\"\ndefer-after-stop = \"0s\"";
+        let mut daemon = Daemon::start_with(&Wanted { session, ..Wanted::default() });
+        online(&daemon, "alice", "100.64.0.1");
+        send(&daemon, "alice", "100.64.0.1", 3);
+        daemon.terminate();
+        daemon.launch_ahead(1, None);
+        daemon.wait_until_ready();
+        send(&daemon, "alice", "100.64.0.1", 4);
+        online(&daemon, "carol", "100.64.0.3");
+        daemon.terminate();
+        // A day later it begins with a snapshot, and with a partition.
+        let made = |daemon: &Daemon| daemon.log_text().matches("a snapshot is made").count();
+        let before = made(&daemon);
+        daemon.launch_ahead(2, None);
+        daemon.wait_until_ready();
+        online(&daemon, "bob", "100.64.0.2");
+        send(&daemon, "bob", "100.64.0.2", 3);
+        eventually("the snapshot", || (made(&daemon) > before).then_some(()));
+        daemon.crash();
+        let data = daemon.data_dir();
+        assert!(!data.join("log/000001.sqlite3").exists(), "two snapshots stand for it");
+        let listed = |daemon: &Daemon| {
+            [listed(daemon, "messages", "queue_id"), listed(daemon, "sessions", "subscriber")]
+        };
+        for kind in ["messages-", "sessions-"] {
+            let all =
+                fs::read_dir(data.join("audit")).expect("a directory").flatten().map(|file| file.path());
+            let of = |file: &PathBuf| {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with(kind) && name.ends_with(".sqlite3")
+            };
+            let last = all.filter(of).max().expect("a partition");
+            fs::write(last, [0x5a; 8192]).expect("our own file");
+        }
+        daemon.launch_ahead(2, None);
+        daemon.wait_until_ready();
+        let found = listed(&daemon);
+        // What she sent on the next day has the same names: the first three are repetitions.
+        assert_eq!(found[0], ["alice0", "alice1", "alice2", "alice3", "bob0", "bob1", "bob2"]);
+        assert_eq!(found[1], ["alice", "bob", "carol"]);
+        let said = text(&daemon.cli(&["messages"]).stderr);
+        assert!(!said.contains("lost"), "{said}");
+        assert!(daemon.log_text().contains("filled again from there"));
     }
 }

@@ -184,7 +184,7 @@ impl Index {
             let Some(moved) = retiring.step(&sessions, preserved, at)? else { return Ok(true) };
             let partition = Arc::clone(&retiring.partition);
             self.retiring = None;
-            self.sessions.take(moved);
+            self.sessions.take_moved(moved);
             // What moves is where it moves to before it is removed where it was.
             self.sync(at)?;
             self.sessions.remove(&partition)?;
@@ -218,7 +218,7 @@ impl Index {
             if any_is_preserved {
                 let keeps = |item: &T| are_preserved(item.subscribers(), item.address(), preserved, at);
                 let kept = by_term::kept(&partition, keeps)?;
-                shelf(self).take(kept);
+                shelf(self).take_moved(kept);
                 self.sync(at)?;
             }
             shelf(self).remove(&partition)?;

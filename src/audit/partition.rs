@@ -269,15 +269,36 @@ impl Writer {
     }
 }
 
-/// What SQLite keeps beside a database.
-const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+/// Says of a partition that rows of an older one moved to it.
+const MOVED: &str = "-moved";
+/// What SQLite keeps beside a database, and what we do.
+const COMPANIONS: [&str; 5] = ["", "-wal", "-shm", "-journal", MOVED];
+
+fn beside(path: &Path, companion: &str) -> PathBuf {
+    let mut name = path.to_path_buf().into_os_string();
+    name.push(companion);
+    name.into()
+}
+
+/// Notes, durably, that rows of older partitions are in this one: the log does not have them any more. It stands beside the file, as
+/// it has to be known when that can't be read.
+pub(super) fn note_moved(path: &Path) -> io::Result<()> {
+    fs::File::create(beside(path, MOVED))?.sync_all()?;
+    path.parent().map_or(Ok(()), |directory| fs::File::open(directory)?.sync_all())
+}
+
+/// Whether that was noted, also of one that was set aside.
+pub(super) fn has_moved(path: &Path) -> bool {
+    [MOVED.to_owned(), format!("{ASIDE}{MOVED}")].iter().any(|companion| beside(path, companion).exists())
+}
+
+/// What one that was set aside is called behind its name.
+const ASIDE: &str = ".damaged";
 
 /// Removes a database with all that belongs to it.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     for companion in COMPANIONS {
-        let mut name = path.to_path_buf().into_os_string();
-        name.push(companion);
-        match fs::remove_file(&name) {
+        match fs::remove_file(beside(path, companion)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -288,12 +309,8 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 /// Gives a file that can't be used another name, by which nobody takes it for good.
 pub(super) fn set_aside(path: &Path) -> io::Result<()> {
     for companion in COMPANIONS {
-        let mut name = path.to_path_buf().into_os_string();
-        name.push(companion);
-        let mut aside = path.to_path_buf().into_os_string();
-        aside.push(".damaged");
-        aside.push(companion);
-        match fs::rename(&name, &aside) {
+        let aside = beside(path, &format!("{ASIDE}{companion}"));
+        match fs::rename(beside(path, companion), aside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

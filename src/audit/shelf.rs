@@ -179,6 +179,8 @@ pub(super) struct Shelf<R> {
     /// The number of the next partition.
     next: u32,
     gathered: usize,
+    /// Whether rows of an older partition are among them.
+    moved: bool,
     published: Published<R>,
 }
 
@@ -193,6 +195,7 @@ impl<R: Rows> Shelf<R> {
             open: None,
             next: 1,
             gathered: 0,
+            moved: false,
             published: Published::new(),
         };
         shelf.pass_over_begun(&mut numbers)?;
@@ -227,12 +230,30 @@ impl<R: Rows> Shelf<R> {
                 });
             }
         }
+        shelf.give_up_moved(&mut view);
         // What a damaged partition had taken beyond the one before it is taken again, as far as the log has it.
         if let Some(last) = view.partitions.last().filter(|_| shelf.open.is_none()) {
             shelf.progress = last.ask(Progress::load)?;
         }
         shelf.published.publish(view);
         Ok(shelf)
+    }
+
+    /// Where rows of older partitions had moved to the last one, the log does not have all that is lost with it: nothing takes its
+    /// place, so that each answer says so. What the log has comes into the next one.
+    fn give_up_moved(&mut self, view: &mut View<R>) {
+        let had_moved = view
+            .lost
+            .iter()
+            .map(|lost| lost.number)
+            .filter(|number| partition::has_moved(&self.path(*number)));
+        let behind = had_moved.max().map_or(0, |number| number.saturating_add(1));
+        self.next = self.next.max(behind);
+        while partition::has_moved(&self.path(self.next)) {
+            let since = view.partitions.last().map_or(Timestamp::EARLIEST, |last| last.about.began);
+            view.lost.push(Lost { number: self.next, since });
+            self.next = self.next.saturating_add(1);
+        }
     }
 
     /// One that was begun before a crash, and into which nothing was written, knows nothing of what was taken before it.
@@ -283,8 +304,13 @@ impl<R: Rows> Shelf<R> {
         self.published.clone()
     }
 
-    /// Takes rows that are new, or were in another partition.
-    pub(super) fn take(&mut self, mut rows: R) {
+    /// Takes rows that were in another partition.
+    pub(super) fn take_moved(&mut self, rows: R) {
+        self.moved |= rows.count() > 0;
+        self.take(rows);
+    }
+
+    fn take(&mut self, mut rows: R) {
         if rows.count() == 0 {
             return;
         }
@@ -327,7 +353,10 @@ impl<R: Rows> Shelf<R> {
                 writer
             }
         };
-        let written = writer.write(&self.progress, rows.span(), at, |transaction| rows.write(transaction));
+        let noted = if self.moved { partition::note_moved(&writer.path) } else { Ok(()) };
+        let written = noted.map_err(|error| AuditError::storage(&writer.path, &error)).and_then(|()| {
+            writer.write(&self.progress, rows.span(), at, |transaction| rows.write(transaction))
+        });
         let partition = Partition::open_beside(&writer.path, writer.about);
         self.open = Some(writer);
         written?;
@@ -335,7 +364,7 @@ impl<R: Rows> Shelf<R> {
             partitions.pop();
         }
         partitions.push(Arc::new(partition?));
-        self.gathered = 0;
+        (self.gathered, self.moved) = (0, false);
         // A partition that was damaged while it was the last is made again under its number.
         let mut lost = view.lost.clone();
         lost.retain(|lost| partitions.iter().all(|partition| partition.about.number != lost.number));

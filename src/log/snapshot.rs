@@ -103,6 +103,24 @@ pub fn load(data: &Path) -> Result<Option<Snapshot>, LogError> {
     Ok(None)
 }
 
+/// The newest good snapshot of this entry or one before it, for whoever needs what came after that once more. Nothing is set aside.
+///
+/// # Errors
+/// What the file system said; `TooNew` for one of a later version.
+pub fn load_before(data: &Path, sequence: u64) -> Result<Option<Snapshot>, LogError> {
+    let directory = directory_in(data);
+    if !directory.exists() {
+        return Ok(None);
+    }
+    for (number, path) in generations(&directory)?.into_iter().filter(|(number, _)| *number <= sequence) {
+        match read(&path, number) {
+            Err(LogError::Damaged { .. }) => {}
+            read => return read.map(Some),
+        }
+    }
+    Ok(None)
+}
+
 /// The sequence up to which the older of two generations stands: log entries at or below it are not needed for a start
 /// any more. `None` while there are not two.
 ///
@@ -278,6 +296,22 @@ mod tests {
         assert_eq!(oldest_sequence(data.path()).unwrap(), Some(10));
         assert!(!file_of(data.path(), 9).exists());
         assert_eq!(fs::read_dir(directory_in(data.path())).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn the_newest_good_one_before_an_entry_is_found_and_a_bad_one_stays_where_it_is() {
+        let data = data();
+        assert_eq!(load_before(data.path(), 9).unwrap(), None);
+        store(data.path(), 9, AT, b"a").unwrap();
+        store(data.path(), 11, AT, b"b").unwrap();
+        let found = |before| load_before(data.path(), before).unwrap().map(|snapshot| snapshot.sequence);
+        assert_eq!(
+            [found(8), found(9), found(10), found(11), found(99)],
+            [None, Some(9), Some(9), Some(11), Some(11)]
+        );
+        change(&file_of(data.path(), 11), |octets| octets.truncate(3));
+        assert_eq!(found(99), Some(9));
+        assert!(file_of(data.path(), 11).exists());
     }
 
     #[test]

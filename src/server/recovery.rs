@@ -186,19 +186,23 @@ fn begin_clock(last: Timestamp, told: (Timestamp, Duration)) -> Result<(), Failu
     Ok(())
 }
 
-/// Fills the index from the log's first entry, with views of its own; or, where the log does not reach back as far, with what
-/// lives. What is in it already stays.
+/// Fills the index from the log, with views of its own: from the newest snapshot that the index had reached, or from the first entry;
+/// or, where the log does not reach back as far, with what lives. What is in it already stays.
 fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Failure> {
     tracing::warn!("the audit index lacks what the log has: it is filled again from there");
     let index = Index::open(data_dir)?;
-    let mut replay = Replay::begin(data_dir, None, Some(index), Arc::default())?;
+    // The log goes on from the older of two snapshots.
+    let snapshot = snapshot::load_before(data_dir, index.applied())?;
+    let mut replay = Replay::begin(data_dir, snapshot.as_ref(), Some(index), Arc::default())?;
     match replay.read(data_dir, lock) {
         Ok(_) => {
             replay.flush();
             if let Some(error) = replay.failed.take() {
                 return Err(error.into());
             }
-            if let Some(index) = replay.index.take() {
+            if let Some(mut index) = replay.index.take() {
+                // From now on it lacks nothing, and says so.
+                index.sync(clock::now())?;
                 return Ok(index);
             }
             let what = "it cannot be written although it was made a moment ago";
@@ -206,7 +210,7 @@ fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Fail
         }
         Err(Failure::Log(LogError::Damaged { .. })) => {
             tracing::warn!(
-                "the log does not reach back to its first entry: of what the index lacks, only what lives is known"
+                "the log does not reach back to where the index ends: of what that lacks, only what lives is known"
             );
             drop(replay);
             let mut index = Index::open(data_dir)?;

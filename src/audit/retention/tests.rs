@@ -368,6 +368,61 @@ fn what_moved_before_a_crash_and_moves_again_is_there_once() {
 }
 
 #[test]
+fn a_partition_to_which_something_had_moved_is_lost_though_the_log_has_all_that_came_later() {
+    use crate::access::preservation::{About, PreservationOrder};
+    use crate::audit::rows::Listed;
+    for (kept, is_gone) in [(false, false), (true, false), (true, true)] {
+        let data = tempfile::tempdir().unwrap();
+        let mut preserved = Preservations::default();
+        let (at, by, reason) = (day(2), Name::from("dpo"), Name::from("4 Js 17/26"));
+        let about = About::Subscriber(Name::from("kept"));
+        if kept {
+            preserved.fold(1, &PreservationOrder { at, by, about, until: Some(day(200)), reason });
+        }
+        let tell = |index: &mut Index, sequence, number| {
+            let message = Box::new(message_of(number, "kept", "192.0.2.77"));
+            let folded = Folded { sequence, outcome: Outcome::Message(message, Vec::new()) };
+            index.apply(sequence, &[folded]).unwrap();
+            index.sync(day(number)).unwrap();
+        };
+        let mut index = Index::open(data.path()).unwrap();
+        for (sequence, number) in [(1, 1), (2, 9), (3, 15)] {
+            tell(&mut index, sequence, number);
+            while index.retire(day(number), &keep_days(10), &preserved).unwrap() {}
+        }
+        drop(index);
+        let last = data.path().join("audit/messages-000003.sqlite3");
+        if is_gone {
+            fs::remove_file(&last).unwrap();
+        } else {
+            fs::write(&last, SPOILED).unwrap();
+        }
+        // Again and again: it has not been, and it was, filled from the log.
+        for _ in 0..3 {
+            let mut index = Index::open(data.path()).unwrap();
+            tell(&mut index, 3, 15);
+            let past = index.past().unwrap();
+            let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
+            assert_eq!(past.messages(&filter).unwrap().len(), 2, "what came later is there");
+            assert_eq!(past.lost(Listed::Messages, None, None).is_some(), kept, "{kept} {is_gone}");
+        }
+        let mut index = Index::open(data.path()).unwrap();
+        for number in [40, 60] {
+            index.sync(day(number)).unwrap();
+            while index.retire(day(number), &keep_days(10), &Preservations::default()).unwrap() {}
+        }
+        assert_eq!(index.past().unwrap().lost(Listed::Messages, None, None), None, "it would have gone");
+        let left = fs::read_dir(data.path().join("audit")).unwrap().flatten();
+        let left: Vec<_> = left.filter(|file| file.file_name().to_string_lossy().contains("moved")).collect();
+        assert!(
+            is_gone
+                || !kept
+                || left.iter().all(|file| file.file_name().to_string_lossy().contains("damaged"))
+        );
+    }
+}
+
+#[test]
 fn files_that_were_set_aside_go_when_their_time_is_over_and_are_not_missed_then() {
     use crate::audit::rows::Confidence::{Exact, Unknown};
     let data = tempfile::tempdir().unwrap();
