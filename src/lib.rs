@@ -70,6 +70,7 @@
 //! | | a restart changes no answer | `a_clean_restart_changes_no_answer`, `a_crash_changes_no_answer` |
 //! | | what may be several people's is a signal of nobody | `what_may_be_several_peoples_counts_for_nobody` |
 //! | | no delisting undoes what a human ordered | `what_a_human_orders_stands_whatever_is_delisted` |
+//! | | what was let go is in no file any more | `no_file_holds_what_was_let_go` |
 //! | | what could not be made durable is not acknowledged | `a_failed_fsync_is_never_acknowledged_and_the_log_goes_on_elsewhere` |
 //!
 //! I1 to I8 are properties in `tests/properties.rs` and `tests/admission.rs`; the rows of the decision table are told by the
