@@ -373,7 +373,6 @@ impl Worker {
     }
 }
 
-/// Where a snapshot goes.
 /// The sequence below which no start needs the log: that of the older of two snapshots, and the next. None before.
 fn forgettable_in(dir: &Path) -> u64 {
     match snapshot::oldest_sequence(dir) {
@@ -385,6 +384,7 @@ fn forgettable_in(dir: &Path) -> u64 {
     }
 }
 
+/// Where a snapshot goes.
 struct Store {
     dir: PathBuf,
     sequence: u64,
