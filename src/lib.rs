@@ -49,7 +49,7 @@
 //! The rooms in the upper half (to [`views`], with [`log::entry`]) are pure: no socket, no file, no clock, no thread, no
 //! line in the journal. `tests/tidy.rs` holds them to it. Within [`server`]: `daemon` has the order of start, reload and
 //! stop, `recovery` what is read at a start, `engine` the writing, `signals` who is looked at after it, `keeper` what is stored behind it, `radius` and `mta`
-//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `coa` those to the access side, `notices` what others are told, `desk` the words to mail servers, `scanning` what scanners find, `staff` the words to people, `http` their way in, with
+//! the sockets, `detail` the files that another server writes for us, `dnsbl` the questions to block lists, `coa` those to the access side, `notices` what others are told, `desk` the words to mail servers, `seats` who has SMTP sessions, `scanning` what scanners find, `staff` the words to people, `http` their way in, with
 //! its gate (`auth`) and the questions behind each page (`pages`).
 //!
 //! # What is always true
@@ -130,6 +130,7 @@
 //! | policy: a sender rewritten by others (SRS) that is spelled wrongly | as it stands | none | `a_sender_that_was_rewritten_is_whoever_it_was_before` |
 //! | policy: numbers that are none | as if not told | none | `numbers_that_are_none_count_as_not_told` |
 //! | milter: an endless, empty, unknown or malformed frame; a version before 2 | closed unanswered: the MTA's default action | `broken`, line | `somebody_else_on_the_milter_port_gets_silence_and_an_end`, `a_frame_of_the_greatest_length_is_read_and_one_octet_more_refused_before_it_is_there`, `a_frame_that_is_empty_of_another_kind_or_cut_short_is_broken_and_stays_so`, `a_client_without_family_or_address_is_malformed`, `a_version_before_2_is_not_spoken_with` |
+//! | milter: a refused recipient with a status that nobody can read, or of the policy's | not counted, nor asked about | none | `a_recipient_that_the_mail_server_refuses_is_told_and_never_asked_about_nor_counted` |
 //! | milter: headers without end | the first and the last count | none | `of_endless_headers_the_first_and_the_last_are_kept` |
 //! | milter: several Message-IDs, one that is endless, or meant to act | the first, 998 octets of it; `0x...` | none | `the_first_message_id_counts_whatever_its_case_and_wherever_it_stands`, `a_message_id_that_is_endless_or_meant_to_act_is_cut_and_does_nothing` |
 //! | milter: a Message-ID under the queue id of another client's message, or of none | it is of no message | none | `a_message_id_is_of_the_message_with_this_queue_id_and_client_and_counts_once`, `a_message_is_found_by_the_first_message_id_that_a_milter_saw_and_by_no_other_customers` |

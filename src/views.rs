@@ -2,6 +2,8 @@
 //!
 //! Knows: which view wants which entry. Must not know: clocks, configuration, sockets, files.
 
+mod at_rest;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
+use self::at_rest::{Behind, Rest, SNAPSHOT, at_rest};
 use crate::access::preservation::{About, PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
@@ -18,15 +21,15 @@ use crate::notice::Notice;
 use crate::notice::told::{ended, told};
 use crate::relay::attempts::Attempt;
 use crate::relay::case::{Act, Action, Case, Cases, Changed};
-use crate::relay::class::{Classes, ClassesAtRest};
-use crate::relay::delisting::{Tie, Ties};
+use crate::relay::class::Classes;
+use crate::relay::delisting::Tie;
 use crate::relay::line::{Lines, Told};
 use crate::relay::message::{Message, RecentMessages};
 use crate::relay::message_id::MessageId;
 use crate::relay::scanned::{Finding, Scanned};
-use crate::relay::standing::{Command, Order, Standing, StandingBefore, Subject};
-use crate::relay::trend::{self, Trends};
-use crate::relay::usage::{Counting, RefusedAtRest, Usages, UsagesAtRest};
+use crate::relay::standing::{Command, Order, Standing, Subject};
+use crate::relay::trend::Trends;
+use crate::relay::usage::{Counting, Usages};
 use crate::relay::verdict::Reason;
 use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
@@ -203,74 +206,6 @@ pub struct Views {
     /// When a token or a preservation order is to be forgotten.
     next_forgotten: Option<Timestamp>,
     effects: Vec<Effect>,
-}
-
-/// The views at rest. Its fields are a file format.
-#[derive(Serialize, Deserialize)]
-struct Rest {
-    sequence: u64,
-    ahead: (Timestamp, Duration),
-    sessions: Image,
-    standing: Standing,
-    recent: RecentMessages,
-    tokens: Tokens,
-    link: (u64, Link),
-    cases: Cases,
-    preserved: Preservations,
-    usages: UsagesAtRest,
-}
-
-/// The same up to version 3, which ends where there were no tokens, no chain, no preservation orders and no cases yet.
-#[derive(Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-struct RestBefore {
-    sequence: u64,
-    ahead: (Timestamp, Duration),
-    sessions: Image,
-    standing: StandingBefore,
-    recent: RecentMessages,
-}
-
-/// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest, from 6 on
-/// ties and refused recipients behind those.
-const SNAPSHOT: u8 = 6;
-/// Those before, which are still read: the log may not reach back to where such a snapshot was taken.
-const WITHOUT_TIES: u8 = 5;
-const WITHOUT_TRENDS: u8 = 4;
-const WITHOUT_CASES: u8 = 3;
-
-impl From<RestBefore> for Rest {
-    fn from(before: RestBefore) -> Self {
-        let RestBefore { sequence, ahead, sessions, standing, recent } = before;
-        let (tokens, link, cases, preserved, usages) = Default::default();
-        let standing = Standing::from(standing);
-        Rest { sequence, ahead, sessions, standing, recent, tokens, link, cases, preserved, usages }
-    }
-}
-
-/// What came with version 5. Its fields are a file format.
-#[derive(Default, Serialize, Deserialize)]
-struct Behind {
-    trends: trend::Image,
-    lines: Lines,
-    classes: ClassesAtRest,
-}
-
-/// What stands behind the rest. Its fields are a file format.
-type AtRest = (Rest, Behind, Ties, RefusedAtRest);
-
-/// What the octets of this version hold.
-fn at_rest(version: u8, octets: &[u8]) -> Option<AtRest> {
-    let alone = |rest| (rest, Behind::default(), Ties::default(), RefusedAtRest::default());
-    let read = match version {
-        SNAPSHOT => postcard::from_bytes(octets),
-        WITHOUT_TIES => postcard::from_bytes(octets)
-            .map(|(rest, behind)| (rest, behind, Ties::default(), RefusedAtRest::default())),
-        WITHOUT_TRENDS => postcard::from_bytes(octets).map(alone),
-        WITHOUT_CASES => postcard::from_bytes(octets).map(|rest: RestBefore| alone(Rest::from(rest))),
-        _ => return None,
-    };
-    read.ok()
 }
 
 /// A snapshot that does not hold what one of this version holds.

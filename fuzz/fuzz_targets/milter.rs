@@ -21,8 +21,8 @@ fuzz_target!(|octets: &[u8]| {
     while let Ok(Some(command)) = milter.decode_eof(&mut stream) {
         match talk.take(command) {
             Step::Nothing => {}
-            Step::Write(reply) | Step::Told(_, Some(reply)) => reply.write(&mut answers),
-            Step::Told(_, None) => {}
+            Step::Write(reply) | Step::Heard(_, Some(reply)) => reply.write(&mut answers),
+            Step::Heard(_, None) => {}
             Step::Recipient(query) => {
                 assert!(profile.is_some() && query.port != Some(0));
                 talk.answered(&query.recipient, &Action::Ok);

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use bytes::{Buf, BufMut, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-pub use self::conversation::{Conversation, Ended, Step, Terms, Told};
+pub use self::conversation::{Conversation, Ended, Heard, Step, Terms};
 use super::policy::{self, Action};
 use super::{ReadError, address};
 

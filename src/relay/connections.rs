@@ -25,9 +25,9 @@ pub struct Client {
     pub port: Option<u16>,
 }
 
-/// A session, for as long as the process lives.
+/// Which session, by the order in which they began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
+pub struct Turn(u64);
 
 #[derive(Debug)]
 struct Open {
@@ -39,42 +39,42 @@ struct Open {
 #[derive(Debug, Default)]
 pub struct Connections {
     last: u64,
-    open: HashMap<Ticket, Open>,
+    open: HashMap<Turn, Open>,
     /// The newest of each client: two mail servers may see the same address and port.
-    by_client: HashMap<Client, Ticket>,
-    by_sender: HashMap<Subject, BTreeSet<Ticket>>,
+    by_client: HashMap<Client, Turn>,
+    by_sender: HashMap<Subject, BTreeSet<Turn>>,
 }
 
 impl Connections {
     /// A session has begun.
-    pub fn begin(&mut self, client: Client, sender: Option<Subject>) -> Ticket {
+    pub fn begin(&mut self, client: Client, sender: Option<Subject>) -> Turn {
         self.last = self.last.saturating_add(1);
-        let ticket = Ticket(self.last);
-        self.open.insert(ticket, Open { client, senders: Vec::new() });
-        self.by_client.insert(client, ticket);
-        sender.into_iter().for_each(|sender| self.is_of(ticket, sender));
-        ticket
+        let turn = Turn(self.last);
+        self.open.insert(turn, Open { client, senders: Vec::new() });
+        self.by_client.insert(client, turn);
+        sender.into_iter().for_each(|sender| self.is_of(turn, sender));
+        turn
     }
 
     /// It is this sender's as well: it has logged in.
-    pub fn is_of(&mut self, ticket: Ticket, sender: Subject) {
-        let Some(open) = self.open.get_mut(&ticket) else { return };
+    pub fn is_of(&mut self, turn: Turn, sender: Subject) {
+        let Some(open) = self.open.get_mut(&turn) else { return };
         if !open.senders.contains(&sender) {
             open.senders.push(sender.clone());
-            self.by_sender.entry(sender).or_default().insert(ticket);
+            self.by_sender.entry(sender).or_default().insert(turn);
         }
     }
 
     /// It has ended.
-    pub fn end(&mut self, ticket: Ticket) {
-        let Some(Open { client, senders }) = self.open.remove(&ticket) else { return };
-        if self.by_client.get(&client) == Some(&ticket) {
+    pub fn end(&mut self, turn: Turn) {
+        let Some(Open { client, senders }) = self.open.remove(&turn) else { return };
+        if self.by_client.get(&client) == Some(&turn) {
             self.by_client.remove(&client);
         }
         for sender in senders {
-            if let Some(tickets) = self.by_sender.get_mut(&sender) {
-                tickets.remove(&ticket);
-                if tickets.is_empty() {
+            if let Some(turns) = self.by_sender.get_mut(&sender) {
+                turns.remove(&turn);
+                if turns.is_empty() {
                     self.by_sender.remove(&sender);
                 }
             }
@@ -85,10 +85,10 @@ impl Connections {
     /// this sender's. Whose port is not told comes after all others.
     #[must_use]
     pub fn place(&self, client: Client, sender: &Subject) -> u64 {
-        let Some(tickets) = self.by_sender.get(sender) else { return 0 };
+        let Some(turns) = self.by_sender.get(sender) else { return 0 };
         let place = match (self.by_client.get(&client), client.port) {
-            (Some(ticket), Some(_)) if tickets.contains(ticket) => tickets.range(..=*ticket).count(),
-            (_, None) => tickets.len(),
+            (Some(turn), Some(_)) if turns.contains(turn) => turns.range(..=*turn).count(),
+            (_, None) => turns.len(),
             _ => 0,
         };
         u64::try_from(place).unwrap_or(u64::MAX)
@@ -97,7 +97,7 @@ impl Connections {
     /// How many this sender has.
     #[must_use]
     pub fn count(&self, sender: &Subject) -> u64 {
-        self.by_sender.get(sender).map_or(0, |tickets| u64::try_from(tickets.len()).unwrap_or(u64::MAX))
+        self.by_sender.get(sender).map_or(0, |turns| u64::try_from(turns.len()).unwrap_or(u64::MAX))
     }
 
     /// How many there are.
@@ -133,17 +133,17 @@ mod tests {
     fn each_session_keeps_its_place_and_moves_up_when_one_before_it_ends() {
         let mut connections = Connections::default();
         let clients = [client(7, 1000), client(8, 1000), client(7, 1001)];
-        let tickets = clients.map(|client| connections.begin(client, Some(alice())));
+        let turns = clients.map(|client| connections.begin(client, Some(alice())));
         let other = connections.begin(client(9, 1000), Some(Subject::Subscriber(Name::from("bob"))));
         let places = |connections: &Connections| clients.map(|client| connections.place(client, &alice()));
         assert_eq!((places(&connections), connections.count(&alice())), ([1, 2, 3], 3));
         assert_eq!(connections.place(client(9, 1000), &alice()), 0, "it is bob's");
         assert_eq!(connections.place(client(7, 1002), &alice()), 0, "nobody told of it");
-        connections.end(tickets[0]);
-        connections.end(tickets[0]);
+        connections.end(turns[0]);
+        connections.end(turns[0]);
         assert_eq!(places(&connections), [0, 1, 2]);
-        for ticket in [tickets[1], tickets[2], other] {
-            connections.end(ticket);
+        for turn in [turns[1], turns[2], other] {
+            connections.end(turn);
         }
         assert!(
             connections.is_empty() && connections.by_client.is_empty() && connections.by_sender.is_empty()
@@ -154,13 +154,13 @@ mod tests {
     fn whoever_logs_in_has_a_place_of_his_own_among_those_of_his_login() {
         let (mut connections, login) = (Connections::default(), Subject::Login(Name::from("sales")));
         let (first, second) = (client(7, 1), client(8, 1));
-        let tickets = [first, second].map(|client| connections.begin(client, Some(alice())));
-        connections.is_of(tickets[1], login.clone());
-        connections.is_of(tickets[1], login.clone());
+        let turns = [first, second].map(|client| connections.begin(client, Some(alice())));
+        connections.is_of(turns[1], login.clone());
+        connections.is_of(turns[1], login.clone());
         assert_eq!([first, second].map(|client| connections.place(client, &login)), [0, 1]);
         assert_eq!([first, second].map(|client| connections.place(client, &alice())), [1, 2]);
-        connections.end(tickets[1]);
-        connections.is_of(tickets[1], login.clone());
+        connections.end(turns[1]);
+        connections.is_of(turns[1], login.clone());
         assert_eq!(connections.count(&login), 0, "it is over");
     }
 
@@ -168,11 +168,11 @@ mod tests {
     fn a_client_without_a_port_comes_last_and_the_same_one_at_two_servers_is_two() {
         let mut connections = Connections::default();
         let without = Client { port: None, ..client(7, 1) };
-        let tickets =
+        let turns =
             [without, client(7, 2), client(7, 2)].map(|client| connections.begin(client, Some(alice())));
         assert_eq!(connections.place(without, &alice()), 3);
         assert_eq!(connections.place(client(7, 2), &alice()), 3);
-        connections.end(tickets[1]);
+        connections.end(turns[1]);
         assert_eq!((connections.place(client(7, 2), &alice()), connections.len()), (2, 2));
     }
 }

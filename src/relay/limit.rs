@@ -79,6 +79,17 @@ pub struct Rate {
     pub within: Duration,
 }
 
+impl Rate {
+    /// How much of it there was within a window that ends now.
+    #[must_use]
+    pub fn done(self, doing: &impl Doing) -> u64 {
+        match self.measure {
+            Measure::Refused => doing.refused(self.within),
+            measure => measure.of(doing.sent(self.within)),
+        }
+    }
+}
+
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.within.as_secs();
@@ -196,7 +207,7 @@ pub trait Doing {
     /// How many recipients were refused within it.
     fn refused(&self, window: Duration) -> u64;
 
-    /// The place of this SMTP session among those that are open, from one on; none where nobody tells.
+    /// The place of this SMTP session among those that are open, from one on, or that of the last one; none where nobody tells.
     fn connection(&self) -> u64;
 }
 
@@ -261,10 +272,7 @@ impl Limit {
             if rate.measure == Measure::Bytes && wanted > rate.most {
                 return Some(exceeded(Measure::Bytes, None));
             }
-            let sent = match rate.measure {
-                Measure::Refused => doing.refused(rate.within),
-                measure => measure.of(doing.sent(rate.within)),
-            };
+            let sent = rate.done(doing);
             // Nothing of it is wanted yet (its size, before it was sent): what is full already is full.
             let full = sent.saturating_add(wanted.max(1)) > rate.most;
             full.then(|| exceeded(rate.measure, Some(*rate)))

@@ -26,7 +26,7 @@ use super::secret_key::SecretKey;
 use crate::clock;
 use crate::config::Config;
 use crate::log::entry::Entry;
-use crate::mta::milter::{Ended, Terms, Told};
+use crate::mta::milter::{Ended, Heard, Terms};
 use crate::mta::policy::{Action, Context};
 use crate::mta::socketmap::{Key, Map, Reply};
 use crate::mta::{policy, socketmap};
@@ -176,8 +176,8 @@ impl Desk for MailDesk {
         self.terms()
     }
 
-    fn milter_told(&self, peer: &Peer, seat: &mut Option<Seat>, told: Told) {
-        self.told_by_milter(peer, seat, told);
+    fn milter_heard(&self, peer: &Peer, seat: &mut Option<Seat>, heard: Heard) {
+        self.heard_by_milter(peer, seat, heard);
     }
 
     async fn milter_recipient(&self, peer: &Peer, query: Query) -> Action {

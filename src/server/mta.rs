@@ -56,7 +56,7 @@ pub trait Desk: Send + Sync + 'static {
     }
 
     /// Takes what a milter client tells and asks nothing about; its SMTP session's seat is kept in `seat`.
-    fn milter_told(&self, _: &Peer, _seat: &mut Option<Seat>, _: milter::Told) {}
+    fn milter_heard(&self, _: &Peer, _seat: &mut Option<Seat>, _: milter::Heard) {}
 
     /// Answers for a recipient of which a milter client tells.
     fn milter_recipient(&self, _: &Peer, _: Query) -> impl Future<Output = policy::Action> + Send {

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::relay::class::Classes;
 use crate::relay::limit::{Doing, Exceeded, Limit, Measure, Sender, exceeded};
 use crate::relay::reserved::{Message, Reserved};
 use crate::relay::ruling::Ruling;
@@ -18,16 +17,18 @@ use crate::session::{Name, Timestamp};
 /// Somebody against whom a message counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payer {
-    subject: Subject,
-    attributes: Vec<(Name, Name)>,
+    /// Who.
+    pub subject: Subject,
+    /// What the accounting of a subscriber says.
+    pub attributes: Vec<(Name, Name)>,
+    /// Recipients that were refused and are not written down yet.
+    pub refused: u64,
+    /// The place of this SMTP session among those that are open.
+    pub connection: u64,
     nas: Option<Name>,
     is_static: bool,
     authenticated: bool,
     limited: bool,
-    /// Recipients that were refused and are not written down yet.
-    refused: u64,
-    /// The place of this SMTP session among those that are open.
-    connection: u64,
 }
 
 /// Against whom it counts: the only owner of the address, the login, and those whom it concerns beside. An order limits each.
@@ -62,31 +63,6 @@ impl Payer {
     fn new(subject: Subject, authenticated: bool, limited: bool) -> Payer {
         let (attributes, nas, is_static) = (Vec::new(), None, false);
         Payer { subject, attributes, nas, is_static, authenticated, limited, refused: 0, connection: 0 }
-    }
-
-    /// Who.
-    #[must_use]
-    pub fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
-    /// With so many refused recipients that are not written down yet.
-    #[must_use]
-    pub fn and_refused(self, refused: u64) -> Payer {
-        Payer { refused, ..self }
-    }
-
-    /// With the place of the SMTP session among those that are open.
-    #[must_use]
-    pub fn and_connection(self, connection: u64) -> Payer {
-        Payer { connection, ..self }
-    }
-
-    /// With what the accounting of a subscriber says.
-    #[must_use]
-    pub fn and_attributes(self, classes: &Classes) -> Payer {
-        let attributes = self.subject.subscriber().map(|name| classes.of(name)).unwrap_or_default();
-        Payer { attributes, ..self }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::relay::connections::{Client, Connections, Ticket};
+use crate::relay::connections::{Client, Connections, Turn};
 use crate::relay::standing::Subject;
 
 /// All of them.
@@ -16,14 +16,14 @@ pub struct Seats(Mutex<Connections>);
 #[derive(Debug)]
 pub struct Seat {
     seats: Arc<Seats>,
-    ticket: Ticket,
+    turn: Turn,
 }
 
 impl Seats {
     /// A session begins; `sender`: whose the client's address surely is.
     pub fn take(self: &Arc<Self>, client: Client, sender: Option<Subject>) -> Seat {
-        let ticket = self.connections().begin(client, sender);
-        Seat { seats: Arc::clone(self), ticket }
+        let turn = self.connections().begin(client, sender);
+        Seat { seats: Arc::clone(self), turn }
     }
 
     /// The place of a client's session among its sender's.
@@ -49,12 +49,12 @@ impl Seats {
 impl Seat {
     /// It is this sender's as well.
     pub fn is_of(&self, sender: Subject) {
-        self.seats.connections().is_of(self.ticket, sender);
+        self.seats.connections().is_of(self.turn, sender);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.connections().end(self.ticket);
+        self.seats.connections().end(self.turn);
     }
 }

@@ -1,14 +1,18 @@
 //! What goes on from a snapshot, and what has gone.
 
+use super::at_rest::{RestBefore, WITHOUT_CASES, WITHOUT_TIES, WITHOUT_TRENDS};
 use super::*;
 use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
 use crate::access::{Role, Via};
 use crate::log::entry::Question;
 use crate::relay::case::{Act, Complaint, Reported, State};
 use crate::relay::confidence::Confidence;
+use crate::relay::delisting::Ties;
 use crate::relay::line::{self, Means, Said};
 use crate::relay::rule::delistings;
 use crate::relay::signal::{Delisted, Listing, Signal};
+use crate::relay::standing::StandingBefore;
+use crate::relay::usage::RefusedAtRest;
 use crate::session::event::Record;
 use crate::session::{Name, SessionKey};
 

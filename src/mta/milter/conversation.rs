@@ -78,7 +78,7 @@ pub enum Step {
     /// This is to be written.
     Write(Reply),
     /// Somebody may want to know this, and then something may have to be written.
-    Told(Told, Option<Reply>),
+    Heard(Heard, Option<Reply>),
     /// Somebody must say whether this recipient may be.
     Recipient(Box<Query>),
     /// Somebody must say whether this message may leave.
@@ -87,7 +87,7 @@ pub enum Step {
 
 /// What is told, and nothing is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum Heard {
     /// An SMTP session has begun; of its query the client is known and nothing else.
     Connected(Box<Query>),
     /// Its client has logged in.
@@ -165,8 +165,8 @@ impl Conversation {
             Command::Connect { address, port, .. } => {
                 self.client = Client { address, port, helo: Vec::new() };
                 self.transaction = Transaction::default();
-                let told = Told::Connected(Box::new(self.query(Stage::Other)));
-                Step::Told(told, self.reply_unless(UNANSWERED_CONNECT))
+                let heard = Heard::Connected(Box::new(self.query(Stage::Other)));
+                Step::Heard(heard, self.reply_unless(UNANSWERED_CONNECT))
             }
             Command::Helo(name) => {
                 self.client.helo = cut(name, NAME_KEPT);
@@ -202,9 +202,9 @@ impl Conversation {
             Command::QuitNewConnection => {
                 (self.client, self.transaction) = (Client::default(), Transaction::default());
                 self.fresh = false;
-                Step::Told(Told::Gone, None)
+                Step::Heard(Heard::Gone, None)
             }
-            Command::Quit => Step::Told(Told::Gone, None),
+            Command::Quit => Step::Heard(Heard::Gone, None),
         }
     }
 
@@ -214,7 +214,7 @@ impl Conversation {
         let query = Query { recipient, size, ..self.query(Stage::Rcpt) };
         match refusal {
             Some(status) if is_own(&status) => {
-                Step::Told(Told::Refused(Box::new(query)), self.reply_unless(UNANSWERED_RCPT))
+                Step::Heard(Heard::Refused(Box::new(query)), self.reply_unless(UNANSWERED_RCPT))
             }
             None if self.terms.profile.is_some() => Step::Recipient(Box::new(query)),
             _ => self.unless(UNANSWERED_RCPT),
@@ -288,7 +288,7 @@ impl Conversation {
         }
         self.transaction.refusal = (of == b'R' && is_refused).then_some(status);
         match &self.transaction.login {
-            Some(login) if of == b'M' => Step::Told(Told::LoggedIn(login.clone()), None),
+            Some(login) if of == b'M' => Step::Heard(Heard::LoggedIn(login.clone()), None),
             _ => Step::Nothing,
         }
     }

@@ -125,14 +125,14 @@ fn where_silence_is_not_agreed_each_step_is_answered() {
     old.take(Command::Negotiate { version: 2, actions: 0, steps: 0 });
     let go_on = Step::Write(Reply::Continue);
     let connect = Command::Connect { host: Vec::new(), address: None, port: None };
-    assert!(matches!(old.take(connect), Step::Told(Told::Connected(_), Some(Reply::Continue))));
+    assert!(matches!(old.take(connect), Step::Heard(Heard::Connected(_), Some(Reply::Continue))));
     for said in [Command::Helo(Vec::new()), Command::Body(1), Command::Data, Command::EndOfHeaders] {
         assert_eq!(old.take(said.clone()), go_on, "{said:?}");
     }
     let nothing = [
         (Command::Abort, Step::Nothing),
-        (Command::Quit, Step::Told(Told::Gone, None)),
-        (Command::QuitNewConnection, Step::Told(Told::Gone, None)),
+        (Command::Quit, Step::Heard(Heard::Gone, None)),
+        (Command::QuitNewConnection, Step::Heard(Heard::Gone, None)),
     ];
     for (said, expected) in nothing {
         assert_eq!(old.take(said), expected, "an answer would be taken for the next one's");
@@ -235,7 +235,7 @@ fn a_recipient_that_the_mail_server_refuses_is_told_and_never_asked_about_nor_co
     begin(&mut talk, "bob");
     for status in ["5.1.1", "5.2.1", "5.4.6", "5.5.2"] {
         match refused(&mut talk, "error", status) {
-            Step::Told(Told::Refused(query), Some(Reply::Continue)) => {
+            Step::Heard(Heard::Refused(query), Some(Reply::Continue)) => {
                 assert_eq!((&query.recipient[..], query.port), (&b"nobody@example.net"[..], Some(40001)));
                 assert_eq!(query.login.as_deref(), Some(&b"bob"[..]));
             }
@@ -244,7 +244,7 @@ fn a_recipient_that_the_mail_server_refuses_is_told_and_never_asked_about_nor_co
     }
     // Ours, the policy's, what may be otherwise tomorrow, and what nobody can read.
     for status in ["5.7.1", "5.3.4", "4.1.2", "5", "", "5.1", "5x1"] {
-        let told = matches!(refused(&mut talk, "error", status), Step::Told(..));
+        let told = matches!(refused(&mut talk, "error", status), Step::Heard(..));
         assert_eq!(told, status == "5.1", "{status}");
     }
     assert!(matches!(refused(&mut talk, "smtp", "mx.example.net"), Step::Recipient(_)), "it is accepted");
@@ -258,13 +258,13 @@ fn beside_policy_delegation_recipients_are_told_unanswered_and_where_refused_one
     let mut talk = connected(None);
     begin(&mut talk, "");
     assert_eq!(talk.take(Command::Rcpt(b"r1@example.net".to_vec())), Step::Nothing);
-    assert!(matches!(refused(&mut talk, "error", "5.1.1"), Step::Told(Told::Refused(_), None)));
+    assert!(matches!(refused(&mut talk, "error", "5.1.1"), Step::Heard(Heard::Refused(_), None)));
     let cant = Command::Negotiate { version: 6, actions: 0, steps: 0x1f_ffff & !0x800 };
     let Step::Write(Reply::Negotiated { steps, .. }) = conversation(None).take(cant) else { panic!() };
     assert_eq!(steps & 0x8808, 0x8, "no recipients at all");
     let mut waited_for = Conversation::new(Terms { refused: true, ..Terms::default() });
     waited_for.take(Command::Negotiate { version: 6, actions: 0, steps: 0x1f_ffff });
-    assert!(matches!(refused(&mut waited_for, "error", "5.1.1"), Step::Told(_, Some(Reply::Continue))));
+    assert!(matches!(refused(&mut waited_for, "error", "5.1.1"), Step::Heard(_, Some(Reply::Continue))));
     assert_eq!(waited_for.take(Command::Rcpt(Vec::new())), Step::Write(Reply::Continue));
 }
 
@@ -275,10 +275,10 @@ fn a_login_is_told_when_a_message_begins_and_where_sessions_count_the_mail_serve
         let mut talk = Conversation::new(terms(sessions));
         talk.take(Command::Negotiate { version: 6, actions: 0, steps: 0x1f_ffff });
         let connect = Command::Connect { host: Vec::new(), address: None, port: None };
-        let connected = matches!(talk.take(connect), Step::Told(Told::Connected(_), Some(_)));
+        let connected = matches!(talk.take(connect), Step::Heard(Heard::Connected(_), Some(_)));
         let values = vec![(b"{auth_authen}".to_vec(), b"bob".to_vec())];
         let login = talk.take(Command::Macros { of: b'M', values });
-        assert_eq!(login, Step::Told(Told::LoggedIn(b"bob".to_vec()), None));
+        assert_eq!(login, Step::Heard(Heard::LoggedIn(b"bob".to_vec()), None));
         let mail = talk.take(Command::Mail { sender: Vec::new(), size: 0 });
         let mailed = mail == Step::Write(Reply::Continue);
         assert_eq!(usize::from(connected) + usize::from(mailed), answered);

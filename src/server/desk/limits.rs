@@ -118,27 +118,23 @@ impl MailDesk {
         let beside = MailDesk::beside(query, ruling, config);
         let mut payers = payers(ruling, login.as_ref(), beside, is_limited);
         // Most have no limit that asks for any of it.
-        let ask = |asks: &dyn Fn(&Limit) -> bool| config.limits.iter().any(asks);
-        if ask(&|limit| limit.kind.attribute.is_some()) {
-            payers = payers.into_iter().map(|payer| payer.and_attributes(&self.shared.classes)).collect();
-        }
-        if ask(&|limit| limit.has(Measure::Refused)) {
-            let refused = |payer: Payer| {
-                let refused = self.attempts.refused(payer.subject());
-                payer.and_refused(refused)
-            };
-            payers = payers.into_iter().map(refused).collect();
-        }
-        if ask(&|limit| limit.has(Measure::Connections))
-            && let Some(address) = query.address
-        {
-            let realm = self.shared.map.realm(peer.realm.as_ref());
-            let client = Client { realm, address, port: query.port };
-            let seated = |payer: Payer| {
-                let place = self.seats.place(client, payer.subject());
-                payer.and_connection(place)
-            };
-            payers = payers.into_iter().map(seated).collect();
+        let asks = |of: &dyn Fn(&Limit) -> bool| config.limits.iter().any(of);
+        let by_attribute = asks(&|limit| limit.kind.attribute.is_some());
+        let by_refused = asks(&|limit| limit.has(Measure::Refused));
+        let client = query.address.filter(|_| asks(&|limit| limit.has(Measure::Connections)));
+        let realm = || self.shared.map.realm(peer.realm.as_ref());
+        let client = client.map(|address| Client { realm: realm(), address, port: query.port });
+        for payer in &mut payers {
+            if by_attribute {
+                let of = |name: &Name| self.shared.classes.of(name);
+                payer.attributes = payer.subject.subscriber().map(of).unwrap_or_default();
+            }
+            if by_refused {
+                payer.refused = self.attempts.refused(&payer.subject);
+            }
+            if let Some(client) = client {
+                payer.connection = self.seats.place(client, &payer.subject);
+            }
         }
         payers
     }

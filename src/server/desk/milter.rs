@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Follows, MailDesk};
 use crate::clock;
 use crate::config::Config;
-use crate::mta::milter::{Ended, Terms, Told};
+use crate::mta::milter::{Ended, Heard, Terms};
 use crate::mta::policy::Action;
 use crate::relay::connections::Client;
 use crate::relay::limit::Measure;
@@ -43,10 +43,10 @@ impl MailDesk {
     }
 
     /// Notes whose SMTP sessions are open, and which recipients the mail server refused.
-    pub(super) fn told_by_milter(&self, peer: &Peer, seat: &mut Option<Seat>, told: Told) {
+    pub(super) fn heard_by_milter(&self, peer: &Peer, seat: &mut Option<Seat>, heard: Heard) {
         let config = self.config.load();
-        match told {
-            Told::Connected(query) => {
+        match heard {
+            Heard::Connected(query) => {
                 // The one before is over: its place is free for this one.
                 *seat = None;
                 let Some(address) = query.address else { return };
@@ -56,20 +56,16 @@ impl MailDesk {
                 let client = Client { realm, address, port: query.port };
                 *seat = Some(self.seats.take(client, owner.map(Subject::Subscriber)));
             }
-            Told::LoggedIn(login) => {
+            Heard::LoggedIn(login) => {
                 let login = Name::new(&login);
-                if let Some(seat) = seat {
-                    config
-                        .logins
-                        .subscriber(&login)
-                        .map(Subject::Subscriber)
-                        .into_iter()
-                        .for_each(|of| seat.is_of(of));
-                    seat.is_of(Subject::Login(login));
+                let Some(seat) = seat else { return };
+                if let Some(subscriber) = config.logins.subscriber(&login) {
+                    seat.is_of(Subject::Subscriber(subscriber));
                 }
+                seat.is_of(Subject::Login(login));
             }
-            Told::Refused(query) => self.refused_by_mta(peer, &query, &config),
-            Told::Gone => *seat = None,
+            Heard::Refused(query) => self.refused_by_mta(peer, &query, &config),
+            Heard::Gone => *seat = None,
         }
     }
 

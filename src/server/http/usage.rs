@@ -3,6 +3,7 @@
 //! Knows: the fields of this answer (they are a contract). Must not know: how anything is counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -14,9 +15,9 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use super::question::Question;
 use super::{Staff, sheet};
-use crate::relay::limit::{Limit, Measure, Rate};
+use crate::relay::limit::{Doing, Limit, Measure};
 use crate::relay::standing::Subject;
-use crate::relay::usage::{Usage, Usages};
+use crate::relay::usage::{Amount, Usage, Usages};
 use crate::session::Timestamp;
 
 /// What a sender did lately, from wherever that is known.
@@ -35,15 +36,17 @@ pub(in crate::server) struct Lately<'a> {
     pub(in crate::server) now: Timestamp,
 }
 
-impl Lately<'_> {
-    fn sent(&self, rate: Rate) -> u64 {
-        match rate.measure {
-            Measure::Refused => {
-                let refused = self.usages.refused(self.subject, rate.within, self.now);
-                refused.saturating_add(self.unwritten)
-            }
-            measure => measure.of(self.usage.within(rate.within, self.now)),
-        }
+impl Doing for Lately<'_> {
+    fn sent(&self, window: Duration) -> Amount {
+        self.usage.within(window, self.now)
+    }
+
+    fn refused(&self, window: Duration) -> u64 {
+        self.usages.refused(self.subject, window, self.now).saturating_add(self.unwritten)
+    }
+
+    fn connection(&self) -> u64 {
+        self.connections
     }
 }
 
@@ -86,7 +89,7 @@ impl UsageRow {
                 ..UsageRow::default()
             };
             rows.extend(limit.rates.iter().map(|rate| {
-                let sent = lately.sent(*rate);
+                let sent = rate.done(lately);
                 UsageRow {
                     measure: rate.measure.word().to_owned(),
                     sent: Some(sent),
@@ -98,8 +101,8 @@ impl UsageRow {
             }));
             rows.extend(limit.connections.map(|most| {
                 let measure = Measure::Connections.word().to_owned();
-                let sent = Some(lately.connections);
-                UsageRow { measure, sent, most, full: lately.connections >= most, ..row.clone() }
+                let open = lately.connection();
+                UsageRow { measure, sent: Some(open), most, full: open >= most, ..row.clone() }
             }));
             rows.extend(limit.message_size.map(|most| {
                 let measure = Measure::MessageSize.word().to_owned();

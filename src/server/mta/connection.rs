@@ -154,8 +154,8 @@ impl Speech for Milter {
         match talk.take(request) {
             Step::Nothing => {}
             Step::Write(reply) => reply.write(answers),
-            Step::Told(told, reply) => {
-                desk.milter_told(peer, seat, told);
+            Step::Heard(heard, reply) => {
+                desk.milter_heard(peer, seat, heard);
                 reply.iter().for_each(|reply| reply.write(answers));
             }
             Step::Recipient(query) => {
