@@ -346,19 +346,25 @@
 //! | a key file that is none | 74; file | standard error | `a_file_that_is_no_key_is_refused` |
 
 pub mod access;
+#[cfg(feature = "daemon")]
 pub mod audit;
+#[cfg(feature = "daemon")]
 pub mod cli;
+#[cfg(feature = "daemon")]
 pub mod clock;
 pub mod complaint;
 pub mod config;
+#[cfg(feature = "daemon")]
 pub mod console;
 pub mod log;
 pub mod mta;
 pub mod notice;
 pub mod paste;
 pub mod radius;
+#[cfg(feature = "daemon")]
 pub mod rehearsal;
 pub mod relay;
+#[cfg(feature = "daemon")]
 pub mod server;
 pub mod session;
 pub mod views;

@@ -15,14 +15,14 @@ use std::time::Duration;
 use super::AuditError;
 use super::by_term::{self, Item, Items};
 use super::facts::Facts;
-use super::partition;
+use super::partition::{self, Partition};
 use super::past::Past;
 use super::progress::marked;
 use super::questions::Questions;
 use super::register::{self, Register};
 use super::retention::{Retiring, are_preserved, remove_disused};
 use super::sessions::Sessions;
-use super::shelf::{Fill, Shelf};
+use super::shelf::{Fill, Rows, Shelf};
 use crate::access::preservation::Preservations;
 use crate::config::Retention;
 use crate::relay::attempts::Attempt;
@@ -195,13 +195,17 @@ impl Index {
         self.let_go(|index| &mut index.message_ids, limit, at, preserved)?;
         self.let_go(|index| &mut index.attempts, limit, at, preserved)?;
         self.let_go(|index| &mut index.scanned, limit, at, preserved)?;
-        while let Some(partition) = self.questions.too_old(at.minus(kept.questions)) {
+        while let Some(partition) =
+            self.too_old(|index| &mut index.questions, at.minus(kept.questions), at)?
+        {
             self.questions.remove(&partition)?;
         }
         let limit = at.minus(kept.sessions);
         self.register.forget(limit, at.minus(kept.questions))?;
         self.remove_disused(at, kept)?;
-        self.retiring = self.sessions.too_old(limit).map(|partition| Retiring::begin(partition, limit));
+        self.retiring = self
+            .too_old(|index| &mut index.sessions, limit, at)?
+            .map(|partition| Retiring::begin(partition, limit));
         Ok(self.retiring.is_some())
     }
 
@@ -214,7 +218,7 @@ impl Index {
         preserved: &Preservations,
     ) -> Result<(), AuditError> {
         let any_is_preserved = preserved.in_force(at).next().is_some();
-        while let Some(partition) = shelf(self).too_old(limit) {
+        while let Some(partition) = self.too_old(shelf, limit, at)? {
             if any_is_preserved {
                 let keeps = |item: &T| are_preserved(item.subscribers(), item.address(), preserved, at);
                 let kept = by_term::kept(&partition, keeps)?;
@@ -224,6 +228,22 @@ impl Index {
             shelf(self).remove(&partition)?;
         }
         Ok(())
+    }
+
+    /// The oldest partition of a kind, when all of it is too old. How far the log was taken stands in the last one, and a crash may have
+    /// come between closing that and beginning another: it goes only once what came since is in another, or the next crash
+    /// would bring all of it back from the log, into a younger one.
+    fn too_old<R: Rows>(
+        &mut self,
+        shelf: fn(&mut Index) -> &mut Shelf<R>,
+        limit: Timestamp,
+        at: Timestamp,
+    ) -> Result<Option<Arc<Partition>>, AuditError> {
+        let partition = shelf(self).too_old(limit);
+        if partition.as_ref().is_some_and(|partition| shelf(self).is_last(partition)) {
+            self.sync(at)?;
+        }
+        Ok(partition)
     }
 
     /// A file that was set aside goes when the shortest time is over: what is in it was not told to anybody since.

@@ -381,6 +381,11 @@ impl<R: Rows> Shelf<R> {
             .cloned()
     }
 
+    /// Whether no younger one was written.
+    pub(super) fn is_last(&self, partition: &Partition) -> bool {
+        self.published.now().partitions.last().is_some_and(|last| last.about.number == partition.about.number)
+    }
+
     /// Removes a partition. Whoever is reading it goes on reading.
     pub(super) fn remove(&mut self, partition: &Partition) -> Result<(), AuditError> {
         let view = self.published.now();

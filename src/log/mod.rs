@@ -3,7 +3,9 @@
 //! Knows: entries, sequences, the trait. Must not know: what folding an entry does.
 
 pub mod entry;
+#[cfg(feature = "daemon")]
 pub mod snapshot;
+#[cfg(feature = "daemon")]
 pub mod sqlite;
 
 use std::path::PathBuf;

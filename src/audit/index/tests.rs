@@ -413,3 +413,31 @@ fn a_file_that_was_condemned_is_made_again() {
     drop(index);
     assert_eq!(Index::open(data.path()).unwrap().applied(), 2);
 }
+
+#[test]
+fn what_goes_for_its_age_leaves_behind_how_far_the_log_was_taken() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let kept = Retention { sessions: DAY * 10, messages: DAY * 10, questions: DAY * 10 };
+    let data = tempfile::tempdir().unwrap();
+    let mut index = Index::open(data.path()).unwrap();
+    let ask = |index: &mut Index, sequence| {
+        let outcome = Outcome::Asked(Box::new(asked()), Link::default());
+        index.apply(sequence, &[Folded { sequence, outcome }]).unwrap();
+    };
+    let file = |number| data.path().join(format!("audit/questions-{number:06}.sqlite3"));
+    ask(&mut index, 7);
+    index.sync(at(1)).unwrap();
+    let next_day = at(1).plus(DAY);
+    ask(&mut index, 8);
+    index.sync(next_day).unwrap();
+    drop(index);
+    // The first was closed, and the crash came before another was begun.
+    fs::remove_file(file(2)).unwrap();
+    let mut index = Index::open(data.path()).unwrap();
+    assert_eq!(index.applied(), 7);
+    ask(&mut index, 8);
+    ask(&mut index, 9);
+    index.retire(next_day.plus(DAY * 20), &kept, &Preservations::default()).unwrap();
+    assert!(!file(1).exists());
+    assert_eq!(reopened(index, data.path()).applied(), 9, "or the first one would come back with the second");
+}
