@@ -76,12 +76,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(views);
     let before = Taken::now()?;
     let began = Instant::now();
-    let views =
-        Views::restore(Arc::new(Shared::default()), &snapshot).map_err(|_| "a snapshot is read back")?;
+    let views = Views::restore_by(Arc::new(Shared::default()), &snapshot, side_by_side)
+        .map_err(|_| "a snapshot is read back")?;
     println!("  {:<38}{:>8.0} ms", "a restart from it, all in all", began.elapsed().as_secs_f64() * 1e3);
     told("octets allocated after a restart", Taken::now()?.live()? - before.live()?, sessions);
     assert_eq!(views.machine().sessions(), usize::try_from(sessions)?, "a snapshot holds every session");
     Ok(())
+}
+
+/// As the daemon does at a start.
+fn side_by_side(one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
+    std::thread::scope(|scope| {
+        scope.spawn(one);
+        other();
+    });
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a mean, to a tenth")]

@@ -35,7 +35,7 @@ use crate::session::Timestamp;
 use crate::session::bindings::LiveMap;
 use crate::session::effect::Effect;
 use crate::session::event::{Event, Kind, NasHold};
-use crate::session::image::Image;
+use crate::session::image::{Both, Image, one_after_the_other};
 use crate::session::machine::Machine;
 use crate::session::reach::Reach;
 
@@ -240,6 +240,14 @@ impl Views {
     /// # Errors
     /// The octets are not those of a snapshot of this version.
     pub fn restore(shared: Arc<Shared>, octets: &[u8]) -> Result<Self, Unreadable> {
+        Views::restore_by(shared, octets, one_after_the_other)
+    }
+
+    /// The same, with what need not wait for each other done as whoever asks does it.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn restore_by(shared: Arc<Shared>, octets: &[u8], both: Both) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
         let (mut rest, Behind { trends, lines, classes }, ties, refused) =
             at_rest(format, octets).ok_or(Unreadable)?;
@@ -259,7 +267,7 @@ impl Views {
         shared.committed.store(rest.sequence, Ordering::Release);
         shared.cases_changed.store(rest.sequence, Ordering::Release);
         Ok(Views {
-            machine: Machine::restore(Arc::clone(&shared.map), rest.sessions),
+            machine: Machine::restore_by(Arc::clone(&shared.map), rest.sessions, both),
             next_end: rest.standing.next_end(),
             next_forgotten: next_forgotten(&rest.tokens, &rest.preserved),
             standing: rest.standing,

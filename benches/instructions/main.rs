@@ -12,7 +12,7 @@ mod counts;
 mod hot_path;
 mod page;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::hint::black_box;
 use std::io;
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is to be said, and whether everything takes what it took.
+/// What is to be said, and whether nothing takes more than it took.
 fn compare(renew: bool) -> Result<(String, bool), Failure> {
     let now = Counts { compiler: compiler()?, pieces: count()? };
     let kept =
@@ -119,11 +119,15 @@ fn compare(renew: bool) -> Result<(String, bool), Failure> {
         return Ok((now.table(kept.as_ref().unwrap_or(&now)), true));
     }
     let kept = kept?;
-    let differing = now.differing(&kept);
-    if differing.is_empty() {
-        return Ok((now.table(&kept), true));
+    let (mut text, gained, exceeding) = (now.table(&kept), now.gained(&kept), now.exceeding(&kept));
+    if !gained.is_empty() {
+        let _ =
+            write!(text, "\n\nLess than before, and worth keeping with `--renew`: {}.", gained.join("; "));
     }
-    Ok((format!("{}\n{}", now.table(&kept), now.advice(&kept, &differing)), false))
+    if !exceeding.is_empty() {
+        let _ = write!(text, "\n{}", now.advice(&kept, &exceeding));
+    }
+    Ok((text, exceeding.is_empty()))
 }
 
 /// A file of the repository.

@@ -23,6 +23,15 @@ use super::sessions::Sessions;
 use super::slot::{Against, Binding, Freed, Slot};
 use super::{Line, Name, Place, Realm, Timestamp};
 
+/// Does two things, neither of which waits for the other: side by side, where whoever asks has threads for it.
+pub type Both = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
+
+/// Does them without a thread.
+pub fn one_after_the_other(one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
+    one();
+    other();
+}
+
 /// A machine at rest. Of the slots only those that the sessions' claims do not tell.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Image {
@@ -90,6 +99,12 @@ impl Machine {
     /// A machine that goes on where the image was taken.
     #[must_use]
     pub fn restore(map: Arc<LiveMap>, image: Image) -> Self {
+        Machine::restore_by(map, image, one_after_the_other)
+    }
+
+    /// The same, with what need not wait for each other done as whoever asks does it.
+    #[must_use]
+    pub fn restore_by(map: Arc<LiveMap>, image: Image, both: Both) -> Self {
         let mut machine = Machine::new(map);
         machine.now = image.now;
         machine.statics = image.statics.into_iter().map(|(net, name, since)| (net, (name, since))).collect();
@@ -113,18 +128,14 @@ impl Machine {
                 .for_each(|count| *count = count.saturating_add(1));
         }
         machine.sessions.reserve(&of_nas);
-        machine.crowds.reserve(image.sessions.len());
-        let places = image.sessions.iter().map(|session| session.claims.len()).sum();
-        machine.map.reserve(places);
         for session in image.sessions {
             if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
                 nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
                 let (id, held) = session.revive(nas, &mut machine.scopes);
-                machine.map_usual(&held);
                 machine.sessions.insert(&id, held);
-                machine.enrol(&id);
             }
         }
+        machine.enrol_all(both);
         machine.tombstones = image.tombstones.into_iter().collect();
         for slot in image.slots {
             let place = slot.place();
@@ -138,13 +149,13 @@ impl Machine {
     }
 }
 
-impl Machine {
+impl Held {
     /// What a session has, as if nothing more were known about it. What is known follows.
-    fn map_usual(&self, held: &Held) {
-        let owned = held.claims.iter().filter(|claim| claim.hold == Hold::Owns);
+    pub(super) fn map_usual(&self, map: &LiveMap) {
+        let owned = self.claims.iter().filter(|claim| claim.hold == Hold::Owns);
         for claim in owned {
-            let binding = Binding::new(held.session.clone(), held.session.claimed());
-            self.map.put(held.place(claim.prefix, claim.ports), Slot::Owned(binding));
+            let binding = Binding::new(self.session.clone(), self.session.claimed());
+            map.put(self.place(claim.prefix, claim.ports), Slot::Owned(binding));
         }
     }
 }

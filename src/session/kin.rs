@@ -6,23 +6,63 @@
 
 use std::sync::Arc;
 
+use foldhash::HashMap;
+
 use super::alive::{Session, differ, same_subscriber};
+use super::crowds::Crowds;
 use super::effect::{Alarm, Effect, Ended};
 use super::event::{Claim, Kind, Record, Service};
 use super::held::{Held, Hold, Id, State, Suspicion};
+use super::image::Both;
+use super::listed::Listed;
 use super::machine::Machine;
+use super::ownership::id_of;
+use super::sessions::Sessions;
 use super::slot::{Binding, Slot};
 use super::{Name, Place, Timestamp};
+
+/// Sessions of a host of several accounts, by its NAS and its Acct-Multi-Session-Id.
+pub(super) type Hosts = HashMap<(u32, Name), Vec<Name>>;
+
+fn note(
+    id: &Id,
+    (number, held): (u32, &Held),
+    sessions: &Sessions,
+    hosts: &mut Hosts,
+    (crowds, listed): (&mut Crowds, &mut Listed),
+) {
+    if let Some(host) = held.host() {
+        hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
+    }
+    if let Some(subscriber) = held.session.subscriber_octets() {
+        crowds.join(number, subscriber, sessions);
+        listed.join(id, subscriber);
+    }
+}
 
 impl Machine {
     /// Notes a session that begins to be held among its kin.
     pub(super) fn enrol(&mut self, id: &Id) {
-        let Some(held) = self.sessions.get(id) else { return };
-        if let Some(host) = held.host() {
-            self.hosts.entry((id.nas, host.clone())).or_default().push(id.session.clone());
+        let Machine { sessions, hosts, crowds, listed, .. } = self;
+        let Some(number) = sessions.number(id) else { return };
+        if let Some(held) = sessions.at(number) {
+            note(id, (number, held), sessions, hosts, (crowds, listed));
         }
-        let session = held.session.clone();
-        self.join_crowd(id, session.subscriber_octets());
+    }
+
+    /// The same of all that are held, into empty tables; and on the other hand what each has, for all to find.
+    pub(super) fn enrol_all(&mut self, both: Both) {
+        let Machine { sessions, hosts, crowds, listed, map, .. } = self;
+        let sessions = &*sessions;
+        crowds.reserve(sessions.len());
+        map.reserve(sessions.values().map(|held| held.claims.len()).sum());
+        let mut to_kin = || {
+            for (number, held) in sessions.numbered() {
+                note(&id_of(&held.session), (number, held), sessions, hosts, (crowds, listed));
+            }
+        };
+        let mut to_map = || sessions.values().for_each(|held| held.map_usual(map));
+        both(&mut to_kin, &mut to_map);
     }
 
     /// The Acct-Multi-Session-Id that a session did not tell when it began.

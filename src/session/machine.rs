@@ -18,6 +18,7 @@ use super::crowds::Crowds;
 use super::effect::{Alarm, Effect};
 use super::event::{Applied, ClockOffset, Event, Kind, Record, Refresh, Release, Rules};
 use super::held::{Hold, Id, State, Suspicion, Tombstone, began};
+use super::kin::Hosts;
 use super::listed::Listed;
 use super::nas::{LAG, LAG_LASTS, NasState};
 use super::queue::Queue;
@@ -46,7 +47,7 @@ pub struct Machine {
     /// The number of each VRF, in the order in which they were first heard of.
     pub(super) realms: HashMap<Name, Realm>,
     /// The accounts of each host: by NAS and Acct-Multi-Session-Id the Acct-Session-Ids.
-    pub(super) hosts: HashMap<(u32, Name), Vec<Name>>,
+    pub(super) hosts: Hosts,
     pub(super) crowds: Crowds,
     pub(super) listed: Listed,
     pub(super) deadlines: Queue,
@@ -71,7 +72,7 @@ impl Machine {
             nas_numbers: HashMap::default(),
             clients_resumed: HashMap::default(),
             realms: HashMap::default(),
-            hosts: HashMap::default(),
+            hosts: Hosts::default(),
             crowds: Crowds::default(),
             listed: Listed::default(),
             deadlines: Queue::default(),

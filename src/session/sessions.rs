@@ -117,6 +117,10 @@ impl Sessions {
         self.held.values()
     }
 
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u32, &Held)> {
+        self.held.numbered()
+    }
+
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Held> {
         self.held.values_mut()
     }

@@ -62,6 +62,11 @@ impl<T> Slab<T> {
         self.rows.iter().flatten().flatten()
     }
 
+    /// Values with their numbers.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(self.rows.iter().flatten()).filter_map(|(number, value)| Some((number, value.as_ref()?)))
+    }
+
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.rows.iter_mut().flatten().flatten()
     }
@@ -83,6 +88,9 @@ mod tests {
         assert_eq!(slab.insert(8), Some(3000));
         assert_eq!((slab.get(1500), slab.len(), slab.values().count()), (Some(&7), 3001, 3001));
         slab.values_mut().for_each(|value| *value += 1);
+        assert_eq!(slab.remove(10), Some(11));
+        assert!(slab.numbered().all(|(number, value)| slab.get(number) == Some(value)));
+        assert_eq!(slab.numbered().count(), 3000, "and none that is free");
         assert_eq!(slab.get(3000), Some(&9));
     }
 }
