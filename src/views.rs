@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
-use self::at_rest::{Behind, Rest, SNAPSHOT, at_rest};
+use self::at_rest::{Behind, Rest, at_rest};
 use crate::access::preservation::{About, PreservationOrder, Preservations};
 use crate::access::question::{Asked, Link};
 use crate::access::token::{TokenOrder, Tokens};
@@ -250,7 +250,7 @@ impl Views {
     pub fn restore_by(shared: Arc<Shared>, octets: &[u8], both: Both) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
         let (mut rest, Behind { trends, lines, classes }, ties, refused) =
-            at_rest(format, octets).ok_or(Unreadable)?;
+            at_rest(format, octets, both).ok_or(Unreadable)?;
         rest.standing.restore_ties(ties);
         let lines = lines.restored();
         shared.classes.restore(classes);
@@ -314,9 +314,8 @@ impl Views {
         let (trends, lines, classes) =
             (self.shared.trends.image(), self.lines.clone(), self.shared.classes.at_rest());
         let behind = Behind { trends, lines, classes };
-        let (ties, refused) = (self.standing.ties(), self.shared.usages.refused_at_rest());
-        postcard::to_extend(&(rest, behind, ties, refused), vec![SNAPSHOT])
-            .expect("a vector takes every octet")
+        let (ties, refused) = (self.standing.ties().clone(), self.shared.usages.refused_at_rest());
+        at_rest::octets((rest, behind, ties, refused)).expect("a vector takes every octet")
     }
 
     /// The sessions' part, for questions that only the writer may ask.

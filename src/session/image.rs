@@ -23,6 +23,9 @@ use super::sessions::Sessions;
 use super::slot::{Against, Binding, Freed, Slot};
 use super::{Line, Name, Place, Realm, Timestamp};
 
+/// So many sessions are packed together.
+const OF_A_PART: usize = 4096;
+
 /// Does two things, neither of which waits for the other: side by side, where whoever asks has threads for it.
 pub type Both = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
 
@@ -161,6 +164,27 @@ impl Held {
 }
 
 impl Image {
+    /// Takes the sessions out of it, packed in parts that can be unpacked side by side.
+    ///
+    /// # Errors
+    /// Never, into memory; the library can't say so.
+    pub fn pack_sessions(&mut self) -> postcard::Result<Vec<Vec<u8>>> {
+        std::mem::take(&mut self.sessions).chunks(OF_A_PART).map(postcard::to_stdvec).collect()
+    }
+
+    /// The reverse.
+    ///
+    /// # Errors
+    /// These octets are no sessions.
+    pub fn unpack_sessions(&mut self, parts: &[&[u8]], both: Both) -> postcard::Result<()> {
+        let (front, back) = parts.split_at(parts.len() / 2);
+        let (mut one, mut other) = (Ok(Vec::new()), Ok(Vec::new()));
+        both(&mut || one = unpacked(front), &mut || other = unpacked(back));
+        self.sessions.append(&mut one?);
+        self.sessions.append(&mut other?);
+        Ok(())
+    }
+
     /// The same in an order of its own: images of equal states are equal then.
     #[must_use]
     pub fn in_order(mut self) -> Self {
@@ -172,6 +196,14 @@ impl Image {
         self.slots.sort_by_key(SlotImage::place);
         self
     }
+}
+
+fn unpacked(parts: &[&[u8]]) -> postcard::Result<Vec<SessionImage>> {
+    let mut sessions = Vec::with_capacity(parts.len().saturating_mul(OF_A_PART));
+    for part in parts {
+        sessions.append(&mut postcard::from_bytes(part)?);
+    }
+    Ok(sessions)
 }
 
 impl SessionImage {

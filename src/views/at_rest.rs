@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::access::preservation::Preservations;
 use crate::access::question::Link;
@@ -18,7 +18,7 @@ use crate::relay::standing::{Standing, StandingBefore};
 use crate::relay::trend;
 use crate::relay::usage::{RefusedAtRest, UsagesAtRest};
 use crate::session::Timestamp;
-use crate::session::image::Image;
+use crate::session::image::{Both, Image};
 
 /// The views at rest. Its fields are a file format.
 #[derive(Serialize, Deserialize)]
@@ -47,9 +47,10 @@ pub(super) struct RestBefore {
 }
 
 /// Version of the views at rest. Up to 2 it was that of the log. From 5 on trends, lines and classes stand behind the rest, from 6 on
-/// ties and refused recipients behind those.
-pub(super) const SNAPSHOT: u8 = 6;
+/// ties and refused recipients behind those, and from 7 on the sessions last, in parts.
+pub(super) const SNAPSHOT: u8 = 7;
 /// Those before, which are still read: the log may not reach back to where such a snapshot was taken.
+pub(super) const IN_ONE: u8 = 6;
 pub(super) const WITHOUT_TIES: u8 = 5;
 pub(super) const WITHOUT_TRENDS: u8 = 4;
 pub(super) const WITHOUT_CASES: u8 = 3;
@@ -74,11 +75,27 @@ pub(super) struct Behind {
 /// What stands behind the rest. Its fields are a file format.
 pub(super) type AtRest = (Rest, Behind, Ties, RefusedAtRest);
 
+/// Sessions in parts, the one thing of which there are many: to be unpacked side by side.
+struct Part(Vec<u8>);
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+/// The octets of a snapshot, its version before them.
+pub(super) fn octets((mut rest, behind, ties, refused): AtRest) -> postcard::Result<Vec<u8>> {
+    let parts: Vec<Part> = rest.sessions.pack_sessions()?.into_iter().map(Part).collect();
+    postcard::to_extend(&(rest, behind, ties, refused, parts), vec![SNAPSHOT])
+}
+
 /// What the octets of this version hold.
-pub(super) fn at_rest(version: u8, octets: &[u8]) -> Option<AtRest> {
+pub(super) fn at_rest(version: u8, octets: &[u8], both: Both) -> Option<AtRest> {
     let alone = |rest| (rest, Behind::default(), Ties::default(), RefusedAtRest::default());
     let read = match version {
-        SNAPSHOT => postcard::from_bytes(octets),
+        SNAPSHOT => in_parts(octets, both),
+        IN_ONE => postcard::from_bytes(octets),
         WITHOUT_TIES => postcard::from_bytes(octets)
             .map(|(rest, behind)| (rest, behind, Ties::default(), RefusedAtRest::default())),
         WITHOUT_TRENDS => postcard::from_bytes(octets).map(alone),
@@ -86,4 +103,10 @@ pub(super) fn at_rest(version: u8, octets: &[u8]) -> Option<AtRest> {
         _ => return None,
     };
     read.ok()
+}
+
+fn in_parts(octets: &[u8], both: Both) -> postcard::Result<AtRest> {
+    let (mut rest, behind, ties, refused, parts): (Rest, _, _, _, Vec<&[u8]>) = postcard::from_bytes(octets)?;
+    rest.sessions.unpack_sessions(&parts, both)?;
+    Ok((rest, behind, ties, refused))
 }

@@ -1,6 +1,6 @@
 //! What goes on from a snapshot, and what has gone.
 
-use super::at_rest::{RestBefore, WITHOUT_CASES, WITHOUT_TIES, WITHOUT_TRENDS};
+use super::at_rest::{IN_ONE, RestBefore, SNAPSHOT, WITHOUT_CASES, WITHOUT_TIES, WITHOUT_TRENDS, at_rest};
 use super::*;
 use crate::access::token::{SECRET_OCTETS, TokenId, Verb, issue};
 use crate::access::{Role, Via};
@@ -150,8 +150,11 @@ fn a_snapshot_of_a_version_before_is_read_and_lacks_what_was_not_there_yet() {
     assert!(Views::restore(Arc::default(), &octets).is_err());
     octets[0] = SNAPSHOT + 1;
     assert!(Views::restore(Arc::default(), &octets).is_err());
-    let (views, _) = folded(&[complaint(), token()]);
-    let mut octets = views.snapshot();
+    let (views, _) = folded(&[complaint(), token(), start("s-1"), start("s-2")]);
+    let octets = views.snapshot();
+    let (rest, behind, ties, refused) = at_rest(SNAPSHOT, &octets[1..], one_after_the_other).unwrap();
+    let mut octets = postcard::to_extend(&(rest, behind, ties, refused), vec![IN_ONE]).unwrap();
+    assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
     let without = |octets: &mut Vec<u8>, what: Vec<u8>| octets.truncate(octets.len() - what.len());
     without(&mut octets, postcard::to_stdvec(&(Ties::default(), RefusedAtRest::default())).unwrap());
     octets[0] = WITHOUT_TIES;
@@ -161,6 +164,22 @@ fn a_snapshot_of_a_version_before_is_read_and_lacks_what_was_not_there_yet() {
     assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
     octets[0] = SNAPSHOT;
     assert!(Views::restore(Arc::default(), &octets).is_err());
+}
+
+#[test]
+fn sessions_of_many_parts_come_back_in_whatever_order_they_are_unpacked() {
+    let starts: Vec<Entry> = (0..9000).map(|number| start(&format!("s-{number}"))).collect();
+    let (views, _) = folded(&starts);
+    let octets = views.snapshot();
+    let backwards: Both = |one, other| {
+        other();
+        one();
+    };
+    for both in [one_after_the_other, backwards] {
+        let restored = Views::restore_by(Arc::default(), &octets, both).unwrap();
+        assert!(restored.machine.sessions() == 9000 && restored.are_as(&views));
+    }
+    assert!(Views::restore(Arc::default(), &octets[..octets.len() - 1]).is_err());
 }
 
 #[test]
