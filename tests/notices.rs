@@ -435,12 +435,26 @@ mod tests {
         let daemon = Daemon::start();
         suspend(&daemon, "alice");
         daemon.order(&["release", "alice", "--reason", "cleaned"]);
+        daemon.order(&[
+            "suspend",
+            "web/shop.example",
+            "--within",
+            "--force",
+            "--reason",
+            "a hole in its form",
+        ]);
+        // That somebody's past is preserved is for auditors, and this goes to viewers and by mail.
+        daemon.order(&["audit", "hold", "alice", "--until", "30d", "--reason", "4 Js 17/26"]);
         let day = today(&daemon);
         let output = daemon.cli(&["report", "--day", &day, "--format", "json", "--purpose", "T-1"]);
         let row: Value = serde_json::from_slice(&output.stdout).expect("JSON was promised");
         let orders = &row["orders"];
-        assert_eq!((&orders["suspended"], &orders["released"]), (&json!(1), &json!(1)), "{row:#}");
-        assert_eq!(orders["newest"][1]["subject"], "alice");
+        assert_eq!((&orders["suspended"], &orders["released"]), (&json!(2), &json!(1)), "{row:#}");
+        assert_eq!(
+            (&orders["newest"][0]["kind"], &orders["newest"][2]["subject"]),
+            (&json!("within"), &json!("alice"))
+        );
+        assert!(!row.to_string().contains("4 Js"), "{row:#}");
         let (status, _) = daemon.http("/v1/report?day=2026-02-30").expect("the daemon answers");
         assert_eq!(status, 400);
         let asked = daemon.json(&["audit", "questions"]).expect("questions");

@@ -21,7 +21,7 @@ pub struct Ordered {
     pub at: Timestamp,
     /// By whom.
     pub by: Name,
-    /// `subscriber` or `login`.
+    /// `subscriber`, `login` or `within`.
     pub kind: String,
     /// About whom.
     pub subject: Name,
@@ -42,12 +42,14 @@ pub struct Refused {
     pub observed: u64,
 }
 
+/// What is ordered about mail. That somebody's past is preserved is an order about the same people, and for auditors alone.
 pub(super) const GIVEN: &str = "SELECT at, by, kind, subject, verb, until, reason FROM command
-    WHERE at >= ?1 AND at < ?2 AND kind IN ('subscriber', 'login') ORDER BY sequence DESC";
+    WHERE at >= ?1 AND at < ?2 AND verb IN ('suspend', 'limit', 'limit-until-delisted', 'release', 'delist')
+    ORDER BY sequence DESC";
 
 /// Another order of the same kind, or a release, comes before its end.
 pub(super) const RAN_OUT: &str = "SELECT count(*) FROM command AS one
-    WHERE one.until >= ?1 AND one.until < ?2 AND one.kind IN ('subscriber', 'login') AND NOT EXISTS (
+    WHERE one.until >= ?1 AND one.until < ?2 AND one.verb IN ('suspend', 'limit') AND NOT EXISTS (
         SELECT 1 FROM command AS other WHERE other.subject = one.subject AND other.kind = one.kind
             AND other.sequence > one.sequence AND other.at < one.until AND other.verb IN ('release', one.verb))";
 

@@ -84,8 +84,8 @@ pub fn text(row: &ReportRow, zone: &TimeZone) -> String {
     };
     section(&mut out, "Refused and deferred", row.refusals.iter().map(refusal));
     let sender = |row: &TopRow| {
-        let login = if row.kind == "login" { " (login)" } else { "" };
-        let whom = cut(&format!("{}{login}", row.subject), 34);
+        let kind = if row.kind == "subscriber" { String::new() } else { format!(" ({})", row.kind) };
+        let whom = cut(&format!("{}{kind}", row.subject), 34);
         let (messages, bytes) = (words::number(row.messages), words::octets(row.bytes));
         format!("{messages:>12}  {whom:<34} {bytes:>10}  usual {}", usual(row))
     };
@@ -101,10 +101,10 @@ pub fn text(row: &ReportRow, zone: &TimeZone) -> String {
     };
     section(&mut out, "Cases opened", row.cases.newest.iter().map(case));
     let order = |order: &OrderLine| {
-        let login = if order.kind == "login" { "login " } else { "" };
+        let kind = if order.kind == "subscriber" { String::new() } else { format!("{} ", order.kind) };
         let at = hour(order.at.as_deref(), &zone);
         let line =
-            format!("  {at} {} {login}{}{} by {}", order.order, order.subject, until(order, &zone), order.by);
+            format!("  {at} {} {kind}{}{} by {}", order.order, order.subject, until(order, &zone), order.by);
         format!("{}\n{}", cut(&line, WIDTH), indented(&order.reason))
     };
     section(&mut out, "Orders", row.orders.newest.iter().map(order));

@@ -135,7 +135,7 @@ pub struct OrderLine {
     pub at: Option<String>,
     /// `suspend`, `limit`, `limit-until-delisted`, `release`, or `delist`, the end of one that held until then.
     pub order: String,
-    /// `subscriber` or `login`.
+    /// `subscriber`, `login` or `within`.
     pub kind: String,
     /// About whom.
     pub subject: String,
