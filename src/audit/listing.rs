@@ -241,9 +241,8 @@ fn bindings(sessions: &Sessions, key: &SessionKey, places: &[Place]) -> Result<V
         if !seen.insert((realm, prefix)) {
             continue;
         }
-        let facts = sessions.of_place(realm.number(), Key::of(prefix))?;
-        let of_session = facts.iter().filter(|fact| fact.told.session.as_ref() == Some(key));
-        for hold in holds(of_session.map(|fact| (fact.position, &fact.told))) {
+        let facts = sessions.of_place_of(key, realm.number(), Key::of(prefix))?;
+        for hold in holds(facts.iter().map(|fact| (fact.position, &fact.told))) {
             bindings.push(BindingRow {
                 place: Place { realm, prefix, ports: hold.ports },
                 subscriber: hold.subscriber,

@@ -48,6 +48,10 @@ impl Span {
         Span { first: at, last: at }
     }
 
+    pub(super) fn has(self, at: Timestamp) -> bool {
+        self.first <= at && at <= self.last
+    }
+
     pub(super) fn and(self, other: Span) -> Span {
         Span { first: self.first.min(other.first), last: self.last.max(other.last) }
     }

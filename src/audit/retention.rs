@@ -71,9 +71,8 @@ impl Retiring {
                 return Ok(true);
             }
             for place in said.places() {
-                let facts = sessions.of_place(place.realm.number(), Key::of(place.prefix))?;
-                let of_session = facts.iter().filter(|fact| fact.told.session.as_ref() == Some(key));
-                let held = holds(of_session.map(|fact| (fact.position, &fact.told)));
+                let facts = sessions.of_place_of(key, place.realm.number(), Key::of(place.prefix))?;
+                let held = holds(facts.iter().map(|fact| (fact.position, &fact.told)));
                 if held.iter().any(|hold| hold.until.is_none_or(|until| until >= self.limit)) {
                     return Ok(true);
                 }
@@ -92,9 +91,7 @@ impl Retiring {
         places.sort_unstable();
         places.dedup();
         for (realm, place) in places {
-            let facts = sessions.of_place(realm, place)?;
-            let of_session = facts.into_iter().filter(|fact| fact.told.session.as_ref() == Some(key));
-            self.moved.places.extend(of_session);
+            self.moved.places.append(&mut sessions.of_place_of(key, realm, place)?);
         }
         let facts =
             said.into_iter().map(|(position, said)| SessionFact { session: key.clone(), position, said });

@@ -207,8 +207,29 @@ impl Sessions {
 
     /// What was told of a prefix, in order.
     pub(super) fn of_place(&self, realm: u16, key: Key) -> Result<Vec<PlaceFact>, AuditError> {
+        self.told_of(realm, key, |_| true)
+    }
+
+    /// The same for one that it had.
+    pub(super) fn of_place_of(
+        &self,
+        session: &SessionKey,
+        realm: u16,
+        key: Key,
+    ) -> Result<Vec<PlaceFact>, AuditError> {
+        let mut facts = self.told_of(realm, key, |partition| may_tell_of(partition, session))?;
+        facts.retain(|fact| fact.told.session.as_ref() == Some(session));
+        Ok(facts)
+    }
+
+    fn told_of(
+        &self,
+        realm: u16,
+        key: Key,
+        wanted: impl Fn(&Partition) -> bool,
+    ) -> Result<Vec<PlaceFact>, AuditError> {
         let mut facts = Vec::new();
-        for partition in &self.0.partitions {
+        for partition in self.0.partitions.iter().filter(|partition| wanted(partition)) {
             facts.append(&mut partition.ask(|connection| place_facts_of(connection, realm, key))?);
         }
         for run in &self.0.runs {
@@ -263,7 +284,7 @@ impl Sessions {
     /// What was told of a session, in order.
     pub(super) fn of_session(&self, key: &SessionKey) -> Result<Vec<(Position, Said)>, AuditError> {
         let mut facts = Vec::new();
-        for partition in &self.0.partitions {
+        for partition in self.0.partitions.iter().filter(|partition| may_tell_of(partition, key)) {
             facts.append(&mut partition.ask(|connection| said(connection, key))?);
         }
         facts.extend(self.of_runs(key));
@@ -291,7 +312,9 @@ impl Sessions {
             latest.and_then(|(_, closed)| closed)
         };
         // Most end in the partition in which they began, or in the next.
-        for partition in self.0.partitions.iter().filter(|partition| partition.about.number >= from) {
+        let later =
+            |partition: &&Arc<Partition>| partition.about.number >= from && may_tell_of(partition, key);
+        for partition in self.0.partitions.iter().filter(later) {
             let closed = take(&partition.ask(|connection| said(connection, key))?);
             if closed.is_some_and(|at| partition.about.began > at.plus(COMES_BACK_WITHIN)) {
                 return Ok(closed);
@@ -410,6 +433,12 @@ impl Sessions {
     pub(super) fn lost_since(&self) -> Option<Timestamp> {
         self.0.lost_since()
     }
+}
+
+/// Whether anything of a session may be in a file. Whatever is told of it or of what it had is told of itself beside it, and the span of
+/// that has its beginning; most sessions begin and end in two or three of hundreds of files.
+fn may_tell_of(partition: &Partition, session: &SessionKey) -> bool {
+    partition.about.span.is_some_and(|span| span.has(session.incarnation))
 }
 
 /// A session that ended is remembered for a day or a few of its interim intervals; so long after it, nothing opens it again.
