@@ -10,8 +10,9 @@ use serde::Deserialize;
 
 use super::callgrind::Spent;
 
-/// A count that strays further is no chance: in hundredths.
-const INSTRUCTIONS_STRAY: f64 = 5.0;
+/// A count that strays further is no chance: in hundredths. What is optimized across crates is inlined here or there as something else
+/// changes, which moves a piece by up to eight.
+const INSTRUCTIONS_STRAY: f64 = 10.0;
 /// Allocations stray less: where and when a table of hashes grows is all the chance there is.
 const ALLOCATIONS_STRAY: f64 = 2.0;
 /// What is next to nothing may stray by this all the same.
@@ -162,9 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn five_hundredths_more_are_chance_and_more_than_that_is_not() {
+    fn ten_hundredths_more_are_chance_and_more_than_that_is_not() {
         let before = counts(&[("fold", 1000.0, 4.0)]);
-        for (instructions, exceeds) in [(1050.0, false), (1051.0, true), (500.0, false)] {
+        for (instructions, exceeds) in [(1100.0, false), (1101.0, true), (500.0, false)] {
             let now = counts(&[("fold", instructions, 4.0)]);
             assert_eq!(!now.exceeding(&before).is_empty(), exceeds, "{instructions}");
         }
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_takes_less_is_told_and_is_no_failure() {
-        let before = counts(&[("fold", 1050.0, 4.0), ("read", 1000.0, 4.0), ("gone", 1.0, 0.0)]);
+        let before = counts(&[("fold", 1100.0, 4.0), ("read", 1000.0, 4.0), ("gone", 1.0, 0.0)]);
         let now = counts(&[("fold", 999.0, 4.0), ("read", 960.0, 4.0), ("new", 1.0, 0.0)]);
         assert_eq!(now.gained(&before), ["fold"]);
         assert_eq!(now.exceeding(&before), ["new", "gone"]);

@@ -207,14 +207,17 @@ impl Attempt {
         }
     }
 
-    /// Whose doing a refused recipient was: the address's only owner's, else whoever's who had logged in. `None`: it was
-    /// something else that was not let go, or is nobody's for sure.
+    /// Whose doing a refused recipient was: the address's only owner's, else whoever's who had logged in; and his who had logged in at a
+    /// static host, which sends for many. `None`: it was something else that was not let go, or is nobody's for sure.
     #[must_use]
     pub fn refused_for(&self) -> Option<Subject> {
         if self.reason != Some(Reason::RecipientRefused) {
             return None;
         }
         match self.owner() {
+            Some(Owner { session: None, .. }) if self.login.is_some() => {
+                self.login.clone().map(Subject::Login)
+            }
             Some(owner) => owner.subscriber.clone().map(Subject::Subscriber),
             None => self.login.clone().filter(|_| self.owners.is_empty()).map(Subject::Login),
         }
@@ -345,7 +348,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::session::Line;
+    use crate::session::{Line, SessionKey};
 
     /// The first moment of a minute.
     const AT: Timestamp = Timestamp::from_seconds(1_795_442_400);
@@ -390,8 +393,11 @@ mod tests {
     #[test]
     fn refused_recipients_are_told_apart_by_login_and_known_until_their_minute_is_taken() {
         let (mut attempts, mta) = (Attempts::default(), Name::from("mx1"));
-        let (owned, nobodys) =
+        let (mut owned, nobodys) =
             (ruling(Reason::RecipientRefused, &["alice"]), ruling(Reason::RecipientRefused, &[]));
+        let (at_static, not_online) = (owned.clone(), ruling(Reason::NotOnline, &["alice"]));
+        let session = SessionKey { nas: Name::from("bras1"), id: Name::from("s-1"), incarnation: AT };
+        owned.owners[0].session = Some(session);
         let note = |attempts: &mut Attempts, ruling, login| {
             let tried = Tried { login, ..tried(AT, &mta, 7, ruling) };
             attempts.note(&tried, |_| Reference(1));
@@ -400,7 +406,7 @@ mod tests {
         note(&mut attempts, &owned, None);
         note(&mut attempts, &nobodys, Some(&b"sales"[..]));
         note(&mut attempts, &nobodys, Some(&b"office"[..]));
-        note(&mut attempts, &ruling(Reason::NotOnline, &["alice"]), None);
+        note(&mut attempts, &not_online, None);
         let of = |attempts: &Attempts| {
             let login = |name| Subject::Login(Name::from(name));
             [Subject::Subscriber(Name::from("alice")), login("sales"), login("office")]
@@ -409,6 +415,11 @@ mod tests {
         assert_eq!(of(&attempts), [2, 1, 1]);
         assert_eq!(attempts.take(Some(AT.plus(MINUTE))).len(), 4, "one login's is not the other's");
         assert_eq!(of(&attempts), [0, 0, 0]);
+        // At a static host it is whoever logged in there, where that is told: the host sends for many.
+        note(&mut attempts, &at_static, Some(&b"sales"[..]));
+        note(&mut attempts, &at_static, None);
+        note(&mut attempts, &owned, Some(&b"office"[..]));
+        assert_eq!(of(&attempts), [2, 1, 0]);
     }
 
     #[test]

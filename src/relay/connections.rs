@@ -7,6 +7,7 @@
 //! Knows: sessions, from their first moment to their last. Must not know: limits, who tells of them, or how owners are found.
 
 use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use foldhash::HashMap;
@@ -40,8 +41,8 @@ struct Open {
 pub struct Connections {
     last: u64,
     open: HashMap<Turn, Open>,
-    /// The newest of each client: two mail servers may see the same address and port.
-    by_client: HashMap<Client, Turn>,
+    /// Those of each client, of which the newest counts: two mail servers may see the same address and port.
+    by_client: HashMap<Client, BTreeSet<Turn>>,
     by_sender: HashMap<Subject, BTreeSet<Turn>>,
 }
 
@@ -51,7 +52,7 @@ impl Connections {
         self.last = self.last.saturating_add(1);
         let turn = Turn(self.last);
         self.open.insert(turn, Open { client, senders: Vec::new() });
-        self.by_client.insert(client, turn);
+        self.by_client.entry(client).or_default().insert(turn);
         sender.into_iter().for_each(|sender| self.is_of(turn, sender));
         turn
     }
@@ -68,17 +69,20 @@ impl Connections {
     /// It has ended.
     pub fn end(&mut self, turn: Turn) {
         let Some(Open { client, senders }) = self.open.remove(&turn) else { return };
-        if self.by_client.get(&client) == Some(&turn) {
-            self.by_client.remove(&client);
+        remove(&mut self.by_client, &client, turn);
+        senders.iter().for_each(|sender| remove(&mut self.by_sender, sender, turn));
+    }
+
+    /// It turns out whose the client's session is, if nobody's was known to be when it began: a record came after it.
+    pub fn claim(&mut self, client: Client, sender: Subject) {
+        let Some(&turn) = self.newest(client) else { return };
+        if self.open.get(&turn).is_some_and(|open| open.senders.is_empty()) {
+            self.is_of(turn, sender);
         }
-        for sender in senders {
-            if let Some(turns) = self.by_sender.get_mut(&sender) {
-                turns.remove(&turn);
-                if turns.is_empty() {
-                    self.by_sender.remove(&sender);
-                }
-            }
-        }
+    }
+
+    fn newest(&self, client: Client) -> Option<&Turn> {
+        self.by_client.get(&client)?.last()
     }
 
     /// The place of the client's session among those of this sender, from one on. None: nobody tells of its session, or it is not
@@ -86,7 +90,7 @@ impl Connections {
     #[must_use]
     pub fn place(&self, client: Client, sender: &Subject) -> u64 {
         let Some(turns) = self.by_sender.get(sender) else { return 0 };
-        let place = match (self.by_client.get(&client), client.port) {
+        let place = match (self.newest(client), client.port) {
             (Some(turn), Some(_)) if turns.contains(turn) => turns.range(..=*turn).count(),
             (_, None) => turns.len(),
             _ => 0,
@@ -113,6 +117,15 @@ impl Connections {
     }
 }
 
+fn remove<K: Eq + Hash>(turns_of: &mut HashMap<K, BTreeSet<Turn>>, key: &K, turn: Turn) {
+    if let Some(turns) = turns_of.get_mut(key) {
+        turns.remove(&turn);
+        if turns.is_empty() {
+            turns_of.remove(key);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -123,6 +136,33 @@ mod tests {
     fn client(host: u8, port: u16) -> Client {
         let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, host));
         Client { realm: Realm::default(), address, port: Some(port) }
+    }
+
+    #[test]
+    fn an_older_session_from_the_same_port_stays_when_the_one_at_another_server_ends() {
+        let mut connections = Connections::default();
+        let first = connections.begin(client(1, 1000), Some(alice()));
+        let _second = connections.begin(client(1, 2000), Some(alice()));
+        let elsewhere = connections.begin(client(1, 2000), Some(alice()));
+        assert_eq!(connections.place(client(1, 2000), &alice()), 3);
+        connections.end(elsewhere);
+        assert_eq!(connections.place(client(1, 2000), &alice()), 2, "or whoever can do that has no limit");
+        connections.end(first);
+        assert_eq!(connections.place(client(1, 2000), &alice()), 1);
+    }
+
+    #[test]
+    fn a_session_of_nobody_known_is_his_to_whom_it_turns_out_to_belong_and_nobody_elses_after_that() {
+        let bob = Subject::Subscriber(Name::from("bob"));
+        let mut connections = Connections::default();
+        let early = connections.begin(client(1, 1000), None);
+        assert_eq!(connections.place(client(1, 1000), &alice()), 0);
+        connections.claim(client(1, 1000), alice());
+        connections.claim(client(1, 1000), bob.clone());
+        connections.claim(client(9, 1000), bob.clone());
+        assert_eq!((connections.place(client(1, 1000), &alice()), connections.count(&bob)), (1, 0));
+        connections.end(early);
+        assert_eq!((connections.count(&alice()), connections.is_empty()), (0, true));
     }
 
     fn alice() -> Subject {

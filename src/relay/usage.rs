@@ -290,7 +290,7 @@ mod tests {
     use super::within::WITHIN_MAX;
     use super::*;
     use crate::relay::message::Owner;
-    use crate::session::{Line, Name};
+    use crate::session::{Line, Name, SessionKey};
 
     const BEGAN: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -434,8 +434,10 @@ mod tests {
 
     #[test]
     fn refused_recipients_count_for_whoever_surely_tried_them_and_go_on_from_rest() {
+        let key = SessionKey { nas: Name::from("bras1"), id: Name::from("s-1"), incarnation: BEGAN };
+        let online = |name: &&str| Owner { session: Some(key.clone()), ..owner(name) };
         let attempt = |owners: &[&str], login: Option<&str>, reason| Attempt {
-            owners: owners.iter().map(|name| owner(name)).collect(),
+            owners: owners.iter().map(online).collect(),
             login: login.map(Name::from),
             reason: Some(reason),
             ..Attempt::of_many(after(5000), 7)

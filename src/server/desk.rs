@@ -261,7 +261,10 @@ impl MailDesk {
         observed: bool,
         at: Timestamp,
     ) -> Option<Reference> {
-        let holds = matches!(ruling.reason, Reason::Suspended | Reason::Limited | Reason::TooLarge);
+        let holds = matches!(
+            ruling.reason,
+            Reason::Suspended | Reason::Limited | Reason::TooLarge | Reason::RecipientRefused
+        );
         let passes = query.profile == Profile::Mx && !holds;
         if passes || ruling.verdict() == Verdict::Permit {
             return None;

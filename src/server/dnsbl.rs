@@ -152,6 +152,7 @@ impl Watcher {
         }
         for listing in listings.untold() {
             let (list, address) = (listing.list.clone(), listing.address);
+            listings.hand_over(&list, address);
             let suspects = (self.suspects)(listing.at);
             let entry = Entry::Listing(Box::new(Listing { suspects, ..listing }));
             if !self.write(entry).await {

@@ -105,6 +105,9 @@ pub trait Staff: complaints::Desk + notices::Desk {
     /// The address space of this name; `None`: nothing was ever heard of it.
     fn realm(&self, name: &Name) -> Option<Realm>;
 
+    /// The address space of an address of which is told without its space; `None`: it may be in several.
+    fn realm_of(&self, address: IpAddr) -> Option<Realm>;
+
     /// Who owns the address now, and may it relay? From memory.
     fn lookup(&self, realm: Realm, address: IpAddr, port: Option<u16>) -> Who;
 

@@ -26,6 +26,11 @@ impl Seats {
         Seat { seats: Arc::clone(self), turn }
     }
 
+    /// It turns out whose a session is of which nobody was known at its beginning.
+    pub fn claim(&self, client: Client, sender: Subject) {
+        self.connections().claim(client, sender);
+    }
+
     /// The place of a client's session among its sender's.
     pub fn place(&self, client: Client, sender: &Subject) -> u64 {
         self.connections().place(client, sender)

@@ -24,7 +24,7 @@ use crate::relay::scanned::Finding;
 use crate::relay::signal::Signal;
 use crate::relay::standing::Subject;
 use crate::relay::trend::{Measure, begin_of_day};
-use crate::session::{Name, Realm, Timestamp};
+use crate::session::{Name, Timestamp};
 use crate::views::Shared;
 
 /// So often, and as soon as the past can be asked after a start.
@@ -95,7 +95,9 @@ impl<S: Staff> SecondLook<S> {
                 Evidence::Signal(_) | Evidence::Listing(_) => continue,
             };
             for (address, port, at) in spots {
-                let who = self.staff.owner(Realm::PUBLIC, address, port, at).await?;
+                // A private address is another's in each space that has it.
+                let Some(realm) = self.staff.realm_of(address) else { continue };
+                let who = self.staff.owner(realm, address, port, at).await?;
                 let others = who.subscriber.as_deref().filter(|name| *name != subject.name().to_string());
                 if let Some(other) = others.filter(|_| is_sure(&who)) {
                     found.insert(words(&who, other, subject));

@@ -148,6 +148,10 @@ impl Staff for StaffDesk {
         (realm != Realm::NOWHERE || !self.health.is_ready()).then_some(realm)
     }
 
+    fn realm_of(&self, address: IpAddr) -> Option<Realm> {
+        self.space_of(address)
+    }
+
     fn lookup(&self, realm: Realm, address: IpAddr, port: Option<u16>) -> Who {
         let now = clock::now();
         let mut who = Who {

@@ -58,6 +58,8 @@ pub struct Watched {
     pub text: Option<Name>,
     /// It is listed, and that is not written down yet.
     untold: bool,
+    /// Whether somebody tried to tell of it.
+    handed_over: bool,
     /// It was listed until then, and that it no longer is is not written down yet.
     ended: Option<Timestamp>,
 }
@@ -168,8 +170,9 @@ impl Watched {
             (Answer::NotListed, State::Listed) if self.doubted => {
                 self.turn(State::Clean, at);
                 // Of what was never told the end need not be told either.
-                self.ended = if self.untold { self.ended } else { Some(at) };
-                (self.answers, self.text, self.untold) = (Vec::new(), None, false);
+                self.ended = if self.untold && !self.handed_over { self.ended } else { Some(at) };
+                (self.answers, self.text) = (Vec::new(), None);
+                (self.untold, self.handed_over) = (false, false);
                 true
             }
             (Answer::Listed(_), _) | (Answer::NotListed, State::Listed) => {
@@ -298,9 +301,18 @@ impl Listings {
 
     /// Says that a listing is written down.
     pub fn told(&mut self, list: &Name, address: IpAddr) {
+        self.change(list, address, |watched| (watched.untold, watched.handed_over) = (false, false));
+    }
+
+    /// Says that a listing is about to be written down. Whether it was may not be known for long, so its end is told in any case.
+    pub fn hand_over(&mut self, list: &Name, address: IpAddr) {
+        self.change(list, address, |watched| watched.handed_over = true);
+    }
+
+    fn change(&mut self, list: &Name, address: IpAddr, change: impl FnOnce(&mut Watched)) {
         let list = self.lists.get_mut(list);
         if let Some(watched) = list.and_then(|list| list.watched.get_mut(&address)) {
-            watched.untold = false;
+            change(watched);
         }
     }
 
@@ -315,10 +327,7 @@ impl Listings {
 
     /// Says that the end of a listing is written down.
     pub fn told_end(&mut self, list: &Name, address: IpAddr) {
-        let list = self.lists.get_mut(list);
-        if let Some(watched) = list.and_then(|list| list.watched.get_mut(&address)) {
-            watched.ended = None;
-        }
+        self.change(list, address, |watched| watched.ended = None);
     }
 
     /// Whether this address is asked about at this list.
@@ -545,6 +554,13 @@ mod tests {
         assert!(listings.untold().is_empty() && listings.ended().is_empty());
         let counts = listings.lists().next().unwrap().1.counts;
         assert_eq!((counts.listed, counts.delisted), (1, 1));
+        // Where somebody tried, it may be written down yet, and limit somebody until its end is.
+        let mut listings = watching();
+        for (round, answer) in (0..).zip([listed(), listed(), Answer::NotListed, Answer::NotListed]) {
+            listings.hand_over(&Name::from("zen"), ip(OURS));
+            listings.look(at(round), look(Sanity::Sane, Some(answer)));
+        }
+        assert_eq!((listings.untold().len(), listings.ended().len()), (0, 1));
     }
 
     #[test]

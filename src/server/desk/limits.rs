@@ -8,7 +8,6 @@ use crate::config::Config;
 use crate::mta::policy::Action;
 use crate::relay::Query;
 use crate::relay::attribution::Attribution;
-use crate::relay::connections::Client;
 use crate::relay::limit::{Exceeded, Limit, Measure};
 use crate::relay::reserved;
 use crate::relay::ruling::Ruling;
@@ -122,8 +121,11 @@ impl MailDesk {
         let by_attribute = asks(&|limit| limit.kind.attribute.is_some());
         let by_refused = asks(&|limit| limit.has(Measure::Refused));
         let client = query.address.filter(|_| asks(&|limit| limit.has(Measure::Connections)));
-        let realm = || self.shared.map.realm(peer.realm.as_ref());
-        let client = client.map(|address| Client { realm: realm(), address, port: query.port });
+        let client = client.map(|address| self.client(peer, address, query.port));
+        let owner = ruling.owner().and_then(|owner| owner.subscriber.clone());
+        if let (Some(client), Some(owner)) = (client, owner) {
+            self.seats.claim(client, Subject::Subscriber(owner));
+        }
         for payer in &mut payers {
             if by_attribute {
                 let of = |name: &Name| self.shared.classes.of(name);

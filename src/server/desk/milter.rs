@@ -5,6 +5,7 @@
 //!
 //! Knows: which of a milter client's questions gets which answer. Must not know: the protocol, or how a verdict is read.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +21,7 @@ use crate::relay::ruling::Ruling;
 use crate::relay::scanned::{By, Whose};
 use crate::relay::standing::Subject;
 use crate::relay::verdict::{Reason, Verdict};
-use crate::relay::{Query, message_id};
+use crate::relay::{Profile, Query, message_id};
 use crate::server::mta::Peer;
 use crate::server::seats::Seat;
 use crate::session::Name;
@@ -52,8 +53,7 @@ impl MailDesk {
                 let Some(address) = query.address else { return };
                 let ruling = self.ruled(peer, &query, &config, clock::now());
                 let owner = ruling.owner().and_then(|owner| owner.subscriber.clone());
-                let realm = self.shared.map.realm(peer.realm.as_ref());
-                let client = Client { realm, address, port: query.port };
+                let client = self.client(peer, address, query.port);
                 *seat = Some(self.seats.take(client, owner.map(Subject::Subscriber)));
             }
             Heard::LoggedIn(login) => {
@@ -69,9 +69,19 @@ impl MailDesk {
         }
     }
 
+    /// A public address is in no space of its own, whichever the listener that tells of it is for.
+    pub(super) fn client(&self, peer: &Peer, address: IpAddr, port: Option<u16>) -> Client {
+        let realm = self.shared.map.realm(peer.realm.as_ref()).around(address.to_canonical());
+        Client { realm, address, port }
+    }
+
     /// A recipient that the mail server refused is kept as what was not let go, where it is known whose doing it was.
     fn refused_by_mta(&self, peer: &Peer, query: &Query, config: &Config) {
         let now = clock::now();
+        // Where the milter only tells, policy delegation lets a login go from wherever it comes.
+        let by_login = query.login.is_some() && config.milter.profile.is_none();
+        let profile = if by_login { Profile::Submission } else { query.profile };
+        let query = &Query { profile, ..query.clone() };
         let ruling = self.ruled(peer, query, config, now);
         if ruling.verdict() == Verdict::Permit && (ruling.owner().is_some() || query.login.is_some()) {
             let ruling = Ruling { reason: Reason::RecipientRefused, ..ruling };

@@ -5,7 +5,6 @@
 use super::api::{MessageRow, Who, parse_rfc3339};
 use super::{Staff, Trouble};
 use crate::audit::rows::Confidence;
-use crate::session::Realm;
 
 /// The owner as known now, where it is surely another than was decided then. What is less than sure accuses nobody, and
 /// acquits nobody either.
@@ -15,7 +14,8 @@ use crate::session::Realm;
 pub async fn known_now<S: Staff>(staff: &S, row: &MessageRow) -> Result<Option<Who>, Trouble> {
     let address = row.address.as_deref().and_then(|address| address.parse().ok());
     let (Some(address), Some(at)) = (address, parse_rfc3339(&row.at)) else { return Ok(None) };
-    let who = staff.owner(Realm::PUBLIC, address, row.port, at).await?;
+    let Some(realm) = staff.realm_of(address) else { return Ok(None) };
+    let who = staff.owner(realm, address, row.port, at).await?;
     Ok(Some(who).filter(|who| is_sure(who) && who.subscriber != row.subscriber))
 }
 

@@ -9,9 +9,10 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::Group;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::Endpoint;
 
@@ -236,6 +237,9 @@ impl Listener {
                 let (stream, source) = listener.accept().await?;
                 // An answer is one small write; held back by Nagle's algorithm it would wait for the peer's ack.
                 let _ = stream.set_nodelay(true);
+                // A mail server whose host lost its power ends nothing: what it told us of, such as open SMTP sessions, must not stay for
+                // as long as one that lives may be silent.
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive());
                 Ok((Stream::Tcp(stream), Some(source.ip())))
             }
             Listener::Unix(listener, _) => {
@@ -246,9 +250,27 @@ impl Listener {
     }
 }
 
+/// Within a minute and a half it shows that there is nobody any more.
+fn keepalive() -> TcpKeepalive {
+    let (after, each) = (Duration::from_secs(60), Duration::from_secs(10));
+    TcpKeepalive::new().with_time(after).with_interval(each).with_retries(3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_without_a_word_is_noticed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = Listener::Tcp(listener);
+        let (accepted, _peer) = tokio::join!(listener.accept(), tokio::net::TcpStream::connect(address));
+        let (Stream::Tcp(stream), _) = accepted.unwrap() else { panic!("a TCP connection") };
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+    }
 
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

@@ -106,7 +106,7 @@ impl StaffDesk {
         let Some(address) = address else {
             return Ok((nobody(login), "it tells no address".to_owned()));
         };
-        let Some(realm) = self.realm_of(address) else {
+        let Some(realm) = self.space_of(address) else {
             return Ok((nobody(login), "mail servers have it in different address spaces".to_owned()));
         };
         let port = body.port.filter(|port| *port > 0);
@@ -130,9 +130,9 @@ impl StaffDesk {
 }
 
 impl StaffDesk {
-    /// In which address space a scanner's address lies, which does not say whose client it was: the one of all mail servers, as far as
-    /// that address can lie in several.
-    fn realm_of(&self, address: IpAddr) -> Option<Realm> {
+    /// In which address space an address lies of which is not told whose client it was: the one of all mail servers, as far as that address
+    /// can lie in several.
+    pub(super) fn space_of(&self, address: IpAddr) -> Option<Realm> {
         let config = self.config.load();
         let listeners = [&config.policy.listeners, &config.milter.listeners];
         let listening = listeners.into_iter().filter(|listeners| !listeners.listen.is_empty());
