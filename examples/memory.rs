@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use relaywarden::log::entry::Entry;
+use relaywarden::server::recovery::side_by_side;
 use relaywarden::session::bindings::{Binding, Session};
 use relaywarden::session::event::{Claim, ClaimSource, Event, Kind, Record, Scope};
 use relaywarden::session::{Line, Name, Place, Timestamp};
@@ -82,14 +83,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     told("octets allocated after a restart", Taken::now()?.live()? - before.live()?, sessions);
     assert_eq!(views.machine().sessions(), usize::try_from(sessions)?, "a snapshot holds every session");
     Ok(())
-}
-
-/// As the daemon does at a start.
-fn side_by_side(one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
-    std::thread::scope(|scope| {
-        scope.spawn(one);
-        other();
-    });
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a mean, to a tenth")]

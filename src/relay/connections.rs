@@ -73,10 +73,11 @@ impl Connections {
         senders.iter().for_each(|sender| remove(&mut self.by_sender, sender, turn));
     }
 
-    /// It turns out whose the client's session is, if nobody's was known to be when it began: a record came after it.
+    /// It turns out whose the client's address is, if that was not known when its session began: a record came after it.
     pub fn claim(&mut self, client: Client, sender: Subject) {
         let Some(&turn) = self.newest(client) else { return };
-        if self.open.get(&turn).is_some_and(|open| open.senders.is_empty()) {
+        let is_known = |open: &Open| open.senders.iter().any(|sender| sender.subscriber().is_some());
+        if self.open.get(&turn).is_some_and(|open| !is_known(open)) {
             self.is_of(turn, sender);
         }
     }
@@ -156,6 +157,7 @@ mod tests {
         let bob = Subject::Subscriber(Name::from("bob"));
         let mut connections = Connections::default();
         let early = connections.begin(client(1, 1000), None);
+        connections.is_of(early, Subject::Login(Name::from("sales")));
         assert_eq!(connections.place(client(1, 1000), &alice()), 0);
         connections.claim(client(1, 1000), alice());
         connections.claim(client(1, 1000), bob.clone());

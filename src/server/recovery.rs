@@ -223,8 +223,8 @@ fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Fail
     }
 }
 
-/// A start waits for nothing else, so it takes two processors.
-fn side_by_side(one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
+/// Does both on two processors: a start waits for nothing else.
+pub fn side_by_side(one: &mut (dyn FnMut() + Send), other: &mut (dyn FnMut() + Send)) {
     std::thread::scope(|scope| {
         scope.spawn(one);
         other();

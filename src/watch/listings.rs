@@ -556,9 +556,12 @@ mod tests {
         assert_eq!((counts.listed, counts.delisted), (1, 1));
         // Where somebody tried, it may be written down yet, and limit somebody until its end is.
         let mut listings = watching();
-        for (round, answer) in (0..).zip([listed(), listed(), Answer::NotListed, Answer::NotListed]) {
-            listings.hand_over(&Name::from("zen"), ip(OURS));
+        for (round, answer) in (0..).zip([listed(), listed()]) {
             listings.look(at(round), look(Sanity::Sane, Some(answer)));
+        }
+        listings.hand_over(&Name::from("zen"), ip(OURS));
+        for round in [2, 3] {
+            listings.look(at(round), look(Sanity::Sane, Some(Answer::NotListed)));
         }
         assert_eq!((listings.untold().len(), listings.ended().len()), (0, 1));
     }

@@ -101,7 +101,7 @@ pub enum Heard {
 /// A message that is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// What is asked; its profile is `relay` where nothing is attributed.
+    /// What is asked; where nothing is attributed its profile is `submission` with a login, and `relay` without.
     pub query: Query,
     /// Whether it is to be attributed and written down.
     pub attributed: bool,
@@ -332,9 +332,11 @@ impl Conversation {
 
     fn query(&self, stage: Stage) -> Query {
         let (client, transaction) = (&self.client, &self.transaction);
+        // Where nothing is attributed, policy delegation stands beside and lets a login go from wherever it comes.
+        let beside = if transaction.login.is_some() { Profile::Submission } else { Profile::Relay };
         Query {
             stage,
-            profile: self.terms.profile.unwrap_or_default(),
+            profile: self.terms.profile.unwrap_or(beside),
             address: client.address,
             port: client.port,
             login: transaction.login.clone(),

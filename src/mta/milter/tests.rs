@@ -286,6 +286,19 @@ fn a_login_is_told_when_a_message_begins_and_where_sessions_count_the_mail_serve
 }
 
 #[test]
+fn where_a_milter_only_tells_a_login_is_asked_about_as_policy_delegation_asks() {
+    for (profile, login, asked) in [
+        (None, "", Profile::Relay),
+        (None, "bob", Profile::Submission),
+        (Some(Profile::Mx), "bob", Profile::Mx),
+    ] {
+        let mut talk = connected(profile);
+        begin(&mut talk, login);
+        assert_eq!(end(&mut talk, "4bX").query.profile, asked, "{profile:?} {login}");
+    }
+}
+
+#[test]
 fn of_endless_headers_the_first_and_the_last_are_kept() {
     let mut talk = connected(None);
     begin(&mut talk, "");

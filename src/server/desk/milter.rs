@@ -21,7 +21,7 @@ use crate::relay::ruling::Ruling;
 use crate::relay::scanned::{By, Whose};
 use crate::relay::standing::Subject;
 use crate::relay::verdict::{Reason, Verdict};
-use crate::relay::{Profile, Query, message_id};
+use crate::relay::{Query, message_id};
 use crate::server::mta::Peer;
 use crate::server::seats::Seat;
 use crate::session::Name;
@@ -78,10 +78,6 @@ impl MailDesk {
     /// A recipient that the mail server refused is kept as what was not let go, where it is known whose doing it was.
     fn refused_by_mta(&self, peer: &Peer, query: &Query, config: &Config) {
         let now = clock::now();
-        // Where the milter only tells, policy delegation lets a login go from wherever it comes.
-        let by_login = query.login.is_some() && config.milter.profile.is_none();
-        let profile = if by_login { Profile::Submission } else { query.profile };
-        let query = &Query { profile, ..query.clone() };
         let ruling = self.ruled(peer, query, config, now);
         if ruling.verdict() == Verdict::Permit && (ruling.owner().is_some() || query.login.is_some()) {
             let ruling = Ruling { reason: Reason::RecipientRefused, ..ruling };
