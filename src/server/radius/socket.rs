@@ -5,6 +5,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::cmsg_space;
@@ -24,6 +25,10 @@ pub(super) const BATCH: usize = 64;
 /// Asked for; the kernel grants at most `net.core.rmem_max`. A reboot of a large NAS sends a hundred thousand
 /// records within seconds.
 const RECEIVE_BUFFER: usize = 64 << 20;
+/// Datagrams that the kernel cuts from one piece, at most (`UDP_MAX_SEGMENTS`, before 6.9).
+const SEGMENTS_MAX: usize = 64;
+/// Each of them must fit into what the path takes at a time; an answer has twenty octets and rarely many more.
+const SEGMENT_MAX: usize = 512;
 /// How long a receiving thread sleeps at most before it looks whether it should stop.
 const RECEIVE_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -54,6 +59,8 @@ pub(super) struct Socket {
     local: SocketAddr,
     /// Octets of buffer that the kernel granted.
     pub(super) receive_buffer: usize,
+    /// Whether the kernel takes several datagrams in one piece, as far as is known.
+    segments: AtomicBool,
 }
 
 impl Socket {
@@ -82,7 +89,7 @@ impl Socket {
         let receive_buffer = raw.recv_buffer_size()?;
         let udp = UdpSocket::from(raw);
         let local = udp.local_addr()?;
-        Ok(Socket { udp, local, receive_buffer })
+        Ok(Socket { udp, local, receive_buffer, segments: AtomicBool::new(true) })
     }
 
     pub(super) fn local_addr(&self) -> SocketAddr {
@@ -123,13 +130,53 @@ impl Socket {
     /// Sends the answers and returns how many the kernel took. One that can't be sent does not hold up the
     /// others.
     pub(super) fn send(&self, answers: &[Receipt]) -> usize {
+        let mut answers: Vec<&Receipt> = answers.iter().collect();
+        if !self.segments.load(Ordering::Relaxed) {
+            return self.send_each(&answers);
+        }
+        // Whoever waits for several knows them by their identifiers, in whatever order they come.
+        answers.sort_by_key(|answer| (answer.peer, answer.local, answer.interface, answer.response.len()));
+        let (mut sent, mut alone) = (0_usize, Vec::new());
+        for group in answers.chunk_by(|a, b| are_alike(a, b)).flat_map(|group| group.chunks(SEGMENTS_MAX)) {
+            let taken = match group {
+                [first, _, ..] if first.response.len() <= SEGMENT_MAX => self.send_together(first, group),
+                _ => {
+                    alone.extend_from_slice(group);
+                    0
+                }
+            };
+            sent = sent.saturating_add(taken);
+        }
+        sent.saturating_add(self.send_each(&alone))
+    }
+
+    /// Answers of one length to one NAS, which the kernel takes in one piece and cuts into datagrams behind what is expensive: it
+    /// looks for the way once.
+    fn send_together(&self, first: &Receipt, answers: &[&Receipt]) -> usize {
+        let slices: Vec<IoSlice<'_>> = answers.iter().map(|answer| IoSlice::new(&answer.response)).collect();
+        let length = u16::try_from(first.response.len()).ok();
+        if self.send_from_asked(first, &slices, length.as_ref()).is_ok() {
+            return answers.len();
+        }
+        let sent = self.send_each(answers);
+        if sent > 0 {
+            // The NAS can be reached, but not in this way: an interface without checksums of its own, IPsec, a kernel before 4.18.
+            self.segments.store(false, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    fn send_each(&self, answers: &[&Receipt]) -> usize {
         if self.local.ip().is_unspecified() {
-            return answers.iter().filter(|answer| self.send_from_asked(answer).is_ok()).count();
+            let send = |answer: &&&Receipt| {
+                self.send_from_asked(answer, &[IoSlice::new(&answer.response)], None).is_ok()
+            };
+            return answers.iter().filter(send).count();
         }
         answers.chunks(BATCH).map(|batch| self.send_batch(batch)).fold(0, usize::saturating_add)
     }
 
-    fn send_batch(&self, mut rest: &[Receipt]) -> usize {
+    fn send_batch(&self, mut rest: &[&Receipt]) -> usize {
         let mut sent = 0_usize;
         while !rest.is_empty() {
             match self.send_some(rest) {
@@ -145,7 +192,7 @@ impl Socket {
         sent
     }
 
-    fn send_some(&self, answers: &[Receipt]) -> io::Result<usize> {
+    fn send_some(&self, answers: &[&Receipt]) -> io::Result<usize> {
         let peers: Vec<SocketAddrAny> = answers.iter().map(|answer| answer.peer.into()).collect();
         let slices: Vec<[IoSlice<'_>; 1]> =
             answers.iter().map(|answer| [IoSlice::new(&answer.response)]).collect();
@@ -162,29 +209,42 @@ impl Socket {
 
     /// RFC 2866 section 3: ports (and so addresses) are reversed. A wildcard socket would answer from
     /// whichever address the route prefers, and the NAS would not recognise the answer.
-    fn send_from_asked(&self, answer: &Receipt) -> io::Result<usize> {
-        let slices = [IoSlice::new(&answer.response)];
+    fn send_from_asked(
+        &self,
+        answer: &Receipt,
+        slices: &[IoSlice<'_>],
+        segment: Option<&u16>,
+    ) -> io::Result<usize> {
         let socket = self.udp.as_raw_fd();
         let flags = MsgFlags::empty();
-        let sent = match (answer.local, answer.peer) {
-            (Some(IpAddr::V4(local)), SocketAddr::V4(peer)) => {
-                let info =
+        let mut control: Vec<ControlMessage<'_>> =
+            segment.map(ControlMessage::UdpGsoSegments).into_iter().collect();
+        let (ipv4, ipv6);
+        match (answer.local, answer.peer) {
+            (Some(IpAddr::V4(local)), SocketAddr::V4(_)) => {
+                ipv4 =
                     in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: octets_v4(local), ipi_addr: octets_v4(local) };
-                let control = [ControlMessage::Ipv4PacketInfo(&info)];
-                sendmsg(socket, &slices, &control, flags, Some(&SockaddrIn::from(peer)))?
+                control.push(ControlMessage::Ipv4PacketInfo(&ipv4));
             }
-            (Some(IpAddr::V6(local)), SocketAddr::V6(peer)) => {
+            (Some(IpAddr::V6(local)), SocketAddr::V6(_)) => {
                 // A link-local address means something on its own interface only; others follow the route.
                 let interface = if local.is_unicast_link_local() { answer.interface } else { 0 };
                 let address = in6_addr { s6_addr: local.octets() };
-                let info = in6_pktinfo { ipi6_addr: address, ipi6_ifindex: interface };
-                let control = [ControlMessage::Ipv6PacketInfo(&info)];
-                sendmsg(socket, &slices, &control, flags, Some(&SockaddrIn6::from(peer)))?
+                ipv6 = in6_pktinfo { ipi6_addr: address, ipi6_ifindex: interface };
+                control.push(ControlMessage::Ipv6PacketInfo(&ipv6));
             }
-            _ => self.udp.send_to(&answer.response, answer.peer)?,
-        };
-        Ok(sent)
+            _ => {}
+        }
+        Ok(match answer.peer {
+            SocketAddr::V4(peer) => sendmsg(socket, slices, &control, flags, Some(&SockaddrIn::from(peer)))?,
+            SocketAddr::V6(peer) => sendmsg(socket, slices, &control, flags, Some(&SockaddrIn6::from(peer)))?,
+        })
     }
+}
+
+/// Whether they go the same way, and are as long.
+fn are_alike(a: &Receipt, b: &Receipt) -> bool {
+    (a.peer, a.local, a.interface, a.response.len()) == (b.peer, b.local, b.interface, b.response.len())
 }
 
 fn prepare(raw: &RawSocket, address: SocketAddr) -> io::Result<()> {
@@ -244,4 +304,86 @@ fn peer_of(address: &SockaddrStorage) -> Option<SocketAddr> {
     }
     let ipv6 = address.as_sockaddr_in6()?;
     Some(SocketAddrV6::new(ipv6.ip(), ipv6.port(), 0, ipv6.scope_id()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radius::duplicate::Key;
+
+    /// What a NAS waits for: many answers of one length, and some others among them.
+    fn responses() -> Vec<Vec<u8>> {
+        let number = |number: u8| (number, if number.is_multiple_of(50) { 38 } else { 20 });
+        let mut all: Vec<Vec<u8>> =
+            (0..150).map(number).map(|(number, length)| vec![number; length]).collect();
+        all.extend([vec![7; SEGMENT_MAX], vec![8; 600], vec![9; 600]]);
+        all
+    }
+
+    fn arrived(nas: &UdpSocket) -> Vec<(Vec<u8>, SocketAddr)> {
+        let mut octets = [0; LENGTH_MAX];
+        let received = std::iter::from_fn(|| {
+            let (length, from) = nas.recv_from(&mut octets).ok()?;
+            Some((octets[..length].to_vec(), from))
+        });
+        received.collect()
+    }
+
+    #[test]
+    fn answers_of_several_lengths_to_several_nases_all_arrive_from_where_they_were_asked() {
+        let cases =
+            [("127.0.0.1:0", "127.0.0.1"), ("0.0.0.0:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "::1")];
+        for ((listen, asked), together) in cases.into_iter().flat_map(|case| [(case, true), (case, false)]) {
+            let socket = Socket::open(listen.parse().unwrap()).unwrap();
+            socket.segments.store(together, Ordering::Relaxed);
+            let asked: IpAddr = asked.parse().unwrap();
+            let nases: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind((asked, 0)).unwrap()).collect();
+            let mut answers = Vec::new();
+            for response in responses() {
+                for nas in &nases {
+                    nas.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+                    let peer = nas.local_addr().unwrap();
+                    let key = Key { peer, identifier: 0, authenticator: [0; 16] };
+                    let local = socket.local.ip().is_unspecified().then_some(asked);
+                    let response = response.clone().into();
+                    answers.push(Receipt { listener: 0, peer, local, interface: 0, key, response });
+                }
+            }
+            assert_eq!(socket.send(&answers), answers.len(), "{listen}");
+            assert_eq!(socket.segments.load(Ordering::Relaxed), together, "{listen}");
+            for nas in &nases {
+                let (mut octets, from): (Vec<_>, Vec<_>) = arrived(nas).into_iter().unzip();
+                let mut wanted = responses();
+                octets.sort();
+                wanted.sort();
+                assert_eq!(octets, wanted, "{listen}");
+                let here = SocketAddr::new(asked, socket.local.port());
+                assert!(from.iter().all(|from| *from == here), "{listen}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_cannot_be_sent_holds_up_no_other() {
+        let socket = Socket::open("127.0.0.1:0".parse().unwrap()).unwrap();
+        let nas = UdpSocket::bind("127.0.0.1:0").unwrap();
+        nas.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let answer = |peer: SocketAddr, octet: u8| {
+            let key = Key { peer, identifier: 0, authenticator: [0; 16] };
+            let response = vec![octet; 20].into();
+            Receipt { listener: 0, peer, local: None, interface: 0, key, response }
+        };
+        // From a loopback address nothing goes out into the world.
+        let far = "192.0.2.1:1813".parse().unwrap();
+        let here = nas.local_addr().unwrap();
+        let answers = [answer(far, 1), answer(here, 2), answer(far, 3), answer(here, 4)];
+        assert_eq!(socket.send(&answers), 2);
+        let mut octets: Vec<u8> = arrived(&nas).iter().map(|(octets, _)| octets[0]).collect();
+        octets.sort_unstable();
+        assert_eq!(octets, [2, 4]);
+        // Two to one that can't be reached say nothing about the others.
+        let answers = [answer(far, 1), answer(far, 2), answer(here, 3), answer(here, 4)];
+        assert_eq!(socket.send(&answers), 2);
+        assert!(socket.segments.load(Ordering::Relaxed));
+    }
 }
