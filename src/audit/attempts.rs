@@ -39,7 +39,6 @@ impl By<'_> {
 
 impl Item for Attempt {
     const KIND: &'static str = "attempts";
-    const TABLES: &'static [&'static str] = &[by_term::TABLES];
 
     fn of(outcome: &Outcome) -> Option<&[Attempt]> {
         match outcome {

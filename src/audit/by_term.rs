@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
@@ -15,36 +16,34 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use super::AuditError;
+use super::blocks::{self, Range};
 use super::checksum::Checksum;
+use super::entries::{Entries, Spelled, Words};
 use super::facts::Position;
 use super::partition::{Partition, Span};
-use super::schema::{Moment, column, packed_value, unpacked_value};
 use super::shelf::{Rows, View};
 use crate::session::{Name, Timestamp};
 use crate::views::Outcome;
 
-/// `term` holds for each item all that it is found by.
-pub(super) const TABLES: &str = "
-CREATE TABLE item (
-    number INTEGER PRIMARY KEY,
-    packed BLOB NOT NULL
-) STRICT;
-CREATE TABLE term (
-    term INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    PRIMARY KEY (term, at, number)
-) STRICT, WITHOUT ROWID;
-";
+/// An item: its number.
+const ITEM: u8 = 1;
+/// All that an item is found by: term, moment, number.
+const TERM: u8 = 2;
 
-pub(super) const BY_TERM: &str = "SELECT t.number, i.packed
-    FROM term t CROSS JOIN item i ON i.number = t.number
-    WHERE t.term = ?1 AND t.at >= ?2 AND t.at < ?3
-    ORDER BY t.at DESC, t.number DESC";
+fn of_item(words: Words, number: u64) -> Words {
+    words.kind(ITEM).octets(&number.to_be_bytes())
+}
 
-pub(super) const IS_KNOWN: &str = "SELECT 1 FROM term WHERE term = ?1 LIMIT 1";
+fn of_term(words: Words, term: i64) -> Words {
+    words.kind(TERM).octets(&term.to_be_bytes())
+}
 
-pub(super) const ALL: &str = "SELECT number, packed FROM item";
+/// Octets of a key of [`TERM`] up to the number.
+const TERM_LENGTH: usize = 17;
+
+fn number_at(key: &[u8], known: usize) -> rusqlite::Result<u64> {
+    Spelled::behind(key, known).array().map(u64::from_be_bytes).ok_or_else(blocks::torn)
+}
 
 /// The term of any item.
 pub(super) const ANY: i64 = 0;
@@ -63,8 +62,6 @@ pub(super) trait Item:
 {
     /// What files of this kind are called.
     const KIND: &'static str;
-    /// [`TABLES`], and those that the kind has beside them.
-    const TABLES: &'static [&'static str];
 
     /// Those of an outcome, in order; `None`: it is none that has any.
     fn of(outcome: &Outcome) -> Option<&[Self]>;
@@ -86,8 +83,8 @@ pub(super) trait Item:
     /// From which address it came.
     fn address(&self) -> Option<IpAddr>;
 
-    /// Writes what is kept beside items that are new in a file.
-    fn beside(_transaction: &Transaction<'_>, _new: &[&Self]) -> rusqlite::Result<()> {
+    /// Adds what is kept beside items that are new in a file, the first of which has this number.
+    fn beside(_entries: &mut Entries, _number: u64, _new: &[&Self]) -> Result<(), postcard::Error> {
         Ok(())
     }
 }
@@ -130,7 +127,7 @@ impl<T: Item> Items<T> {
 
 impl<T: Item> Rows for Items<T> {
     const KIND: &'static str = T::KIND;
-    const TABLES: &'static [&'static str] = T::TABLES;
+    const TABLES: &'static [&'static str] = &[blocks::TABLES];
 
     fn are_in(outcome: &Outcome) -> bool {
         T::of(outcome).is_some()
@@ -159,39 +156,41 @@ impl<T: Item> Rows for Items<T> {
         self.iter().map(span).reduce(Span::and)
     }
 
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)> {
-        let mut sum = Checksum::default();
-        let mut by_number: Vec<&Kept<T>> = self.0.iter().map(AsRef::as_ref).collect();
-        by_number.sort_by_key(|kept| kept.number);
-        // What moved here before a crash may come once more.
-        let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO item VALUES (?1, ?2)")?;
-        let (mut new, mut terms) = (Vec::new(), Vec::new());
-        for Kept { number, item, terms: of_item } in by_number {
-            let packed = packed_value(item)?;
-            if insert.execute((column(*number), &packed))? > 0 {
-                sum.add(&[&number.to_be_bytes(), &packed]);
-                terms.extend(of_item.iter().map(|term| (*term, item.at(), *number)));
-                new.push(item);
+    fn write(
+        runs: &[Arc<Self>],
+        transaction: &Transaction<'_>,
+        have_moved: bool,
+    ) -> rusqlite::Result<(u64, Checksum)> {
+        let (mut entries, mut new) = (Entries::default(), Vec::new());
+        let mut kept: Vec<&Kept<T>> = runs.iter().flat_map(|run| &run.0).map(AsRef::as_ref).collect();
+        kept.sort_by_key(|kept| kept.number);
+        for kept in kept {
+            let spell = |words| of_item(words, kept.number);
+            // What moved here before a crash may come once more.
+            if !have_moved || !blocks::any(transaction, &Range::beginning(spell(Words::default())))? {
+                entries.add(spell, &kept.item).map_err(blocks::unpackable)?;
+                new.push(kept);
             }
         }
-        terms.sort_unstable();
-        let mut insert = transaction.prepare_cached("INSERT INTO term VALUES (?1, ?2, ?3)")?;
-        for (term, at, number) in terms {
-            insert.execute((term, Moment(at), column(number)))?;
+        for Kept { number, item, terms } in &new {
+            for term in terms {
+                entries
+                    .add_key(|words| of_term(words, *term).moment(item.at()).octets(&number.to_be_bytes()));
+            }
         }
-        T::beside(transaction, &new)?;
-        Ok((new.len() as u64, sum))
+        if let Some(first) = new.first() {
+            let items: Vec<&T> = new.iter().map(|kept| &kept.item).collect();
+            T::beside(&mut entries, first.number, &items).map_err(blocks::unpackable)?;
+        }
+        blocks::write(transaction, entries)
+    }
+
+    fn settle(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        blocks::settle(transaction)
     }
 
     fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)> {
-        let (mut count, mut sum) = (0_u64, Checksum::default());
-        let mut statement = connection.prepare(ALL)?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            sum.add(&[&row.get::<_, i64>(0)?.to_be_bytes(), row.get_ref(1)?.as_blob()?]);
-            count = count.saturating_add(1);
-        }
-        Ok((count, sum))
+        blocks::read_again(connection)
     }
 }
 
@@ -258,18 +257,36 @@ fn walk<T: Item>(
     admits: &dyn Fn(&T) -> bool,
     found: &mut Vec<(Timestamp, u64, T)>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(BY_TERM)?;
-    let mut rows = statement.query((asked.term, Moment(asked.since), Moment(asked.until)))?;
-    let mut taken: usize = 0;
-    while taken < asked.limit {
-        let Some(row) = rows.next()? else { break };
-        let item: T = unpacked_value(row, 1)?;
-        if admits(&item) {
-            found.push((item.at(), row.get::<_, i64>(0)?.unsigned_abs(), item));
-            taken = taken.saturating_add(1);
-        }
+    let from = |moment| of_term(Words::default(), asked.term).moment(moment);
+    let range = Range::between(from(asked.since), from(asked.until));
+    for run in blocks::runs(connection)? {
+        let mut taken: usize = 0;
+        blocks::descend(connection, run, &range, &mut |key, _| {
+            let number = number_at(key, TERM_LENGTH)?;
+            let item: T = item_of(connection, run, number)?;
+            if admits(&item) {
+                found.push((item.at(), number, item));
+                taken = taken.saturating_add(1);
+            }
+            Ok(if taken < asked.limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
     }
     Ok(())
+}
+
+/// An item stands in the run in which its terms stand.
+fn item_of<T: Item>(connection: &Connection, run: i64, number: u64) -> rusqlite::Result<T> {
+    let mut item = None;
+    blocks::descend(
+        connection,
+        run,
+        &Range::beginning(of_item(Words::default(), number)),
+        &mut |_, packed| {
+            item = Some(blocks::value(packed)?);
+            Ok(ControlFlow::Break(()))
+        },
+    )?;
+    item.ok_or_else(blocks::torn)
 }
 
 /// The newest of these, each once: what is being written may be found in a file and in a run.
@@ -285,7 +302,8 @@ pub(super) fn is_known<T: Item>(view: &View<Items<T>>, term: i64) -> Result<bool
         return Ok(true);
     }
     for partition in &view.partitions {
-        if partition.ask(|connection| connection.prepare_cached(IS_KNOWN)?.exists((term,)))? {
+        let range = Range::beginning(of_term(Words::default(), term));
+        if partition.ask(|connection| blocks::any(connection, &range))? {
             return Ok(true);
         }
     }
@@ -299,15 +317,13 @@ pub(super) fn kept<T: Item>(
 ) -> Result<Items<T>, AuditError> {
     let mut items = Items::default();
     partition.ask(|connection| {
-        let mut statement = connection.prepare_cached(ALL)?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let item: T = unpacked_value(row, 1)?;
+        blocks::each(connection, &Range::beginning(Words::default().kind(ITEM)), &mut |key, packed| {
+            let item: T = blocks::value(packed)?;
             if keeps(&item) {
-                items.0.push(Kept::new(row.get::<_, i64>(0)?.unsigned_abs(), item));
+                items.0.push(Kept::new(number_at(key, 1)?, item));
             }
-        }
-        Ok(())
+            Ok(())
+        })
     })?;
     Ok(items)
 }

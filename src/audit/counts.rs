@@ -3,37 +3,22 @@
 //! A message counts for its subscriber when it is surely one's, else for its login; what may be several people's counts for
 //! nobody.
 //!
-//! Knows: the table of counts. Must not know: messages one by one.
+//! Knows: the form of counts. Must not know: messages one by one.
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 
+use super::blocks::{self, Range};
+use super::entries::{Entries, Spelled, Words};
 use super::rows::{Count, Sum};
-use super::schema::{Moment, Octets};
 use crate::relay::message::Message;
 use crate::relay::standing::Subject;
 use crate::session::Timestamp;
 
-/// In the order in which one subject's are asked for; who sent most is found by going through a partition's.
-pub(super) const TABLE: &str = "
-CREATE TABLE count (
-    kind INTEGER NOT NULL,
-    name BLOB NOT NULL,
-    minute INTEGER NOT NULL,
-    messages INTEGER NOT NULL,
-    recipients INTEGER NOT NULL,
-    octets INTEGER NOT NULL,
-    PRIMARY KEY (kind, name, minute)
-) STRICT, WITHOUT ROWID;
-";
-
-pub(super) const OF_SUBJECT: &str = "SELECT minute, messages, recipients, octets FROM count
-    WHERE kind = ?1 AND name = ?2 AND minute >= ?3 AND minute < ?4 ORDER BY minute";
-
-/// Goes through all: a partition has fewer counts than messages.
-pub(super) const OF_ALL: &str = "SELECT kind, name, sum(messages), sum(recipients), sum(octets) FROM count
-    WHERE minute >= ?1 AND minute < ?2 GROUP BY kind, name";
+/// What one sent in a minute: kind of subject, name, minute, and the number of the first message that was counted with it. What was
+/// counted another time is another entry, so whoever asks adds them up. The counts stand at the end of the key.
+const COUNT: u8 = 3;
 
 const MINUTE_MILLIS: i64 = 60_000;
 
@@ -51,63 +36,83 @@ fn subject(message: &Message) -> Option<Subject> {
     }
 }
 
-/// Kind and name, as they stand in columns.
-fn columns(subject: &Subject) -> (u8, &[u8]) {
-    match subject {
-        Subject::Subscriber(name) => (0, name.octets()),
-        Subject::Login(name) => (1, name.octets()),
-        Subject::Within(name) => (2, name.octets()),
-    }
+fn of_subject(words: Words, subject: &Subject) -> Words {
+    let (kind, name) = match subject {
+        Subject::Subscriber(name) => (0, name),
+        Subject::Login(name) => (1, name),
+        Subject::Within(name) => (2, name),
+    };
+    words.kind(COUNT).octets(&[kind]).name(name)
 }
 
-fn of_columns(kind: u8, name: Octets) -> Subject {
-    match kind {
-        0 => Subject::Subscriber(name.0),
-        1 => Subject::Login(name.0),
-        _ => Subject::Within(name.0),
-    }
+/// Subject, minute and counts of a key.
+fn read(key: &[u8]) -> Option<(Subject, Timestamp, Sum)> {
+    let mut spelled = Spelled::behind(key, 1);
+    let [kind] = spelled.array()?;
+    let name = spelled.name()?;
+    let subject = match kind {
+        0 => Subject::Subscriber(name),
+        1 => Subject::Login(name),
+        _ => Subject::Within(name),
+    };
+    let minute = spelled.moment()?;
+    let _first: [u8; 8] = spelled.array()?;
+    let (messages, recipients, octets) = postcard::from_bytes(spelled.rest()).ok()?;
+    Some((subject, minute, Sum { messages, recipients, octets }))
 }
 
 fn one(message: &Message) -> Sum {
     Sum { messages: 1, recipients: message.recipient_count.into(), octets: message.size }
 }
 
-/// Counts messages.
-pub(super) fn write<'a>(
-    transaction: &Transaction<'_>,
+/// Counts messages, the first of which has this number.
+pub(super) fn enter<'a>(
+    entries: &mut Entries,
+    number: u64,
     messages: impl Iterator<Item = &'a Message>,
-) -> rusqlite::Result<()> {
+) -> Result<(), postcard::Error> {
     let mut counts: BTreeMap<(Subject, Timestamp), Sum> = BTreeMap::new();
     for message in messages {
         if let Some(subject) = subject(message) {
             *counts.entry((subject, minute(message.at))).or_default() += one(message);
         }
     }
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO count VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET
-            messages = messages + excluded.messages, recipients = recipients + excluded.recipients,
-            octets = octets + excluded.octets",
-    )?;
     for ((subject, minute), Sum { messages, recipients, octets }) in counts {
-        let (kind, name) = columns(&subject);
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        insert.execute((kind, name, Moment(minute), number(messages), number(recipients), number(octets)))?;
+        let packed = postcard::to_stdvec(&(messages, recipients, octets))?;
+        entries.add_key(|words| {
+            of_subject(words, &subject).moment(minute).octets(&number.to_be_bytes()).octets(&packed)
+        });
     }
     Ok(())
 }
 
-/// Adds what each sent from `since` on and before `until`, out of a partition.
+/// Adds what each sent from `since` on and before `until`, out of a partition. It goes through all: a partition has fewer counts
+/// than messages.
 pub(super) fn add_all(
     connection: &Connection,
     (since, until): (Timestamp, Timestamp),
     sums: &mut HashMap<Subject, Sum>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(OF_ALL)?;
-    let mut rows = statement.query((Moment(minute(since)), Moment(until)))?;
-    while let Some(row) = rows.next()? {
-        let number = |index| row.get::<_, i64>(index).map(|number| u64::try_from(number).unwrap_or_default());
-        let sum = Sum { messages: number(2)?, recipients: number(3)?, octets: number(4)? };
-        *sums.entry(of_columns(row.get(0)?, row.get(1)?)).or_default() += sum;
+    let since = minute(since);
+    // Those of one subject stand side by side.
+    let mut last: Option<(Subject, Sum)> = None;
+    blocks::each(connection, &Range::beginning(Words::default().kind(COUNT)), &mut |key, _| {
+        let (subject, minute, sum) = read(key).ok_or_else(blocks::torn)?;
+        if minute < since || minute >= until {
+            return Ok(());
+        }
+        match &mut last {
+            Some((same, sums)) if *same == subject => *sums += sum,
+            _ => {
+                if let Some((subject, sum)) = last.replace((subject, sum)) {
+                    *sums.entry(subject).or_default() += sum;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    if let Some((subject, sum)) = last {
+        *sums.entry(subject).or_default() += sum;
     }
     Ok(())
 }
@@ -132,15 +137,12 @@ pub(super) fn add_minutes(
     (since, until): (Timestamp, Timestamp),
     minutes: &mut BTreeMap<Timestamp, Sum>,
 ) -> rusqlite::Result<()> {
-    let (kind, name) = columns(wanted);
-    let mut statement = connection.prepare_cached(OF_SUBJECT)?;
-    let mut rows = statement.query((kind, name, Moment(minute(since)), Moment(until)))?;
-    while let Some(row) = rows.next()? {
-        let number = |index| row.get::<_, i64>(index).map(|number| u64::try_from(number).unwrap_or_default());
-        let sum = Sum { messages: number(1)?, recipients: number(2)?, octets: number(3)? };
-        *minutes.entry(row.get::<_, Moment>(0)?.0).or_default() += sum;
-    }
-    Ok(())
+    let from = |moment| of_subject(Words::default(), wanted).moment(moment);
+    blocks::each(connection, &Range::between(from(minute(since)), from(until)), &mut |key, _| {
+        let (_, minute, sum) = read(key).ok_or_else(blocks::torn)?;
+        *minutes.entry(minute).or_default() += sum;
+        Ok(())
+    })
 }
 
 /// The same of messages that are not written yet.

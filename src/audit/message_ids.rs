@@ -52,7 +52,6 @@ impl By<'_> {
 
 impl Item for MessageId {
     const KIND: &'static str = "message-ids";
-    const TABLES: &'static [&'static str] = &[by_term::TABLES];
 
     fn of(outcome: &Outcome) -> Option<&[MessageId]> {
         match outcome {

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rusqlite::Transaction;
-
 use super::by_term::{self, ANY, Asked, Item, Items, term};
+use super::entries::Entries;
 use super::partition::Partition;
 use super::rows::{Count, MessageFilter, Sum};
 use super::schema::wide;
@@ -66,7 +65,6 @@ impl By<'_> {
 
 impl Item for Message {
     const KIND: &'static str = "messages";
-    const TABLES: &'static [&'static str] = &[by_term::TABLES, counts::TABLE];
 
     fn of(outcome: &Outcome) -> Option<&[Message]> {
         match outcome {
@@ -100,8 +98,8 @@ impl Item for Message {
         self.address
     }
 
-    fn beside(transaction: &Transaction<'_>, new: &[&Message]) -> rusqlite::Result<()> {
-        counts::write(transaction, new.iter().copied())
+    fn beside(entries: &mut Entries, number: u64, new: &[&Message]) -> Result<(), postcard::Error> {
+        counts::enter(entries, number, new.iter().copied())
     }
 }
 

@@ -7,9 +7,11 @@
 
 pub mod asked;
 mod attempts;
+mod blocks;
 mod by_term;
 mod checksum;
 mod counts;
+mod entries;
 mod facts;
 mod holds;
 pub mod index;

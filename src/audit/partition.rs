@@ -140,12 +140,17 @@ impl Partition {
         Ok(Partition { path: path.to_path_buf(), about, connection: Mutex::new(connection) })
     }
 
-    /// Asks it.
+    /// Asks it. While it is written, all that one question reads is of one moment: runs are replaced.
     pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, AuditError> {
-        question(&self.connection()).map_err(|error| failed(&self.path, &error))
+        let connection = self.connection();
+        let answer = match self.about.closed {
+            Some(_) => question(&connection),
+            None => connection.unchecked_transaction().and_then(|transaction| question(&transaction)),
+        };
+        answer.map_err(|error| failed(&self.path, &error))
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -231,9 +236,17 @@ impl Writer {
         })
     }
 
-    /// Nothing is written to it any more.
-    pub(super) fn close(&mut self, at: Timestamp) -> Result<(), AuditError> {
-        self.transact(About { closed: Some(at), ..self.about }, |_| Ok((0, Checksum::default())))?;
+    /// Nothing is written to it any more once it was put in order.
+    pub(super) fn close(
+        &mut self,
+        at: Timestamp,
+        settle: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), AuditError> {
+        self.transact(About { closed: Some(at), ..self.about }, |transaction| {
+            settle(transaction)?;
+            Ok((0, Checksum::default()))
+        })?;
+        schema::give_back(&self.connection).map_err(|error| failed(&self.path, &error))?;
         self.sync()
     }
 

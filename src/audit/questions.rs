@@ -2,6 +2,8 @@
 //!
 //! Knows: the table. Must not know: how questions are found (`asked.rs`), or who may see them.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Transaction};
 
 use super::checksum::Checksum;
@@ -68,15 +70,20 @@ impl Rows for Questions {
         self.0.iter().map(|row| Span::of(row.asked.at)).reduce(Span::and)
     }
 
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)> {
-        let mut sum = Checksum::default();
+    fn write(
+        runs: &[Arc<Questions>],
+        transaction: &Transaction<'_>,
+        _have_moved: bool,
+    ) -> rusqlite::Result<(u64, Checksum)> {
+        let (mut count, mut sum) = (0_u64, Checksum::default());
         let mut insert = transaction.prepare_cached("INSERT INTO question VALUES (?1, ?2, ?3, ?4)")?;
-        for Row { sequence, asked, link } in &self.0 {
+        for Row { sequence, asked, link } in runs.iter().flat_map(|run| run.rows()) {
             let packed = asked.packed();
             sum.add(&[&sequence.to_be_bytes(), &asked.at.millis().to_be_bytes(), &packed, &link.0]);
             insert.execute((column(*sequence), Moment(asked.at), packed, link.0))?;
+            count = count.saturating_add(1);
         }
-        Ok((self.0.len() as u64, sum))
+        Ok((count, sum))
     }
 
     fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)> {

@@ -22,7 +22,7 @@ use crate::access::preservation::Preservations;
 use crate::session::{Name, SessionKey, Timestamp};
 
 /// So many sessions are looked at in one step, so that nobody waits long for the thread.
-const AT_ONCE: u32 = 1_000;
+const AT_ONCE: usize = 1_000;
 
 /// A partition of sessions that is being emptied.
 pub(super) struct Retiring {
@@ -55,7 +55,7 @@ impl Retiring {
                 self.take(sessions, key)?;
             }
         }
-        let seen_all = keys.len() < AT_ONCE as usize;
+        let seen_all = keys.len() < AT_ONCE;
         self.after = keys.into_iter().next_back();
         Ok(seen_all.then(|| std::mem::take(&mut self.moved)))
     }

@@ -45,7 +45,6 @@ impl By<'_> {
 
 impl Item for Scanned {
     const KIND: &'static str = "scanned";
-    const TABLES: &'static [&'static str] = &[by_term::TABLES];
 
     fn of(outcome: &Outcome) -> Option<&[Scanned]> {
         match outcome {

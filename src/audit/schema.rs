@@ -20,7 +20,7 @@ use crate::session::{Name, Place, Ports, Realm, SessionKey, Timestamp};
 const APPLICATION: i32 = 0x5257_6178;
 
 /// Version of the tables. Files of another one are begun anew from the log.
-pub(super) const VERSION: i32 = 4;
+pub(super) const VERSION: i32 = 5;
 
 /// How long one side waits for the other; with a write-ahead file only a checkpoint ever makes it wait.
 const BUSY: Duration = Duration::from_secs(5);
@@ -38,8 +38,18 @@ pub(super) fn open_for_writing(path: &Path, tables: &[&str]) -> Result<Connectio
 /// Lays out a new file, in one piece.
 pub(super) fn create(path: &Path, tables: &[&str]) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
+    // Pages that are free in the end are given back then, and no copy of all is needed for it.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     lay_out(&mut connection, tables)?;
     Ok(connection)
+}
+
+/// Makes a file as small as what is in it.
+pub(super) fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
+    let mut pages = statement.query(())?;
+    while pages.next()?.is_some() {}
+    Ok(())
 }
 
 fn lay_out(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<()> {

@@ -9,89 +9,64 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap, HashSet};
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
 use super::AuditError;
+use super::blocks::{self, Range};
 use super::checksum::Checksum;
+use super::entries::{Entries, Spelled, Words};
 use super::facts::{Facts, PlaceFact, Position, Said, SessionFact};
 use super::partition::{Partition, Span};
-use super::schema::{Key, Moment, column, packed_value, session_of, shortest, unpacked_value};
+use super::schema::{Key, shortest};
 use super::shelf::{Published, Rows, View};
 use crate::session::{Name, Realm, SessionKey, Timestamp};
 use crate::views::Outcome;
 
-/// Tables of facts, each in the order in which it is asked for.
-///
-/// `place_fact` is what was told of each prefix, `session_fact` what was told of each session, `named` every name that a
-/// session ever had, `begun` the sessions in order of time. A length counts from the 128 bits of the IPv6 form, in which an
+/// What was told of a prefix: realm, length, network, position. A length counts from the 128 bits of the IPv6 form, in which an
 /// IPv4 prefix has at least 96.
-const TABLES: &str = "
-CREATE TABLE place_fact (
-    realm INTEGER NOT NULL,
-    length INTEGER NOT NULL,
-    network BLOB NOT NULL,
-    sequence INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    told BLOB NOT NULL,
-    PRIMARY KEY (realm, length, network, sequence, step)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE session_fact (
-    nas BLOB NOT NULL,
-    session_id BLOB NOT NULL,
-    incarnation INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    said BLOB NOT NULL,
-    PRIMARY KEY (nas, session_id, incarnation, sequence, step)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE named (
-    subscriber BLOB NOT NULL,
-    incarnation INTEGER NOT NULL,
-    nas BLOB NOT NULL,
-    session_id BLOB NOT NULL,
-    PRIMARY KEY (subscriber, incarnation, nas, session_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE begun (
-    incarnation INTEGER NOT NULL,
-    nas BLOB NOT NULL,
-    session_id BLOB NOT NULL,
-    PRIMARY KEY (incarnation, nas, session_id)
-) STRICT, WITHOUT ROWID;
-";
+const PLACE: u8 = 1;
+/// What was told of a session: NAS, id, incarnation, position.
+const SESSION: u8 = 2;
+/// Every name that a session ever had: name, incarnation, NAS, id.
+const NAMED: u8 = 3;
+/// Sessions in order of time: incarnation, NAS, id.
+const BEGUN: u8 = 4;
 
-pub(super) const OF_PLACE: &str = "SELECT sequence, step, told FROM place_fact
-    WHERE realm = ?1 AND length = ?2 AND network = ?3 ORDER BY sequence, step";
+/// Octets of a key of [`PLACE`] up to its position.
+const PLACE_LENGTH: usize = 20;
 
-pub(super) const WITHIN: &str = "SELECT network, sequence, step, told FROM place_fact
-    WHERE realm = ?1 AND length = ?2 AND network BETWEEN ?3 AND ?4";
+fn of_realm(words: Words, realm: u16) -> Words {
+    words.kind(PLACE).octets(&realm.to_be_bytes())
+}
 
-pub(super) const OF_SESSION: &str = "SELECT sequence, step, said FROM session_fact
-    WHERE nas = ?1 AND session_id = ?2 AND incarnation = ?3 ORDER BY sequence, step";
+fn of_place(words: Words, realm: u16, key: Key) -> Words {
+    of_realm(words, realm).octets(&[key.length]).octets(&key.network)
+}
 
-pub(super) const AFTER: &str = "SELECT DISTINCT nas, session_id, incarnation FROM session_fact
-    WHERE (nas, session_id, incarnation) > (?1, ?2, ?3) ORDER BY nas, session_id, incarnation LIMIT ?4";
+fn of_session(words: Words, SessionKey { nas, id, incarnation }: &SessionKey) -> Words {
+    words.kind(SESSION).name(nas).name(id).moment(*incarnation)
+}
 
-pub(super) const NAMED: &str = "SELECT nas, session_id, incarnation FROM named
-    WHERE subscriber = ?1 AND (incarnation, nas, session_id) < (?2, ?3, ?4)
-    ORDER BY incarnation DESC, nas DESC, session_id DESC LIMIT ?5";
+/// Sessions by one of their names, or all of them.
+fn listed(words: Words, subscriber: Option<&Name>) -> Words {
+    match subscriber {
+        Some(name) => words.kind(NAMED).name(name),
+        None => words.kind(BEGUN),
+    }
+}
 
-pub(super) const BEGUN: &str = "SELECT nas, session_id, incarnation FROM begun
-    WHERE (incarnation, nas, session_id) < (?1, ?2, ?3)
-    ORDER BY incarnation DESC, nas DESC, session_id DESC LIMIT ?4";
+fn in_time(words: Words, SessionKey { nas, id, incarnation }: &SessionKey) -> Words {
+    words.moment(*incarnation).name(nas).name(id)
+}
 
-pub(super) const IS_NAMED: &str = "SELECT 1 FROM named WHERE subscriber = ?1 LIMIT 1";
-
-/// The next length in use after one. As a comparison of rows it would walk all that have the same length.
-pub(super) const NEXT_LENGTH: &str =
-    "SELECT length FROM place_fact WHERE realm = ?1 AND length > ?2 ORDER BY length LIMIT 1";
-
-/// Facts that are not written yet, in the order of the tables.
+/// Facts that are not written yet, in the order in which they are found.
 impl Rows for Facts {
     const KIND: &'static str = "sessions";
-    const TABLES: &'static [&'static str] = &[TABLES];
+    const TABLES: &'static [&'static str] = &[blocks::TABLES];
 
     fn are_in(outcome: &Outcome) -> bool {
         Facts::are_in(outcome)
@@ -121,74 +96,44 @@ impl Rows for Facts {
         places.chain(sessions).map(Span::of).reduce(Span::and)
     }
 
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)> {
-        let (mut count, mut sum) = (0_u64, Checksum::default());
-        let mut place =
-            transaction.prepare_cached("INSERT OR IGNORE INTO place_fact VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-        for PlaceFact { realm, key, position, told } in &self.places {
-            let Position { sequence, step } = *position;
-            let told = packed_value(told)?;
-            // What moved here before a crash may come once more.
-            if place.execute((realm, key.length, key.network, column(sequence), step, &told))? > 0 {
-                sum.add(&[&key.network, &[key.length], &realm.to_be_bytes(), &position.octets(), &told]);
-                count = count.saturating_add(1);
+    fn write(
+        runs: &[Arc<Facts>],
+        transaction: &Transaction<'_>,
+        have_moved: bool,
+    ) -> rusqlite::Result<(u64, Checksum)> {
+        // What moved here before a crash may come once more.
+        let is_there = |spell: &dyn Fn(Words) -> Words| -> rusqlite::Result<bool> {
+            Ok(have_moved && blocks::any(transaction, &Range::beginning(spell(Words::default())))?)
+        };
+        let mut entries = Entries::default();
+        for PlaceFact { realm, key, position, told } in runs.iter().flat_map(|run| &run.places) {
+            let spell = |words| of_place(words, *realm, *key).octets(&position.octets());
+            if !is_there(&spell)? {
+                entries.add(spell, told).map_err(blocks::unpackable)?;
             }
         }
-        let mut session = transaction
-            .prepare_cached("INSERT OR IGNORE INTO session_fact VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-        let mut named: Vec<(&Name, &SessionKey)> = Vec::new();
-        let mut begun: Vec<&SessionKey> = Vec::new();
-        for SessionFact { session: key, position, said } in &self.sessions {
-            let SessionKey { nas, id, incarnation } = key;
-            let Position { sequence, step } = *position;
-            let told = packed_value(said)?;
-            let began = incarnation.millis().to_be_bytes();
-            let row = (nas.octets(), id.octets(), Moment(*incarnation), column(sequence), step, &told);
-            if session.execute(row)? > 0 {
-                sum.add(&[nas.octets(), id.octets(), &began, &position.octets(), &told]);
-                count = count.saturating_add(1);
+        let facts = || runs.iter().flat_map(|run| &run.sessions);
+        for SessionFact { session, position, said } in facts() {
+            let spell = |words| of_session(words, session).octets(&position.octets());
+            if !is_there(&spell)? {
+                entries.add(spell, said).map_err(blocks::unpackable)?;
             }
-            named.extend(said.subscriber().map(|name| (name, key)));
-            begun.push(key);
         }
-        named.sort_unstable_by(|a, b| (a.0, a.1.incarnation, a.1).cmp(&(b.0, b.1.incarnation, b.1)));
-        named.dedup();
-        let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO named VALUES (?1, ?2, ?3, ?4)")?;
-        for (name, SessionKey { nas, id, incarnation }) in named {
-            insert.execute((name.octets(), Moment(*incarnation), nas.octets(), id.octets()))?;
+        for SessionFact { session, said, .. } in facts() {
+            entries.add_key(|words| in_time(listed(words, None), session));
+            if let Some(name) = said.subscriber() {
+                entries.add_key(|words| in_time(listed(words, Some(name)), session));
+            }
         }
-        begun.sort_unstable_by(|a, b| (a.incarnation, a).cmp(&(b.incarnation, b)));
-        begun.dedup();
-        let mut insert = transaction.prepare_cached("INSERT OR IGNORE INTO begun VALUES (?1, ?2, ?3)")?;
-        for SessionKey { nas, id, incarnation } in begun {
-            insert.execute((Moment(*incarnation), nas.octets(), id.octets()))?;
-        }
-        Ok((count, sum))
+        blocks::write(transaction, entries)
+    }
+
+    fn settle(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        blocks::settle(transaction)
     }
 
     fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)> {
-        let (mut count, mut sum) = (0_u64, Checksum::default());
-        let mut statement =
-            connection.prepare("SELECT network, length, realm, sequence, step, told FROM place_fact")?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let position = Position { sequence: sequence(row.get(3)?), step: row.get(4)? };
-            let (length, realm): (u8, u16) = (row.get(1)?, row.get(2)?);
-            let (network, told) = (row.get_ref(0)?.as_blob()?, row.get_ref(5)?.as_blob()?);
-            sum.add(&[network, &[length], &realm.to_be_bytes(), &position.octets(), told]);
-            count = count.saturating_add(1);
-        }
-        let mut statement = connection
-            .prepare("SELECT nas, session_id, incarnation, sequence, step, said FROM session_fact")?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let position = Position { sequence: sequence(row.get(3)?), step: row.get(4)? };
-            let (nas, id, said) =
-                (row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?, row.get_ref(5)?.as_blob()?);
-            sum.add(&[nas, id, &row.get::<_, i64>(2)?.to_be_bytes(), &position.octets(), said]);
-            count = count.saturating_add(1);
-        }
-        Ok((count, sum))
+        blocks::read_again(connection)
     }
 }
 
@@ -267,14 +212,12 @@ impl Sessions {
                 break;
             }
             partition.ask(|connection| {
-                let mut statement = connection.prepare_cached(WITHIN)?;
-                let mut rows = statement.query((realm, length, first, last))?;
-                while let Some(row) = rows.next()? {
-                    let key = Key { network: row.get(0)?, length };
-                    let position = Position { sequence: sequence(row.get(1)?), step: row.get(2)? };
-                    facts.push(PlaceFact { realm, key, position, told: unpacked_value(row, 3)? });
-                }
-                Ok(())
+                let key = |network| of_place(Words::default(), realm, Key { network, length });
+                let range = Range::between(key(first), key(last).end());
+                blocks::each(connection, &range, &mut |key, told| {
+                    facts.push(place_fact(key, told)?);
+                    Ok(())
+                })
             })?;
         }
         in_order(&mut facts, |fact| fact.position);
@@ -388,9 +331,8 @@ impl Sessions {
             return Ok(true);
         }
         for partition in self.newest_first() {
-            if partition
-                .ask(|connection| connection.prepare_cached(IS_NAMED)?.exists((subscriber.octets(),)))?
-            {
+            let named = Range::beginning(listed(Words::default(), Some(subscriber)));
+            if partition.ask(|connection| blocks::any(connection, &named))? {
                 return Ok(true);
             }
         }
@@ -403,15 +345,14 @@ impl Sessions {
         let mut lengths = BTreeSet::new();
         for partition in &self.0.partitions {
             partition.ask(|connection| {
-                let mut statement = connection.prepare_cached(NEXT_LENGTH)?;
-                let mut after = i64::from(shortest).saturating_sub(1);
-                loop {
-                    let mut rows = statement.query((number, after))?;
-                    let Some(row) = rows.next()? else { return Ok(()) };
-                    let length: u8 = row.get(0)?;
+                let from = || of_realm(Words::default(), number).octets(&[shortest]);
+                let mut to = of_realm(Words::default(), number).end();
+                while let Some(key) = blocks::last(connection, &Range::between(from(), to))? {
+                    let length = place_fact_key(&key)?.1.length;
                     lengths.insert(length);
-                    after = i64::from(length);
+                    to = of_realm(Words::default(), number).octets(&[length]);
                 }
+                Ok(())
             })?;
         }
         for run in &self.0.runs {
@@ -445,7 +386,7 @@ fn may_tell_of(partition: &Partition, session: &SessionKey) -> bool {
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// So many rows of a partition are read at a time.
-const PAGE: u32 = 256;
+const PAGE: usize = 256;
 
 /// A walk through the sessions of one file or run, newest first.
 struct Walk<'a> {
@@ -468,7 +409,7 @@ impl Walk<'_> {
             let before = self.last.take();
             self.rest = partition.ask(|connection| page(connection, subscriber, until, before.as_ref()))?;
             self.rest.reverse();
-            if self.rest.len() < PAGE as usize {
+            if self.rest.len() < PAGE {
                 self.partition = None;
             }
             self.last = self.rest.first().cloned();
@@ -508,23 +449,29 @@ fn page(
     until: Timestamp,
     after: Option<&SessionKey>,
 ) -> rusqlite::Result<Vec<SessionKey>> {
-    let (began, nas, id) = match after {
-        Some(SessionKey { nas, id, incarnation }) => (*incarnation, nas.octets(), id.octets()),
-        // No name is shorter: of the moment itself nothing is less.
-        None => (until, &[][..], &[][..]),
+    let from = listed(Words::default(), subscriber);
+    let to = match after {
+        Some(after) => in_time(from.clone(), after),
+        None => from.clone().moment(until),
     };
-    match subscriber {
-        Some(name) => {
-            let mut statement = connection.prepare_cached(NAMED)?;
-            let row = (name.octets(), Moment(began), nas, id, PAGE);
-            statement.query_map(row, |row| session_of(row, 0))?.collect()
-        }
-        None => {
-            let mut statement = connection.prepare_cached(BEGUN)?;
-            let row = (Moment(began), nas, id, PAGE);
-            statement.query_map(row, |row| session_of(row, 0))?.collect()
-        }
+    let known = from.as_slice().len();
+    let range = Range::between(from, to);
+    let mut found = Vec::new();
+    for run in blocks::runs(connection)? {
+        let mut wanted = PAGE;
+        blocks::descend(connection, run, &range, &mut |key, _| {
+            let mut spelled = Spelled::behind(key, known);
+            let incarnation = spelled.moment().ok_or_else(blocks::torn)?;
+            let (nas, id) = spelled.name().zip(spelled.name()).ok_or_else(blocks::torn)?;
+            found.push(SessionKey { nas, id, incarnation });
+            wanted = wanted.saturating_sub(1);
+            Ok(if wanted == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
     }
+    found.sort_unstable_by(|a, b| (b.incarnation, b).cmp(&(a.incarnation, a)));
+    found.dedup();
+    found.truncate(PAGE);
+    Ok(found)
 }
 
 /// What a partition tells of a prefix, in order.
@@ -533,44 +480,81 @@ pub(super) fn place_facts_of(
     realm: u16,
     key: Key,
 ) -> rusqlite::Result<Vec<PlaceFact>> {
-    let mut statement = connection.prepare_cached(OF_PLACE)?;
-    let facts = statement.query_map((realm, key.length, key.network), |row| {
-        let position = Position { sequence: sequence(row.get(0)?), step: row.get(1)? };
-        Ok(PlaceFact { realm, key, position, told: unpacked_value(row, 2)? })
+    let mut facts = Vec::new();
+    blocks::each(connection, &Range::beginning(of_place(Words::default(), realm, key)), &mut |key, told| {
+        facts.push(place_fact(key, told)?);
+        Ok(())
     })?;
-    facts.collect()
+    in_order(&mut facts, |fact| fact.position);
+    Ok(facts)
+}
+
+fn place_fact_key(key: &[u8]) -> rusqlite::Result<(u16, Key)> {
+    let mut spelled = Spelled::behind(key, 1);
+    let realm = spelled.array().map(u16::from_be_bytes).ok_or_else(blocks::torn)?;
+    let ([length], network) = spelled.array().zip(spelled.array()).ok_or_else(blocks::torn)?;
+    Ok((realm, Key { length, network }))
+}
+
+fn place_fact(key: &[u8], told: &[u8]) -> rusqlite::Result<PlaceFact> {
+    let (realm, place) = place_fact_key(key)?;
+    let position = position_at(key, PLACE_LENGTH)?;
+    Ok(PlaceFact { realm, key: place, position, told: blocks::value(told)? })
+}
+
+fn position_at(key: &[u8], known: usize) -> rusqlite::Result<Position> {
+    let mut spelled = Spelled::behind(key, known);
+    let (sequence, step) = spelled.array().zip(spelled.array()).ok_or_else(blocks::torn)?;
+    Ok(Position { sequence: u64::from_be_bytes(sequence), step: u32::from_be_bytes(step) })
 }
 
 /// What a partition tells of a session, in order.
 pub(super) fn said(connection: &Connection, key: &SessionKey) -> rusqlite::Result<Vec<(Position, Said)>> {
-    let mut statement = connection.prepare_cached(OF_SESSION)?;
-    let row = (key.nas.octets(), key.id.octets(), Moment(key.incarnation));
-    let facts = statement.query_map(row, |row| {
-        Ok((Position { sequence: sequence(row.get(0)?), step: row.get(1)? }, unpacked_value(row, 2)?))
+    let session = of_session(Words::default(), key);
+    let known = session.as_slice().len();
+    let mut facts = Vec::new();
+    blocks::each(connection, &Range::beginning(session), &mut |key, said| {
+        facts.push((position_at(key, known)?, blocks::value(said)?));
+        Ok(())
     })?;
-    facts.collect()
+    in_order(&mut facts, |(position, _)| *position);
+    Ok(facts)
 }
 
 /// The next sessions of a partition, in the order of their keys.
 pub(super) fn sessions_after(
     connection: &Connection,
     after: Option<&SessionKey>,
-    count: u32,
+    count: usize,
 ) -> rusqlite::Result<Vec<SessionKey>> {
-    let row = match after {
-        Some(SessionKey { nas, id, incarnation }) => (nas.octets(), id.octets(), Moment(*incarnation), count),
-        None => (&[][..], &[][..], Moment(Timestamp::EARLIEST), count),
-    };
-    let mut statement = connection.prepare_cached(AFTER)?;
-    statement.query_map(row, |row| session_of(row, 0))?.collect()
+    let all = || Words::default().kind(SESSION);
+    let from = after.map_or_else(all, |after| of_session(Words::default(), after).end());
+    let range = Range::between(from, all().end());
+    let mut found: Vec<SessionKey> = Vec::new();
+    for run in blocks::runs(connection)? {
+        let begins = found.len();
+        blocks::ascend(connection, run, &range, &mut |key, _| {
+            let mut spelled = Spelled::behind(key, 1);
+            let (nas, id) = spelled.name().zip(spelled.name()).ok_or_else(blocks::torn)?;
+            let key = SessionKey { nas, id, incarnation: spelled.moment().ok_or_else(blocks::torn)? };
+            let of_run = found.get(begins..).unwrap_or_default();
+            if of_run.last() != Some(&key) {
+                if of_run.len() >= count {
+                    return Ok(ControlFlow::Break(()));
+                }
+                found.push(key);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(count);
+    Ok(found)
 }
 
 /// In order of their positions, each once: what is being written may be found in a file and in a run.
 fn in_order<T>(facts: &mut Vec<T>, position: impl Fn(&T) -> Position) {
     facts.sort_by_key(&position);
     facts.dedup_by_key(|fact| position(fact));
-}
-
-fn sequence(column: i64) -> u64 {
-    u64::try_from(column).unwrap_or_default()
 }

@@ -50,8 +50,18 @@ pub(super) trait Rows: Default + Send + Sync + 'static {
     /// The moments that they tell of.
     fn span(&self) -> Option<Span>;
 
-    /// Writes them, in their order, save those that are there already; says how many were not.
-    fn write(&self, transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Checksum)>;
+    /// Writes all of these. Where rows of an older partition have moved, some may be there already, and are not written again. Says how
+    /// many were written.
+    fn write(
+        runs: &[Arc<Self>],
+        transaction: &Transaction<'_>,
+        have_moved: bool,
+    ) -> rusqlite::Result<(u64, Checksum)>;
+
+    /// Puts in order what was written, before nothing more is.
+    fn settle(_transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        Ok(())
+    }
 
     /// What was written into a file, read again.
     fn read_again(connection: &Connection) -> rusqlite::Result<(u64, Checksum)>;
@@ -329,16 +339,14 @@ impl<R: Rows> Shelf<R> {
 
     fn write_gathered(&mut self, at: Timestamp) -> Result<(), AuditError> {
         let view = self.published.now();
-        let mut rows = R::default();
-        view.runs.iter().for_each(|run| rows.add(run));
-        rows.sort();
+        let runs = view.runs.as_slice();
         let mut partitions = view.partitions.clone();
         if let Some(writer) = &mut self.open
             && writer.about.rows > 0
             && (writer.about.is_of_another_day(at)
-                || writer.about.rows.saturating_add(rows.count() as u64) > ROWS_MAX)
+                || writer.about.rows.saturating_add(self.gathered as u64) > ROWS_MAX)
         {
-            writer.close(at)?;
+            writer.close(at, R::settle)?;
             let closed = Partition::open_closed(&writer.path, writer.about.number)?;
             partitions.pop();
             partitions.push(Arc::new(closed));
@@ -355,7 +363,8 @@ impl<R: Rows> Shelf<R> {
         };
         let noted = if self.moved { partition::note_moved(&writer.path) } else { Ok(()) };
         let written = noted.map_err(|error| AuditError::storage(&writer.path, &error)).and_then(|()| {
-            writer.write(&self.progress, rows.span(), at, |transaction| rows.write(transaction))
+            let span = runs.iter().filter_map(|run| run.span()).reduce(Span::and);
+            writer.write(&self.progress, span, at, |transaction| R::write(runs, transaction, self.moved))
         });
         let partition = Partition::open_beside(&writer.path, writer.about);
         self.open = Some(writer);

@@ -170,10 +170,9 @@ fn of_partition(file: PathBuf, kind: &'static str, number: u32, look: Option<Loo
     report.rows = Some(partition.about.rows);
     if let Some(look) = look {
         let found = partition.ask(|connection| {
-            let transaction = connection.unchecked_transaction()?;
-            let about = About::read(number, &transaction)?;
-            let fits: String = transaction.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
-            if fits == "ok" { look(&transaction, about) } else { Ok(Some(Wrong::Damaged(fits))) }
+            let about = About::read(number, connection)?;
+            let fits: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+            if fits == "ok" { look(connection, about) } else { Ok(Some(Wrong::Damaged(fits))) }
         });
         report.wrong = match found {
             Ok(wrong) => wrong,

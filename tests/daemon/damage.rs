@@ -281,7 +281,7 @@ fn one_octet_that_is_another_in_any_row_of_the_past_is_found() {
     daemon.terminate();
     assert_eq!(verify(&daemon), (Some(0), vec![]));
     for (file, change) in [
-        ("sessions-000001.sqlite3", "UPDATE place_fact SET told = zeroblob(length(told))"),
+        ("sessions-000001.sqlite3", "UPDATE block SET packed = zeroblob(length(packed))"),
         ("questions-000001.sqlite3", "UPDATE question SET at = at + 1"),
     ] {
         let path = daemon.data_dir().join("audit").join(file);

@@ -3,10 +3,9 @@
 use ipnet::IpNet;
 
 use super::*;
-use crate::audit::by_term;
+use crate::audit::blocks;
 use crate::audit::index::Index;
 use crate::audit::rows::{Confidence, How};
-use crate::audit::sessions;
 use crate::relay::Profile;
 use crate::relay::message::{Message, Owner};
 use crate::relay::verdict::Reason;
@@ -679,25 +678,15 @@ fn every_question_walks_an_index() {
         owner::GAP_AROUND,
         owner::GAP_BEFORE,
     ];
-    let of_sessions: &[&str] = &[
-        sessions::OF_PLACE,
-        sessions::WITHIN,
-        sessions::OF_SESSION,
-        sessions::AFTER,
-        sessions::NAMED,
-        sessions::BEGUN,
-        sessions::IS_NAMED,
-        sessions::NEXT_LENGTH,
-    ];
+    let of_blocks: &[&str] = &[blocks::ASCENDING, blocks::DESCENDING, blocks::OF_RUN];
     let of_questions: &[&str] = &[asked::BY_SEQUENCE, asked::FROM_SEQUENCE];
-    let of_items: &[&str] = &[by_term::BY_TERM, by_term::IS_KNOWN];
     let files = [
         ("register.sqlite3", of_register),
-        ("sessions-000001.sqlite3", of_sessions),
-        ("messages-000001.sqlite3", of_items),
+        ("sessions-000001.sqlite3", of_blocks),
+        ("messages-000001.sqlite3", of_blocks),
         ("questions-000001.sqlite3", of_questions),
-        ("attempts-000001.sqlite3", of_items),
-        ("scanned-000001.sqlite3", of_items),
+        ("attempts-000001.sqlite3", of_blocks),
+        ("scanned-000001.sqlite3", of_blocks),
     ];
     for (file, questions) in files {
         let connection = open_for_reading(&world.data.path().join("audit").join(file)).unwrap();
