@@ -2,7 +2,7 @@
 //!
 //! Rows gather in memory and are written many at a time (`shelf.rs`). Each time makes a run: all its entries in order, in
 //! blocks. What is asked is found in each run by the first keys of its blocks. So that there are few runs, a small one is
-//! written again as a part of the next, up to a size; a partition ends with about five large ones, or one small.
+//! written again as a part of the next, up to a size; a partition ends with one, or where it is large with four to eight.
 //!
 //! Knows: tables of blocks and runs. Must not know: what an entry tells.
 
@@ -25,11 +25,11 @@ CREATE TABLE block (
     first BLOB NOT NULL,
     packed BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX block_first ON block (run, first);
+CREATE INDEX block_first ON block (run, first);
 ";
 
-/// No run of more rows is made of several: a partition (`shelf.rs`) has at most some four of them, and each row was written once or
-/// twice where there are many.
+/// No run of more rows is made of several. Any two that are left side by side have more than this together, so a partition of a million
+/// rows has eight at most.
 const RUN_MAX: u64 = 250_000;
 
 pub(super) const RUNS: &str = "SELECT run FROM run ORDER BY run";

@@ -159,15 +159,17 @@ impl<T: Item> Rows for Items<T> {
     fn write(
         runs: &[Arc<Self>],
         transaction: &Transaction<'_>,
-        have_moved: bool,
+        moved: Option<u64>,
     ) -> rusqlite::Result<(u64, Checksum)> {
         let (mut entries, mut new) = (Entries::default(), Vec::new());
         let mut kept: Vec<&Kept<T>> = runs.iter().flat_map(|run| &run.0).map(AsRef::as_ref).collect();
+        // What moved here before a crash, or a disk that refused, may come once more.
         kept.sort_by_key(|kept| kept.number);
+        kept.dedup_by_key(|kept| kept.number);
         for kept in kept {
             let spell = |words| of_item(words, kept.number);
-            // What moved here before a crash may come once more.
-            if !have_moved || !blocks::any(transaction, &Range::beginning(spell(Words::default())))? {
+            let may_be_there = moved.is_some_and(|moved| kept.number / PLACES <= moved);
+            if !may_be_there || !blocks::any(transaction, &Range::beginning(spell(Words::default())))? {
                 entries.add(spell, &kept.item).map_err(blocks::unpackable)?;
                 new.push(kept);
             }

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use crate::session::{Name, Timestamp};
 
-/// A block of no more octets lies within a page of a SQLite table, one to a page (of 4096 octets, less its header and the row's). One
-/// entry that is larger is a block of its own, in as many pages as it takes.
-const BLOCK_MAX: usize = 3_900;
+/// A block of no more octets, with its first key beside it, lies within a page of a SQLite table (of 4096 octets, less its header and the
+/// row's), one to a page. One entry that is larger is a block of its own, in as many pages as it takes.
+const BLOCK_MAX: usize = 4_000;
 
 /// Entries in the making, in one piece of memory.
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ impl Packer {
         }
         // Lengths take at most three octets each below two megabytes.
         let room = key.len().saturating_add(value.len()).saturating_add(9);
-        if self.block.len().saturating_add(room) > BLOCK_MAX {
+        if self.block.len().saturating_add(self.first.len()).saturating_add(room) > BLOCK_MAX {
             self.finish(take)?;
         }
         if self.block.is_empty() {

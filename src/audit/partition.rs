@@ -127,11 +127,7 @@ impl Partition {
     pub(super) fn open_any(path: &Path, number: u32) -> Result<Partition, AuditError> {
         let connection = schema::open_for_reading(path)?;
         let about = About::read(number, &connection).map_err(|error| failed(path, &error))?;
-        if about.closed.is_some() {
-            Partition::open_closed(path, number)
-        } else {
-            Partition::open_beside(path, about)
-        }
+        Ok(Partition { path: path.to_path_buf(), about, connection: Mutex::new(connection) })
     }
 
     /// Opens the one that is written meanwhile.
@@ -236,17 +232,21 @@ impl Writer {
         })
     }
 
-    /// Nothing is written to it any more once it was put in order.
+    /// Puts it in order, and then nothing is written to it any more. It says so when all of it is where readers look who lock nothing.
     pub(super) fn close(
         &mut self,
         at: Timestamp,
         settle: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), AuditError> {
-        self.transact(About { closed: Some(at), ..self.about }, |transaction| {
-            settle(transaction)?;
-            Ok((0, Checksum::default()))
-        })?;
-        schema::give_back(&self.connection).map_err(|error| failed(&self.path, &error))?;
+        if self.about.closed.is_none() {
+            self.transact(self.about, |transaction| {
+                settle(transaction)?;
+                Ok((0, Checksum::default()))
+            })?;
+            schema::give_back(&self.connection).map_err(|error| failed(&self.path, &error))?;
+            self.sync()?;
+            self.transact(About { closed: Some(at), ..self.about }, |_| Ok((0, Checksum::default())))?;
+        }
         self.sync()
     }
 

@@ -73,7 +73,7 @@ impl Rows for Questions {
     fn write(
         runs: &[Arc<Questions>],
         transaction: &Transaction<'_>,
-        _have_moved: bool,
+        _moved: Option<u64>,
     ) -> rusqlite::Result<(u64, Checksum)> {
         let (mut count, mut sum) = (0_u64, Checksum::default());
         let mut insert = transaction.prepare_cached("INSERT INTO question VALUES (?1, ?2, ?3, ?4)")?;

@@ -119,7 +119,7 @@ fn prepare(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<(i3
     connection.busy_timeout(BUSY)?;
     keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Thirty-two mebibytes of pages are kept, for what is written goes all over the indexes. A commit need not be durable before the next: what is lost comes again from the log. A reader may keep the
+    // Thirty-two mebibytes of pages are kept, for a run that is written may take the place of others. A commit need not be durable before the next: what is lost comes again from the log. A reader may keep the
     // write-ahead file from being used again for a while; it is cut back afterwards.
     connection.execute_batch(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=67108864;

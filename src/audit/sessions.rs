@@ -99,23 +99,24 @@ impl Rows for Facts {
     fn write(
         runs: &[Arc<Facts>],
         transaction: &Transaction<'_>,
-        have_moved: bool,
+        moved: Option<u64>,
     ) -> rusqlite::Result<(u64, Checksum)> {
         // What moved here before a crash may come once more.
-        let is_there = |spell: &dyn Fn(Words) -> Words| -> rusqlite::Result<bool> {
-            Ok(have_moved && blocks::any(transaction, &Range::beginning(spell(Words::default())))?)
+        let is_there = |position: &Position, spell: &dyn Fn(Words) -> Words| -> rusqlite::Result<bool> {
+            Ok(moved.is_some_and(|moved| position.sequence <= moved)
+                && blocks::any(transaction, &Range::beginning(spell(Words::default())))?)
         };
         let mut entries = Entries::default();
         for PlaceFact { realm, key, position, told } in runs.iter().flat_map(|run| &run.places) {
             let spell = |words| of_place(words, *realm, *key).octets(&position.octets());
-            if !is_there(&spell)? {
+            if !is_there(position, &spell)? {
                 entries.add(spell, told).map_err(blocks::unpackable)?;
             }
         }
         let facts = || runs.iter().flat_map(|run| &run.sessions);
         for SessionFact { session, position, said } in facts() {
             let spell = |words| of_session(words, session).octets(&position.octets());
-            if !is_there(&spell)? {
+            if !is_there(position, &spell)? {
                 entries.add(spell, said).map_err(blocks::unpackable)?;
             }
         }

@@ -1,7 +1,7 @@
 //! The partitions of one kind, and the rows that have gathered for the next.
 //!
-//! New rows are gathered in memory, in sorted runs, and written many at a time: sorted, each page of an index is touched once
-//! for all of them. What was not written when the process ended comes again from the log.
+//! New rows are gathered in memory, in sorted runs, and written many at a time, which costs each of them little. What was not
+//! written when the process ended comes again from the log.
 //!
 //! Knows: when rows are written, and when a partition is closed. Must not know: what a row is ([`Rows`]).
 
@@ -50,12 +50,12 @@ pub(super) trait Rows: Default + Send + Sync + 'static {
     /// The moments that they tell of.
     fn span(&self) -> Option<Span>;
 
-    /// Writes all of these. Where rows of an older partition have moved, some may be there already, and are not written again. Says how
-    /// many were written.
+    /// Writes all of these. Where rows of older partitions are among them, those of entries up to `moved` may be there already, and
+    /// are not written again. Says how many were written.
     fn write(
         runs: &[Arc<Self>],
         transaction: &Transaction<'_>,
-        have_moved: bool,
+        moved: Option<u64>,
     ) -> rusqlite::Result<(u64, Checksum)>;
 
     /// Puts in order what was written, before nothing more is.
@@ -191,6 +191,8 @@ pub(super) struct Shelf<R> {
     gathered: usize,
     /// Whether rows of an older partition are among them.
     moved: bool,
+    /// Whatever is new is of a later entry, or of this one.
+    written: u64,
     published: Published<R>,
 }
 
@@ -206,6 +208,7 @@ impl<R: Rows> Shelf<R> {
             next: 1,
             gathered: 0,
             moved: false,
+            written: 0,
             published: Published::new(),
         };
         shelf.pass_over_begun(&mut numbers)?;
@@ -245,6 +248,7 @@ impl<R: Rows> Shelf<R> {
         if let Some(last) = view.partitions.last().filter(|_| shelf.open.is_none()) {
             shelf.progress = last.ask(Progress::load)?;
         }
+        shelf.written = shelf.progress.applied();
         shelf.published.publish(view);
         Ok(shelf)
     }
@@ -287,6 +291,10 @@ impl<R: Rows> Shelf<R> {
         }
         let writer = Writer::go_on(path.to_path_buf(), number)?;
         if writer.about.closed.is_some() {
+            // Somebody else who reads it may keep what was written last from going where it belongs.
+            if writer.sync().is_err() {
+                return Partition::open_beside(path, writer.about);
+            }
             drop(writer);
             return Partition::open_closed(path, number);
         }
@@ -337,21 +345,22 @@ impl<R: Rows> Shelf<R> {
         self.published.publish(view);
     }
 
-    fn write_gathered(&mut self, at: Timestamp) -> Result<(), AuditError> {
-        let view = self.published.now();
-        let runs = view.runs.as_slice();
-        let mut partitions = view.partitions.clone();
-        if let Some(writer) = &mut self.open
-            && writer.about.rows > 0
-            && (writer.about.is_of_another_day(at)
-                || writer.about.rows.saturating_add(self.gathered as u64) > ROWS_MAX)
-        {
-            writer.close(at, R::settle)?;
-            let closed = Partition::open_closed(&writer.path, writer.about.number)?;
-            partitions.pop();
-            partitions.push(Arc::new(closed));
-            self.open = None;
+    /// Closes the partition that is open when its day is over, or it has no room for what has gathered.
+    fn close_when_due(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        let Some(writer) = &mut self.open else { return Ok(()) };
+        let is_full = writer.about.rows.saturating_add(self.gathered as u64) > ROWS_MAX;
+        if writer.about.rows == 0 || !is_full && !writer.about.is_of_another_day(at) {
+            return Ok(());
         }
+        writer.close(at, R::settle)?;
+        let closed = Partition::open_closed(&writer.path, writer.about.number)?;
+        self.open = None;
+        // At once: what comes next may fail.
+        self.publish_last(closed, self.published.now().runs.clone());
+        Ok(())
+    }
+
+    fn write_gathered(&mut self, at: Timestamp) -> Result<(), AuditError> {
         let mut writer = match self.open.take() {
             Some(writer) => writer,
             None => {
@@ -361,24 +370,39 @@ impl<R: Rows> Shelf<R> {
                 writer
             }
         };
-        let noted = if self.moved { partition::note_moved(&writer.path) } else { Ok(()) };
-        let written = noted.map_err(|error| AuditError::storage(&writer.path, &error)).and_then(|()| {
-            let span = runs.iter().filter_map(|run| run.span()).reduce(Span::and);
-            writer.write(&self.progress, span, at, |transaction| R::write(runs, transaction, self.moved))
-        });
-        let partition = Partition::open_beside(&writer.path, writer.about);
+        let written = self.write_into(&mut writer, at);
         self.open = Some(writer);
-        written?;
-        if partitions.last().is_some_and(|last| last.about.closed.is_none()) {
-            partitions.pop();
+        let partition = written?;
+        (self.gathered, self.moved, self.written) = (0, false, self.progress.applied());
+        self.publish_last(partition, Vec::new());
+        Ok(())
+    }
+
+    /// Writes what has gathered, and nothing can go wrong once that is done: it would be written again.
+    fn write_into(&self, writer: &mut Writer, at: Timestamp) -> Result<Partition, AuditError> {
+        if self.moved {
+            partition::note_moved(&writer.path).map_err(|error| AuditError::storage(&writer.path, &error))?;
         }
-        partitions.push(Arc::new(partition?));
-        (self.gathered, self.moved) = (0, false);
+        let mut partition = Partition::open_beside(&writer.path, writer.about)?;
+        let view = self.published.now();
+        let span = view.runs.iter().filter_map(|run| run.span()).reduce(Span::and);
+        let moved = self.moved.then_some(self.written);
+        writer.write(&self.progress, span, at, |transaction| R::write(&view.runs, transaction, moved))?;
+        partition.about = writer.about;
+        Ok(partition)
+    }
+
+    /// Publishes the last partition as it is now.
+    fn publish_last(&self, last: Partition, runs: Vec<Arc<R>>) {
+        let view = self.published.now();
+        let mut partitions = view.partitions.clone();
+        let number = last.about.number;
+        partitions.retain(|partition| partition.about.number != number);
+        partitions.push(Arc::new(last));
         // A partition that was damaged while it was the last is made again under its number.
         let mut lost = view.lost.clone();
-        lost.retain(|lost| partitions.iter().all(|partition| partition.about.number != lost.number));
-        self.published.publish(View { partitions, runs: Vec::new(), lost });
-        Ok(())
+        lost.retain(|lost| lost.number != number);
+        self.published.publish(View { partitions, runs, lost });
     }
 
     /// The oldest partition, when all of it is older than that.
@@ -426,6 +450,8 @@ impl<R: Rows> Fill for Shelf<R> {
     }
 
     fn flush(&mut self, at: Timestamp) -> Result<(), AuditError> {
+        // Which takes its time; nobody who asks sees a difference.
+        self.close_when_due(at)?;
         self.published.0.turns.fetch_add(1, Ordering::AcqRel);
         let flushed = self.write_gathered(at);
         self.published.0.turns.fetch_add(1, Ordering::AcqRel);

@@ -368,6 +368,47 @@ fn what_moved_before_a_crash_and_moves_again_is_there_once() {
 }
 
 #[test]
+fn what_moves_again_as_the_disk_refused_is_there_once_and_what_was_closed_meanwhile_is_found() {
+    use crate::access::preservation::{About, PreservationOrder};
+    use crate::relay::standing::Subject;
+    let data = tempfile::tempdir().unwrap();
+    let mut index = Index::open(data.path()).unwrap();
+    for (sequence, number) in [(1, 1), (2, 30)] {
+        let message = message_of(number, "kept", "192.0.2.77");
+        let folded = Folded { sequence, outcome: Outcome::Message(Box::new(message), Vec::new()) };
+        index.apply(sequence, &[folded]).unwrap();
+        index.sync(day(number)).unwrap();
+    }
+    let mut preserved = Preservations::default();
+    let (at, by, reason) = (day(2), Name::from("dpo"), Name::from("4 Js 17/26"));
+    let about = About::Subscriber(Name::from("kept"));
+    preserved.fold(1, &PreservationOrder { at, by, about, until: Some(day(200)), reason });
+    let found = |index: &Index| {
+        let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
+        index.past().unwrap().messages(&filter).unwrap().len()
+    };
+    // The day is over, so that the partition is closed, and the next can't be begun.
+    let obstacle = data.path().join("audit/messages-000003.new");
+    fs::create_dir(&obstacle).unwrap();
+    fs::write(obstacle.join("file"), "in the way").unwrap();
+    for _ in 0..3 {
+        assert!(matches!(index.retire(day(31), &keep_days(10), &preserved), Err(AuditError::Storage { .. })));
+        assert_eq!(found(&index), 2);
+    }
+    fs::remove_dir_all(&obstacle).unwrap();
+    while index.retire(day(31), &keep_days(10), &preserved).unwrap() {}
+    assert!(!data.path().join("audit/messages-000001.sqlite3").exists(), "it has moved");
+    assert_eq!(found(&index), 2);
+    let past = index.past().unwrap();
+    let minutes = past.minutes(&Subject::Subscriber(Name::from("kept")), day(0), day(40)).unwrap();
+    let counts: Vec<u64> = minutes.iter().map(|(_, sum)| sum.messages).collect();
+    assert_eq!(counts, [1, 1]);
+    let reports = crate::audit::verify::files(data.path(), true, &mut |_, _| ()).unwrap();
+    let wrong: Vec<_> = reports.iter().filter(|report| report.wrong.is_some()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
 fn a_partition_to_which_something_had_moved_is_lost_though_the_log_has_all_that_came_later() {
     use crate::access::preservation::{About, PreservationOrder};
     use crate::audit::rows::Listed;

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::cmsg_space;
+use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6,
-    SockaddrStorage, recvmmsg, sendmsg, setsockopt, sockopt,
+    SockaddrStorage, getsockopt, recvmmsg, sendmsg, setsockopt, sockopt,
 };
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
@@ -89,7 +90,9 @@ impl Socket {
         let receive_buffer = raw.recv_buffer_size()?;
         let udp = UdpSocket::from(raw);
         let local = udp.local_addr()?;
-        Ok(Socket { udp, local, receive_buffer, segments: AtomicBool::new(true) })
+        // A kernel before 4.18 does not know it, and would not refuse: it would send all in one datagram.
+        let segments = getsockopt(&udp, sockopt::UdpGsoSegment).is_ok();
+        Ok(Socket { udp, local, receive_buffer, segments: AtomicBool::new(segments) })
     }
 
     pub(super) fn local_addr(&self) -> SocketAddr {
@@ -155,15 +158,17 @@ impl Socket {
     fn send_together(&self, first: &Receipt, answers: &[&Receipt]) -> usize {
         let slices: Vec<IoSlice<'_>> = answers.iter().map(|answer| IoSlice::new(&answer.response)).collect();
         let length = u16::try_from(first.response.len()).ok();
-        if self.send_from_asked(first, &slices, length.as_ref()).is_ok() {
-            return answers.len();
+        match self.send_from_asked(first, &slices, length.as_ref()) {
+            Ok(_) => answers.len(),
+            Err(error) => {
+                let sent = self.send_each(answers);
+                if sent > 0 && matches!(error, Errno::EIO | Errno::EINVAL) {
+                    // The NAS can be reached, but not in this way: an interface without checksums of its own, or IPsec.
+                    self.segments.store(false, Ordering::Relaxed);
+                }
+                sent
+            }
         }
-        let sent = self.send_each(answers);
-        if sent > 0 {
-            // The NAS can be reached, but not in this way: an interface without checksums of its own, IPsec, a kernel before 4.18.
-            self.segments.store(false, Ordering::Relaxed);
-        }
-        sent
     }
 
     fn send_each(&self, answers: &[&Receipt]) -> usize {
@@ -214,7 +219,7 @@ impl Socket {
         answer: &Receipt,
         slices: &[IoSlice<'_>],
         segment: Option<&u16>,
-    ) -> io::Result<usize> {
+    ) -> nix::Result<usize> {
         let socket = self.udp.as_raw_fd();
         let flags = MsgFlags::empty();
         let mut control: Vec<ControlMessage<'_>> =
@@ -235,10 +240,19 @@ impl Socket {
             }
             _ => {}
         }
-        Ok(match answer.peer {
-            SocketAddr::V4(peer) => sendmsg(socket, slices, &control, flags, Some(&SockaddrIn::from(peer)))?,
-            SocketAddr::V6(peer) => sendmsg(socket, slices, &control, flags, Some(&SockaddrIn6::from(peer)))?,
-        })
+        loop {
+            let sent = match answer.peer {
+                SocketAddr::V4(peer) => {
+                    sendmsg(socket, slices, &control, flags, Some(&SockaddrIn::from(peer)))
+                }
+                SocketAddr::V6(peer) => {
+                    sendmsg(socket, slices, &control, flags, Some(&SockaddrIn6::from(peer)))
+                }
+            };
+            if sent != Err(Errno::EINTR) {
+                return sent;
+            }
+        }
     }
 }
 
