@@ -24,7 +24,7 @@ use crate::relay::case::{Act, Action, Case, Cases, Changed};
 use crate::relay::class::Classes;
 use crate::relay::delisting::Tie;
 use crate::relay::line::{Lines, Told};
-use crate::relay::message::{Message, RecentMessages};
+use crate::relay::message::{Message, MessageKey, RecentMessages};
 use crate::relay::message_id::MessageId;
 use crate::relay::scanned::{Finding, Scanned};
 use crate::relay::standing::{Command, Order, Standing, Subject};
@@ -344,7 +344,7 @@ impl Views {
 
     /// Whether this message was written down already: the MTA asks again when our answer was lost.
     #[must_use]
-    pub fn is_repeat(&self, message: &Message) -> bool {
+    pub fn is_repeat(&self, message: &MessageKey) -> bool {
         self.recent.contains(message)
     }
 

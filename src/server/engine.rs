@@ -3,6 +3,7 @@
 //! Knows: the order of these four, batches of refreshes, snapshots, and what to do when storage fails. Must not know:
 //! datagrams, protocols, or anybody's words for an answer.
 
+use std::collections::hash_map;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::signals;
 use crate::clock;
 use crate::log::entry::Entry;
 use crate::log::{Batch, Log};
+use crate::relay::message::MessageKey;
 use crate::relay::signal::Signal;
 use crate::relay::trend::Thresholds;
 use crate::session::effect::{Alarm, Effect};
@@ -92,6 +94,8 @@ struct Round {
     askers: Vec<(usize, oneshot::Sender<u64>)>,
     /// Sessions with something on its way: what else comes of them is no refresh.
     touched: HashSet<(Name, Name)>,
+    /// Index into `entries` of each message that may be asked about again in this very round.
+    messages: HashMap<MessageKey, usize>,
 }
 
 impl<L: Log> Engine<L> {
@@ -280,23 +284,21 @@ impl<L: Log> Engine<L> {
     }
 
     fn sort_entry(&self, entry: Entry, asker: oneshot::Sender<u64>, round: &mut Round) {
-        if let Some(message) = entry.message() {
-            let same = |entry: &Entry| {
-                entry.message().is_some_and(|other| {
-                    (&other.mta, &other.instance, &other.queue_id)
-                        == (&message.mta, &message.instance, &message.queue_id)
-                        && !message.instance.octets().is_empty()
-                })
-            };
-            if self.views.is_repeat(message) {
+        if let Some(key) = entry.message().and_then(MessageKey::of) {
+            if self.views.is_repeat(&key) {
                 self.counters.repeats.fetch_add(1, Ordering::Relaxed);
                 let _ = asker.send(self.views.sequence());
                 return;
             }
-            if let Some(index) = round.entries.iter().position(same) {
-                self.counters.repeats.fetch_add(1, Ordering::Relaxed);
-                round.askers.push((index, asker));
-                return;
+            match round.messages.entry(key) {
+                hash_map::Entry::Occupied(index) => {
+                    self.counters.repeats.fetch_add(1, Ordering::Relaxed);
+                    round.askers.push((*index.get(), asker));
+                    return;
+                }
+                hash_map::Entry::Vacant(place) => {
+                    place.insert(round.entries.len());
+                }
             }
         }
         round.askers.push((round.entries.len(), asker));
