@@ -28,8 +28,8 @@ CREATE TABLE block (
 CREATE INDEX block_first ON block (run, first);
 ";
 
-/// No run of more rows is made of several. Any two that are left side by side have more than this together, so a partition of a million
-/// rows has eight at most.
+/// No run of more rows is made of several. As long as the disk takes what comes, two side by side have more than this together, so a
+/// partition of a million rows has some eight at most.
 const RUN_MAX: u64 = 250_000;
 
 pub(super) const RUNS: &str = "SELECT run FROM run ORDER BY run";

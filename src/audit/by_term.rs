@@ -312,9 +312,10 @@ pub(super) fn is_known<T: Item>(view: &View<Items<T>>, term: i64) -> Result<bool
     Ok(false)
 }
 
-/// Those of a partition that must be kept although it goes.
+/// Those of a partition that must be kept although it goes, but for what has moved to these already: before a crash.
 pub(super) fn kept<T: Item>(
     partition: &Partition,
+    moved_to: &[Arc<Partition>],
     keeps: impl Fn(&T) -> bool,
 ) -> Result<Items<T>, AuditError> {
     let mut items = Items::default();
@@ -327,5 +328,18 @@ pub(super) fn kept<T: Item>(
             Ok(())
         })
     })?;
+    for other in moved_to {
+        items = other.ask(|connection| {
+            let is_there =
+                |number| blocks::any(connection, &Range::beginning(of_item(Words::default(), number)));
+            let mut missing = Items::default();
+            for kept in items.0 {
+                if !is_there(kept.number)? {
+                    missing.0.push(kept);
+                }
+            }
+            Ok(missing)
+        })?;
+    }
     Ok(items)
 }

@@ -179,15 +179,16 @@ impl Index {
         kept: &Retention,
         preserved: &Preservations,
     ) -> Result<bool, AuditError> {
+        if self.shelves().into_iter().any(Fill::has_left) {
+            self.sync(at)?;
+        }
         if let Some(retiring) = &mut self.retiring {
             let sessions = Sessions::now(&self.sessions.readers());
             let Some(moved) = retiring.step(&sessions, preserved, at)? else { return Ok(true) };
             let partition = Arc::clone(&retiring.partition);
             self.retiring = None;
-            self.sessions.take_moved(moved);
-            // What moves is where it moves to before it is removed where it was.
+            self.sessions.replace(&partition, moved);
             self.sync(at)?;
-            self.sessions.remove(&partition)?;
             return Ok(true);
         }
         let limit = at.minus(kept.messages);
@@ -221,11 +222,12 @@ impl Index {
         while let Some(partition) = self.too_old(shelf, limit, at)? {
             if any_is_preserved {
                 let keeps = |item: &T| are_preserved(item.subscribers(), item.address(), preserved, at);
-                let kept = by_term::kept(&partition, keeps)?;
-                shelf(self).take_moved(kept);
+                let kept = by_term::kept(&partition, &shelf(self).moved_to(&partition), keeps)?;
+                shelf(self).replace(&partition, kept);
                 self.sync(at)?;
+            } else {
+                shelf(self).remove(&partition)?;
             }
-            shelf(self).remove(&partition)?;
         }
         Ok(())
     }
@@ -264,7 +266,7 @@ impl Index {
     pub fn sync(&mut self, at: Timestamp) -> Result<(), AuditError> {
         self.flush(at)?;
         self.register.sync()?;
-        self.shelves().into_iter().try_for_each(Fill::sync)
+        self.shelves_mut().into_iter().try_for_each(Fill::sync)
     }
 
     fn shelves(&self) -> [&dyn Fill; 6] {

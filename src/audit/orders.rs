@@ -9,7 +9,7 @@ use super::AuditError;
 use super::by_term::{self, ANY, Asked, Items};
 use super::past::Register;
 use super::schema::{Moment, Octets};
-use super::shelf::View;
+use super::shelf::Published;
 use crate::relay::attempts::{Attempt, MINUTE};
 use crate::relay::verdict::Reason;
 use crate::session::{Name, Timestamp};
@@ -88,21 +88,23 @@ pub(super) fn ran_out(
 
 /// How often each reason was given from `since` on and before `until`; `None`: of what was only counted.
 pub(super) fn refused(
-    view: &View<Items<Attempt>>,
+    published: &Published<Items<Attempt>>,
     (since, until): (Timestamp, Timestamp),
 ) -> Result<HashMap<Option<Reason>, Refused>, AuditError> {
-    let sums = RefCell::new(HashMap::<Option<Reason>, Refused>::new());
-    let asked = Asked { term: ANY, since: since.minus(MINUTE), until, limit: usize::MAX };
-    // None of them is kept, however many they are.
-    let counted = |attempt: &Attempt| {
-        if attempt.first >= since && attempt.first < until {
-            let mut sums = sums.borrow_mut();
-            let sum = sums.entry(attempt.reason).or_default();
-            sum.count = sum.count.saturating_add(attempt.count);
-            sum.observed = sum.observed.saturating_add(if attempt.observed { attempt.count } else { 0 });
-        }
-        false
-    };
-    by_term::list(view, asked, &counted)?;
-    Ok(sums.into_inner())
+    published.once(|view| {
+        let sums = RefCell::new(HashMap::<Option<Reason>, Refused>::new());
+        let asked = Asked { term: ANY, since: since.minus(MINUTE), until, limit: usize::MAX };
+        // None of them is kept, however many they are.
+        let counted = |attempt: &Attempt| {
+            if attempt.first >= since && attempt.first < until {
+                let mut sums = sums.borrow_mut();
+                let sum = sums.entry(attempt.reason).or_default();
+                sum.count = sum.count.saturating_add(attempt.count);
+                sum.observed = sum.observed.saturating_add(if attempt.observed { attempt.count } else { 0 });
+            }
+            false
+        };
+        by_term::list(view, asked, &counted)?;
+        Ok(sums.into_inner())
+    })
 }

@@ -175,7 +175,7 @@ impl Past {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<HashMap<Option<Reason>, Refused>, AuditError> {
-        orders::refused(&self.attempts.now(), (since, until))
+        orders::refused(&self.attempts, (since, until))
     }
 
     /// Orders about somebody's mail from `since` on and before `until`, the newest first; and how many ended by themselves.

@@ -171,8 +171,11 @@ pub(super) trait Fill {
     /// Writes what has gathered. After an error nothing was written, and it may be tried again.
     fn flush(&mut self, at: Timestamp) -> Result<(), AuditError>;
 
-    /// Makes what was written survive a loss of power.
-    fn sync(&self) -> Result<(), AuditError>;
+    /// Makes what was written survive a loss of power. Then the files go of which it had moved.
+    fn sync(&mut self) -> Result<(), AuditError>;
+
+    /// Whether a file waits for that.
+    fn has_left(&self) -> bool;
 
     /// Has the next partition not take the place of one that was damaged.
     fn give_up_lost(&mut self);
@@ -193,6 +196,8 @@ pub(super) struct Shelf<R> {
     moved: bool,
     /// Whatever is new is of a later entry, or of this one.
     written: u64,
+    /// Files of partitions that nobody asks any more, the oldest first: what moved from them may not be written yet.
+    left: Vec<PathBuf>,
     published: Published<R>,
 }
 
@@ -209,6 +214,7 @@ impl<R: Rows> Shelf<R> {
             gathered: 0,
             moved: false,
             written: 0,
+            left: Vec::new(),
             published: Published::new(),
         };
         shelf.pass_over_begun(&mut numbers)?;
@@ -290,11 +296,8 @@ impl<R: Rows> Shelf<R> {
             return Partition::open_closed(path, number);
         }
         let writer = Writer::go_on(path.to_path_buf(), number)?;
-        if writer.about.closed.is_some() {
-            // Somebody else who reads it may keep what was written last from going where it belongs.
-            if writer.sync().is_err() {
-                return Partition::open_beside(path, writer.about);
-            }
+        // Somebody else who reads it may keep what was written last from going where it belongs: then it is closed later.
+        if writer.about.closed.is_some() && writer.sync().is_ok() {
             drop(writer);
             return Partition::open_closed(path, number);
         }
@@ -322,34 +325,35 @@ impl<R: Rows> Shelf<R> {
         self.published.clone()
     }
 
-    /// Takes rows that were in another partition.
-    pub(super) fn take_moved(&mut self, rows: R) {
-        self.moved |= rows.count() > 0;
-        self.take(rows);
+    fn take(&mut self, rows: R) {
+        if rows.count() > 0 {
+            let view = self.published.now();
+            let runs = self.gather(view.runs.clone(), rows);
+            let (partitions, lost) = (view.partitions.clone(), view.lost.clone());
+            self.published.publish(View { partitions, runs, lost });
+        }
     }
 
-    fn take(&mut self, mut rows: R) {
+    fn gather(&mut self, mut runs: Vec<Arc<R>>, mut rows: R) -> Vec<Arc<R>> {
         if rows.count() == 0 {
-            return;
+            return runs;
         }
         self.gathered = self.gathered.saturating_add(rows.count());
-        let view = self.published.now();
-        let mut runs = view.runs.clone();
         // Runs grow geometrically, so that there are few, and each row is copied a few times at most.
         while let Some(last) = runs.pop_if(|last| last.count() <= rows.count().saturating_mul(2)) {
             rows.add(&last);
         }
         rows.sort();
         runs.push(Arc::new(rows));
-        let view = View { partitions: view.partitions.clone(), runs, lost: view.lost.clone() };
-        self.published.publish(view);
+        runs
     }
 
     /// Closes the partition that is open when its day is over, or it has no room for what has gathered.
     fn close_when_due(&mut self, at: Timestamp) -> Result<(), AuditError> {
         let Some(writer) = &mut self.open else { return Ok(()) };
         let is_full = writer.about.rows.saturating_add(self.gathered as u64) > ROWS_MAX;
-        if writer.about.rows == 0 || !is_full && !writer.about.is_of_another_day(at) {
+        let is_due = writer.about.rows > 0 && (is_full || writer.about.is_of_another_day(at));
+        if !is_due && writer.about.closed.is_none() {
             return Ok(());
         }
         writer.close(at, R::settle)?;
@@ -419,16 +423,42 @@ impl<R: Rows> Shelf<R> {
         self.published.now().partitions.last().is_some_and(|last| last.about.number == partition.about.number)
     }
 
-    /// Removes a partition. Whoever is reading it goes on reading.
-    pub(super) fn remove(&mut self, partition: &Partition) -> Result<(), AuditError> {
+    /// The younger ones to which rows of older ones have moved.
+    pub(super) fn moved_to(&self, from: &Partition) -> Vec<Arc<Partition>> {
         let view = self.published.now();
+        let younger = view.partitions.iter().filter(|other| other.about.number > from.about.number);
+        younger.filter(|other| partition::has_moved(&other.path)).cloned().collect()
+    }
+
+    /// What is kept of a partition takes its place: whoever asks finds the one or the other, and whoever is reading it goes on reading.
+    /// Its file goes once what is kept would survive.
+    pub(super) fn replace(&mut self, partition: &Partition, kept: R) {
+        self.moved |= kept.count() > 0;
+        let view = self.published.now();
+        let number = partition.about.number;
         let mut partitions = view.partitions.clone();
-        partitions.retain(|other| other.about.number != partition.about.number);
+        partitions.retain(|other| other.about.number != number);
         let mut lost = view.lost.clone();
         // What is missing before the oldest that is kept is not missed.
-        lost.retain(|lost| lost.number > partition.about.number);
-        self.published.publish(View { partitions, runs: view.runs.clone(), lost });
-        partition::remove(&partition.path).map_err(|error| AuditError::storage(&partition.path, &error))
+        lost.retain(|lost| lost.number > number);
+        let runs = self.gather(view.runs.clone(), kept);
+        self.published.publish(View { partitions, runs, lost });
+        self.left.push(partition.path.clone());
+    }
+
+    /// Removes a partition of which nothing is kept.
+    pub(super) fn remove(&mut self, partition: &Partition) -> Result<(), AuditError> {
+        self.replace(partition, R::default());
+        if self.moved { Ok(()) } else { self.remove_left() }
+    }
+
+    fn remove_left(&mut self) -> Result<(), AuditError> {
+        // In their order: one that is missing between two others would be taken for lost.
+        while let Some(path) = self.left.first() {
+            partition::remove(path).map_err(|error| AuditError::storage(path, &error))?;
+            self.left.remove(0);
+        }
+        Ok(())
     }
 }
 
@@ -458,8 +488,13 @@ impl<R: Rows> Fill for Shelf<R> {
         flushed
     }
 
-    fn sync(&self) -> Result<(), AuditError> {
-        self.open.as_ref().map_or(Ok(()), Writer::sync)
+    fn sync(&mut self) -> Result<(), AuditError> {
+        self.open.as_ref().map_or(Ok(()), Writer::sync)?;
+        if self.moved { Ok(()) } else { self.remove_left() }
+    }
+
+    fn has_left(&self) -> bool {
+        !self.left.is_empty()
     }
 
     fn give_up_lost(&mut self) {

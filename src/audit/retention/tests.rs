@@ -350,9 +350,10 @@ fn what_moved_before_a_crash_and_moves_again_is_there_once() {
     preserved.fold(1, &PreservationOrder { at, by, about, until: Some(day(200)), reason });
     let file = data.path().join("audit/messages-000001.sqlite3");
     let before = fs::read(&file).unwrap();
-    for _ in 0..2 {
-        while index.retire(day(31), &keep_days(10), &preserved).unwrap() {}
-        index.sync(day(31)).unwrap();
+    // The last time the day is over, and what it moved to is closed first.
+    for number in [31, 31, 32] {
+        while index.retire(day(number), &keep_days(10), &preserved).unwrap() {}
+        index.sync(day(number)).unwrap();
         assert!(!file.exists(), "it has moved");
         let past = index.past().unwrap();
         let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
@@ -385,27 +386,55 @@ fn what_moves_again_as_the_disk_refused_is_there_once_and_what_was_closed_meanwh
     preserved.fold(1, &PreservationOrder { at, by, about, until: Some(day(200)), reason });
     let found = |index: &Index| {
         let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
-        index.past().unwrap().messages(&filter).unwrap().len()
+        let past = index.past().unwrap();
+        let minutes = past.minutes(&Subject::Subscriber(Name::from("kept")), day(0), day(40)).unwrap();
+        let counts: Vec<u64> = minutes.iter().map(|(_, sum)| sum.messages).collect();
+        (past.messages(&filter).unwrap().len(), counts)
     };
     // The day is over, so that the partition is closed, and the next can't be begun.
+    let file = data.path().join("audit/messages-000001.sqlite3");
     let obstacle = data.path().join("audit/messages-000003.new");
     fs::create_dir(&obstacle).unwrap();
     fs::write(obstacle.join("file"), "in the way").unwrap();
     for _ in 0..3 {
         assert!(matches!(index.retire(day(31), &keep_days(10), &preserved), Err(AuditError::Storage { .. })));
-        assert_eq!(found(&index), 2);
+        assert_eq!(found(&index), (2, vec![1, 1]));
+        assert!(file.exists(), "what is kept of it is written nowhere else");
     }
     fs::remove_dir_all(&obstacle).unwrap();
     while index.retire(day(31), &keep_days(10), &preserved).unwrap() {}
-    assert!(!data.path().join("audit/messages-000001.sqlite3").exists(), "it has moved");
-    assert_eq!(found(&index), 2);
-    let past = index.past().unwrap();
-    let minutes = past.minutes(&Subject::Subscriber(Name::from("kept")), day(0), day(40)).unwrap();
-    let counts: Vec<u64> = minutes.iter().map(|(_, sum)| sum.messages).collect();
-    assert_eq!(counts, [1, 1]);
+    assert!(!file.exists(), "it has moved");
+    assert_eq!(found(&index), (2, vec![1, 1]));
     let reports = crate::audit::verify::files(data.path(), true, &mut |_, _| ()).unwrap();
     let wrong: Vec<_> = reports.iter().filter(|report| report.wrong.is_some()).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn what_was_closed_while_somebody_read_it_goes_in_its_time() {
+    let data = tempfile::tempdir().unwrap();
+    let message = |sequence, number| {
+        let message = message_of(number, "alice", "192.0.2.77");
+        [Folded { sequence, outcome: Outcome::Message(Box::new(message), Vec::new()) }]
+    };
+    let mut index = Index::open(data.path()).unwrap();
+    index.apply(1, &message(1, 1)).unwrap();
+    index.sync(day(1)).unwrap();
+    drop(index);
+    let file = data.path().join("audit/messages-000001.sqlite3");
+    let open = || rusqlite::Connection::open(&file).unwrap();
+    // A backup began to read, the partition was closed, and we died before the file itself said so.
+    let backup = open();
+    backup.execute_batch("BEGIN; SELECT * FROM partition;").unwrap();
+    open().execute("UPDATE partition SET closed = written", ()).unwrap();
+    let mut index = Index::open(data.path()).unwrap();
+    drop(backup);
+    index.apply(2, &message(2, 2)).unwrap();
+    index.sync(day(2)).unwrap();
+    drop(index);
+    let mut index = Index::open(data.path()).unwrap();
+    while index.retire(day(20), &keep_days(10), &Preservations::default()).unwrap() {}
+    assert!(!file.exists(), "it says that it is closed, to whoever looks at the file alone");
 }
 
 #[test]

@@ -26,8 +26,9 @@ pub(super) const BATCH: usize = 64;
 /// Asked for; the kernel grants at most `net.core.rmem_max`. A reboot of a large NAS sends a hundred thousand
 /// records within seconds.
 const RECEIVE_BUFFER: usize = 64 << 20;
-/// Datagrams that the kernel cuts from one piece, at most (`UDP_MAX_SEGMENTS`, before 6.9).
-const SEGMENTS_MAX: usize = 64;
+/// Datagrams that the kernel cuts from one piece, at most: 64 (`UDP_MAX_SEGMENTS`, before 6.9). Before 5.16 it takes the headers for a
+/// part of what it cuts, which may be those of three answers.
+const SEGMENTS_MAX: usize = 61;
 /// Each of them must fit into what the path takes at a time; an answer has twenty octets and rarely many more.
 const SEGMENT_MAX: usize = 512;
 /// How long a receiving thread sleeps at most before it looks whether it should stop.
