@@ -239,11 +239,20 @@ impl Writer {
         settle: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), AuditError> {
         if self.about.closed.is_none() {
-            self.transact(self.about, |transaction| {
+            // What is removed here is cut off the file a moment later: writing zeros over it first would be a third of the work.
+            let wipe = |writer: &Writer, wipes| {
+                schema::wipe(&writer.connection, wipes).map_err(|error| failed(&writer.path, &error))
+            };
+            wipe(self, false)?;
+            let settled = self.transact(self.about, |transaction| {
                 settle(transaction)?;
                 Ok((0, Checksum::default()))
-            })?;
-            schema::give_back(&self.connection).map_err(|error| failed(&self.path, &error))?;
+            });
+            let settled = settled.and_then(|()| {
+                schema::give_back(&self.connection).map_err(|error| failed(&self.path, &error))
+            });
+            wipe(self, true)?;
+            settled?;
             self.sync()?;
             self.transact(About { closed: Some(at), ..self.about }, |_| Ok((0, Checksum::default())))?;
         }

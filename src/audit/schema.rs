@@ -52,6 +52,11 @@ pub(super) fn give_back(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Whether what is removed from a file is written over with zeros.
+pub(super) fn wipe(connection: &Connection, wipes: bool) -> rusqlite::Result<()> {
+    connection.execute_batch(if wipes { "PRAGMA secure_delete=ON" } else { "PRAGMA secure_delete=OFF" })
+}
+
 fn lay_out(connection: &mut Connection, tables: &[&str]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
