@@ -28,8 +28,8 @@ CREATE TABLE block (
 CREATE INDEX block_first ON block (run, first);
 ";
 
-/// As long as rows come, no run of more is made of several: each is written a few times, and an open partition of a million has some eight
-/// runs at most. Once none come any more, one is made of all.
+/// As long as rows come, no run of more is made of several: each is written a few times, and as long as the disk takes what comes a
+/// partition of a million has some eight runs at most.
 const RUN_MAX: u64 = 250_000;
 
 pub(super) const RUNS: &str = "SELECT run FROM run ORDER BY run";
@@ -92,10 +92,19 @@ pub(super) fn write(
     Ok((rows, sum))
 }
 
-/// Makes one run of all, once nothing more is written: from then on each question probes one.
+/// Makes one run of as many as may be one, once nothing more is written.
 pub(super) fn settle(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let all = Newest::of(transaction, 0, u64::MAX, |_, _| true)?;
-    if all.runs.len() > 1 { replace(transaction, &all, &Entries::default()) } else { Ok(()) }
+    become_one(transaction, RUN_MAX)
+}
+
+/// The same, of all: each question probes one run from then on. That takes as long as all that was written before.
+pub(super) fn settle_all(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    become_one(transaction, u64::MAX)
+}
+
+fn become_one(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<()> {
+    let newest = Newest::of(transaction, 0, most, |_, _| true)?;
+    if newest.runs.len() > 1 { replace(transaction, &newest, &Entries::default()) } else { Ok(()) }
 }
 
 /// The newest runs, which become one with what is new.
@@ -497,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_end_there_is_one_run_however_large() {
+    fn in_the_end_there_is_one_run_where_it_is_not_too_large_or_all_are_meant() {
         let mut connection = world();
         for (turn, count) in [(0, 700), (1, 300), (2, 100), (3, 40)] {
             write_all(&mut connection, &rows(turn, count));
@@ -512,12 +521,16 @@ mod tests {
             assert_eq!(rows_of_runs(&connection), [1_140]);
             assert_eq!((found(&connection, &all()), read_again(&connection).unwrap()), before);
         }
+        let rest = i64::try_from(RUN_MAX).unwrap() - 1_140;
         write_all(&mut connection, &rows(4, 10));
-        let transaction = connection.transaction().unwrap();
-        let more = i64::try_from(RUN_MAX).unwrap();
-        transaction.execute("UPDATE run SET rows = rows + ?1 WHERE rows > 1000", (more,)).unwrap();
-        settle(&transaction).unwrap();
-        assert_eq!(rows_of_runs(&transaction), [more + 1_150]);
+        for (larger, becomes_one) in [(rest + 1, false), (rest, true)] {
+            let transaction = connection.transaction().unwrap();
+            transaction.execute("UPDATE run SET rows = rows + ?1 WHERE rows > 1000", (larger - 10,)).unwrap();
+            settle(&transaction).unwrap();
+            assert_eq!(rows_of_runs(&transaction).len() == 1, becomes_one, "{larger}");
+            settle_all(&transaction).unwrap();
+            assert_eq!(rows_of_runs(&transaction), [larger + 1_140]);
+        }
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl Rows for Facts {
     }
 
     fn settle(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        // More would come at the worst of times: a storm of Starts fills a partition in seconds.
         blocks::settle(transaction)
     }
 
