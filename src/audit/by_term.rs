@@ -159,20 +159,14 @@ impl<T: Item> Rows for Items<T> {
     fn write(
         runs: &[Arc<Self>],
         transaction: &Transaction<'_>,
-        moved: Option<u64>,
+        _moved: Option<u64>,
     ) -> rusqlite::Result<(u64, Checksum)> {
-        let (mut entries, mut new) = (Entries::default(), Vec::new());
-        let mut kept: Vec<&Kept<T>> = runs.iter().flat_map(|run| &run.0).map(AsRef::as_ref).collect();
-        // What moved here before a crash, or a disk that refused, may come once more.
-        kept.sort_by_key(|kept| kept.number);
-        kept.dedup_by_key(|kept| kept.number);
-        for kept in kept {
-            let spell = |words| of_item(words, kept.number);
-            let may_be_there = moved.is_some_and(|moved| kept.number / PLACES <= moved);
-            if !may_be_there || !blocks::any(transaction, &Range::beginning(spell(Words::default())))? {
-                entries.add(spell, &kept.item).map_err(blocks::unpackable)?;
-                new.push(kept);
-            }
+        // None of them is there: what moved before a crash was left out when it was taken again (`kept`).
+        let mut entries = Entries::default();
+        let mut new: Vec<&Kept<T>> = runs.iter().flat_map(|run| &run.0).map(AsRef::as_ref).collect();
+        new.sort_by_key(|kept| kept.number);
+        for Kept { number, item, .. } in &new {
+            entries.add(|words| of_item(words, *number), item).map_err(blocks::unpackable)?;
         }
         for Kept { number, item, terms } in &new {
             for term in terms {

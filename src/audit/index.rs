@@ -179,6 +179,7 @@ impl Index {
         kept: &Retention,
         preserved: &Preservations,
     ) -> Result<bool, AuditError> {
+        // What moved the last time may not be written yet, as the disk refused.
         if self.shelves().into_iter().any(Fill::has_left) {
             self.sync(at)?;
         }

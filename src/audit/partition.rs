@@ -240,23 +240,29 @@ impl Writer {
     ) -> Result<(), AuditError> {
         if self.about.closed.is_none() {
             // What is removed here is cut off the file a moment later: writing zeros over it first would be a third of the work.
-            let wipe = |writer: &Writer, wipes| {
-                schema::wipe(&writer.connection, wipes).map_err(|error| failed(&writer.path, &error))
-            };
-            wipe(self, false)?;
-            let settled = self.transact(self.about, |transaction| {
-                settle(transaction)?;
-                Ok((0, Checksum::default()))
-            });
-            let settled = settled.and_then(|()| {
-                schema::give_back(&self.connection).map_err(|error| failed(&self.path, &error))
-            });
-            wipe(self, true)?;
+            self.wipe(false)?;
+            let settled = self.put_in_order(settle);
+            self.wipe(true)?;
             settled?;
             self.sync()?;
             self.transact(About { closed: Some(at), ..self.about }, |_| Ok((0, Checksum::default())))?;
         }
         self.sync()
+    }
+
+    fn wipe(&self, wipes: bool) -> Result<(), AuditError> {
+        schema::wipe(&self.connection, wipes).map_err(|error| failed(&self.path, &error))
+    }
+
+    fn put_in_order(
+        &mut self,
+        settle: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), AuditError> {
+        self.transact(self.about, |transaction| {
+            settle(transaction)?;
+            Ok((0, Checksum::default()))
+        })?;
+        schema::give_back(&self.connection).map_err(|error| failed(&self.path, &error))
     }
 
     /// Makes what was written survive a loss of power.

@@ -101,7 +101,7 @@ impl Rows for Facts {
         transaction: &Transaction<'_>,
         moved: Option<u64>,
     ) -> rusqlite::Result<(u64, Checksum)> {
-        // What moved here before a crash may come once more.
+        // All that was told of a session moves at once, also what stands here already.
         let is_there = |position: &Position, spell: &dyn Fn(Words) -> Words| -> rusqlite::Result<bool> {
             Ok(moved.is_some_and(|moved| position.sequence <= moved)
                 && blocks::any(transaction, &Range::beginning(spell(Words::default())))?)

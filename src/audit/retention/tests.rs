@@ -332,10 +332,9 @@ fn a_session_that_came_back_after_its_end_stays_and_one_of_which_more_was_learne
     assert!(!holds_octets(&data.path().join("audit"), b"bob"));
 }
 
-#[test]
-fn what_moved_before_a_crash_and_moves_again_is_there_once() {
+/// A message of day 1 and one of day 30, whose sender's past must be kept.
+fn of_somebody_preserved() -> (tempfile::TempDir, Index, Preservations) {
     use crate::access::preservation::{About, PreservationOrder};
-    use crate::relay::standing::Subject;
     let data = tempfile::tempdir().unwrap();
     let mut index = Index::open(data.path()).unwrap();
     for (sequence, number) in [(1, 1), (2, 30)] {
@@ -348,6 +347,22 @@ fn what_moved_before_a_crash_and_moves_again_is_there_once() {
     let (at, by, reason) = (day(2), Name::from("dpo"), Name::from("4 Js 17/26"));
     let about = About::Subscriber(Name::from("kept"));
     preserved.fold(1, &PreservationOrder { at, by, about, until: Some(day(200)), reason });
+    (data, index, preserved)
+}
+
+/// How many messages of theirs are listed, and how many are counted in each minute.
+fn listed_and_counted(index: &Index) -> (usize, Vec<u64>) {
+    use crate::relay::standing::Subject;
+    let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
+    let past = index.past().unwrap();
+    let minutes = past.minutes(&Subject::Subscriber(Name::from("kept")), day(0), day(40)).unwrap();
+    let counts = minutes.iter().map(|(_, sum)| sum.messages).collect();
+    (past.messages(&filter).unwrap().len(), counts)
+}
+
+#[test]
+fn what_moved_before_a_crash_and_moves_again_is_there_once() {
+    let (data, mut index, preserved) = of_somebody_preserved();
     let file = data.path().join("audit/messages-000001.sqlite3");
     let before = fs::read(&file).unwrap();
     // The last time the day is over, and what it moved to is closed first.
@@ -355,12 +370,7 @@ fn what_moved_before_a_crash_and_moves_again_is_there_once() {
         while index.retire(day(number), &keep_days(10), &preserved).unwrap() {}
         index.sync(day(number)).unwrap();
         assert!(!file.exists(), "it has moved");
-        let past = index.past().unwrap();
-        let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
-        assert_eq!(past.messages(&filter).unwrap().len(), 2);
-        let minutes = past.minutes(&Subject::Subscriber(Name::from("kept")), day(0), day(40)).unwrap();
-        let counts: Vec<u64> = minutes.iter().map(|(_, sum)| sum.messages).collect();
-        assert_eq!(counts, [1, 1]);
+        assert_eq!(listed_and_counted(&index), (2, vec![1, 1]));
         drop(index);
         // It died before the file was removed.
         fs::write(&file, &before).unwrap();
@@ -370,27 +380,7 @@ fn what_moved_before_a_crash_and_moves_again_is_there_once() {
 
 #[test]
 fn what_moves_again_as_the_disk_refused_is_there_once_and_what_was_closed_meanwhile_is_found() {
-    use crate::access::preservation::{About, PreservationOrder};
-    use crate::relay::standing::Subject;
-    let data = tempfile::tempdir().unwrap();
-    let mut index = Index::open(data.path()).unwrap();
-    for (sequence, number) in [(1, 1), (2, 30)] {
-        let message = message_of(number, "kept", "192.0.2.77");
-        let folded = Folded { sequence, outcome: Outcome::Message(Box::new(message), Vec::new()) };
-        index.apply(sequence, &[folded]).unwrap();
-        index.sync(day(number)).unwrap();
-    }
-    let mut preserved = Preservations::default();
-    let (at, by, reason) = (day(2), Name::from("dpo"), Name::from("4 Js 17/26"));
-    let about = About::Subscriber(Name::from("kept"));
-    preserved.fold(1, &PreservationOrder { at, by, about, until: Some(day(200)), reason });
-    let found = |index: &Index| {
-        let filter = MessageFilter { limit: 9, ..MessageFilter::default() };
-        let past = index.past().unwrap();
-        let minutes = past.minutes(&Subject::Subscriber(Name::from("kept")), day(0), day(40)).unwrap();
-        let counts: Vec<u64> = minutes.iter().map(|(_, sum)| sum.messages).collect();
-        (past.messages(&filter).unwrap().len(), counts)
-    };
+    let (data, mut index, preserved) = of_somebody_preserved();
     // The day is over, so that the partition is closed, and the next can't be begun.
     let file = data.path().join("audit/messages-000001.sqlite3");
     let obstacle = data.path().join("audit/messages-000003.new");
@@ -398,13 +388,13 @@ fn what_moves_again_as_the_disk_refused_is_there_once_and_what_was_closed_meanwh
     fs::write(obstacle.join("file"), "in the way").unwrap();
     for _ in 0..3 {
         assert!(matches!(index.retire(day(31), &keep_days(10), &preserved), Err(AuditError::Storage { .. })));
-        assert_eq!(found(&index), (2, vec![1, 1]));
+        assert_eq!(listed_and_counted(&index), (2, vec![1, 1]));
         assert!(file.exists(), "what is kept of it is written nowhere else");
     }
     fs::remove_dir_all(&obstacle).unwrap();
     while index.retire(day(31), &keep_days(10), &preserved).unwrap() {}
     assert!(!file.exists(), "it has moved");
-    assert_eq!(found(&index), (2, vec![1, 1]));
+    assert_eq!(listed_and_counted(&index), (2, vec![1, 1]));
     let reports = crate::audit::verify::files(data.path(), true, &mut |_, _| ()).unwrap();
     let wrong: Vec<_> = reports.iter().filter(|report| report.wrong.is_some()).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
