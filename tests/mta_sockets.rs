@@ -200,6 +200,116 @@ fn connections_above_the_limit_are_closed_at_once_until_there_is_room() {
     );
 }
 
+/// Asks without a pause until a thread has been given to it.
+fn hurry(server: &Server, stream: &mut (impl Read + Write)) {
+    let had = server.counters.busy.load(Ordering::Relaxed);
+    let asks_on = || {
+        ask(stream, ALICE, OK_ALICE);
+        server.counters.busy.load(Ordering::Relaxed) > had
+    };
+    until(asks_on, "nobody found that it asks without a pause");
+}
+
+#[test]
+fn a_connection_that_asks_without_a_pause_has_a_thread_until_it_pauses() {
+    let server = Server::start(TCP, Limits::default());
+    let mut stream = server.connect(Service::Socketmap);
+    for _ in 0..3 {
+        hurry(&server, &mut stream);
+        ask(&mut stream, "13:relay unknown,", "9:NOTFOUND ,");
+        ask(&mut stream, &format!("{ALICE}{ALICE}"), &format!("{OK_ALICE}{OK_ALICE}"));
+        reaches(&server.counters.busy, 0);
+        ask(&mut stream, ALICE, OK_ALICE);
+    }
+    hurry(&server, &mut stream);
+    stream.write_all(format!("{ALICE}{ALICE}").as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(receive_all(&mut stream), format!("{OK_ALICE}{OK_ALICE}"));
+    reaches(&server.counters.open, 0);
+    assert_eq!(server.counters.broken.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn policy_questions_wait_for_commits_and_are_given_no_thread() {
+    let server = Server::start(TCP, Limits::default());
+    let mut stream = server.connect(Service::Policy);
+    for _ in 0..200 {
+        ask(&mut stream, "request=smtpd_access_policy\n\n", "action=DUNNO\n\n");
+        assert_eq!(server.counters.busy.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[test]
+fn when_no_thread_is_free_whoever_asks_without_a_pause_is_answered_all_the_same() {
+    let server = Server::start(TCP, Limits { threads: 1, ..Limits::default() });
+    let mut first = server.connect(Service::Socketmap);
+    let mut second = server.connect(Service::Socketmap);
+    hurry(&server, &mut first);
+    for _ in 0..200 {
+        ask(&mut first, ALICE, OK_ALICE);
+        ask(&mut second, ALICE, OK_ALICE);
+        assert!(server.counters.busy.load(Ordering::Relaxed) <= 1);
+    }
+    drop(first);
+    reaches(&server.counters.busy, 0);
+    hurry(&server, &mut second);
+}
+
+#[test]
+fn asking_without_a_pause_gives_nobody_more_patience() {
+    let limits = Limits { request: SHORT, write: SHORT, idle: SHORT * 3, ..Limits::default() };
+    let server = Server::start(TCP, limits);
+    // A part of a request.
+    let mut half = server.connect(Service::Socketmap);
+    hurry(&server, &mut half);
+    half.write_all(&ALICE.as_bytes()[..9]).unwrap();
+    assert_eq!(receive_all(&mut half), "");
+    reaches(&server.counters.dribbled, 1);
+    // No request.
+    let mut broken = server.connect(Service::Socketmap);
+    hurry(&server, &mut broken);
+    broken.write_all(format!("{ALICE}abc").as_bytes()).unwrap();
+    assert_eq!(receive_all(&mut broken), format!("{OK_ALICE}22:TEMP malformed request,"));
+    reaches(&server.counters.broken, 1);
+    // Nothing more.
+    let mut idle = server.connect(Service::Socketmap);
+    hurry(&server, &mut idle);
+    assert_eq!(receive_all(&mut idle), "");
+    reaches(&server.counters.idle, 1);
+    // Answers that are not read, to questions of which the last one that is read at a time is always whole.
+    let mut deaf = server.connect(Service::Socketmap);
+    hurry(&server, &mut deaf);
+    let question = "28:relay 00:0::ffff:203.0.113.1,";
+    assert_eq!(question.len(), 32);
+    let long = question.repeat(1000);
+    until(|| deaf.write_all(long.as_bytes()).is_err(), "it was borne without an end");
+    reaches(&server.counters.unread, 1);
+    reaches(&server.counters.busy, 0);
+}
+
+#[test]
+fn a_connection_that_asks_without_a_pause_keeps_nobody_from_stopping() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let text = format!("[socketmap]\nlisten = ['unix:{}']\n[policy]\nlisten = []\n", path.display());
+    let server = Server::start(&text, Limits::default());
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    hurry(&server, &mut stream);
+    let asker = std::thread::spawn(move || {
+        let mut answer = [0; OK_ALICE.len()];
+        let deadline = Instant::now() + PATIENCE + SHORT;
+        while Instant::now() < deadline
+            && stream.write_all(ALICE.as_bytes()).is_ok()
+            && stream.read_exact(&mut answer).is_ok()
+        {
+            assert_eq!(answer, OK_ALICE.as_bytes());
+        }
+    });
+    server.stop();
+    asker.join().unwrap();
+}
+
 #[test]
 fn a_unix_socket_has_its_mode_and_goes_when_the_server_stops() {
     let dir = tempfile::tempdir().unwrap();

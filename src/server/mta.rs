@@ -3,6 +3,7 @@
 //! Knows: who may ask, how many, and how long anybody is waited for. Must not know: what the answers are; a `Desk`
 //! gives them. Nor how questions are spelled; the codecs of `crate::mta` do.
 
+mod busy;
 mod connection;
 mod socket;
 
@@ -15,7 +16,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use nix::errno::Errno;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, warn};
@@ -29,7 +29,8 @@ use crate::config::{Config, Endpoint, Listeners};
 use crate::mta::{milter, policy, socketmap};
 use crate::relay::Query;
 use crate::session::Name;
-use connection::{Closed, Milter, Policy, Socketmap, Speech};
+use busy::Detach;
+use connection::{Closed, Milter, Policy, Socketmap, Speech, Terms};
 use socket::{Listener, Stream};
 
 /// Who asks.
@@ -97,6 +98,8 @@ impl Service {
 pub struct Limits {
     /// Connections at a time, over all listeners. Postfix keeps one per smtpd process and service.
     pub connections: u32,
+    /// Connections that ask without a pause and may have a thread each.
+    pub threads: usize,
     /// A request must be whole so long after its first octets.
     pub request: Duration,
     /// A connection may be silent so long between requests; Postfix itself closes after 300 s at most.
@@ -113,6 +116,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 20_000,
+            threads: 64,
             request: Duration::from_secs(10),
             idle: Duration::from_secs(3600),
             write: Duration::from_secs(10),
@@ -122,13 +126,15 @@ impl Default for Limits {
     }
 }
 
-/// What happened, for the metrics. All of them only grow, except `open`.
+/// What happened, for the metrics. All of them only grow, except `open` and `busy`.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Connections admitted.
     pub accepted: AtomicU64,
     /// Connections that are open.
     pub open: AtomicU64,
+    /// Those of them that ask without a pause and have a thread.
+    pub busy: AtomicU64,
     /// Connections from hosts that may not ask.
     pub foreign: AtomicU64,
     /// Connections above the limit.
@@ -239,6 +245,7 @@ impl Bound {
             limits,
             counters,
             room: Arc::clone(&room),
+            threads: Semaphore::new(limits.threads),
             log: Seldom::default(),
         });
         tokio::spawn(async move {
@@ -260,6 +267,8 @@ struct House<D> {
     limits: Limits,
     counters: Arc<Counters>,
     room: Arc<Semaphore>,
+    /// A connection that finds none free is the runtime's, as all are that ask now and then.
+    threads: Semaphore,
     log: Seldom,
 }
 
@@ -347,10 +356,13 @@ impl<D: Desk> House<D> {
         });
     }
 
-    async fn serve<S>(&self, service: Service, stream: S, peer: Peer, shutdown: watch::Receiver<bool>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
-    {
+    async fn serve<S: Detach>(
+        &self,
+        service: Service,
+        stream: S,
+        peer: Peer,
+        shutdown: watch::Receiver<bool>,
+    ) {
         let closed = match service {
             Service::Socketmap => self.converse::<Socketmap, S>(stream, &peer, shutdown).await,
             Service::Policy => self.converse::<Policy, S>(stream, &peer, shutdown).await,
@@ -373,12 +385,15 @@ impl<D: Desk> House<D> {
         }
     }
 
-    async fn converse<P: Speech, S>(&self, stream: S, peer: &Peer, shutdown: watch::Receiver<bool>) -> Closed
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
-    {
-        connection::converse::<P, D, S>(stream, &self.desk, peer, &self.limits, &self.counters, shutdown)
-            .await
+    async fn converse<P: Speech, S: Detach>(
+        &self,
+        stream: S,
+        peer: &Peer,
+        shutdown: watch::Receiver<bool>,
+    ) -> Closed {
+        let House { desk, limits, counters, threads, .. } = self;
+        let terms = Terms { desk: &**desk, limits, counters, threads };
+        connection::converse::<P, D, S>(stream, peer, terms, shutdown).await
     }
 }
 
@@ -543,6 +558,7 @@ mod tests {
             limits: Limits::default(),
             counters: Arc::clone(&counters),
             room: Arc::new(Semaphore::new(9)),
+            threads: Semaphore::new(0),
             log: Seldom::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

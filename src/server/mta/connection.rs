@@ -15,22 +15,24 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::ready;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::Decoder;
 
+use super::busy::{Blocking, Detach, Pace, at_once};
 use super::{Counters, Desk, Limits, Peer, count, stopped};
 use crate::mta::milter::{self, Conversation, Reply, Step};
 use crate::mta::{ReadError, policy, socketmap};
 use crate::server::seats::Seat;
 
 /// Octets taken from the kernel at a time, on the stack: an idle connection needs no buffer to wait for them.
-const CHUNK: usize = 4 * 1024;
+pub(super) const CHUNK: usize = 4 * 1024;
 
 /// A buffer that has not grown beyond this is kept between requests: most never do, and need no new one each time.
 const KEPT: usize = 1024;
@@ -49,6 +51,9 @@ pub(super) trait Speech {
     type Talk: Send;
     /// Reads it.
     type Codec: Decoder<Item = Self::Request, Error = ReadError<Self::Broken>> + Default + Send;
+
+    /// Whether an answer waits for nothing, so that a busy connection can have a thread.
+    const PROMPT: bool = false;
 
     /// The counter of its requests.
     fn counter(counters: &Counters) -> &AtomicU64;
@@ -77,6 +82,8 @@ impl Speech for Socketmap {
     type Broken = crate::mta::netstring::Broken;
     type Talk = ();
     type Codec = socketmap::Socketmap;
+
+    const PROMPT: bool = true;
 
     fn counter(counters: &Counters) -> &AtomicU64 {
         &counters.socketmap
@@ -206,33 +213,50 @@ impl fmt::Display for Closed {
     }
 }
 
+/// What all conversations share.
+pub(super) struct Terms<'a, D> {
+    pub(super) desk: &'a D,
+    pub(super) limits: &'a Limits,
+    pub(super) counters: &'a Counters,
+    /// Threads that busy connections may have.
+    pub(super) threads: &'a Semaphore,
+}
+
 /// Answers one connection's requests, in order, until it ends. Whatever was asked before the peer's end of stream is
 /// answered first: Exim closes its half when it has asked.
-pub(super) async fn converse<P: Speech, D: Desk, S>(
+pub(super) async fn converse<P: Speech, D: Desk, S: Detach>(
     stream: S,
-    desk: &D,
     peer: &Peer,
-    limits: &Limits,
-    counters: &Counters,
+    terms: Terms<'_, D>,
     mut shutdown: watch::Receiver<bool>,
-) -> Closed
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+) -> Closed {
+    let Terms { desk, limits, counters, threads } = terms;
     let mut line = Line::new(stream, limits);
-    let mut codec = P::Codec::default();
-    let mut talk = P::begin(desk);
+    let mut spoken =
+        Spoken::<P, D> { codec: P::Codec::default(), talk: P::begin(desk), desk, peer, counters };
+    let stops = shutdown.clone();
     let mut stop = pin!(stopped(&mut shutdown));
     let mut stopping = false;
     // Set again only when it rings too early: moving it at each request would cost more than the request.
     let mut alarm = pin!(sleep_until(Instant::now() + limits.idle));
 
     loop {
-        let answered =
-            match answer_all::<P, D, S>(&mut line, &mut codec, &mut talk, desk, peer, counters).await {
-                Ok(answered) => answered,
-                Err(closed) => return closed,
+        let mut answered = spoken.answer_all(&mut line).await;
+        if P::PROMPT
+            && matches!(answered, Ok(true))
+            && line.pace.is_busy(Instant::now)
+            && let Ok(_thread) = threads.try_acquire()
+        {
+            (line, answered) = match block_in_place(|| spoken.while_busy(line, &stops)) {
+                Ok(went_on) => went_on,
+                Err(error) => return Closed::Lost(error.kind()),
             };
+        }
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(Closed::Broken(what)) => return line.part::<P>(what).await,
+            Err(closed) => return closed,
+        };
         if line.ended {
             return Closed::Ended;
         }
@@ -258,42 +282,71 @@ where
     }
 }
 
-/// Answers every whole request that is there. Whether there was one; or how the connection ended meanwhile.
-async fn answer_all<P: Speech, D: Desk, S>(
-    line: &mut Line<'_, S>,
-    codec: &mut P::Codec,
-    talk: &mut P::Talk,
-    desk: &D,
-    peer: &Peer,
-    counters: &Counters,
-) -> Result<bool, Closed>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
-    let mut answered = false;
-    loop {
-        let next = if line.ended { codec.decode_eof(&mut line.input) } else { codec.decode(&mut line.input) };
-        match next {
-            Ok(Some(request)) => {
-                count(P::counter(counters));
-                P::answer(talk, desk, peer, request, &mut line.answers).await;
-                answered = true;
-                if line.answers.len() >= ANSWERS {
-                    line.flush().await?;
+/// What is spoken on a connection.
+struct Spoken<'a, P: Speech, D> {
+    codec: P::Codec,
+    talk: P::Talk,
+    desk: &'a D,
+    peer: &'a Peer,
+    counters: &'a Counters,
+}
+
+impl<P: Speech, D: Desk> Spoken<'_, P, D> {
+    /// Answers every whole request that is there. Whether there was one; or how the connection ended meanwhile, or has to
+    /// end.
+    async fn answer_all<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        line: &mut Line<'_, S>,
+    ) -> Result<bool, Closed> {
+        let Spoken { codec, talk, desk, peer, counters } = self;
+        let mut answered = false;
+        loop {
+            let next =
+                if line.ended { codec.decode_eof(&mut line.input) } else { codec.decode(&mut line.input) };
+            match next {
+                Ok(Some(request)) => {
+                    count(P::counter(counters));
+                    P::answer(talk, *desk, peer, request, &mut line.answers).await;
+                    answered = true;
+                    if line.answers.len() >= ANSWERS {
+                        line.flush().await?;
+                    }
                 }
+                Ok(None) => {
+                    line.flush().await?;
+                    return Ok(answered);
+                }
+                Err(ReadError::Broken(broken)) => return Err(Closed::Broken(broken.to_string())),
+                Err(ReadError::Io(error)) => return Err(Closed::Lost(error.kind())),
             }
-            Ok(None) => {
-                line.flush().await?;
-                return Ok(answered);
-            }
-            Err(ReadError::Broken(broken)) => {
-                P::refuse(&mut line.answers);
-                line.flush().await?;
-                line.linger().await;
-                return Err(Closed::Broken(broken.to_string()));
-            }
-            Err(ReadError::Io(error)) => return Err(Closed::Lost(error.kind())),
         }
+    }
+
+    /// Answers on this thread, which waits for nothing else, until nothing is asked for a moment, only a part is, or we
+    /// stop. What becomes of the connection then is not decided here.
+    fn while_busy<'l, S: Detach>(
+        &mut self,
+        line: Line<'l, S>,
+        stops: &watch::Receiver<bool>,
+    ) -> io::Result<(Line<'l, S>, Result<bool, Closed>)> {
+        let write = line.limits.write;
+        let mut line = line.on(|stream| Blocking::detached(stream, write))?;
+        let mut answered = Ok(true);
+        count(&self.counters.busy);
+        while answered.is_ok() && line.input.is_empty() && !line.ended && !*stops.borrow() {
+            match at_once(line.receive()) {
+                Some(Ok(())) => {}
+                // A pause.
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Some(Err(error)) => answered = Err(Closed::Lost(error.kind())),
+                None => break,
+            }
+            if answered.is_ok() {
+                answered = at_once(self.answer_all(&mut line)).unwrap_or(Ok(true)).map(|_| true);
+            }
+        }
+        self.counters.busy.fetch_sub(1, Ordering::Relaxed);
+        Ok((line.on(Blocking::attached)?, answered))
     }
 }
 
@@ -311,10 +364,12 @@ struct Line<'a, S> {
     partial: bool,
     /// When what has begun must have come to its end.
     due: Instant,
+    pace: Pace,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Line<'a, S> {
     fn new(stream: S, limits: &'a Limits) -> Self {
+        let now = Instant::now();
         Line {
             stream,
             limits,
@@ -323,8 +378,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Line<'a, S> {
             answers: BytesMut::new(),
             ended: false,
             partial: false,
-            due: Instant::now() + limits.idle,
+            due: now + limits.idle,
+            pace: Pace::new(now),
         }
+    }
+
+    /// The same, on what becomes of its stream.
+    fn on<T>(self, into: impl FnOnce(S) -> io::Result<T>) -> io::Result<Line<'a, T>> {
+        let Line { stream, limits, input, grown, answers, ended, partial, due, pace } = self;
+        let stream = into(stream)?;
+        Ok(Line { stream, limits, input, grown, answers, ended, partial, due, pace })
     }
 
     /// Until when the next request must have begun, or the one that has begun be whole. Octets that change neither
@@ -378,6 +441,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Line<'a, S> {
         }
         match timeout(self.limits.write, self.stream.write_all(&self.answers)).await {
             Ok(Ok(())) => {}
+            // A thread that waits for a peer to read has its own way of being told that it does not.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return Err(Closed::Unread),
             Ok(Err(error)) => return Err(Closed::Lost(error.kind())),
             Err(_) => return Err(Closed::Unread),
         }
@@ -386,6 +451,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Line<'a, S> {
         }
         self.answers.clear();
         Ok(())
+    }
+
+    /// Ends it after what is no request.
+    async fn part<P: Speech>(&mut self, what: String) -> Closed {
+        P::refuse(&mut self.answers);
+        if let Err(closed) = self.flush().await {
+            return closed;
+        }
+        self.linger().await;
+        Closed::Broken(what)
     }
 
     /// Lets the peer read our last answer. A socket closed over unread octets is reset, and a reset overtakes what we

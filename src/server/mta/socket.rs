@@ -14,6 +14,7 @@ use std::time::Duration;
 use nix::unistd::Group;
 use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
+use super::busy::Detach;
 use crate::config::Endpoint;
 
 /// Connections that the kernel keeps for us until they are accepted: more than the smtpd processes of an MTA that
@@ -247,6 +248,26 @@ impl Listener {
                 Ok((Stream::Unix(stream), None))
             }
         }
+    }
+}
+
+impl Detach for tokio::net::TcpStream {
+    fn detach(self) -> io::Result<Socket> {
+        self.into_std().map(Socket::from)
+    }
+
+    fn attach(socket: Socket) -> io::Result<Self> {
+        Self::from_std(socket.into())
+    }
+}
+
+impl Detach for tokio::net::UnixStream {
+    fn detach(self) -> io::Result<Socket> {
+        self.into_std().map(Socket::from)
+    }
+
+    fn attach(socket: Socket) -> io::Result<Self> {
+        Self::from_std(socket.into())
     }
 }
 

@@ -37,6 +37,8 @@ impl StaffDesk {
         }
         let open = i64::try_from(read(&mta.open)).unwrap_or(i64::MAX);
         out.gauge("mta_connections_open", "MTA connections open now", &[], open);
+        let busy = i64::try_from(read(&mta.busy)).unwrap_or(i64::MAX);
+        out.gauge("mta_connections_busy", "MTA connections that ask without a pause now", &[], busy);
         let gate = &self.counters.gate;
         for (outcome, count) in gate.read() {
             out.counter(
