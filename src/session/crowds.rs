@@ -7,16 +7,16 @@ use std::hash::BuildHasher;
 
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use super::Name;
+use super::numbers::Numbers;
 use super::sessions::Sessions;
 
 /// Subscribers by their sessions. Nearly all have one, which knows whose it is.
 #[derive(Debug, Default)]
 pub(super) struct Crowds {
     /// A session of each subscriber.
-    first: HashTable<u32>,
+    first: Numbers,
     /// The others of those who have several.
     others: HashMap<Name, HashSet<u32>>,
     /// Names come from outside: with a seed of this process nobody can choose such as fall together.
@@ -26,18 +26,17 @@ pub(super) struct Crowds {
 impl Crowds {
     /// Makes room in an empty table for so many subscribers.
     pub(super) fn reserve(&mut self, subscribers: usize) {
-        self.first = HashTable::with_capacity(subscribers);
+        self.first = Numbers::with_capacity(subscribers);
     }
 
     /// The subscriber has the living session of this number from here on.
     pub(super) fn join(&mut self, number: u32, subscriber: &[u8], sessions: &Sessions) {
         let hash = self.hasher.hash_one(subscriber);
-        if self.first.find(hash, |first| whose(*first, sessions) == subscriber).is_some() {
+        if self.first.find(hash, |first| whose(first, sessions) == subscriber).is_some() {
             self.others.entry(Name::new(subscriber)).or_default().insert(number);
             return;
         }
-        let hasher = &self.hasher;
-        self.first.insert_unique(hash, number, |first| hasher.hash_one(whose(*first, sessions)));
+        self.first.insert(hash, number);
     }
 
     /// The reverse; the session may be gone by now, or another one's.
@@ -45,14 +44,12 @@ impl Crowds {
         let hash = self.hasher.hash_one(subscriber);
         let mut others = self.others.get_mut(subscriber);
         let was_first = others.as_mut().is_none_or(|others| !others.remove(&number));
-        if was_first && let Ok(mut first) = self.first.find_entry(hash, |one| *one == number) {
+        if was_first && self.first.find(hash, |one| one == number).is_some() {
             let another = others.as_ref().and_then(|others| others.iter().next().copied());
             match another.filter(|another| others.as_mut().is_some_and(|others| others.remove(another))) {
-                Some(another) => *first.get_mut() = another,
-                None => {
-                    first.remove();
-                }
-            }
+                Some(another) => self.first.replace(hash, number, another),
+                None => self.first.remove(hash, number),
+            };
         }
         if others.is_some_and(|others| others.is_empty()) {
             self.others.remove(subscriber);
@@ -62,14 +59,14 @@ impl Crowds {
     /// The numbers of the subscriber's sessions, in no order.
     pub(super) fn numbers(&self, subscriber: &[u8], sessions: &Sessions) -> Vec<u32> {
         let hash = self.hasher.hash_one(subscriber);
-        let first = self.first.find(hash, |first| whose(*first, sessions) == subscriber).copied();
+        let first = self.first.find(hash, |first| whose(first, sessions) == subscriber);
         let others = self.others.get(subscriber).into_iter().flatten().copied();
         first.into_iter().chain(others).collect()
     }
 
     pub(super) fn count(&self, subscriber: &[u8], sessions: &Sessions) -> u32 {
         let hash = self.hasher.hash_one(subscriber);
-        let first = self.first.find(hash, |first| whose(*first, sessions) == subscriber);
+        let first = self.first.find(hash, |first| whose(first, sessions) == subscriber);
         let others = self.others.get(subscriber).map_or(0, HashSet::len);
         u32::try_from(others.saturating_add(first.into_iter().count())).unwrap_or(u32::MAX)
     }

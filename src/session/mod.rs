@@ -21,6 +21,7 @@ mod lengths;
 mod listed;
 pub mod machine;
 pub mod nas;
+mod numbers;
 mod ownership;
 mod packed;
 pub mod phase;

@@ -6,9 +6,9 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use super::held::{Held, Id};
+use super::numbers::Numbers;
 use super::ownership::id_of;
 use super::slab::Slab;
 
@@ -16,7 +16,7 @@ use super::slab::Slab;
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     held: Slab<Held>,
-    by_nas: Vec<HashTable<u32>>,
+    by_nas: Vec<Numbers>,
     /// Names come from outside: with a seed of this process nobody can choose such as fall together.
     hasher: RandomState,
     /// The number that was found last. What a record does asks for its session two dozen times in a row, and comparing one
@@ -38,9 +38,9 @@ impl Sessions {
         if let Some(held) = self.held.get(last).filter(is_last) {
             return Some((last, held));
         }
-        let same =
-            |number: &u32| self.held.get(*number).is_some_and(|held| held.session.id_octets() == session);
-        let number = *self.by_nas.get(id.nas as usize)?.find(self.hasher.hash_one(session), same)?;
+        let is_right =
+            |number: u32| self.held.get(number).is_some_and(|held| held.session.id_octets() == session);
+        let number = self.by_nas.get(id.nas as usize)?.find(self.hasher.hash_one(session), is_right)?;
         self.last.store(number, Ordering::Relaxed);
         Some((number, self.held.get(number)?))
     }
@@ -67,23 +67,19 @@ impl Sessions {
 
     /// Makes room in empty tables for so many sessions of each NAS.
     pub(super) fn reserve(&mut self, of_nas: &[usize]) {
-        self.by_nas = of_nas.iter().map(|count| HashTable::with_capacity(*count)).collect();
+        self.by_nas = of_nas.iter().map(|count| Numbers::with_capacity(*count)).collect();
     }
 
     /// Keeps a session under a name that no other one has.
     pub(super) fn insert(&mut self, id: &Id, held: Held) {
         let place = id.nas as usize;
         if self.by_nas.len() <= place {
-            self.by_nas.resize_with(place.saturating_add(1), HashTable::new);
+            self.by_nas.resize_with(place.saturating_add(1), Numbers::default);
         }
-        let (slab, hasher) = (&mut self.held, &self.hasher);
-        if let Some(number) = slab.insert(held)
+        if let Some(number) = self.held.insert(held)
             && let Some(sessions) = self.by_nas.get_mut(place)
         {
-            let hash = |number: &u32| {
-                hasher.hash_one(slab.get(*number).map(|held| held.session.id_octets()).unwrap_or_default())
-            };
-            sessions.insert_unique(hasher.hash_one(id.session.octets()), number, hash);
+            sessions.insert(self.hasher.hash_one(id.session.octets()), number);
             self.last.store(number, Ordering::Relaxed);
         }
     }
@@ -91,9 +87,7 @@ impl Sessions {
     pub(super) fn remove(&mut self, id: &Id) -> Option<Held> {
         let number = self.number(id)?;
         let hash = self.hasher.hash_one(id.session.octets());
-        if let Ok(entry) = self.by_nas.get_mut(id.nas as usize)?.find_entry(hash, |other| *other == number) {
-            entry.remove();
-        }
+        self.by_nas.get_mut(id.nas as usize)?.remove(hash, number);
         self.held.remove(number)
     }
 
@@ -106,11 +100,11 @@ impl Sessions {
     }
 
     pub(super) fn numbers(&self) -> Vec<u32> {
-        self.by_nas.iter().flatten().copied().collect()
+        self.by_nas.iter().flat_map(Numbers::iter).collect()
     }
 
     pub(super) fn numbers_of(&self, nas: u32) -> Vec<u32> {
-        self.by_nas.get(nas as usize).into_iter().flatten().copied().collect()
+        self.by_nas.get(nas as usize).into_iter().flat_map(Numbers::iter).collect()
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Held> {
@@ -126,8 +120,8 @@ impl Sessions {
     }
 
     pub(super) fn each_of_mut(&mut self, nas: u32, mut change: impl FnMut(&mut Held)) {
-        for number in self.by_nas.get(nas as usize).into_iter().flatten() {
-            if let Some(held) = self.held.get_mut(*number) {
+        for number in self.by_nas.get(nas as usize).into_iter().flat_map(Numbers::iter) {
+            if let Some(held) = self.held.get_mut(number) {
                 change(held);
             }
         }

@@ -6,9 +6,9 @@ use std::hash::BuildHasher;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use super::Place;
+use super::numbers::Numbers;
 use super::rows::{Row, Unusual, Usual};
 use super::slab::Slab;
 use super::slot::Slot;
@@ -28,7 +28,7 @@ pub(super) struct Slots {
 struct Part {
     usual: Slab<Usual>,
     unusual: Slab<Unusual>,
-    table: HashTable<Number>,
+    table: Numbers,
 }
 
 /// Where a row is.
@@ -86,16 +86,13 @@ impl Slots {
             None => row,
         };
         let Some(number) = part.insert(row) else { return };
-        let Part { usual, unusual, table } = &mut *part;
-        if let Some(known) = known {
-            if let Some(entry) = table.find_mut(hash, |other| *other == known) {
-                *entry = number;
+        match known {
+            Some(known) => {
+                part.table.replace(hash, known.0, number.0);
+                part.discard(known);
             }
-            return part.discard(known);
+            None => part.table.insert(hash, number.0),
         }
-        let standing = |number: &Number| number.place(usual, unusual);
-        let again = |number: &Number| standing(number).map_or(0, |place| self.hasher.hash_one(place));
-        table.insert_unique(hash, number, again);
     }
 
     /// Whether there was something.
@@ -103,9 +100,7 @@ impl Slots {
         let hash = self.hasher.hash_one(place);
         let mut part = self.part_mut(hash);
         let Some(number) = part.number(hash, place) else { return false };
-        if let Ok(entry) = part.table.find_entry(hash, |other| *other == number) {
-            entry.remove();
-        }
+        part.table.remove(hash, number.0);
         part.discard(number);
         true
     }
@@ -129,10 +124,7 @@ impl Slots {
     pub(super) fn reserve(&self, more: usize) {
         for part in &self.parts {
             let mut part = part.write().unwrap_or_else(PoisonError::into_inner);
-            let Part { usual, unusual, table } = &mut *part;
-            let again =
-                |number: &Number| number.place(usual, unusual).map_or(0, |place| self.hasher.hash_one(place));
-            table.reserve(more.div_ceil(PARTS), again);
+            part.table.reserve(more.div_ceil(PARTS));
         }
     }
 
@@ -155,11 +147,11 @@ impl Slots {
 
 impl Part {
     fn number(&self, hash: u64, place: Place) -> Option<Number> {
-        let same = |number: &Number| match number.0 & UNUSUAL {
-            0 => self.usual.get(number.0).is_some_and(|row| row.is_at(&place)),
-            _ => self.unusual.get(number.0 ^ UNUSUAL).is_some_and(|row| row.is_at(&place)),
+        let is_right = |number: u32| match number & UNUSUAL {
+            0 => self.usual.get(number).is_some_and(|row| row.is_at(&place)),
+            _ => self.unusual.get(number ^ UNUSUAL).is_some_and(|row| row.is_at(&place)),
         };
-        self.table.find(hash, same).copied()
+        self.table.find(hash, is_right).map(Number)
     }
 
     fn slot(&self, number: Number) -> Option<Slot> {
@@ -190,15 +182,6 @@ impl Part {
         match number.0 & UNUSUAL {
             0 => drop(self.usual.remove(number.0)),
             _ => drop(self.unusual.remove(number.0 ^ UNUSUAL)),
-        }
-    }
-}
-
-impl Number {
-    fn place(self, usual: &Slab<Usual>, unusual: &Slab<Unusual>) -> Option<Place> {
-        match self.0 & UNUSUAL {
-            0 => usual.get(self.0).map(Usual::place),
-            _ => unusual.get(self.0 ^ UNUSUAL).map(Unusual::place),
         }
     }
 }
