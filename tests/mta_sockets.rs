@@ -289,25 +289,31 @@ fn asking_without_a_pause_gives_nobody_more_patience() {
 
 #[test]
 fn a_connection_that_asks_without_a_pause_keeps_nobody_from_stopping() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let text = format!("[socketmap]\nlisten = ['unix:{}']\n[policy]\nlisten = []\n", path.display());
-    let server = Server::start(&text, Limits::default());
-    let mut stream = UnixStream::connect(&path).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    hurry(&server, &mut stream);
-    let asker = std::thread::spawn(move || {
-        let mut answer = [0; OK_ALICE.len()];
-        let deadline = Instant::now() + PATIENCE + SHORT;
-        while Instant::now() < deadline
-            && stream.write_all(ALICE.as_bytes()).is_ok()
-            && stream.read_exact(&mut answer).is_ok()
-        {
-            assert_eq!(answer, OK_ALICE.as_bytes());
-        }
-    });
-    server.stop();
-    asker.join().unwrap();
+    for told in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let text = format!("[socketmap]\nlisten = ['unix:{}']\n[policy]\nlisten = []\n", path.display());
+        let server = Server::start(&text, Limits::default());
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        hurry(&server, &mut stream);
+        let asker = std::thread::spawn(move || {
+            let mut answer = [0; OK_ALICE.len()];
+            let deadline = Instant::now() + PATIENCE + SHORT;
+            while Instant::now() < deadline
+                && stream.write_all(ALICE.as_bytes()).is_ok()
+                && stream.read_exact(&mut answer).is_ok()
+            {
+                assert_eq!(answer, OK_ALICE.as_bytes());
+            }
+        });
+        let Server { runtime, stop, served, .. } = server;
+        // Or whoever could tell it is gone.
+        let stop = told.then(|| stop.send(true).map(|()| stop).unwrap());
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, served).await }).unwrap().unwrap();
+        asker.join().unwrap();
+        drop(stop);
+    }
 }
 
 #[test]

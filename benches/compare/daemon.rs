@@ -109,12 +109,13 @@ impl Daemon {
         })
     }
 
-    /// Waits until nothing is left to be done behind the acknowledgements; how long that took. `None`: too long.
+    /// Waits until nothing is left to be done behind the acknowledgements, be it the past or a snapshot; how long that took.
+    /// `None`: too long.
     pub(crate) fn settle(&self, at_most: Duration) -> Option<Duration> {
         let began = Instant::now();
         while began.elapsed() < at_most {
             let idle = |metrics: Metrics| metrics.sum("index_behind") + metrics.sum("inbox_waiting") == 0;
-            if self.metrics().is_some_and(idle) {
+            if self.metrics().is_some_and(idle) && !self.has_thread("snapshot") {
                 return Some(began.elapsed());
             }
             thread::sleep(Duration::from_millis(20));
@@ -140,6 +141,13 @@ impl Daemon {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.as_ref()?.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+    }
+
+    fn has_thread(&self, name: &str) -> bool {
+        let Some(process) = self.process.as_ref() else { return false };
+        let threads = fs::read_dir(format!("/proc/{}/task", process.id())).into_iter().flatten().flatten();
+        let mut names = threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+        names.any(|other| other.trim() == name)
     }
 
     /// Octets that the process had the disk read for it so far.

@@ -5,11 +5,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::daemon::Daemon;
 use super::feed::{Feed, WIDE};
@@ -176,9 +175,11 @@ impl Mail {
     fn send(&mut self, server: SocketAddr, window: Duration) -> Result<Seen, Failure> {
         let failed = |error| Failure::System("asking like Postfix", error);
         let mut smtpds = Vec::new();
-        for _ in 0..CONNECTIONS {
+        let ready = Ready::new()?;
+        for place in 0..CONNECTIONS {
             let stream = TcpStream::connect(server).map_err(failed)?;
             stream.set_nodelay(true).map_err(failed)?;
+            ready.watch(&stream, place)?;
             smtpds.push(Smtpd { stream, heard: Vec::new(), asked: Instant::now() });
         }
         let began = Instant::now();
@@ -187,8 +188,8 @@ impl Mail {
             self.ask(smtpd).map_err(failed)?;
         }
         while open > 0 {
-            let ready = ready(&smtpds)?;
-            for (smtpd, _) in smtpds.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+            for place in ready.wait()? {
+                let Some(smtpd) = smtpds.get_mut(place) else { continue };
                 let Some(right) = smtpd.hear().map_err(failed)? else { continue };
                 last = Instant::now();
                 seen.latencies.push(smtpd.asked.elapsed());
@@ -227,12 +228,29 @@ impl Smtpd {
     }
 }
 
-fn ready(smtpds: &[Smtpd]) -> Result<Vec<bool>, Failure> {
-    let mut polled: Vec<PollFd<'_>> =
-        smtpds.iter().map(|smtpd| PollFd::new(smtpd.stream.as_fd(), PollFlags::POLLIN)).collect();
-    match poll(&mut polled, PollTimeout::from(100_u8)) {
-        Ok(_) | Err(Errno::EINTR) => {}
-        Err(error) => return Err(Failure::System("waiting for answers", error.into())),
+/// Who has been answered. A kernel that looks through all connections for each answer would take longer than whoever answers.
+struct Ready(Epoll);
+
+impl Ready {
+    fn new() -> Result<Self, Failure> {
+        Epoll::new(EpollCreateFlags::empty()).map(Ready).map_err(waiting)
     }
-    Ok(polled.iter().map(|polled| polled.any().unwrap_or(false)).collect())
+
+    fn watch(&self, stream: &TcpStream, place: usize) -> Result<(), Failure> {
+        self.0.add(stream, EpollEvent::new(EpollFlags::EPOLLIN, place as u64)).map_err(waiting)
+    }
+
+    fn wait(&self) -> Result<Vec<usize>, Failure> {
+        let mut events = [EpollEvent::empty(); CONNECTIONS];
+        let count = match self.0.wait(&mut events, EpollTimeout::from(100_u8)) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(error) => return Err(waiting(error)),
+        };
+        Ok(events.iter().take(count).filter_map(|event| usize::try_from(event.data()).ok()).collect())
+    }
+}
+
+fn waiting(error: Errno) -> Failure {
+    Failure::System("waiting for answers", error.into())
 }

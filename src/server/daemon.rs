@@ -69,6 +69,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long connections may take to finish what they have in hand when we stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// Threads beside the processors' own, at most: what may block, and connections that ask without a pause.
+const THREADS_MAX: usize = 384;
+
 /// A configuration, and the names by which it and the feeds speak of attributes.
 pub struct Configured {
     /// What is configured.
@@ -105,7 +108,9 @@ struct Sockets {
 /// Why it could not start. Once it has started it goes on, whatever storage does.
 pub fn run(configured: Configured, reread: Reread, demo: Option<Demo>) -> Result<(), Failure> {
     let inherited = Inherited::take();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Fewer than a service manager lets us have (packaging/relaywarden.service), so that none ever fails to start.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(THREADS_MAX).build()?;
     let outcome = runtime.block_on(serve(configured, reread, demo, inherited));
     // Told to stop while the log is still read: reading has changed nothing and need not be waited for.
     runtime.shutdown_timeout(Duration::from_millis(200));

@@ -116,7 +116,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 20_000,
-            threads: 64,
+            threads: busy::threads(),
             request: Duration::from_secs(10),
             idle: Duration::from_secs(3600),
             write: Duration::from_secs(10),

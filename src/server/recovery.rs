@@ -25,9 +25,9 @@ use crate::log::{Batch, LogError};
 use crate::session::Timestamp;
 use crate::views::{Folded, Shared, Views};
 
-/// So much of what the index lacks may wait for the keeper, some three hundred octets each; more is indexed before the first
-/// answer.
-const LEFT_AT_MOST: usize = 200_000;
+/// So much of what the index lacks may wait for the keeper, some three hundred octets each: half of what may wait for it at any
+/// time. More is indexed before the first answer.
+const LEFT_AT_MOST: usize = 1_000_000;
 /// How many batches are read ahead of the fold.
 const READ_AHEAD: usize = 64;
 /// Our clock may be behind the log's last moment by as much: less than that, it is stepped, not wrong.

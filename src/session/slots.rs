@@ -137,7 +137,7 @@ impl Slots {
         self.lock_of(hash).write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lowest and the highest bits of a hash are the table's.
+    /// A part's table takes both halves of a hash together, so that what all of a part share says little there.
     fn lock_of(&self, hash: u64) -> &RwLock<Part> {
         let [.., middle, _, _, _, _] = hash.to_be_bytes();
         let [first, ..] = &self.parts;

@@ -8,6 +8,7 @@
 //! may be thousands, are the runtime's.
 
 use std::io::{self, Read, Write};
+use std::num::NonZero;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -65,6 +66,9 @@ pub(super) trait Detach: AsyncRead + AsyncWrite + Unpin + Send + Sized {
 pub(super) struct Blocking {
     socket: Socket,
     chunk: [u8; CHUNK],
+    /// How long the peer may take to read an answer, and since when it does.
+    write: Duration,
+    writing: Option<Instant>,
 }
 
 impl Blocking {
@@ -73,7 +77,7 @@ impl Blocking {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(PAUSE))?;
         socket.set_write_timeout(Some(write))?;
-        Ok(Blocking { socket, chunk: [0; CHUNK] })
+        Ok(Blocking { socket, chunk: [0; CHUNK], write, writing: None })
     }
 
     pub(super) fn attached<S: Detach>(self) -> io::Result<S> {
@@ -84,7 +88,7 @@ impl Blocking {
 
 impl AsyncRead for Blocking {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Blocking { socket, chunk } = self.get_mut();
+        let Blocking { socket, chunk, .. } = self.get_mut();
         let room = into.remaining().min(chunk.len());
         let read = uninterrupted(|| socket.read(chunk.get_mut(..room).unwrap_or_default()))?;
         into.put_slice(chunk.get(..read).unwrap_or_default());
@@ -94,7 +98,16 @@ impl AsyncRead for Blocking {
 
 impl AsyncWrite for Blocking {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(uninterrupted(|| self.socket.write(octets)))
+        // The kernel's limit is one for each call, of which a peer that reads a little at a time would be given one more each time.
+        let write = self.write;
+        if self.writing.get_or_insert_with(Instant::now).elapsed() >= write {
+            return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
+        }
+        let written = uninterrupted(|| self.socket.write(octets));
+        if matches!(written, Ok(written) if written == octets.len()) {
+            self.writing = None;
+        }
+        Poll::Ready(written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -113,6 +126,12 @@ fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usiz
             done => return done,
         }
     }
+}
+
+/// How many connections may have a thread: so many that all processors are busy, and so few that others who want one are not
+/// crowded out.
+pub(super) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).saturating_mul(4).min(64)
 }
 
 /// What a future comes to that waits for nothing. `None`: it does.

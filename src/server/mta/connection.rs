@@ -244,6 +244,7 @@ pub(super) async fn converse<P: Speech, D: Desk, S: Detach>(
         let mut answered = spoken.answer_all(&mut line).await;
         if P::PROMPT
             && matches!(answered, Ok(true))
+            && line.is_between_requests()
             && line.pace.is_busy(Instant::now)
             && let Ok(_thread) = threads.try_acquire()
         {
@@ -333,7 +334,9 @@ impl<P: Speech, D: Desk> Spoken<'_, P, D> {
         let mut line = line.on(|stream| Blocking::detached(stream, write))?;
         let mut answered = Ok(true);
         count(&self.counters.busy);
-        while answered.is_ok() && line.input.is_empty() && !line.ended && !*stops.borrow() {
+        // Whoever could tell us to stop may be gone, too.
+        let serves = || !*stops.borrow() && stops.has_changed().is_ok();
+        while answered.is_ok() && line.is_between_requests() && serves() {
             match at_once(line.receive()) {
                 Some(Ok(())) => {}
                 // A pause.
@@ -381,6 +384,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Line<'a, S> {
             due: now + limits.idle,
             pace: Pace::new(now),
         }
+    }
+
+    /// Whether all that was received has been answered, and more may come.
+    fn is_between_requests(&self) -> bool {
+        self.input.is_empty() && !self.ended
     }
 
     /// The same, on what becomes of its stream.
