@@ -228,7 +228,7 @@ impl Smtpd {
     }
 }
 
-/// Who has been answered. A kernel that looks through all connections for each answer would take longer than whoever answers.
+/// Who has been answered, without looking through all connections each time: an smtpd waits for its own answer alone.
 struct Ready(Epoll);
 
 impl Ready {

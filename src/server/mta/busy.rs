@@ -144,6 +144,8 @@ pub(super) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[test]
@@ -168,5 +170,27 @@ mod tests {
         let later = began + Duration::from_secs(60);
         let busy = (1..=3 * QUESTIONS).find(|_| pace.is_busy(|| later));
         assert_eq!(busy, Some(2 * QUESTIONS));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_a_little_has_no_more_time_for_an_answer_than_one_that_reads_nothing() {
+        let (ours, peer) = tokio::net::UnixStream::pair().unwrap();
+        let mut peer = peer.into_std().unwrap();
+        peer.set_nonblocking(false).unwrap();
+        let mut stream = Blocking::detached(ours, Duration::from_millis(50)).unwrap();
+        let mut write = |octets: &[u8]| at_once(stream.write(octets)).unwrap();
+        let answer = vec![b'a'; 8 << 20];
+        let written = write(&answer).unwrap();
+        assert!(written < answer.len());
+        peer.read_exact(&mut vec![0; written]).unwrap();
+        assert_eq!(write(&answer[written..]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test]
+    async fn each_answer_that_is_read_in_time_has_the_whole_limit_again() {
+        let (ours, _peer) = tokio::net::UnixStream::pair().unwrap();
+        let mut stream = Blocking::detached(ours, Duration::from_secs(3600)).unwrap();
+        assert_eq!(at_once(stream.write(b"one")).unwrap().unwrap(), 3);
+        assert!(stream.writing.is_none());
     }
 }

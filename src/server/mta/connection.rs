@@ -341,12 +341,15 @@ impl<P: Speech, D: Desk> Spoken<'_, P, D> {
                 Some(Ok(())) => {}
                 // A pause.
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Some(Err(error)) => answered = Err(Closed::Lost(error.kind())),
+                Some(Err(error)) => {
+                    answered = Err(Closed::Lost(error.kind()));
+                    break;
+                }
                 None => break,
             }
-            if answered.is_ok() {
-                answered = at_once(self.answer_all(&mut line)).unwrap_or(Ok(true)).map(|_| true);
-            }
+            // An answer that waits for something would be lost, and the peer must not take another one for it.
+            let lost = Err(Closed::Lost(io::ErrorKind::WouldBlock));
+            answered = at_once(self.answer_all(&mut line)).unwrap_or(lost);
         }
         self.counters.busy.fetch_sub(1, Ordering::Relaxed);
         Ok((line.on(Blocking::attached)?, answered))
