@@ -37,6 +37,7 @@ use super::inherited::Inherited;
 use super::keeper::{Keep, Keeper};
 use super::notices::outbox::Outbox;
 use super::notices::{Notices, reports};
+use super::reached::Reached;
 use super::rules::Judge;
 use super::scales::Scales;
 use super::scanning::Scanning;
@@ -210,7 +211,7 @@ struct House {
     key: Arc<SecretKey>,
     radius: Arc<radius::Running>,
     details: Arc<detail::Running>,
-    applied: Arc<watch::Sender<u64>>,
+    reached: Arc<Reached>,
     attempts: Arc<Gathering>,
     scales: Arc<Scales>,
     scanning: Arc<Scanning>,
@@ -238,7 +239,6 @@ impl House {
     ) -> Result<House, Failure> {
         let key =
             SecretKey::open(data_dir).map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
-        let (applied, _) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);
         let inbox = Arc::new(Inbox::new(INBOX));
         let health = Arc::new(Health::default());
@@ -274,7 +274,7 @@ impl House {
             key: Arc::new(key),
             radius: Arc::new(running),
             details: Arc::new(details),
-            applied: Arc::new(applied),
+            reached: Arc::new(Reached::new(0)),
             attempts: Arc::default(),
             scales: Arc::default(),
             scanning: Arc::default(),
@@ -336,7 +336,7 @@ impl House {
             config: Arc::clone(&self.config),
             shared: Arc::clone(&self.shared),
             past: Arc::clone(&self.past),
-            applied: self.applied.subscribe(),
+            reached: Arc::clone(&self.reached),
             inbox: Arc::clone(&self.inbox),
             health: Arc::clone(&self.health),
             radius: Arc::clone(&self.radius),
@@ -396,11 +396,11 @@ impl House {
             if *recovered.views.machine().applied() != applied {
                 first.push(Entry::Session(Event::Applied(Box::new(applied))));
             }
-            self.applied.send_replace(recovered.index.applied());
+            self.reached.set(recovered.index.applied());
             let mut keeper = Keeper::start(
                 self.data_dir.clone(),
                 recovered.index,
-                Arc::clone(&self.applied),
+                Arc::clone(&self.reached),
                 Arc::clone(&self.health),
                 Arc::clone(outbox),
                 {

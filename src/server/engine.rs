@@ -3,7 +3,6 @@
 //! Knows: the order of these four, batches of refreshes, snapshots, and what to do when storage fails. Must not know:
 //! datagrams, protocols, or anybody's words for an answer.
 
-use std::collections::hash_map;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +36,8 @@ const LOOK_AROUND: Duration = Duration::from_secs(1);
 const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// How long after a storage failure the batch is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
+/// So many entries are folded before those who wait for them are answered: what they ask next is received while the others are folded.
+const ANSWERED_AFTER: usize = 64;
 /// A log file of this size is sealed and a snapshot taken.
 const LOG_FILE_OCTETS: u64 = 256 * 1024 * 1024;
 /// And at least this often, so that a quiet daemon's log does not reach back for ever.
@@ -89,13 +90,22 @@ pub struct Engine<L: Log> {
 #[derive(Default)]
 struct Round {
     entries: Vec<Entry>,
-    receipts: Vec<Receipt>,
-    /// Index into `entries` and the asker.
-    askers: Vec<(usize, oneshot::Sender<u64>)>,
+    /// How many of `entries` come before the acknowledgement, and whose it is.
+    receipts: Vec<(usize, Receipt)>,
+    askers: Vec<Asker>,
     /// Sessions with something on its way: what else comes of them is no refresh.
     touched: HashSet<(Name, Name)>,
     /// Index into `entries` of each message that may be asked about again in this very round.
     messages: HashMap<MessageKey, usize>,
+}
+
+/// Who waits for an entry of a round.
+struct Asker {
+    /// Index into the round's entries: that one's sequence is the answer.
+    index: usize,
+    /// How many of them come before it.
+    before: usize,
+    answer: oneshot::Sender<u64>,
 }
 
 impl<L: Log> Engine<L> {
@@ -230,7 +240,7 @@ impl<L: Log> Engine<L> {
             match input {
                 Input::Record(record, receipt) => {
                     self.sort_record(record, &mut round);
-                    round.receipts.push(receipt);
+                    round.receipts.push((round.entries.len(), receipt));
                 }
                 // Nobody waits any more: the MTA was told to try again, so it must not be written down.
                 Input::Entry(_, asker) | Input::Import(_, asker) if asker.is_closed() => {}
@@ -256,14 +266,15 @@ impl<L: Log> Engine<L> {
     }
 
     /// All of it is made durable by one commit, or none.
-    fn sort_import(&mut self, import: Import, asker: oneshot::Sender<u64>, round: &mut Round) {
-        round.askers.push((round.entries.len(), asker));
+    fn sort_import(&mut self, import: Import, answer: oneshot::Sender<u64>, round: &mut Round) {
+        let index = round.entries.len();
         round.entries.push(import.by);
         for record in import.records {
             self.fold_before(&record, round);
             round.entries.push(Entry::Session(Event::Imported(Box::new(record))));
         }
         round.entries.extend(import.messages.into_iter().map(|message| Entry::Message(Box::new(message))));
+        round.askers.push(Asker { index, before: round.entries.len(), answer });
     }
 
     /// What a session said before must be folded before what it says now, and so must what those said whom it concerns:
@@ -283,26 +294,22 @@ impl<L: Log> Engine<L> {
         round.touched.insert(key);
     }
 
-    fn sort_entry(&self, entry: Entry, asker: oneshot::Sender<u64>, round: &mut Round) {
+    fn sort_entry(&self, entry: Entry, answer: oneshot::Sender<u64>, round: &mut Round) {
+        let mut index = round.entries.len();
         if let Some(key) = entry.message().and_then(MessageKey::of) {
             if self.views.is_repeat(&key) {
                 self.counters.repeats.fetch_add(1, Ordering::Relaxed);
-                let _ = asker.send(self.views.sequence());
+                let _ = answer.send(self.views.sequence());
                 return;
             }
-            match round.messages.entry(key) {
-                hash_map::Entry::Occupied(index) => {
-                    self.counters.repeats.fetch_add(1, Ordering::Relaxed);
-                    round.askers.push((*index.get(), asker));
-                    return;
-                }
-                hash_map::Entry::Vacant(place) => {
-                    place.insert(round.entries.len());
-                }
-            }
+            index = *round.messages.entry(key).or_insert(index);
         }
-        round.askers.push((round.entries.len(), asker));
-        round.entries.push(entry);
+        if index == round.entries.len() {
+            round.entries.push(entry);
+        } else {
+            self.counters.repeats.fetch_add(1, Ordering::Relaxed);
+        }
+        round.askers.push(Asker { index, before: round.entries.len(), answer });
     }
 
     fn refreshes_are_due(&self) -> bool {
@@ -335,27 +342,17 @@ impl<L: Log> Engine<L> {
     /// Append, commit, fold, then answer. False when we were told to stop while storage failed.
     fn commit(&mut self, round: Round) -> bool {
         let Round { entries, receipts, askers, .. } = round;
-        let first = self.log.next_sequence();
-        if !entries.is_empty() {
-            let batch = self.batch(entries);
-            if !self.append(&batch) {
-                return false;
-            }
-            self.counters.batches.fetch_add(1, Ordering::Relaxed);
-            self.counters.entries.fetch_add(batch.entries.len() as u64, Ordering::Relaxed);
-            self.fold(&batch);
-            let resumed = |entry: &Entry| matches!(entry, Entry::Session(Event::Resumed { .. }));
-            if self.deaf_since.is_none() && batch.entries.iter().any(resumed) {
-                self.health.set_deaf(false);
-            }
+        if entries.is_empty() {
+            self.acknowledge(receipts.into_iter());
+            return true;
         }
-        if !receipts.is_empty() {
-            (self.acknowledge)(receipts);
+        let batch = self.batch(entries);
+        if !self.append(&batch) {
+            return false;
         }
-        for (index, asker) in askers {
-            // The asker may have run out of patience; what is written stays written.
-            let _ = asker.send(first + index as u64);
-        }
+        self.counters.batches.fetch_add(1, Ordering::Relaxed);
+        self.counters.entries.fetch_add(batch.entries.len() as u64, Ordering::Relaxed);
+        self.fold(&batch, receipts, askers);
         true
     }
 
@@ -394,16 +391,39 @@ impl<L: Log> Engine<L> {
         }
     }
 
-    fn fold(&mut self, batch: &Batch) {
+    /// A part at a time, and whoever waits for it is answered before the next.
+    fn fold(&mut self, batch: &Batch, receipts: Vec<(usize, Receipt)>, askers: Vec<Asker>) {
+        let (mut receipts, mut askers) = (receipts.into_iter().peekable(), askers.into_iter().peekable());
         let mut folded = Vec::new();
-        for (sequence, entry) in (batch.sequence..).zip(&batch.entries) {
-            self.views.fold(batch.at, sequence, entry, &mut folded);
+        let mut done = 0;
+        for part in batch.entries.chunks(ANSWERED_AFTER) {
+            for (sequence, entry) in (batch.sequence + done as u64..).zip(part) {
+                self.views.fold(batch.at, sequence, entry, &mut folded);
+            }
+            done += part.len();
+            let resumed = |entry: &Entry| matches!(entry, Entry::Session(Event::Resumed { .. }));
+            if self.deaf_since.is_none() && part.iter().any(resumed) {
+                self.health.set_deaf(false);
+            }
+            let is_folded = |(before, _): &(usize, Receipt)| *before <= done;
+            self.acknowledge(std::iter::from_fn(|| receipts.next_if(is_folded)));
+            while let Some(Asker { index, answer, .. }) = askers.next_if(|asker| asker.before <= done) {
+                // The asker may have run out of patience; what is written stays written.
+                let _ = answer.send(batch.sequence + index as u64);
+            }
         }
         self.report(&folded);
         if let Some(thresholds) = &self.thresholds {
             self.signals = signals::seen(self.views.trends(), &thresholds(), &folded, batch.at);
         }
         self.keeper.keep(Keep { through: self.views.sequence(), folded });
+    }
+
+    fn acknowledge(&self, receipts: impl Iterator<Item = (usize, Receipt)>) {
+        let receipts: Vec<_> = receipts.map(|(_, receipt)| receipt).collect();
+        if !receipts.is_empty() {
+            (self.acknowledge)(receipts);
+        }
     }
 
     fn report(&self, folded: &[Folded]) {

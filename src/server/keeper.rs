@@ -5,6 +5,8 @@
 //! Knows: that a snapshot may only be stored when the index is past it, so that a restart never loses an effect. Must
 //! not know: what an effect means.
 
+mod storm;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +15,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-
 use super::health::Health;
 use super::notices::outbox::Outbox;
+use super::reached::Reached;
 use super::snapshots;
 use crate::access::preservation::Preservations;
 use crate::audit::AuditError;
@@ -68,14 +69,14 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread. `applied` tells everybody how far the index is.
+    /// Starts the thread. `reached` tells everybody how far the index is.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn start(
         dir: PathBuf,
         index: Index,
-        applied: Arc<watch::Sender<u64>>,
+        reached: Arc<Reached>,
         health: Arc<Health>,
         outbox: Arc<Outbox>,
         kept: impl Fn() -> (Retention, Arc<Preservations>) + Send + 'static,
@@ -94,7 +95,7 @@ impl Keeper {
             Worker {
                 dir,
                 index,
-                applied,
+                reached,
                 health,
                 forgettable: told,
                 behind: done,
@@ -162,7 +163,7 @@ impl Keeper {
 struct Worker {
     dir: PathBuf,
     index: Index,
-    applied: Arc<watch::Sender<u64>>,
+    reached: Arc<Reached>,
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
     behind: Arc<AtomicU64>,
@@ -189,9 +190,10 @@ impl Worker {
 
     /// Until nothing comes any more, or nothing may be indexed any more: after a hole the next start fills it from the log.
     fn work(&mut self, tasks: &Receiver<Work>) {
-        while let Some(first) = self.ahead.pop_front().or_else(|| tasks.recv().ok()) {
+        while self.comes_more(tasks) {
+            self.let_storm_pass(tasks);
             let (mut folded, mut through) = (Vec::new(), None);
-            let mut next = Some(first);
+            let mut next = self.ahead.pop_front();
             while let Some(Work::Keep(keep)) = next {
                 through = Some(keep.through);
                 folded.extend(keep.folded);
@@ -226,10 +228,33 @@ impl Worker {
         }
     }
 
+    /// Waits for something to do. False: nothing will come.
+    fn comes_more(&mut self, tasks: &Receiver<Work>) -> bool {
+        if self.ahead.is_empty() {
+            self.ahead.extend(tasks.recv());
+        }
+        !self.ahead.is_empty()
+    }
+
+    /// Waits while there is a storm, unless somebody asks about the past.
+    fn let_storm_pass(&mut self, tasks: &Receiver<Work>) {
+        let began = Instant::now();
+        loop {
+            let before = self.behind.load(Ordering::Acquire);
+            if self.reached.is_wanted() || !storm::may_wait(before, began.elapsed()) {
+                return;
+            }
+            self.wait(tasks, storm::A_MOMENT);
+            if !storm::is_storm(before, self.behind.load(Ordering::Acquire)) {
+                return;
+            }
+        }
+    }
+
     /// Waits a while, and tells others of what comes meanwhile. That is bounded: the engine hands over no more than
     /// [`BEHIND_AT_MOST`].
-    fn wait(&mut self, tasks: &Receiver<Work>) {
-        let until = Instant::now().checked_add(TRY_AGAIN);
+    fn wait(&mut self, tasks: &Receiver<Work>, how_long: Duration) {
+        let until = Instant::now().checked_add(how_long);
         while let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
             match tasks.recv_timeout(left) {
                 Ok(work) => {
@@ -255,9 +280,9 @@ impl Worker {
             if self.health.is_stopping() || self.health.is_index_given_up() {
                 return false;
             }
-            self.wait(tasks);
+            self.wait(tasks, TRY_AGAIN);
         }
-        self.applied.send_replace(through);
+        self.reached.set(through);
         true
     }
 
@@ -327,7 +352,7 @@ impl Worker {
 
     fn snapshot(&mut self, sequence: u64, at: Timestamp, body: Option<Vec<u8>>) {
         // The index must be past the snapshot, also after a loss of power: what is folded before it is not folded again.
-        if *self.applied.borrow() < sequence {
+        if self.reached.sequence() < sequence {
             return;
         }
         if !self.outbox.is_durable() {

@@ -22,6 +22,7 @@ pub mod mta;
 pub mod nas;
 pub mod notices;
 pub mod radius;
+pub mod reached;
 pub mod recovery;
 pub mod rules;
 pub mod scales;

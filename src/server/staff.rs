@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
-use tokio::sync::watch;
 
 use self::rows::{answer, kept, living, spelled, story_row};
 use self::window::Window;
@@ -47,6 +46,7 @@ use super::http::{Health, OrderError, Ordered, Staff, Trouble};
 use super::import::{self, Judged, NoSuchClient};
 use super::inbox::{Import, Inbox};
 use super::notices::Notices;
+use super::reached::Reached;
 use super::scales::Scales;
 use super::scanning::Scanning;
 use super::seats::Seats;
@@ -93,7 +93,7 @@ pub struct StaffDesk {
     /// The past.
     pub past: Arc<OnceLock<Past>>,
     /// How far the past is filled.
-    pub applied: watch::Receiver<u64>,
+    pub reached: Arc<Reached>,
     /// Where orders and questions go.
     pub inbox: Arc<Inbox>,
     /// What is well.
@@ -650,19 +650,14 @@ impl StaffDesk {
     /// Waits until the index has what was committed when the question came. Late answers say so by what they lack;
     /// an index that fails is on `/readyz`.
     async fn indexed(&self) -> bool {
-        let wanted = self.shared.committed();
-        let mut applied = self.applied.clone();
-        let caught_up = applied.wait_for(|applied| *applied >= wanted);
-        matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
+        self.reached.wait_for(self.shared.committed(), INDEX_WITHIN).await
     }
 
     /// Waits until the index is not far behind: a file must not fill the queue before it, for which the engine, and with
     /// it everybody's records, would have to wait.
     async fn has_kept_up(&self) -> bool {
         let wanted = self.shared.committed().saturating_sub(IMPORT_AHEAD_MAX);
-        let mut applied = self.applied.clone();
-        let caught_up = applied.wait_for(|applied| *applied >= wanted);
-        matches!(tokio::time::timeout(INDEX_WITHIN, caught_up).await, Ok(Ok(_)))
+        self.reached.wait_for(wanted, INDEX_WITHIN).await
     }
 
     async fn messages_by(&self, filter: MessageFilter) -> Result<Vec<MessageRow>, Trouble> {

@@ -19,6 +19,7 @@ use relaywarden::server::inbox::{Inbox, Input};
 use relaywarden::server::notices::Notices;
 use relaywarden::server::notices::outbox::Outbox;
 use relaywarden::server::radius::{self, Listeners, Offer, Offered};
+use relaywarden::server::reached::Reached;
 use relaywarden::server::secret_key::SecretKey;
 use relaywarden::server::staff::{Counters, StaffDesk};
 use relaywarden::server::{desk, engine, import, mta};
@@ -90,7 +91,7 @@ impl World {
             config,
             shared,
             past: Arc::new(past),
-            applied: tokio::sync::watch::channel(views.sequence()).1,
+            reached: Arc::new(Reached::new(views.sequence())),
             inbox: Arc::clone(&inbox),
             health,
             radius: Arc::new(radius),

@@ -4,8 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 
-use tokio::sync::watch;
-
 use super::*;
 use crate::audit::index::Index;
 use crate::config::Retention;
@@ -15,6 +13,7 @@ use crate::relay::message::Message;
 use crate::relay::verdict::Reason;
 use crate::server::notices::outbox::Outbox;
 use crate::server::radius;
+use crate::server::reached::Reached;
 use crate::session::Realm;
 use crate::session::bindings::Lookup;
 use crate::session::event::{Applied, Claim, ClaimSource, Kind, Rules, Span};
@@ -78,12 +77,11 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let (shared, health, paper) = (Arc::<Shared>::default(), Arc::<Health>::default(), Paper::default());
         let index = Index::open(dir.path()).unwrap();
-        let (applied, _) = watch::channel(0);
         let outbox = Arc::new(Outbox::open(dir.path()).unwrap());
         let keeper = Keeper::start(
             dir.path().to_path_buf(),
             index,
-            Arc::new(applied),
+            Arc::new(Reached::new(0)),
             Arc::clone(&health),
             outbox,
             || (KEPT, Arc::default()),
@@ -167,6 +165,51 @@ fn a_start_is_acknowledged_after_it_is_durable_and_holds() {
     assert!(world.round(vec![record(Kind::Start, "1", "alice", 9)]));
     assert_eq!(world.acknowledged.try_recv(), Ok((1, 2)));
     assert_eq!(world.owner(), ["alice"]);
+}
+
+/// A Start of somebody with an address of their own.
+fn newcomer(number: u8) -> Record {
+    let (now, name) = (clock::now(), Name::from(number.to_string().as_str()));
+    let address = IpAddr::from([198, 51, 100, number]);
+    Record {
+        subscriber: Some(name.clone()),
+        claims: vec![Claim::whole(address.into(), ClaimSource::FramedAddress)],
+        ..Record::bare(Kind::Start, Name::from("bras1"), name, now)
+    }
+}
+
+#[test]
+fn whose_record_is_folded_is_acknowledged_before_the_next_part_is_and_no_sooner() {
+    let mut world = World::new();
+    let (tell, told) = channel();
+    let shared = Arc::clone(&world.shared);
+    world.engine.acknowledge = Box::new(move |receipts| {
+        let holds = |number: &u8| {
+            let address = IpAddr::from([198, 51, 100, *number]);
+            matches!(shared.map.lookup(Realm::PUBLIC, address, None, clock::now()), Lookup::Found(_))
+        };
+        tell.send((receipts.len(), (0..66).filter(holds).count())).unwrap();
+    });
+    let inputs = (0..66).map(|number| Input::Record(Box::new(newcomer(number)), receipt()));
+    let inputs = inputs.collect();
+    assert!(world.round(inputs));
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [(64, 64), (2, 66)]);
+}
+
+#[test]
+fn whoever_brings_a_file_is_answered_when_all_of_it_is_folded() {
+    let mut world = World::new();
+    let ((asker, answer), (tell, told)) = (oneshot::channel(), channel());
+    let answer = Arc::new(Mutex::new(answer));
+    let seen = Arc::clone(&answer);
+    world.engine.acknowledge = Box::new(move |_| tell.send(seen.lock().unwrap().try_recv().ok()).unwrap());
+    let by = Entry::Alive { ahead: Duration::ZERO };
+    let import = Import { by, records: (1..100).map(newcomer).collect(), messages: Vec::new() };
+    let sequence = world.engine.log.next_sequence();
+    let [first, last] = [0, 200].map(|number| Input::Record(Box::new(newcomer(number)), receipt()));
+    assert!(world.round(vec![first, Input::Import(Box::new(import), asker), last]));
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [None, None]);
+    assert_eq!(answer.lock().unwrap().try_recv(), Ok(sequence + 1));
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl StaffDesk {
             &[],
             i64::from(self.health.is_storage_failing()),
         );
-        let behind = self.shared.committed().saturating_sub(*self.applied.borrow());
+        let behind = self.shared.committed().saturating_sub(self.reached.sequence());
         out.gauge("index_behind", "Entries not indexed yet", &[], i64::try_from(behind).unwrap_or(i64::MAX));
         let config = self.config.load();
         feed_health::expose(&mut out, &self.shared.map, &self.radius, &config, clock::now());
