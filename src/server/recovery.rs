@@ -82,9 +82,11 @@ pub fn recover(
     let start = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
     // Views at a snapshot that the index has not reached would leave a hole in the past for ever.
     let index = Some(Index::open(data_dir)?).filter(|index| index.applied() >= start);
-    let mut replay = Replay::begin(data_dir, snapshot.as_ref(), index, shared)?;
-    replay.told_through = told;
-    let log = replay.read(data_dir, lock)?;
+    let begin = || {
+        let replay = Replay::begin(data_dir, snapshot.as_ref(), index, shared)?;
+        Ok(Replay { told_through: told, ..replay })
+    };
+    let (mut replay, log) = Replay::read(data_dir, lock, start, begin)?;
     if let Some(last) = replay.last {
         begin_clock(last, replay.views.ahead())?;
     }
@@ -150,8 +152,9 @@ pub fn rebuild(data_dir: &Path) -> Result<Rebuilt, Failure> {
 
 /// A new index, filled from the log's first entry to its last, which is this one at least.
 fn filled(data_dir: &Path, lock: &DataLock, reached: u64) -> Result<u64, Failure> {
-    let mut replay = Replay::begin(data_dir, None, Some(Index::open(data_dir)?), Arc::default())?;
-    replay.read(data_dir, lock)?;
+    let index = Index::open(data_dir)?;
+    let begin = || Ok(Replay::begin(data_dir, None, Some(index), Arc::default())?);
+    let (mut replay, _) = Replay::read(data_dir, lock, 0, begin)?;
     replay.flush();
     if let Some(error) = replay.failed.take() {
         return Err(error.into());
@@ -193,9 +196,18 @@ fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Fail
     let index = Index::open(data_dir)?;
     // The log goes on from the older of two snapshots.
     let snapshot = snapshot::load_before(data_dir, index.applied())?;
-    let mut replay = Replay::begin(data_dir, snapshot.as_ref(), Some(index), Arc::default())?;
-    match replay.read(data_dir, lock) {
-        Ok(_) => {
+    let start = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
+    // That one is damaged is no reason to do without the past.
+    let begin = || {
+        let damaged = |what| AuditError::Damaged { file: data_dir.join("snapshots"), what };
+        Replay::begin(data_dir, snapshot.as_ref(), Some(index), Arc::default()).map_err(|_| {
+            Failure::Index(damaged(
+                "the older one can't be read, and the past is to be made again from there",
+            ))
+        })
+    };
+    match Replay::read(data_dir, lock, start, begin) {
+        Ok((mut replay, _)) => {
             replay.flush();
             if let Some(error) = replay.failed.take() {
                 return Err(error.into());
@@ -212,7 +224,6 @@ fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Fail
             tracing::warn!(
                 "the log does not reach back to where the index ends: of what that lacks, only what lives is known"
             );
-            drop(replay);
             let mut index = Index::open(data_dir)?;
             index.give_up_lost();
             index.apply(views.sequence(), &views.retell())?;
@@ -282,27 +293,32 @@ impl Replay {
         })
     }
 
-    fn read(&mut self, data_dir: &Path, lock: &DataLock) -> Result<SqliteLog, Failure> {
-        let after = self.views.sequence();
-        // Reading and unpacking take as long as folding.
-        let log = std::thread::scope(|scope| {
+    /// Begins, and folds all of the log behind `after`. It is read meanwhile: what is in a snapshot takes some time to be had again,
+    /// and reading and unpacking what follows takes as long as folding it.
+    fn read(
+        data_dir: &Path,
+        lock: &DataLock,
+        after: u64,
+        begin: impl FnOnce() -> Result<Self, Failure>,
+    ) -> Result<(Self, SqliteLog), Failure> {
+        std::thread::scope(|scope| {
             let (read, batches) = sync_channel(READ_AHEAD);
             let reader = scope.spawn(move || {
                 SqliteLog::open_locked(lock.clone(), data_dir, after, &mut |batch| {
-                    // It is gone only when this thread's scope ends by a panic.
+                    // Nobody wants it where the snapshot can't be read.
                     let _ = read.send(batch);
                 })
             });
-            batches.iter().for_each(|batch| self.batch(&batch));
-            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?;
-        if let Some(error) = self.failed.take() {
-            return Err(error.into());
-        }
-        let sessions = self.views.machine().sessions();
-        let took = self.began.elapsed();
-        tracing::info!(snapshot = after, entries = self.entries, sessions, ?took, "the log is read");
-        Ok(log)
+            let mut replay = begin()?;
+            batches.iter().for_each(|batch| replay.batch(&batch));
+            let log = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            if let Some(error) = replay.failed.take() {
+                return Err(error.into());
+            }
+            let (sessions, took) = (replay.views.machine().sessions(), replay.began.elapsed());
+            tracing::info!(snapshot = after, entries = replay.entries, sessions, ?took, "the log is read");
+            Ok((replay, log))
+        })
     }
 
     fn batch(&mut self, batch: &Batch) {

@@ -296,7 +296,7 @@ impl LiveMap {
 
     /// Replaces in place: readers see the old slot or the new one, never nothing.
     pub(super) fn put(&self, place: Place, slot: Slot) {
-        // Counted first: a reader that misses the length, or the block, would miss the slot. Nobody else puts.
+        // Counted first: a reader that misses the length, or the block, would miss the slot. Nobody else puts something there.
         if place.ports.is_all() {
             return self.slots.put(place, slot, || self.lengths.add(place.prefix));
         }

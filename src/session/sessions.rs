@@ -100,7 +100,7 @@ impl Sessions {
     }
 
     pub(super) fn numbers(&self) -> Vec<u32> {
-        self.by_nas.iter().flat_map(Numbers::iter).collect()
+        self.held.numbered().map(|(number, _)| number).collect()
     }
 
     pub(super) fn numbers_of(&self, nas: u32) -> Vec<u32> {
