@@ -174,7 +174,7 @@ struct Worker {
     /// When is looked next for what is too old.
     retires: Timestamp,
     is_failing: bool,
-    /// What came while the index was waited for; others were told of it.
+    /// What came while the index or a storm was waited for; others were told of it.
     ahead: VecDeque<Work>,
     /// A snapshot that is being made, and whether it should stop.
     making: Option<JoinHandle<()>>,
@@ -230,10 +230,20 @@ impl Worker {
 
     /// Waits for something to do. False: nothing will come.
     fn comes_more(&mut self, tasks: &Receiver<Work>) -> bool {
-        if self.ahead.is_empty() {
-            self.ahead.extend(tasks.recv());
+        if self.ahead.is_empty()
+            && let Ok(work) = tasks.recv()
+        {
+            self.put_off(work);
         }
         !self.ahead.is_empty()
+    }
+
+    /// Takes something that is done later, and tells others of it now.
+    fn put_off(&mut self, work: Work) {
+        if let Work::Keep(keep) = &work {
+            self.outbox.accept(&keep.folded, clock::now());
+        }
+        self.ahead.push_back(work);
     }
 
     /// Waits while there is a storm, unless somebody asks about the past.
@@ -257,12 +267,7 @@ impl Worker {
         let until = Instant::now().checked_add(how_long);
         while let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
             match tasks.recv_timeout(left) {
-                Ok(work) => {
-                    if let Work::Keep(keep) = &work {
-                        self.outbox.accept(&keep.folded, clock::now());
-                    }
-                    self.ahead.push_back(work);
-                }
+                Ok(work) => self.put_off(work),
                 Err(RecvTimeoutError::Timeout) => return,
                 Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(left),
             }
