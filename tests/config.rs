@@ -302,6 +302,27 @@ fn each_mistake_about_who_may_come_in_is_named() {
 }
 
 #[test]
+fn room_for_what_comes_and_goes_is_within_bounds() {
+    let written = |text: &str| loaded(&Disk::with(&format!("[room]\n{text}\n"), 0o600)).is_ok();
+    for (key, least, most) in [
+        ("requests", 1_000, 10_000_000),
+        ("remembered", 1_000, 10_000_000),
+        ("connections", 10, 1_000_000),
+        ("past", 100_000, 100_000_000),
+    ] {
+        for (number, fits) in [(least - 1, false), (least, true), (most, true), (most + 1, false)] {
+            assert_eq!(written(&format!("{key} = {number}")), fits, "{key} = {number}");
+        }
+    }
+    let room = config("[room]\nrequests = 1001\nremembered = 1002\nconnections = 1003\npast = 100004\n").room;
+    assert_eq!((room.requests, room.remembered, room.connections, room.past), (1001, 1002, 1003, 100_004));
+    assert_eq!(
+        mistake("[room]\npast = 7\n"),
+        "2:8: room.past: is out of range; write a number from 100000 to 100000000"
+    );
+}
+
+#[test]
 fn each_mistake_is_named_with_place_key_and_remedy() {
     for (text, expected) in [
         ("data-dir = ''\n", "1:12: data-dir: is empty; write a value or remove the key"),

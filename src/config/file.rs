@@ -23,7 +23,7 @@ use super::fault::{Caution, ConfigError, Fault, Place, Warning, place};
 use super::limit;
 use super::table::{self, Number, Text, Texts};
 use super::{
-    Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Retention, Secret,
+    Client, Config, Listed, NamedRealm, NasIdentity, Radius, RealmAttribute, Relay, Retention, Room, Secret,
     prefixes, value,
 };
 use crate::relay::within::By;
@@ -148,6 +148,7 @@ impl Reader<'_> {
             scanned: self.scanned(&file.scanned)?,
             http: self.http(&file.http)?,
             require_purpose: file.audit.require_purpose.as_ref().is_some_and(|required| *required.get_ref()),
+            room: self.room(&file.room)?,
             mtas,
             retention: self.retention(file.retention.as_ref())?,
             trend: self.trend(&file.trend)?,
@@ -182,6 +183,18 @@ impl Reader<'_> {
             sessions: kept("sessions", sessions.as_ref())?,
             messages: kept("messages", messages.as_ref())?,
             questions: kept("questions", questions.as_ref())?,
+        })
+    }
+
+    fn room(&self, table: &table::Room) -> Result<Room, ConfigError> {
+        let usual = Room::default();
+        let number = |number: &Option<Number>, within, usual| self.number(number.as_ref(), within, usual);
+        Ok(Room {
+            // A tenth is kept for Stop, On and Off.
+            requests: number(&table.requests, 1_000..=10_000_000, usual.requests)?,
+            remembered: number(&table.remembered, 1_000..=10_000_000, usual.remembered)?,
+            connections: number(&table.connections, 10..=1_000_000, usual.connections)?,
+            past: number(&table.past, 100_000..=100_000_000, usual.past)?,
         })
     }
 

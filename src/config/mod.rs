@@ -85,6 +85,8 @@ pub struct Config {
     pub trend: Thresholds,
     /// `[audit] require-purpose`: no question about a person without one.
     pub require_purpose: bool,
+    /// `[room]`: how much there is for what comes and goes.
+    pub room: Room,
     /// `[rules]` and `[[rule]]`: what acts alone on cases.
     pub case_rules: case_rules::Rules,
     /// `[watch.dnsbl]`; `None`: no list is asked.
@@ -95,6 +97,26 @@ pub struct Config {
     pub logins: Logins,
     /// `[[notice]]`: who is told of what.
     pub notices: Vec<Receiver>,
+}
+
+/// `[room]`: how many may be in memory of what comes and goes, beside the sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Requests and entries that wait to become durable.
+    pub requests: u32,
+    /// Requests of each listener that are remembered, for their repetitions.
+    pub remembered: u32,
+    /// Mail servers' connections.
+    pub connections: u32,
+    /// Outcomes that wait to be written to the past.
+    pub past: u32,
+}
+
+impl Default for Room {
+    /// A second's worth of a storm waits; what is remembered reaches back thirty seconds at two thousand requests a second.
+    fn default() -> Self {
+        Room { requests: 100_000, remembered: 65_536, connections: 20_000, past: 2_000_000 }
+    }
 }
 
 /// `[retention]`: how long the past is kept. There is no default: the law differs.

@@ -34,6 +34,7 @@ pub(super) struct File {
     pub http: Http,
     pub retention: Option<Spanned<Retention>>,
     pub audit: Audit,
+    pub room: Room,
     pub trend: Trend,
     pub rules: CommonRules,
     pub rule: Vec<Spanned<Rule>>,
@@ -326,6 +327,16 @@ pub(super) struct Http {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Audit {
     pub require_purpose: Option<Spanned<bool>>,
+}
+
+/// `[room]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Room {
+    pub requests: Option<Number>,
+    pub remembered: Option<Number>,
+    pub connections: Option<Number>,
+    pub past: Option<Number>,
 }
 
 /// `[trend]`

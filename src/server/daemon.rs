@@ -59,8 +59,6 @@ use crate::relay::written::{KEPT, KEPT_FOR};
 use crate::session::event::{Applied, Event};
 use crate::views::{Outcome, Shared};
 
-/// Inputs that may wait for the engine: a second's worth of a storm.
-const INBOX: usize = 100_000;
 /// So many of those who stand out are named in the case of a listing: as many as somebody looks through.
 const SUSPECTS_MOST: usize = 20;
 /// After reading so many entries a snapshot is taken, so that the next start need not read them again.
@@ -177,8 +175,8 @@ async fn bind(config: &Config, mut inherited: Inherited) -> Result<Sockets, Fail
     let refused = |what: &dyn fmt::Display| Failure::Socket(what.to_string());
     let radius = radius::Listeners::inherit(&config.radius.listen, &mut inherited)
         .map_err(|error| refused(&format_args!("radius.listen: {error}")))?;
-    let mta =
-        mta::inherit(config, mta::Limits::default(), &mut inherited).map_err(|error| refused(&error))?;
+    let limits = mta::Limits { connections: config.room.connections, ..mta::Limits::default() };
+    let mta = mta::inherit(config, limits, &mut inherited).map_err(|error| refused(&error))?;
     let staff = web::bind_unix(&config.http.socket, config.http.mode, config.http.group.as_deref())
         .map_err(|error| refused(&format_args!("http.socket: {error}")))?;
     let peers = Peers::of(&config.http).map_err(|error| refused(&error))?;
@@ -240,7 +238,7 @@ impl House {
         let key =
             SecretKey::open(data_dir).map_err(|error| Failure::DataDir(data_dir.to_path_buf(), error))?;
         let (stop, stopping) = watch::channel(false);
-        let inbox = Arc::new(Inbox::new(INBOX));
+        let inbox = Arc::new(Inbox::new(config.load().room.requests as usize));
         let health = Arc::new(Health::default());
         let counters = Counters::default();
         let offer: Arc<dyn radius::Offer> = Arc::<Inbox>::clone(&inbox);
@@ -382,8 +380,9 @@ impl House {
     async fn recover(self, lock: DataLock) -> Result<JoinHandle<()>, Failure> {
         let work = move || -> Result<JoinHandle<()>, Failure> {
             let outbox = &self.notices.outbox;
+            let room = self.config.load().room.past;
             let recovered =
-                recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared), outbox.told())?;
+                recovery::recover(&self.data_dir, &lock, Arc::clone(&self.shared), outbox.told(), room)?;
             outbox.begin(recovered.views.sequence());
             self.notices.reload(recovered.views.sequence());
             outbox.accept(&recovered.told, clock::now());
@@ -403,6 +402,7 @@ impl House {
                 Arc::clone(&self.reached),
                 Arc::clone(&self.health),
                 Arc::clone(outbox),
+                room,
                 {
                     let (config, shared) = (Arc::clone(&self.config), Arc::clone(&self.shared));
                     move || (config.load().retention, shared.preserved.load_full())
@@ -654,6 +654,7 @@ fn needs_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (!old.policy.listeners.same_sockets(&new.policy.listeners), "policy.listen"),
         (!old.milter.listeners.same_sockets(&new.milter.listeners), "milter.listen"),
         (listening(&old.http) != listening(&new.http), "[http]"),
+        (old.room != new.room, "[room]"),
     ]
     .into_iter()
     .filter_map(|(changed, what)| changed.then_some(what))

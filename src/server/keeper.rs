@@ -28,17 +28,12 @@ use crate::log::snapshot;
 use crate::session::Timestamp;
 use crate::views::Folded;
 
-/// How many outcomes the index may be behind, some three hundred octets each, before the engine waits for it. It waits
-/// only for an index that is slow; one that fails is given up until the next start, which refills it from the log.
-const BEHIND_AT_MOST: u64 = 2_000_000;
 /// How long the engine waits before it looks again whether the index has caught up.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How many folded entries are stored in one transaction.
 const AT_ONCE: usize = 20_000;
 /// Niceness of the thread, which Linux takes for the thread alone: against others that want the processor it gets a tenth.
 const STEPS_BACK: i32 = 10;
-/// So many rows may wait for a disk that refuses, some three hundred octets each, before nothing more is taken.
-const GATHERED_AT_MOST: usize = 2_000_000;
 /// How often is looked for what is older than it is to be kept.
 const RETIRE_EVERY: Duration = Duration::from_secs(600);
 /// How long after a failure the index is tried again.
@@ -62,6 +57,9 @@ pub struct Keeper {
     work: Option<Sender<Work>>,
     /// Outcomes handed over and not yet indexed.
     behind: Arc<AtomicU64>,
+    /// How many they may be before the engine waits. It waits only for an index that is slow; one that fails is given up
+    /// until the next start, which refills it from the log.
+    room: u64,
     health: Arc<Health>,
     thread: Option<JoinHandle<()>>,
     forgettable: Arc<AtomicU64>,
@@ -69,7 +67,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread. `reached` tells everybody how far the index is.
+    /// Starts the thread. `reached` tells everybody how far the index is; it has room for so many outcomes that wait.
     ///
     /// # Errors
     /// No thread could be started.
@@ -79,6 +77,7 @@ impl Keeper {
         reached: Arc<Reached>,
         health: Arc<Health>,
         outbox: Arc<Outbox>,
+        room: u32,
         kept: impl Fn() -> (Retention, Arc<Preservations>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (work, tasks) = channel();
@@ -99,6 +98,7 @@ impl Keeper {
                 health,
                 forgettable: told,
                 behind: done,
+                room: room as usize,
                 kept,
                 outbox,
                 retires: Timestamp::EARLIEST,
@@ -110,12 +110,13 @@ impl Keeper {
             .run(&tasks);
         })?;
         let forgotten = AtomicU64::new(0);
-        Ok(Keeper { work: Some(work), behind, health: watched, thread: Some(thread), forgettable, forgotten })
+        let (work, thread, room) = (Some(work), Some(thread), u64::from(room));
+        Ok(Keeper { work, behind, room, health: watched, thread, forgettable, forgotten })
     }
 
     /// Hands over what came of a group commit.
     pub fn keep(&mut self, keep: Keep) {
-        while self.behind.load(Ordering::Acquire) > BEHIND_AT_MOST && !self.health.is_index_given_up() {
+        while self.behind.load(Ordering::Acquire) > self.room && !self.health.is_index_given_up() {
             // A worker that is gone will never catch up either.
             let gone = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
             if gone || self.health.is_index_failing() {
@@ -167,6 +168,8 @@ struct Worker {
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
     behind: Arc<AtomicU64>,
+    /// So many rows may wait for a disk that refuses before nothing more is taken.
+    room: usize,
     /// For how long what is kept, and what longer.
     kept: Box<dyn Fn() -> (Retention, Arc<Preservations>) + Send>,
     /// What others are to be told of it.
@@ -262,7 +265,7 @@ impl Worker {
     }
 
     /// Waits a while, and tells others of what comes meanwhile. That is bounded: the engine hands over no more than
-    /// [`BEHIND_AT_MOST`].
+    /// there is room for.
     fn wait(&mut self, tasks: &Receiver<Work>, how_long: Duration) {
         let until = Instant::now().checked_add(how_long);
         while let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
@@ -302,7 +305,7 @@ impl Worker {
                 }
                 Ok(())
             }
-            Err(error @ AuditError::Storage { .. }) if self.index.gathered() < GATHERED_AT_MOST => {
+            Err(error @ AuditError::Storage { .. }) if self.index.gathered() < self.room => {
                 self.failing(&error);
                 Ok(())
             }

@@ -36,9 +36,6 @@ use crate::radius::nas_clock::{self, NasClocks};
 use crate::session::Name;
 use crate::session::event::{ClockOffset, Record};
 
-/// Requests remembered per listener, about 12 MiB. At more than two thousand a second the oldest answers make
-/// room before their thirty seconds are over.
-const REMEMBERED: usize = 65_536;
 /// After an error of receiving, so that one that lasts does not keep a processor busy.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -156,11 +153,12 @@ impl Listeners {
             answers: Vec::new(),
             held_back: Mutex::default(),
         };
+        let remembered = config.load().room.remembered as usize;
         let shared = Shared { config, offer, ready, counters, clocks, feeds };
         for (socket, listener) in self.sockets.into_iter().zip(0_u16..) {
             let address = socket.local_addr();
             info!(%address, receive_buffer = socket.receive_buffer, "listening for RADIUS accounting");
-            let memory = Arc::new(Mutex::new(Memory::new(REMEMBERED)));
+            let memory = Arc::new(Mutex::new(Memory::new(remembered)));
             let gate = Gate {
                 listener,
                 shared: shared.clone(),

@@ -19,15 +19,13 @@ use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::audit::verify::reached;
 use crate::clock;
+use crate::config::Room;
 use crate::log::snapshot::{self, Snapshot};
 use crate::log::sqlite::{DataLock, SqliteLog};
 use crate::log::{Batch, LogError};
 use crate::session::Timestamp;
 use crate::views::{Folded, Shared, Views};
 
-/// So much of what the index lacks may wait for the keeper, some three hundred octets each: half of what may wait for it at any
-/// time. More is indexed before the first answer.
-const LEFT_AT_MOST: usize = 1_000_000;
 /// How many batches are read ahead of the fold.
 const READ_AHEAD: usize = 64;
 /// Our clock may be behind the log's last moment by as much: less than that, it is stepped, not wrong.
@@ -68,7 +66,8 @@ pub fn prepare(data_dir: &Path) -> Result<DataLock, Failure> {
     Ok(DataLock::take(data_dir)?)
 }
 
-/// Rebuilds everything. `told` is the entry up to which others were told of everything.
+/// Rebuilds everything. `told` is the entry up to which others were told of everything; there is room for so many outcomes that
+/// wait for the past.
 ///
 /// # Errors
 /// The log is damaged, of a later version, or can't be read; or it ends in the future.
@@ -77,6 +76,7 @@ pub fn recover(
     lock: &DataLock,
     shared: Arc<Shared>,
     told: u64,
+    room: u32,
 ) -> Result<Recovered, Failure> {
     let snapshot = snapshot::load(data_dir)?;
     let start = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
@@ -84,7 +84,8 @@ pub fn recover(
     let index = Some(Index::open(data_dir)?).filter(|index| index.applied() >= start);
     let begin = || {
         let replay = Replay::begin(data_dir, snapshot.as_ref(), index, shared)?;
-        Ok(Replay { told_through: told, ..replay })
+        // More than half of the room is indexed before the first answer.
+        Ok(Replay { told_through: told, left_at_most: room as usize / 2, ..replay })
     };
     let (mut replay, log) = Replay::read(data_dir, lock, start, begin)?;
     if let Some(last) = replay.last {
@@ -250,6 +251,8 @@ struct Replay {
     told_through: u64,
     told: Vec<Folded>,
     outcomes: usize,
+    /// So much of what the index lacks may wait, until it is filled or for the keeper.
+    left_at_most: usize,
     failed: Option<AuditError>,
     last: Option<Timestamp>,
     since: Option<Timestamp>,
@@ -284,6 +287,7 @@ impl Replay {
             told_through,
             told,
             outcomes: 0,
+            left_at_most: Room::default().past as usize / 2,
             failed: None,
             last,
             since: last,
@@ -338,7 +342,7 @@ impl Replay {
             self.outcomes += folded.len();
             self.left.push(Keep { through: self.views.sequence(), folded });
         }
-        if self.outcomes >= LEFT_AT_MOST {
+        if self.outcomes >= self.left_at_most {
             self.flush();
         }
         if self.said.elapsed() >= SAY_EVERY {

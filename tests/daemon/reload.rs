@@ -1,9 +1,12 @@
 //! `SIGHUP`: what is read again holds from then on, what was before stays known, and nothing is lost meanwhile.
 
 use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::common::asking::Socketmap;
 use crate::common::daemon::{Daemon, SECRET_V6, Wanted};
 use crate::common::nas::{Attributes, Nas, Status};
 use crate::house::{a_moment, edit, reload};
@@ -189,4 +192,21 @@ fn a_realm_and_a_translation_hold_from_the_reload_on() {
     assert_eq!(daemon.map("subscriber", "192.0.2.0 1724"), "OK alice");
     assert_eq!(daemon.map("relay", "192.0.2.0"), "TEMP port-required");
     assert_eq!(daemon.map("subscriber", "192.0.2.0 1824"), "NOTFOUND ", "the neighbour's block");
+}
+
+#[test]
+fn room_for_connections_holds_from_the_next_start_on() {
+    let mut daemon = Daemon::start();
+    edit(&daemon, "[relay]\n", "[room]\nconnections = 10\n[relay]\n");
+    let told = reload(&daemon);
+    assert!(told.contains("[room] has changed: that takes effect at the next start"), "{told}");
+    daemon.restart();
+    let mut held: Vec<_> = (0..10).map(|_| Socketmap::connect(daemon.socketmap)).collect();
+    for connection in &mut held {
+        assert_eq!(connection.ask("relay", "100.64.0.1"), "NOTFOUND ");
+    }
+    let mut eleventh = TcpStream::connect(daemon.socketmap).expect("it listens");
+    eleventh.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    assert_eq!(eleventh.read(&mut [0]).expect("closed at once"), 0);
+    assert_eq!(held.pop().expect("ten").ask("relay", "100.64.0.1"), "NOTFOUND ");
 }

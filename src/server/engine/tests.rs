@@ -84,6 +84,7 @@ impl World {
             Arc::new(Reached::new(0)),
             Arc::clone(&health),
             outbox,
+            1000,
             || (KEPT, Arc::default()),
         )
         .unwrap();

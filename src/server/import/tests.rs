@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::{Asker, Role, Via};
-use crate::config::{AttributePath, Coa, Http, Identity, Listeners, Policy, Radius, Relay, Secret};
+use crate::config::{AttributePath, Coa, Http, Identity, Listeners, Policy, Radius, Relay, Room, Secret};
 use crate::radius::dictionary::Dictionary;
 use crate::radius::text;
 use crate::session::event::{Kind, Rules as SessionRules};
@@ -26,6 +26,7 @@ fn config() -> Config {
         retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
         trend: crate::relay::trend::Thresholds::default(),
         require_purpose: false,
+        room: Room::default(),
         case_rules: Default::default(),
         dnsbl: None,
         milter: Default::default(),

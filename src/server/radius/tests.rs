@@ -7,7 +7,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::*;
-use crate::config::{Client, Http, Identity, Policy, Radius, Relay, Secret};
+use crate::config::{Client, Http, Identity, Policy, Radius, Relay, Room, Secret};
 use crate::radius::authenticator::sign_request;
 use crate::radius::dictionary::Dictionary;
 use crate::radius::packet::Packet;
@@ -53,6 +53,7 @@ fn config(secret: &[u8]) -> Config {
         retention: crate::config::Retention::of_all(Duration::from_secs(180 * 86_400)),
         trend: crate::relay::trend::Thresholds::default(),
         require_purpose: false,
+        room: Room::default(),
         case_rules: Default::default(),
         dnsbl: None,
         milter: Default::default(),
