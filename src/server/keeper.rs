@@ -98,7 +98,7 @@ impl Keeper {
                 health,
                 forgettable: told,
                 behind: done,
-                room: room as usize,
+                room,
                 kept,
                 outbox,
                 retires: Timestamp::EARLIEST,
@@ -168,8 +168,8 @@ struct Worker {
     health: Arc<Health>,
     forgettable: Arc<AtomicU64>,
     behind: Arc<AtomicU64>,
-    /// So many rows may wait for a disk that refuses before nothing more is taken.
-    room: usize,
+    /// So many outcomes may wait for us, and so many rows for a disk that refuses.
+    room: u32,
     /// For how long what is kept, and what longer.
     kept: Box<dyn Fn() -> (Retention, Arc<Preservations>) + Send>,
     /// What others are to be told of it.
@@ -177,7 +177,7 @@ struct Worker {
     /// When is looked next for what is too old.
     retires: Timestamp,
     is_failing: bool,
-    /// What came while the index or a storm was waited for; others were told of it.
+    /// What is to be done, in order; others were told of it.
     ahead: VecDeque<Work>,
     /// A snapshot that is being made, and whether it should stop.
     making: Option<JoinHandle<()>>,
@@ -196,17 +196,13 @@ impl Worker {
         while self.comes_more(tasks) {
             self.let_storm_pass(tasks);
             let (mut folded, mut through) = (Vec::new(), None);
-            let mut next = self.ahead.pop_front();
-            while let Some(Work::Keep(keep)) = next {
+            while folded.len() < AT_ONCE
+                && let Some(Work::Keep(keep)) = self.ahead.pop_front_if(|work| matches!(work, Work::Keep(_)))
+            {
                 through = Some(keep.through);
                 folded.extend(keep.folded);
-                let mut more = || self.ahead.pop_front().or_else(|| tasks.try_recv().ok());
-                next = if folded.len() < AT_ONCE { more() } else { None };
             }
             if let Some(through) = through {
-                // First, so that what is indexed is told, too, whatever happens between the two. What was told while the index
-                // was waited for is known by its id.
-                self.outbox.accept(&folded, clock::now());
                 if self.health.is_index_given_up() || !self.apply(tasks, through, &folded) {
                     return;
                 }
@@ -215,7 +211,9 @@ impl Worker {
                     return;
                 }
             }
-            if let Some(Work::Snapshot { sequence, at, body }) = next {
+            if let Some(Work::Snapshot { sequence, at, body }) =
+                self.ahead.pop_front_if(|work| matches!(work, Work::Snapshot { .. }))
+            {
                 self.snapshot(sequence, at, body);
             }
         }
@@ -231,18 +229,19 @@ impl Worker {
         }
     }
 
-    /// Waits for something to do. False: nothing will come.
+    /// Takes all that there is to do, and waits for something where there is nothing. False: nothing will come.
     fn comes_more(&mut self, tasks: &Receiver<Work>) -> bool {
         if self.ahead.is_empty()
             && let Ok(work) = tasks.recv()
         {
-            self.put_off(work);
+            self.take_in(work);
         }
+        tasks.try_iter().for_each(|work| self.take_in(work));
         !self.ahead.is_empty()
     }
 
-    /// Takes something that is done later, and tells others of it now.
-    fn put_off(&mut self, work: Work) {
+    /// Others are told of it first, so that what is indexed is told, too, whatever happens between the two.
+    fn take_in(&mut self, work: Work) {
         if let Work::Keep(keep) = &work {
             self.outbox.accept(&keep.folded, clock::now());
         }
@@ -254,7 +253,7 @@ impl Worker {
         let began = Instant::now();
         loop {
             let before = self.behind.load(Ordering::Acquire);
-            if self.reached.is_wanted() || !storm::may_wait(before, began.elapsed()) {
+            if self.reached.is_wanted() || !storm::may_wait(before, self.room, began.elapsed()) {
                 return;
             }
             self.wait(tasks, storm::A_MOMENT);
@@ -270,7 +269,7 @@ impl Worker {
         let until = Instant::now().checked_add(how_long);
         while let Some(left) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
             match tasks.recv_timeout(left) {
-                Ok(work) => self.put_off(work),
+                Ok(work) => self.take_in(work),
                 Err(RecvTimeoutError::Timeout) => return,
                 Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(left),
             }
@@ -305,7 +304,7 @@ impl Worker {
                 }
                 Ok(())
             }
-            Err(error @ AuditError::Storage { .. }) if self.index.gathered() < self.room => {
+            Err(error @ AuditError::Storage { .. }) if self.index.gathered() < self.room as usize => {
                 self.failing(&error);
                 Ok(())
             }
@@ -445,3 +444,6 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,13 +19,14 @@ use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::audit::verify::reached;
 use crate::clock;
-use crate::config::Room;
 use crate::log::snapshot::{self, Snapshot};
 use crate::log::sqlite::{DataLock, SqliteLog};
 use crate::log::{Batch, LogError};
 use crate::session::Timestamp;
 use crate::views::{Folded, Shared, Views};
 
+/// So many outcomes are indexed together where nobody waits for an answer meanwhile.
+const FILLED_AT_ONCE: usize = 1_000_000;
 /// How many batches are read ahead of the fold.
 const READ_AHEAD: usize = 64;
 /// Our clock may be behind the log's last moment by as much: less than that, it is stepped, not wrong.
@@ -198,15 +199,13 @@ fn refill(data_dir: &Path, lock: &DataLock, views: &Views) -> Result<Index, Fail
     // The log goes on from the older of two snapshots.
     let snapshot = snapshot::load_before(data_dir, index.applied())?;
     let start = snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence);
-    // That one is damaged is no reason to do without the past.
-    let begin = || {
-        let damaged = |what| AuditError::Damaged { file: data_dir.join("snapshots"), what };
-        Replay::begin(data_dir, snapshot.as_ref(), Some(index), Arc::default()).map_err(|_| {
-            Failure::Index(damaged(
-                "the older one can't be read, and the past is to be made again from there",
-            ))
-        })
+    // Told apart from a log that lacks something: the past is not done without because of a snapshot.
+    let unreadable = |_| {
+        let what = "the older snapshot is of another version: remove it, and the past is filled from what the log has";
+        Failure::Index(AuditError::Damaged { file: data_dir.join("snapshots"), what })
     };
+    let begin =
+        || Replay::begin(data_dir, snapshot.as_ref(), Some(index), Arc::default()).map_err(unreadable);
     match Replay::read(data_dir, lock, start, begin) {
         Ok((mut replay, _)) => {
             replay.flush();
@@ -287,7 +286,7 @@ impl Replay {
             told_through,
             told,
             outcomes: 0,
-            left_at_most: Room::default().past as usize / 2,
+            left_at_most: FILLED_AT_ONCE,
             failed: None,
             last,
             since: last,

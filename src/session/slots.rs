@@ -1,4 +1,4 @@
-//! All slots by place, for one writer and many readers.
+//! All slots by place, for one writer and many readers; at a start for two writers, of different places.
 //!
 //! Knows: how slots are kept in little room, and who waits for whom. Must not know: what a slot means.
 

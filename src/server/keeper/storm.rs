@@ -17,12 +17,12 @@ const STORM: u64 = 100;
 /// Nothing waits any longer than this ...
 const WAITS_FOR: Duration = Duration::from_secs(5);
 
-/// ... nor when the index is behind by more outcomes than this, some three hundred octets each.
-const WAITS_AT_MOST: u64 = 250_000;
+/// ... nor when more waits than this part of what there is room for.
+const PART: u32 = 8;
 
 /// Whether the index waits on, having waited so long.
-pub(super) fn may_wait(behind: u64, waited: Duration) -> bool {
-    behind <= WAITS_AT_MOST && waited < WAITS_FOR
+pub(super) fn may_wait(behind: u64, room: u32, waited: Duration) -> bool {
+    behind <= u64::from(room / PART) && waited < WAITS_FOR
 }
 
 /// Whether there is a storm, by what the index was behind before and after [`A_MOMENT`].
@@ -42,10 +42,10 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_is_waited_for_five_seconds_and_a_quarter_of_a_million_outcomes_at_most() {
+    fn a_storm_is_waited_for_five_seconds_and_to_an_eighth_of_the_room_at_most() {
         let just = WAITS_FOR - Duration::from_millis(1);
-        assert!(may_wait(250_000, just));
-        assert!(!may_wait(250_001, just));
-        assert!(!may_wait(250_000, WAITS_FOR));
+        assert!(may_wait(250_000, 2_000_000, just));
+        assert!(!may_wait(250_001, 2_000_000, just));
+        assert!(!may_wait(250_000, 2_000_000, WAITS_FOR));
     }
 }
