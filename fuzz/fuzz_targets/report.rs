@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
+use relaywarden::relay::message_id;
 use relaywarden::{complaint, paste};
 use relaywarden_fuzz::NOW;
 
@@ -14,7 +15,10 @@ fuzz_target!(|octets: &[u8]| {
     if let Ok(complaint) = complaint::read(octets, Some("X-Subscriber-Token")) {
         assert!(complaint.port != Some(0) && complaint.hops.iter().all(|hop| hop.port != Some(0)));
         assert!(complaint.uris.len() <= 20 && complaint.rcpt_to.len() <= 20 && complaint.hops.len() <= 30);
-        assert!(complaint.message_id.iter().all(|id| id.octets().len() <= 512));
+        // It is looked for as the milter kept it, so it has the same length and is read the same way.
+        let id = complaint.message_id.as_ref();
+        assert!(id.is_none_or(|id| id.octets().len() <= message_id::OCTETS_MAX));
+        assert_eq!(id.and_then(|id| message_id::read(id.octets())).as_ref(), id);
         // What is read once is read the same again.
         assert_eq!(complaint::read(octets, Some("X-Subscriber-Token")), Ok(complaint));
     }

@@ -45,14 +45,16 @@ impl MessageId {
 }
 
 /// A Message-ID as it stands in a header, or as somebody types it: out of its brackets, on one line, and no longer than any may be.
-/// `None`: there is none.
+/// What was read is read as itself again: it is typed into the page from where it was shown. `None`: there is none.
 #[must_use]
 pub fn read(value: &[u8]) -> Option<Name> {
     let line: Vec<u8> = value.iter().copied().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();
     let line = line.trim_ascii();
-    let inside = line.strip_prefix(b"<").and_then(|rest| rest.split(|octet| *octet == b'>').next());
-    let id = inside.unwrap_or(line).trim_ascii();
-    let id = id.get(..OCTETS_MAX).unwrap_or(id);
+    let start =
+        line.iter().position(|octet| *octet != b'<' && !octet.is_ascii_whitespace()).unwrap_or(line.len());
+    let (brackets, inside) = line.split_at(start);
+    let end = inside.iter().position(|octet| *octet == b'>').filter(|_| !brackets.is_empty());
+    let id = inside.get(..end.unwrap_or(inside.len()).min(OCTETS_MAX)).unwrap_or(inside).trim_ascii();
     (!id.is_empty()).then(|| Name::new(id))
 }
 
@@ -79,6 +81,16 @@ mod tests {
         for nothing in [&b""[..], b" \r\n", b"<>", b"< >"] {
             assert_eq!(spelled(nothing), None, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn a_message_id_that_was_read_is_read_as_itself_again() {
+        let cut_at_a_blank = [&[b'a'; OCTETS_MAX - 1][..], b" b"].concat();
+        for value in [&b"<<a@x>>"[..], b"< <a@x> b>", b"<\x0c<a@x", b"a>b", b"<a b@x>", &cut_at_a_blank] {
+            let once = read(value).unwrap();
+            assert_eq!(read(once.octets()).as_ref(), Some(&once), "{value:?}");
+        }
+        assert_eq!(spelled(b"<<a@x>>").as_deref(), Some("a@x"));
     }
 
     #[test]
