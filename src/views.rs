@@ -249,8 +249,10 @@ impl Views {
     /// As above.
     pub fn restore_by(shared: Arc<Shared>, octets: &[u8], both: Both) -> Result<Self, Unreadable> {
         let (&format, octets) = octets.split_first().ok_or(Unreadable)?;
-        let (mut rest, Behind { trends, lines, classes }, ties, refused) =
-            at_rest(format, octets, both).ok_or(Unreadable)?;
+        let ((mut rest, Behind { trends, lines, classes }, ties, refused), parts) =
+            at_rest(format, octets).ok_or(Unreadable)?;
+        let machine = Machine::restore_by(Arc::clone(&shared.map), rest.sessions, &parts, both);
+        let machine = machine.map_err(|_| Unreadable)?;
         rest.standing.restore_ties(ties);
         let lines = lines.restored();
         shared.classes.restore(classes);
@@ -267,7 +269,7 @@ impl Views {
         shared.committed.store(rest.sequence, Ordering::Release);
         shared.cases_changed.store(rest.sequence, Ordering::Release);
         Ok(Views {
-            machine: Machine::restore_by(Arc::clone(&shared.map), rest.sessions, both),
+            machine,
             next_end: rest.standing.next_end(),
             next_forgotten: next_forgotten(&rest.tokens, &rest.preserved),
             standing: rest.standing,

@@ -3,7 +3,8 @@
 //! Knows: every field that a fold may read. Must not know: files, or when a snapshot is taken.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,7 +17,7 @@ use super::held::{Claims, Held, Hold, Id, Sources, State, Tombstone};
 use super::interval::Interval;
 use super::listed::Listed;
 use super::machine::Machine;
-use super::nas::{NasImage, NasState};
+use super::nas::{Nas, NasImage, NasState};
 use super::ownership::id_of;
 use super::scopes::Scopes;
 use super::sessions::Sessions;
@@ -101,54 +102,102 @@ impl Machine {
 
     /// A machine that goes on where the image was taken.
     #[must_use]
-    pub fn restore(map: Arc<LiveMap>, image: Image) -> Self {
-        Machine::restore_by(map, image, one_after_the_other)
+    pub fn restore(map: Arc<LiveMap>, mut image: Image) -> Self {
+        let mut machine = Machine::without_sessions(map, &mut image);
+        Reviving::into(&mut machine).all(std::mem::take(&mut image.sessions));
+        machine.go_on(image, one_after_the_other)
     }
 
-    /// The same, with what need not wait for each other done as whoever asks does it.
-    #[must_use]
-    pub fn restore_by(map: Arc<LiveMap>, image: Image, both: Both) -> Self {
+    /// The same where its sessions were taken out of it in parts, with what need not wait for each other done as whoever asks does it.
+    ///
+    /// # Errors
+    /// These octets are no sessions.
+    pub fn restore_by(
+        map: Arc<LiveMap>,
+        mut image: Image,
+        parts: &[&[u8]],
+        both: Both,
+    ) -> postcard::Result<Self> {
+        let mut machine = Machine::without_sessions(map, &mut image);
+        let reviving = Reviving::into(&mut machine);
+        // Older versions have them in one.
+        reviving.all(std::mem::take(&mut image.sessions));
+        let next = AtomicUsize::new(0);
+        let unpack = || {
+            while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                reviving.all(postcard::from_bytes(part)?);
+            }
+            Ok(())
+        };
+        let (mut one, mut other) = (Ok(()), Ok(()));
+        both(&mut || one = unpack(), &mut || other = unpack());
+        one.and(other).map(|()| machine.go_on(image, both))
+    }
+
+    fn without_sessions(map: Arc<LiveMap>, image: &mut Image) -> Self {
         let mut machine = Machine::new(map);
         machine.now = image.now;
-        machine.statics = image.statics.into_iter().map(|(net, name, since)| (net, (name, since))).collect();
-        machine.realms = image.realms.into_iter().collect();
+        machine.statics = image.statics.drain(..).map(|(net, name, since)| (net, (name, since))).collect();
+        machine.realms = image.realms.drain(..).collect();
         machine.map.publish_realms(machine.realms.clone());
-        machine.applied = image.applied;
+        machine.applied = image.applied.clone();
         machine.listed = Listed::new(&machine.applied.listed);
         machine.publish_applied();
-        machine.clients_resumed = image.clients_resumed.into_iter().collect();
-        for (number, nas) in (0_u32..).zip(image.nases) {
+        machine.clients_resumed = image.clients_resumed.drain(..).collect();
+        for (number, nas) in (0_u32..).zip(image.nases.drain(..)) {
             let state = NasState::from_image(number, nas);
             machine.nas_numbers.insert(state.shared.name.clone(), number);
             machine.nases.push(state);
         }
         machine.map.publish_nases(machine.nases.iter().map(|nas| Arc::clone(&nas.shared)).collect());
-        let mut of_nas = vec![0_usize; machine.nases.len()];
-        for session in &image.sessions {
-            of_nas
-                .get_mut(session.id.nas as usize)
-                .into_iter()
-                .for_each(|count| *count = count.saturating_add(1));
-        }
-        machine.sessions.reserve(&of_nas);
-        for session in image.sessions {
-            if let Some(nas) = machine.nases.get_mut(session.id.nas as usize) {
-                nas.reporting = nas.reporting.saturating_add(u64::from(session.interval.known().is_some()));
-                let (id, held) = session.revive(nas, &mut machine.scopes);
-                machine.sessions.insert(&id, held);
-            }
-        }
-        machine.enrol_all(both);
-        machine.tombstones = image.tombstones.into_iter().collect();
+        machine
+    }
+
+    /// With all sessions there: what is found by them, and the rest of the image.
+    fn go_on(mut self, image: Image, both: Both) -> Self {
+        self.enrol_all(both);
+        self.tombstones = image.tombstones.into_iter().collect();
         for slot in image.slots {
             let place = slot.place();
-            if let Some(slot) = slot.revive(&machine.sessions) {
-                machine.map.put(place, slot);
+            if let Some(slot) = slot.revive(&self.sessions) {
+                self.map.put(place, slot);
             }
         }
-        machine.requeue();
-        machine.publish_coverage();
-        machine
+        self.requeue();
+        self.publish_coverage();
+        self
+    }
+}
+
+/// Makes sessions of their images as these are unpacked, by any number of threads: all images at once would take more room than the
+/// sessions do, and be out of a processor's reach before they are looked at.
+struct Reviving<'a> {
+    heads: Vec<Arc<Nas>>,
+    scopes: Mutex<&'a mut Scopes>,
+    kept: Mutex<(&'a mut Sessions, &'a mut [NasState])>,
+}
+
+impl<'a> Reviving<'a> {
+    fn into(machine: &'a mut Machine) -> Self {
+        let Machine { sessions, nases, scopes, .. } = machine;
+        let heads = nases.iter().map(|nas| Arc::clone(&nas.shared)).collect();
+        Reviving { heads, scopes: Mutex::new(scopes), kept: Mutex::new((sessions, nases)) }
+    }
+
+    fn all(&self, images: Vec<SessionImage>) {
+        let revive = |image: SessionImage| {
+            let head = self.heads.get(image.id.nas as usize)?;
+            Some(image.revive(Arc::clone(head), &self.scopes))
+        };
+        let revived: Vec<_> = images.into_iter().filter_map(revive).collect();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sessions, nases) = &mut *kept;
+        for (id, held) in revived {
+            if let Some(nas) = nases.get_mut(id.nas as usize) {
+                nas.reporting = nas.reporting.saturating_add(u64::from(held.interval.known().is_some()));
+            }
+            sessions.insert(&id, held);
+        }
     }
 }
 
@@ -172,20 +221,7 @@ impl Image {
         std::mem::take(&mut self.sessions).chunks(OF_A_PART).map(postcard::to_stdvec).collect()
     }
 
-    /// The reverse.
-    ///
-    /// # Errors
-    /// These octets are no sessions.
-    pub fn unpack_sessions(&mut self, parts: &[&[u8]], both: Both) -> postcard::Result<()> {
-        let (front, back) = parts.split_at(parts.len() / 2);
-        let (mut one, mut other) = (Ok(Vec::new()), Ok(Vec::new()));
-        both(&mut || one = unpacked(front), &mut || other = unpacked(back));
-        self.sessions.append(&mut one?);
-        self.sessions.append(&mut other?);
-        Ok(())
-    }
-
-    /// The same in an order of its own: images of equal states are equal then.
+    /// It, in an order of its own: images of equal states are equal then.
     #[must_use]
     pub fn in_order(mut self) -> Self {
         self.statics.sort_by_key(|(prefix, ..)| *prefix);
@@ -196,14 +232,6 @@ impl Image {
         self.slots.sort_by_key(SlotImage::place);
         self
     }
-}
-
-fn unpacked(parts: &[&[u8]]) -> postcard::Result<Vec<SessionImage>> {
-    let mut sessions = Vec::with_capacity(parts.len().saturating_mul(OF_A_PART));
-    for part in parts {
-        sessions.append(&mut postcard::from_bytes(part)?);
-    }
-    Ok(sessions)
 }
 
 impl SessionImage {
@@ -234,7 +262,7 @@ impl SessionImage {
         }
     }
 
-    fn revive(self, nas: &NasState, scopes: &mut Scopes) -> (Id, Held) {
+    fn revive(self, nas: Arc<Nas>, scopes: &Mutex<&mut Scopes>) -> (Id, Held) {
         let saying = Saying {
             id: self.id.session.clone(),
             incarnation: self.incarnation,
@@ -244,8 +272,8 @@ impl SessionImage {
             line: self.line,
             inside: self.inside,
         };
-        let session = Session::new(&saying, Arc::clone(&nas.shared), self.seen);
-        let scope = scopes.shared(&self.scope);
+        let session = Session::new(&saying, nas, self.seen);
+        let scope = scopes.lock().unwrap_or_else(PoisonError::into_inner).shared(&self.scope);
         let mut held = Held::new(session, self.state, self.born_after, scope);
         held.claims = self.claims;
         held.address_at = self.address_at;

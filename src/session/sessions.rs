@@ -65,11 +65,6 @@ impl Sessions {
         self.number(id).is_some()
     }
 
-    /// Makes room in empty tables for so many sessions of each NAS.
-    pub(super) fn reserve(&mut self, of_nas: &[usize]) {
-        self.by_nas = of_nas.iter().map(|count| Numbers::with_capacity(*count)).collect();
-    }
-
     /// Keeps a session under a name that no other one has.
     pub(super) fn insert(&mut self, id: &Id, held: Held) {
         let place = id.nas as usize;

@@ -18,7 +18,7 @@ use crate::relay::standing::{Standing, StandingBefore};
 use crate::relay::trend;
 use crate::relay::usage::{RefusedAtRest, UsagesAtRest};
 use crate::session::Timestamp;
-use crate::session::image::{Both, Image};
+use crate::session::image::Image;
 
 /// The views at rest. Its fields are a file format.
 #[derive(Serialize, Deserialize)]
@@ -90,11 +90,14 @@ pub(super) fn octets((mut rest, behind, ties, refused): AtRest) -> postcard::Res
     postcard::to_extend(&(rest, behind, ties, refused, parts), vec![SNAPSHOT])
 }
 
-/// What the octets of this version hold.
-pub(super) fn at_rest(version: u8, octets: &[u8], both: Both) -> Option<AtRest> {
+/// What the octets of this version hold, and the sessions that are in parts.
+pub(super) fn at_rest(version: u8, octets: &[u8]) -> Option<(AtRest, Vec<&[u8]>)> {
     let alone = |rest| (rest, Behind::default(), Ties::default(), RefusedAtRest::default());
     let read = match version {
-        SNAPSHOT => in_parts(octets, both),
+        SNAPSHOT => {
+            let (rest, behind, ties, refused, parts) = postcard::from_bytes(octets).ok()?;
+            return Some(((rest, behind, ties, refused), parts));
+        }
         IN_ONE => postcard::from_bytes(octets),
         WITHOUT_TIES => postcard::from_bytes(octets)
             .map(|(rest, behind)| (rest, behind, Ties::default(), RefusedAtRest::default())),
@@ -102,11 +105,5 @@ pub(super) fn at_rest(version: u8, octets: &[u8], both: Both) -> Option<AtRest> 
         WITHOUT_CASES => postcard::from_bytes(octets).map(|rest: RestBefore| alone(Rest::from(rest))),
         _ => return None,
     };
-    read.ok()
-}
-
-fn in_parts(octets: &[u8], both: Both) -> postcard::Result<AtRest> {
-    let (mut rest, behind, ties, refused, parts): (Rest, _, _, _, Vec<&[u8]>) = postcard::from_bytes(octets)?;
-    rest.sessions.unpack_sessions(&parts, both)?;
-    Ok((rest, behind, ties, refused))
+    Some((read.ok()?, Vec::new()))
 }

@@ -152,7 +152,8 @@ fn a_snapshot_of_a_version_before_is_read_and_lacks_what_was_not_there_yet() {
     assert!(Views::restore(Arc::default(), &octets).is_err());
     let (views, _) = folded(&[complaint(), token(), start("s-1"), start("s-2")]);
     let octets = views.snapshot();
-    let (rest, behind, ties, refused) = at_rest(SNAPSHOT, &octets[1..], one_after_the_other).unwrap();
+    let ((mut rest, behind, ties, refused), _) = at_rest(SNAPSHOT, &octets[1..]).unwrap();
+    rest.sessions = views.machine.image();
     let mut octets = postcard::to_extend(&(rest, behind, ties, refused), vec![IN_ONE]).unwrap();
     assert!(Views::restore(Arc::default(), &octets).unwrap().are_as(&views));
     let without = |octets: &mut Vec<u8>, what: Vec<u8>| octets.truncate(octets.len() - what.len());
@@ -175,11 +176,25 @@ fn sessions_of_many_parts_come_back_in_whatever_order_they_are_unpacked() {
         other();
         one();
     };
-    for both in [one_after_the_other, backwards] {
+    let at_once: Both = |one, other| {
+        std::thread::scope(|scope| {
+            scope.spawn(one);
+            other();
+        });
+    };
+    for both in [one_after_the_other, backwards, at_once] {
         let restored = Views::restore_by(Arc::default(), &octets, both).unwrap();
         assert!(restored.machine.sessions() == 9000 && restored.are_as(&views));
     }
     assert!(Views::restore(Arc::default(), &octets[..octets.len() - 1]).is_err());
+    let (all, parts) = at_rest(SNAPSHOT, &octets[1..]).unwrap();
+    assert_eq!(parts.len(), 3);
+    for broken in 0..parts.len() {
+        let mut parts = parts.clone();
+        parts[broken] = &parts[broken][..100];
+        let octets = postcard::to_extend(&(&all.0, &all.1, &all.2, &all.3, parts), vec![SNAPSHOT]).unwrap();
+        assert!(Views::restore_by(Arc::default(), &octets, at_once).is_err(), "part {broken}");
+    }
 }
 
 #[test]
