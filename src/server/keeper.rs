@@ -5,26 +5,26 @@
 //! Knows: that a snapshot may only be stored when the index is past it, so that a restart never loses an effect. Must
 //! not know: what an effect means.
 
+mod maker;
 mod storm;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use self::maker::{Due, Maker, forgettable_in};
 use super::health::Health;
 use super::notices::outbox::Outbox;
 use super::reached::Reached;
-use super::snapshots;
 use crate::access::preservation::Preservations;
 use crate::audit::AuditError;
 use crate::audit::index::Index;
 use crate::clock;
 use crate::config::Retention;
-use crate::log::snapshot;
 use crate::session::Timestamp;
 use crate::views::Folded;
 
@@ -84,7 +84,8 @@ impl Keeper {
         let behind = Arc::new(AtomicU64::new(0));
         // A stop stores a snapshot and forgets nothing behind it any more, so this begins with what the snapshots that are there allow.
         let forgettable = Arc::new(AtomicU64::new(forgettable_in(&dir)));
-        let (told, done) = (Arc::clone(&forgettable), Arc::clone(&behind));
+        let maker = Maker::new(dir, Arc::clone(&forgettable));
+        let done = Arc::clone(&behind);
         let watched = Arc::clone(&health);
         let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || {
             // Whoever waits for an acknowledgement or an answer comes first; the past can wait, to the bound above. A system
@@ -92,11 +93,9 @@ impl Keeper {
             let _ = rustix::process::setpriority_process(None, STEPS_BACK);
             let kept = Box::new(kept);
             Worker {
-                dir,
                 index,
                 reached,
                 health,
-                forgettable: told,
                 behind: done,
                 room,
                 kept,
@@ -104,8 +103,7 @@ impl Keeper {
                 retires: Timestamp::EARLIEST,
                 is_failing: false,
                 ahead: VecDeque::new(),
-                making: None,
-                stop: Arc::default(),
+                maker,
             }
             .run(&tasks);
         })?;
@@ -162,11 +160,9 @@ impl Keeper {
 }
 
 struct Worker {
-    dir: PathBuf,
     index: Index,
     reached: Arc<Reached>,
     health: Arc<Health>,
-    forgettable: Arc<AtomicU64>,
     behind: Arc<AtomicU64>,
     /// So many outcomes may wait for us, and so many rows for a disk that refuses.
     room: u32,
@@ -179,15 +175,13 @@ struct Worker {
     is_failing: bool,
     /// What is to be done, in order; others were told of it.
     ahead: VecDeque<Work>,
-    /// A snapshot that is being made, and whether it should stop.
-    making: Option<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
+    maker: Maker,
 }
 
 impl Worker {
     fn run(mut self, tasks: &Receiver<Work>) {
         self.work(tasks);
-        self.stop_making();
+        self.maker.stop();
         self.tell_on(tasks);
     }
 
@@ -370,77 +364,10 @@ impl Worker {
         if let Err(error) = self.index.sync(clock::now()) {
             return tracing::warn!(%error, "no snapshot: the audit index cannot be synced; the log is kept");
         }
-        let store = Store { dir: self.dir.clone(), sequence, at, forgettable: Arc::clone(&self.forgettable) };
+        let due = Due { sequence, at };
         match body {
-            Some(body) => {
-                self.stop_making();
-                store.store(&body);
-            }
-            None if self.making.as_ref().is_some_and(|making| !making.is_finished()) => {
-                tracing::info!("no snapshot: the one before is not made yet; the log is kept");
-            }
-            None => {
-                let stop = Arc::clone(&self.stop);
-                let made = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
-                    let _ = rustix::process::setpriority_process(None, STEPS_BACK);
-                    store.make(&stop);
-                });
-                match made {
-                    Ok(thread) => self.making = Some(thread),
-                    Err(error) => {
-                        tracing::warn!(%error, "no snapshot: no thread could be started; the log is kept");
-                    }
-                }
-            }
-        }
-    }
-
-    /// One that is being made is not waited for.
-    fn stop_making(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(making) = self.making.take() {
-            // It has no other way to end than having stopped.
-            let _ = making.join();
-        }
-    }
-}
-
-/// The sequence below which no start needs the log: that of the older of two snapshots, and the next. None before.
-fn forgettable_in(dir: &Path) -> u64 {
-    match snapshot::oldest_sequence(dir) {
-        Ok(oldest) => oldest.map_or(0, |oldest| oldest.saturating_add(1)),
-        Err(error) => {
-            tracing::warn!(%error, "snapshots cannot be listed; the log is kept");
-            0
-        }
-    }
-}
-
-/// Where a snapshot goes.
-struct Store {
-    dir: PathBuf,
-    sequence: u64,
-    at: Timestamp,
-    forgettable: Arc<AtomicU64>,
-}
-
-impl Store {
-    fn make(&self, stop: &AtomicBool) {
-        let began = Instant::now();
-        match snapshots::made(&self.dir, self.sequence, stop) {
-            Ok(Some(body)) => {
-                self.store(&body);
-                tracing::info!(sequence = self.sequence, took = ?began.elapsed(), "a snapshot is made");
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "a snapshot could not be made; the log is kept"),
-        }
-    }
-
-    fn store(&self, body: &[u8]) {
-        match snapshot::store(&self.dir, self.sequence, self.at, body) {
-            Ok(()) => self.forgettable.store(forgettable_in(&self.dir), Ordering::Release),
-            Err(error) => tracing::warn!(%error, "a snapshot could not be stored; the log is kept"),
+            Some(body) => self.maker.store(due, &body),
+            None => self.maker.make(due),
         }
     }
 }
