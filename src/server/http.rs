@@ -268,6 +268,8 @@ pub struct Ordered {
 pub enum OrderError {
     /// Nobody of that name was ever seen.
     UnknownSubject,
+    /// Nobody of that name is in the past, which lacks the last of what was committed.
+    Behind,
     /// The name stands for a static range: many may be behind it.
     StaticRange,
     /// There is nothing to release.
@@ -345,6 +347,11 @@ impl From<OrderError> for Problem {
             OrderError::UnknownSubject => Problem::new(
                 Kind::UnknownSubject,
                 "check the spelling, or say --force (over HTTP \"force\": true) to order it all the same",
+            ),
+            OrderError::Behind => Problem::new(
+                Kind::TooSlow,
+                "whether somebody of that name was seen is not known yet: try again in a moment, or say --force (over HTTP \"force\": \
+                 true) to order it all the same",
             ),
             OrderError::StaticRange => Problem::new(
                 Kind::StaticRange,

@@ -37,7 +37,7 @@ impl StaffDesk {
 
     /// Whether somebody of this name was ever seen.
     pub(super) async fn check_subject(&self, subject: &Subject) -> Result<(), OrderError> {
-        self.indexed().await;
+        let is_whole = self.indexed().await;
         let (past, subject) = (Arc::clone(&self.past), subject.clone());
         let shared = Arc::clone(&self.shared);
         let known = blocking(move || match &subject {
@@ -46,11 +46,7 @@ impl StaffDesk {
             // Who sent within these days; nobody else is told apart.
             Subject::Within(_) => Ok(shared.usages.look(&subject, |usage| usage.is_some())),
         });
-        match known.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(OrderError::UnknownSubject),
-            Err(_) => Err(OrderError::Storage),
-        }
+        known.await.map_err(|_| OrderError::Storage).and_then(|is_known| told(is_known, is_whole))
     }
 
     /// A subject as staff typed it, as it is kept.
@@ -59,5 +55,27 @@ impl StaffDesk {
             Subject::Subscriber(name) => Subject::Subscriber(self.canonical(&name)),
             other @ (Subject::Login(_) | Subject::Within(_)) => other,
         }
+    }
+}
+
+/// What a search for a name tells, in a past that has everything until now, or lacks the last of it. Who came online a moment ago and is
+/// only in the log yet is nobody of whom it could be said that they were never seen.
+fn told(is_known: bool, is_whole: bool) -> Result<(), OrderError> {
+    match (is_known, is_whole) {
+        (true, _) => Ok(()),
+        (false, true) => Err(OrderError::UnknownSubject),
+        (false, false) => Err(OrderError::Behind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_was_never_seen_by_a_past_that_lacks_the_last() {
+        assert_eq!(told(false, false), Err(OrderError::Behind));
+        assert_eq!(told(false, true), Err(OrderError::UnknownSubject));
+        assert_eq!((told(true, false), told(true, true)), (Ok(()), Ok(())));
     }
 }
