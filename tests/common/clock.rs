@@ -30,11 +30,17 @@ fn library() -> Option<PathBuf> {
     fs::read_dir("/usr/lib").ok()?.flatten().find_map(|entry| below(entry.path()))
 }
 
-/// The program, with its clock so many days ahead. What it is called by stays its own process number, also where strace kills it: the
+/// The program, with its clock so many days ahead, and not what it measures waiting by: the kernel, which ends a wait, has none that is ahead,
+/// so that ten milliseconds would last for days. What it is called by stays its own process number, also where strace kills it: the
 /// tracer is a process beside it.
 pub(crate) fn ahead(program: &Path, days: u32, kill: Option<Kill>) -> Command {
     let library = library().expect("`present` has found it");
-    let environment = [("LD_PRELOAD", library.display().to_string()), ("FAKETIME", format!("+{days}d"))];
+    let environment = [
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME", format!("+{days}d")),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
     let Some(Kill { calls, time }) = kill else {
         let mut command = Command::new(program);
         command.envs(environment);
