@@ -39,7 +39,6 @@ pub(crate) fn ahead(program: &Path, days: u32, kill: Option<Kill>) -> Command {
         ("LD_PRELOAD", library.display().to_string()),
         ("FAKETIME", format!("+{days}d")),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
     ];
     let Some(Kill { calls, time }) = kill else {
         let mut command = Command::new(program);
